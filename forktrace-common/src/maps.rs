@@ -1,0 +1,144 @@
+//! Names, keys and values of the maps shared by the programs and the collector.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Ring buffer of [`crate::record`] records.
+pub const EVENTS: &str = "EVENTS";
+/// Hash map: tgid → 1 for every traced process.
+pub const TRACED: &str = "TRACED";
+/// Hash map: tid → [`WaitState`] of every traced task that is inside a futex wait.
+pub const WAITS: &str = "WAITS";
+/// Hash map: tgid → [`Risk`] of every traced child that has its own memory and has not exec'ed.
+pub const AT_RISK: &str = "AT_RISK";
+/// Hash map: [`PageKey`] → 4096 bytes, the page as the child inherited it.
+pub const SNAPSHOTS: &str = "SNAPSHOTS";
+/// Hash map: [`PageIndex`] → page address; lists a child's keys in [`SNAPSHOTS`] so that they can
+/// be deleted.
+pub const PAGES: &str = "PAGES";
+/// Hash map: [`WordKey`] → [`WakeState`]: futex words that an at-risk child has woken.
+pub const WAKES: &str = "WAKES";
+/// Per-CPU array: [`crate::record::Kind`] → number of records that did not fit in the ring.
+pub const DROPS: &str = "DROPS";
+/// Per-CPU array: index of [`Counter`] → count.
+pub const COUNTERS: &str = "COUNTERS";
+
+/// Bytes of one page, the unit of the snapshot.
+pub const PAGE_SIZE: usize = 4096;
+
+/// One task's wait, from the entry of a futex system call until its exit.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WaitState {
+    /// `CLOCK_BOOTTIME` at system call entry, ns.
+    pub enter_ns: u64,
+    /// Address of the futex word (of the `futex_waitv` array for [`crate::futex::OP_WAITV`]).
+    pub uaddr: u64,
+    /// Expected value (number of futexes for [`crate::futex::OP_WAITV`]).
+    pub val: u64,
+    /// The system call's `op` with its flags, or one of the `OP_*` marks of [`crate::futex`].
+    pub op: u32,
+    /// 1: the wait has a timeout.
+    pub timed: u32,
+    /// The waiter's process.
+    pub tgid: u32,
+    /// The waiter.
+    pub tid: u32,
+}
+
+/// What the programs know of a child that could block on an inherited lock.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Risk {
+    /// `CLOCK_BOOTTIME` of the fork, ns. With the tgid, the child's identity in the maps.
+    pub fork_ns: u64,
+    /// Pages kept so far.
+    pub pages: u32,
+    /// [`Risk::TABLE_FULL`] and its neighbours.
+    pub flags: u32,
+    /// Futex words in [`WAKES`] for this child.
+    pub woken_words: u32,
+    /// The thread that called fork.
+    pub fork_tid: u32,
+}
+
+impl Risk {
+    /// A page could not be kept: from here on a missing page proves nothing, and none is taken.
+    pub const TABLE_FULL: u32 = 1;
+    /// The child itself forked: a later write fault may show bytes it wrote before.
+    pub const FORKED: u32 = 2;
+    /// A wake could not be recorded: "never woken" can no longer be said.
+    pub const WAKES_LOST: u32 = 4;
+}
+
+/// Identifies one page of one child.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PageKey {
+    /// [`Risk::fork_ns`] of the child.
+    pub fork_ns: u64,
+    /// Address of the page's first byte.
+    pub page: u64,
+    /// The child's tgid.
+    pub tgid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Identifies the n-th page kept for one child.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PageIndex {
+    /// [`Risk::fork_ns`] of the child.
+    pub fork_ns: u64,
+    /// The child's tgid.
+    pub tgid: u32,
+    /// 0 for the first page kept.
+    pub index: u32,
+}
+
+/// Identifies a futex word of one child.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WordKey {
+    /// [`Risk::fork_ns`] of the child.
+    pub fork_ns: u64,
+    /// Address of the futex word.
+    pub uaddr: u64,
+    /// The child's tgid.
+    pub tgid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// How often a child woke a word.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WakeState {
+    /// Wakes since the fork.
+    pub count: u64,
+    /// `CLOCK_BOOTTIME` of the latest, ns.
+    pub last_ns: u64,
+}
+
+/// Exact counts kept in the kernel beside the ring's drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Counter {
+    /// Futex waits entered by traced tasks.
+    Waits = 0,
+    /// Futex wakes by traced tasks.
+    Wakes = 1,
+    /// Waits that the table of waits had no room for.
+    WaitsUntracked = 2,
+    /// Children that the table of children at risk had no room for.
+    ChildrenUntracked = 3,
+    /// Pages kept as inherited.
+    PagesKept = 4,
+    /// Pages not kept: the child's or the total limit was reached, or memory was short.
+    PagesRefused = 5,
+    /// Processes that the table of traced processes had no room for.
+    ProcessesUntraced = 6,
+}
+
+/// Number of [`Counter`]s.
+pub const COUNTERS_LEN: u32 = 7;

@@ -1,0 +1,385 @@
+//! The one currency of the collector: what happened, as recorded or replayed.
+//!
+//! An [`Event`] comes from the ring buffer, from `/proc` or from a recorded log, and everything
+//! after that (model, verdict, reports) sees no difference. The serde names are those of the event
+//! log (SCHEMA.md); a change here is a change of the schema.
+
+use serde::{Deserialize, Serialize};
+
+use crate::num;
+
+/// Something that happened to a task, or to the trace itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// `CLOCK_BOOTTIME`, ns.
+    pub boot_ns: u64,
+    /// The task it happened to; `None` for events about the trace itself.
+    pub task: Option<Task>,
+    /// What happened.
+    pub body: Body,
+}
+
+/// Names a task as the kernel does, in the initial pid namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Task {
+    /// Thread group id: the process.
+    pub pid: u32,
+    /// The task itself.
+    pub tid: u32,
+    /// The task's name, at most 15 bytes. Chosen by the traced program: hostile until sanitised.
+    pub comm: String,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Body {
+    /// First line of a log.
+    #[serde(rename = "trace.start")]
+    TraceStart(TraceStart),
+    /// A process that was alive when the tracer attached, or when it looked again after a loss.
+    #[serde(rename = "process.snapshot")]
+    ProcessSnapshot(ProcessSnapshot),
+    /// The task made a new process.
+    #[serde(rename = "process.fork")]
+    ProcessFork(ProcessFork),
+    /// The task made a new thread of its own process.
+    #[serde(rename = "thread.start")]
+    ThreadStart(ThreadStart),
+    /// The task replaced its process's program.
+    #[serde(rename = "process.exec")]
+    ProcessExec(ProcessExec),
+    /// The task was its process's last thread and ended.
+    #[serde(rename = "process.exit")]
+    ProcessExit(ProcessExit),
+    /// The task ended. Its process may live on.
+    #[serde(rename = "thread.exit")]
+    ThreadExit(ThreadExit),
+    /// The task blocks, or blocked, on a futex for longer than the threshold.
+    #[serde(rename = "futex.wait")]
+    FutexWait(FutexWait),
+    /// The task woke a futex word (only when everything is streamed).
+    #[serde(rename = "futex.wake")]
+    FutexWake(FutexWake),
+    /// What the process of a long wait looked like while it was waiting.
+    #[serde(rename = "evidence")]
+    Evidence(Box<Evidence>),
+    /// Events were lost before this point.
+    #[serde(rename = "events.lost")]
+    EventsLost(EventsLost),
+    /// Last line of a log.
+    #[serde(rename = "trace.end")]
+    TraceEnd(TraceEnd),
+}
+
+/// Where a trace comes from and how it was made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TraceStart {
+    /// Version of forktrace.
+    pub version: String,
+    /// The tracer's own command line.
+    pub command: Vec<String>,
+    /// Kernel release, as `uname -r`.
+    pub kernel: String,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME` at the start, ns.
+    #[serde(with = "num::signed")]
+    pub clock_offset_ns: i64,
+    /// Waits at least this long are recorded and judged, ns.
+    #[serde(with = "num")]
+    pub min_wait_ns: u64,
+    /// Which processes are traced, in words.
+    pub filter: String,
+    /// Whether pages were kept as children inherited them.
+    pub snapshots: bool,
+    /// Byte offsets used to read tracepoints, by `event.field`.
+    pub offsets: std::collections::BTreeMap<String, u32>,
+}
+
+/// A living process as `/proc` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessSnapshot {
+    /// Parent process.
+    pub ppid: u32,
+    /// Start of the process on `CLOCK_BOOTTIME`, ns, exact to one clock tick (10 ms).
+    #[serde(with = "num")]
+    pub start_ns: u64,
+    /// Path of the program, where it may be read.
+    pub exe: Option<String>,
+    /// The pid inside the process's own pid namespace, where that differs.
+    pub ns_pid: Option<u32>,
+    /// Living threads, the leader included.
+    pub threads: Vec<ThreadName>,
+    /// True when taken again because events were lost.
+    pub resync: bool,
+}
+
+/// A thread and its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadName {
+    /// The thread.
+    pub tid: u32,
+    /// Its name.
+    pub comm: String,
+}
+
+/// A new process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessFork {
+    /// The new process (its first thread has the same number).
+    pub child_pid: u32,
+    /// Flags of clone; see [`forktrace_common::clone_flags`].
+    #[serde(with = "num::hex")]
+    pub clone_flags: u64,
+}
+
+/// A new thread.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ThreadStart {
+    /// The new thread.
+    pub child_tid: u32,
+    /// Flags of clone; see [`forktrace_common::clone_flags`].
+    #[serde(with = "num::hex")]
+    pub clone_flags: u64,
+}
+
+/// A program replaced.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessExec {
+    /// The thread that called exec. It now has the process's own number.
+    pub old_tid: u32,
+    /// Path of the new program as given to exec, at most 255 bytes.
+    pub filename: String,
+}
+
+/// A process that ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessExit {}
+
+/// A thread that ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ThreadExit {
+    /// Whether it was its process's last; `None` where the kernel does not say (before 6.16).
+    pub group_dead: Option<bool>,
+}
+
+/// A futex wait.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FutexWait {
+    /// The wait itself.
+    #[serde(flatten)]
+    pub wait: Wait,
+    /// `None`: still blocked at this event's time. Otherwise the system call's result.
+    pub result: Option<i64>,
+}
+
+/// What a task asked the kernel to wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// `CLOCK_BOOTTIME` at system call entry, ns. With the tid, the wait's identity.
+    #[serde(with = "num")]
+    pub enter_ns: u64,
+    /// Address of the futex word.
+    #[serde(with = "num::hex")]
+    pub uaddr: u64,
+    /// `op` with its flags; see [`forktrace_common::futex`].
+    pub op: u32,
+    /// Value that the word was expected to have.
+    #[serde(with = "num::hex")]
+    pub val: u64,
+    /// Whether the wait ends by itself.
+    pub timed: bool,
+}
+
+/// A futex wake.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FutexWake {
+    /// Address of the futex word.
+    #[serde(with = "num::hex")]
+    pub uaddr: u64,
+    /// `op` with its flags.
+    pub op: u32,
+}
+
+/// What a waiting process looked like, read without stopping it. The event's task is the waiter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The wait that the evidence is about.
+    pub wait: Wait,
+    /// False when the wait was over before everything was read: then nothing is judged.
+    pub still_waiting: bool,
+    /// The pid inside the process's own pid namespace, where that differs.
+    pub ns_pid: Option<u32>,
+    /// The mapping that holds the futex word; `None` when it could not be read.
+    pub mapping: Option<Mapping>,
+    /// Memory around the futex word while waiting; `None` when it could not be read.
+    pub now: Option<Window>,
+    /// Memory around the futex word as the process inherited it.
+    pub at_fork: AtFork,
+    /// How often the process itself woke the word since it was forked; `None`: not known.
+    pub wakes_since_fork: Option<u64>,
+    /// Every thread of the process, the waiter included.
+    pub threads: Vec<ThreadSample>,
+    /// Processes known to share the waiter's memory (vfork, clone with `CLONE_VM`).
+    pub memory_shared_with: Vec<u32>,
+    /// Signals with a handler, bit n-1 for signal n; `None`: not known.
+    #[serde(with = "num::opt_hex")]
+    pub handlers: Option<u64>,
+    /// Number of POSIX timers; `None`: not known.
+    pub timers: Option<u32>,
+    /// Python frames of the waiter, innermost first.
+    pub python: Python,
+}
+
+/// One line of `/proc/<pid>/maps`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// First address.
+    #[serde(with = "num::hex")]
+    pub start: u64,
+    /// Address after the last.
+    #[serde(with = "num::hex")]
+    pub end: u64,
+    /// Permissions, such as `rw-p`.
+    pub perms: String,
+    /// MAP_SHARED: other processes may see the word.
+    pub shared: bool,
+    /// File path or kernel's name such as `[heap]`; empty for anonymous memory.
+    pub path: String,
+    /// Offset in the file, bytes.
+    #[serde(with = "num::hex")]
+    pub offset: u64,
+}
+
+/// A stretch of a process's memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Address of the first byte.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// The bytes (hex digits in the log).
+    #[serde(with = "num::hex_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// Memory as inherited at the fork, or why it is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AtFork {
+    /// The bytes at the instant of the fork.
+    Known(Window),
+    /// Not known, and why.
+    Unknown(Missing),
+}
+
+impl Default for AtFork {
+    fn default() -> Self {
+        AtFork::Unknown(Missing::NotObserved)
+    }
+}
+
+/// Why there are no bytes from the instant of the fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// The fork happened before tracing began, or the process is no forked child.
+    NotObserved,
+    /// Snapshots are switched off or this kernel has no page fault tracepoints.
+    Off,
+    /// A limit was reached, so a page that is missing proves nothing.
+    LimitReached,
+    /// The child forked itself before the page was written.
+    ForkedItself,
+    /// No write fault was seen on the page.
+    NoFault,
+}
+
+/// What one thread of a waiting process was doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadSample {
+    /// The thread.
+    pub tid: u32,
+    /// Its name.
+    pub comm: String,
+    /// What it was doing.
+    pub doing: Doing,
+    /// True when it ran on a CPU between two looks; `None`: not known.
+    pub ran: Option<bool>,
+}
+
+/// A thread's activity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doing {
+    /// Blocked in a futex wait.
+    Futex {
+        /// Address of the futex word.
+        #[serde(with = "num::hex")]
+        uaddr: u64,
+        /// `op` with its flags.
+        op: u32,
+        /// Expected value.
+        #[serde(with = "num::hex")]
+        val: u64,
+        /// Whether the wait ends by itself.
+        timed: bool,
+    },
+    /// Blocked in another system call, by its number.
+    Syscall(u64),
+    /// Running or runnable.
+    Running,
+    /// Not known.
+    #[default]
+    Unknown,
+}
+
+/// Python frames, or why there are none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Python {
+    /// Frames of the waiting thread, innermost first.
+    Frames(Vec<PythonFrame>),
+    /// Why there are none, in a few words ("not a Python process").
+    None(String),
+}
+
+impl Default for Python {
+    fn default() -> Self {
+        Python::None("not read".into())
+    }
+}
+
+/// One Python frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonFrame {
+    /// Path of the source file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Function.
+    pub function: String,
+}
+
+/// A loss of events.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventsLost {
+    /// Records lost.
+    #[serde(with = "num")]
+    pub count: u64,
+    /// The same by kind, see [`forktrace_common::record::KIND_NAMES`]; kinds without a loss are
+    /// left out.
+    pub by_kind: std::collections::BTreeMap<String, u64>,
+}
+
+/// How a trace ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TraceEnd {
+    /// Why: `interrupted`, `duration`, `targets ended`, …
+    pub reason: String,
+    /// Exact counts kept in the kernel, by name.
+    pub counters: std::collections::BTreeMap<String, u64>,
+    /// Records lost in all.
+    #[serde(with = "num")]
+    pub lost: u64,
+}

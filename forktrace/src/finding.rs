@@ -1,0 +1,131 @@
+//! What the judge concludes, as it is printed and logged (`finding` lines, SCHEMA.md).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{event::PythonFrame, num};
+
+/// A hazard of fork that was found, with everything that speaks for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub kind: Kind,
+    /// How sure this is.
+    pub confidence: Confidence,
+    /// The stuck process.
+    pub pid: u32,
+    /// The stuck task.
+    pub tid: u32,
+    /// The stuck task's name.
+    pub comm: String,
+    /// The stuck process's parent.
+    pub ppid: u32,
+    /// The pid inside the process's own pid namespace, where that differs.
+    pub ns_pid: Option<u32>,
+    /// How long it had been waiting when this was judged, ns.
+    #[serde(with = "num")]
+    pub waited_ns: u64,
+    /// The lock.
+    pub lock: Lock,
+    /// Who held the lock at the fork, where known.
+    pub holder: Option<Holder>,
+    /// The fork, where it was observed.
+    pub fork: Option<ForkSite>,
+    /// The rules that led here, strongest first.
+    pub evidence: Vec<Proof>,
+    /// Python frames of the stuck task, innermost first.
+    pub python: Vec<PythonFrame>,
+    /// Why there are no Python frames, when there are none.
+    pub python_missing: Option<String>,
+    /// What to do.
+    pub advice: String,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The task waits for a lock that was held at the instant of the fork.
+    InheritedLock,
+}
+
+/// How sure a finding is; ordered from weak to strong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Looks like it; something that is alive may still release the lock. Hidden by default.
+    Suspect,
+    /// Held and nobody seems left to release it, but something could not be excluded.
+    Likely,
+    /// Proven.
+    Certain,
+}
+
+impl Confidence {
+    /// One step weaker; `None` below suspect.
+    pub fn lowered(self) -> Option<Self> {
+        match self {
+            Confidence::Certain => Some(Confidence::Likely),
+            Confidence::Likely => Some(Confidence::Suspect),
+            Confidence::Suspect => None,
+        }
+    }
+}
+
+/// The lock of a finding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lock {
+    /// Address of the lock object.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// Address of the futex word.
+    #[serde(with = "num::hex")]
+    pub futex: u64,
+    /// Its kind in words: `glibc mutex`.
+    pub kind: String,
+    /// The wait's `op` in words: `WAIT_BITSET private realtime`.
+    pub op: String,
+    /// The word while waiting.
+    pub value: u32,
+    /// The word as inherited, where known.
+    pub value_at_fork: Option<u32>,
+    /// Where the word lies: `heap`, a file's path, …
+    pub mapping: String,
+}
+
+/// Who held a lock at the fork.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The thread's name at the fork, where known.
+    pub comm: Option<String>,
+}
+
+/// The fork that made the stuck process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkSite {
+    /// `CLOCK_BOOTTIME`, ns.
+    #[serde(with = "num")]
+    pub boot_ns: u64,
+    /// The process that forked.
+    pub by_pid: u32,
+    /// The thread that forked.
+    pub by_tid: u32,
+    /// That thread's name.
+    pub by_comm: String,
+    /// Threads of the forking process that the child does not have.
+    pub threads_lost: u32,
+    /// Their names, by tid.
+    pub lost: Vec<crate::event::ThreadName>,
+}
+
+/// One rule that was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Short name of the rule: `held-at-fork`.
+    pub rule: String,
+    /// What was seen, in words.
+    pub detail: String,
+}

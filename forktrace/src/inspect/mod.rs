@@ -1,0 +1,1 @@
+//! What a living process can still tell, read without stopping it.

@@ -1,0 +1,87 @@
+//! What the bytes around a futex word say about the lock it belongs to.
+//!
+//! Pure: bytes in, a [`Reading`] out. One decoder a file; [`DECODERS`] lists them in the order in
+//! which they are asked, most specific first. A decoder that is not sure says nothing: a wait that
+//! nobody recognises is shown as unknown, never guessed.
+
+use crate::event::{Mapping, Wait, Window};
+
+/// What a decoder gets to see.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The wait.
+    pub wait: &'a Wait,
+    /// The mapping that holds the word.
+    pub mapping: Option<&'a Mapping>,
+    /// Memory around the word while waiting.
+    pub now: &'a Window,
+    /// Memory around the word as inherited, where known.
+    pub at_fork: Option<&'a Window>,
+}
+
+/// A lock recognised around a futex word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The lock's kind, for `lock.kind` in the log: `glibc mutex`, `glibc rwlock (write)`, …
+    pub kind: &'static str,
+    /// Address of the lock object (the futex word may be inside it).
+    pub address: u64,
+    /// The lock in the memory as inherited.
+    pub at_fork: State,
+    /// The lock while waiting.
+    pub now: State,
+    /// The word that says "held", as inherited, where known.
+    pub value_at_fork: Option<u32>,
+    /// The same word while waiting.
+    pub value: u32,
+    /// True for locks that anybody may release (a semaphore): a signal handler or timer could.
+    pub anyone_may_release: bool,
+    /// What the word means, for the proof line: `word was 1 (locked), owner 4207`.
+    pub detail: String,
+}
+
+/// Whether a lock was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody had it.
+    Free,
+    /// Somebody had it; by tid where the lock says so.
+    Held {
+        /// Thread id of the holder in the pid namespace of whoever locked it.
+        owner: Option<u32>,
+    },
+    /// A word like this would be held, but the bytes do not prove that the lock existed yet.
+    HeldUnproven,
+    /// Not known: the bytes are missing.
+    Unknown,
+}
+
+/// Recognises one family of locks.
+pub trait Decoder: Sync {
+    /// The lock around the word, or `None` if this is not (for certain) one of this family.
+    fn read(&self, scene: &Scene<'_>) -> Option<Reading>;
+}
+
+/// All decoders, in the order in which they are asked.
+pub static DECODERS: &[&dyn Decoder] = &[];
+
+/// The first decoder's answer, if any recognises the lock.
+pub fn read(scene: &Scene<'_>) -> Option<Reading> {
+    DECODERS.iter().find_map(|decoder| decoder.read(scene))
+}
+
+impl Window {
+    /// The 32-bit word at `address`, if the window holds it. Little endian, as x86-64 is.
+    pub fn word(&self, address: u64) -> Option<u32> {
+        let start = usize::try_from(address.checked_sub(self.address)?).ok()?;
+        let bytes = self.bytes.get(start..start.checked_add(4)?)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    /// The 64-bit word at `address`, if the window holds it.
+    pub fn long(&self, address: u64) -> Option<u64> {
+        let low = self.word(address)?;
+        let high = self.word(address.checked_add(4)?)?;
+        Some(u64::from(low) | u64::from(high) << 32)
+    }
+}

@@ -1,0 +1,1 @@
+//! The event log, schema 1 (SCHEMA.md).

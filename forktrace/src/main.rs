@@ -1,0 +1,2 @@
+//! The `forktrace` command.
+fn main() {}

@@ -1,0 +1,94 @@
+//! What is known of one process.
+
+use std::collections::BTreeMap;
+
+use crate::event::{ThreadName, Wait};
+
+/// Identifies one process of a trace, also after its pid was used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcId(pub u32);
+
+/// One process, alive or ended.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its place in the model.
+    pub id: ProcId,
+    /// Thread group id in the initial pid namespace.
+    pub pid: u32,
+    /// `CLOCK_BOOTTIME` of its start, ns: of the fork where that was seen, otherwise of the
+    /// start time that `/proc` shows.
+    pub start_ns: u64,
+    /// Current name: of its leader.
+    pub comm: String,
+    /// Pid of its present parent (changes when the parent ends).
+    pub ppid: u32,
+    /// Its present parent, where that is a process of the trace.
+    pub parent: Option<ProcId>,
+    /// How it was made, where the fork was seen.
+    pub fork: Option<Fork>,
+    /// The latest exec seen, if any.
+    pub exec: Option<Exec>,
+    /// Living threads by tid.
+    pub threads: BTreeMap<u32, Thread>,
+    /// `CLOCK_BOOTTIME` of its end, ns.
+    pub end_ns: Option<u64>,
+    /// True once events that may have been about it were lost: what is known of it since is
+    /// incomplete.
+    pub incomplete: bool,
+    /// Pid in its own pid namespace, where known and different.
+    pub ns_pid: Option<u32>,
+}
+
+/// The fork that made a process.
+#[derive(Clone, Debug)]
+pub struct Fork {
+    /// `CLOCK_BOOTTIME`, ns.
+    pub boot_ns: u64,
+    /// The forking process.
+    pub by: Option<ProcId>,
+    /// Its pid.
+    pub by_pid: u32,
+    /// The forking thread.
+    pub by_tid: u32,
+    /// The forking thread's name.
+    pub by_comm: String,
+    /// See [`forktrace_common::clone_flags`].
+    pub clone_flags: u64,
+    /// The forking process's other threads at that instant: they do not exist in the child.
+    pub lost: Vec<ThreadName>,
+}
+
+/// A program replaced.
+#[derive(Clone, Debug)]
+pub struct Exec {
+    /// `CLOCK_BOOTTIME`, ns.
+    pub boot_ns: u64,
+    /// Path as given to exec.
+    pub filename: String,
+}
+
+/// One living thread.
+#[derive(Clone, Debug, Default)]
+pub struct Thread {
+    /// Its name.
+    pub comm: String,
+    /// `CLOCK_BOOTTIME` of its start, ns; zero: before the trace.
+    pub start_ns: u64,
+    /// The long futex wait it is known to be in.
+    pub wait: Option<Wait>,
+}
+
+impl Process {
+    /// The fork whose memory this process still has: none once it has exec'ed, or when it runs in
+    /// its creator's memory.
+    pub fn inherited(&self) -> Option<&Fork> {
+        let fork = self.fork.as_ref()?;
+        let copied = forktrace_common::clone_flags::copies_memory(fork.clone_flags);
+        (copied && self.exec.is_none()).then_some(fork)
+    }
+
+    /// Whether it has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.end_ns.is_none()
+    }
+}

@@ -1,0 +1,1 @@
+//! Puts events in the order of their time and notices losses.
