@@ -6,6 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const EVENTS: &str = "EVENTS";
 /// Hash map: tgid → 1 for every traced process.
 pub const TRACED: &str = "TRACED";
+/// Hash map: tid → [`NewTask`], from `task_newtask` until `sched_process_fork` of the same clone.
+pub const NEW_TASKS: &str = "NEW_TASKS";
 /// Hash map: tid → [`WaitState`] of every traced task that is inside a futex wait.
 pub const WAITS: &str = "WAITS";
 /// Hash map: tgid → [`Risk`] of every traced child that has its own memory and has not exec'ed.
@@ -43,6 +45,11 @@ pub struct WaitState {
     pub tgid: u32,
     /// The waiter.
     pub tid: u32,
+    /// 1: a signal interrupted the wait and the kernel is about to restart it. `enter_ns` is kept
+    /// across restarts, so that a profiler's timer does not make a hang look young for ever.
+    pub restarting: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// What the programs know of a child that could block on an inherited lock.
@@ -53,21 +60,31 @@ pub struct Risk {
     pub fork_ns: u64,
     /// Pages kept so far.
     pub pages: u32,
-    /// [`Risk::TABLE_FULL`] and its neighbours.
-    pub flags: u32,
     /// Futex words in [`WAKES`] for this child.
     pub woken_words: u32,
+    /// 1: a page could not be kept. From here on a missing page proves nothing, and none is taken.
+    ///
+    /// This and its neighbours are words of their own, not bits of one: threads of the child set
+    /// them at the same time, and old kernels have no atomic "or" for programs.
+    pub table_full: u32,
+    /// 1: the child itself forked. A later write fault may show bytes that it wrote before.
+    pub forked: u32,
+    /// 1: a wake could not be recorded. "Never woken" can no longer be said.
+    pub wakes_lost: u32,
     /// The thread that called fork.
     pub fork_tid: u32,
 }
 
-impl Risk {
-    /// A page could not be kept: from here on a missing page proves nothing, and none is taken.
-    pub const TABLE_FULL: u32 = 1;
-    /// The child itself forked: a later write fault may show bytes it wrote before.
-    pub const FORKED: u32 = 2;
-    /// A wake could not be recorded: "never woken" can no longer be said.
-    pub const WAKES_LOST: u32 = 4;
+/// What `task_newtask` tells of a clone under way.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NewTask {
+    /// See [`crate::clone_flags`].
+    pub clone_flags: u64,
+    /// The new task.
+    pub child_tid: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Identifies one page of one child.

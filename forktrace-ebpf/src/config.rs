@@ -1,0 +1,87 @@
+//! The collector's decisions, read as constants.
+
+use aya_ebpf::{EbpfContext as _, helpers::bpf_get_current_pid_tgid, programs::TracePointContext};
+use forktrace_common::config::Config;
+
+use crate::maps::TRACED;
+
+/// Overwritten by the collector before loading.
+#[unsafe(no_mangle)]
+static CONFIG: Config = Config {
+    min_wait_ns: 0,
+    self_tgid: 0,
+    trace_all: 0,
+    follow: 0,
+    stream: 0,
+    snapshots: 0,
+    child_page_cap: 0,
+    offsets: forktrace_common::config::Offsets {
+        newtask_pid: 0,
+        newtask_flags: 0,
+        fork_child_pid: 0,
+        exec_filename: 0,
+        exec_old_pid: 0,
+        exit_group_dead: 0,
+        fault_address: 0,
+        fault_error_code: 0,
+        futex_uaddr: 0,
+        futex_op: 0,
+        futex_val: 0,
+        futex_utime: 0,
+        wait_uaddr: 0,
+        wait_val: 0,
+        wait_timeout: 0,
+        waitv_waiters: 0,
+        waitv_nr: 0,
+        waitv_timeout: 0,
+        wake_uaddr: 0,
+        requeue_waiters: 0,
+        exit_ret: 0,
+        reserved: 0,
+    },
+};
+
+/// One field of the configuration. The read is volatile because the compiler must not use the
+/// zeros above: the real values arrive when the object is loaded.
+macro_rules! config {
+    ($($field:ident).+) => {
+        // SAFETY: the pointer comes from a reference to a live static.
+        unsafe { core::ptr::read_volatile(&raw const $crate::config::static_config().$($field).+) }
+    };
+}
+pub(crate) use config;
+
+#[inline(always)]
+pub(crate) fn static_config() -> &'static Config {
+    &CONFIG
+}
+
+/// The current task, as (tgid, tid).
+#[inline(always)]
+pub(crate) fn current() -> (u32, u32) {
+    let both = bpf_get_current_pid_tgid();
+    ((both >> 32) as u32, both as u32)
+}
+
+/// Whether a process is traced.
+#[inline(always)]
+pub(crate) fn traced(tgid: u32) -> bool {
+    if config!(trace_all) != 0 {
+        tgid != config!(self_tgid)
+    } else {
+        TRACED.get_ptr(&tgid).is_some()
+    }
+}
+
+/// Reads a tracepoint field; zero if that fails, which a valid offset never does.
+#[inline(always)]
+pub(crate) fn field<T: Copy + Default>(ctx: &TracePointContext, offset: u32) -> T {
+    // SAFETY: the offset is one of the tracepoint's own `format`, and the helper checks the read.
+    unsafe { ctx.read_at(offset as usize) }.unwrap_or_default()
+}
+
+/// The current task's name.
+#[inline(always)]
+pub(crate) fn comm(ctx: &TracePointContext) -> [u8; 16] {
+    ctx.command().unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+//! The maps; their meaning is documented beside their names in [`forktrace_common::maps`].
+//!
+//! Sizes are defaults that the collector overrides. Tables that are large or seldom full are not
+//! preallocated, so that they cost memory only for what they hold.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{HashMap, PerCpuArray, RingBuf},
+};
+use forktrace_common::{
+    maps::{
+        COUNTERS_LEN, Counter, NewTask, PAGE_SIZE, PageIndex, PageKey, Risk, WaitState, WakeState,
+        WordKey,
+    },
+    record::KINDS,
+};
+
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+
+#[map]
+pub(crate) static TRACED: HashMap<u32, u32> = HashMap::with_max_entries(1 << 17, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static NEW_TASKS: HashMap<u32, NewTask> =
+    HashMap::with_max_entries(1 << 14, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static WAITS: HashMap<u32, WaitState> = HashMap::with_max_entries(1 << 16, 0);
+
+#[map]
+pub(crate) static AT_RISK: HashMap<u32, Risk> =
+    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static SNAPSHOTS: HashMap<PageKey, [u8; PAGE_SIZE]> =
+    HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static PAGES: HashMap<PageIndex, u64> =
+    HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static WAKES: HashMap<WordKey, WakeState> =
+    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+/// Room for one page per CPU: a page is too large for the program's stack.
+#[map]
+pub(crate) static SCRATCH: PerCpuArray<[u8; PAGE_SIZE]> = PerCpuArray::with_max_entries(1, 0);
+
+/// The number of records this CPU has tried to write.
+#[map]
+pub(crate) static SEQUENCE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+#[map]
+pub(crate) static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS, 0);
+
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTERS_LEN, 0);
+
+/// Adds one to a per-CPU count. Programs on tracepoints do not nest on one CPU
+/// (`trace_call_bpf`, `kernel/trace/bpf_trace.c`), so a plain addition is exact.
+#[inline(always)]
+pub(crate) fn bump(array: &PerCpuArray<u64>, index: u32) -> u64 {
+    match array.get_ptr_mut(index) {
+        Some(slot) => {
+            // SAFETY: the slot is this CPU's own and outlives the program.
+            unsafe {
+                *slot += 1;
+                *slot
+            }
+        }
+        None => 0,
+    }
+}
+
+/// Adds one to a [`Counter`].
+#[inline(always)]
+pub(crate) fn count(counter: Counter) {
+    bump(&COUNTERS, counter as u32);
+}

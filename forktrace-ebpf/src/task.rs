@@ -1,0 +1,169 @@
+//! Birth, program change and death of tasks.
+//!
+//! A clone shows twice in its creator: `task_newtask` has the flags, `sched_process_fork` comes
+//! after it and before the child first runs (`kernel_clone`, `kernel/fork.c`, Linux 6.18). io
+//! workers of the kernel pass the first only, so that a task is announced at the second.
+
+use aya_ebpf::{
+    helpers::bpf_probe_read_kernel_str_bytes, macros::tracepoint, programs::TracePointContext,
+};
+use aya_log_ebpf::debug;
+use forktrace_common::{
+    clone_flags,
+    config::NO_FIELD,
+    maps::{Counter, NewTask, Risk},
+    record::{Exec, Exit, FILENAME_LEN, Fork, Kind, Leftover},
+};
+
+use crate::{
+    config::{config, current, field, traced},
+    maps::{AT_RISK, NEW_TASKS, TRACED, WAITS, count},
+    ring::{dropped, emit, now},
+};
+
+/// Keeps the clone flags until `sched_process_fork` of the same clone.
+#[tracepoint]
+pub(crate) fn task_newtask(ctx: TracePointContext) -> u32 {
+    let (tgid, tid) = current();
+    if traced(tgid) {
+        let new = NewTask {
+            clone_flags: field(&ctx, config!(offsets.newtask_flags)),
+            child_tid: field(&ctx, config!(offsets.newtask_pid)),
+            reserved: 0,
+        };
+        // A table without room shows as a dropped fork at sched_process_fork.
+        let _ = NEW_TASKS.insert(&tid, &new, 0);
+    }
+    0
+}
+
+/// Announces a new process or thread, and follows it.
+#[tracepoint]
+pub(crate) fn sched_process_fork(ctx: TracePointContext) -> u32 {
+    let (tgid, tid) = current();
+    if !traced(tgid) {
+        return 0;
+    }
+    let child_tid: u32 = field(&ctx, config!(offsets.fork_child_pid));
+    // SAFETY: the entry is written by this task only, which is here now.
+    let flags = match unsafe { NEW_TASKS.get(&tid) } {
+        Some(new) if new.child_tid == child_tid => new.clone_flags,
+        _ => {
+            dropped(Kind::Fork);
+            return 0;
+        }
+    };
+    let _ = NEW_TASKS.remove(&tid);
+    let boot_ns = now();
+    if !clone_flags::is_thread(flags) {
+        follow(child_tid);
+        if clone_flags::copies_memory(flags) {
+            register(&ctx, child_tid, boot_ns, tgid, tid);
+        }
+    }
+    emit::<Fork>(&ctx, Kind::Fork, boot_ns, |fork| {
+        // SAFETY: reserved memory of the payload's size.
+        unsafe { fork.write(Fork { clone_flags: flags, child_tid, reserved: 0 }) }
+    });
+    0
+}
+
+/// Puts a new process under the same filter as its creator.
+#[inline(always)]
+fn follow(child: u32) {
+    if config!(trace_all) == 0 && config!(follow) != 0 && TRACED.insert(&child, &1, 0).is_err() {
+        count(Counter::ProcessesUntraced);
+    }
+}
+
+/// Remembers a child that has its own copy of the memory, and that its creator's pages are shared
+/// again from here on.
+#[inline(always)]
+fn register(ctx: &TracePointContext, child: u32, boot_ns: u64, tgid: u32, tid: u32) {
+    if let Some(creator) = AT_RISK.get_ptr_mut(&tgid) {
+        // SAFETY: a word of its own in a live entry; every writer writes the same value.
+        unsafe { (*creator).forked = 1 };
+    }
+    let risk = Risk { fork_ns: boot_ns, fork_tid: tid, ..Risk::default() };
+    if AT_RISK.insert(&child, &risk, 0).is_err() {
+        count(Counter::ChildrenUntracked);
+        debug!(ctx, "no room to follow the memory of child {}", child);
+    }
+}
+
+/// Ends the watch on a child's inherited memory and says what is left of it in the maps.
+#[inline(always)]
+fn leave(tgid: u32) -> Leftover {
+    // SAFETY: only the process itself (here) and a collector that knows it is dead remove entries.
+    let leftover = match unsafe { AT_RISK.get(&tgid) } {
+        Some(risk) => {
+            Leftover { fork_ns: risk.fork_ns, pages: risk.pages, woken_words: risk.woken_words }
+        }
+        None => return Leftover::default(),
+    };
+    let _ = AT_RISK.remove(&tgid);
+    leftover
+}
+
+/// Announces a new program: the inherited memory, and every lock in it, is gone.
+#[tracepoint]
+pub(crate) fn sched_process_exec(ctx: TracePointContext) -> u32 {
+    let (tgid, _) = current();
+    if !traced(tgid) {
+        return 0;
+    }
+    let leftover = leave(tgid);
+    let old_tid: u32 = field(&ctx, config!(offsets.exec_old_pid));
+    // A __data_loc field: the low half is the string's offset in the record, the high its length.
+    let location: u32 = field(&ctx, config!(offsets.exec_filename));
+    emit::<Exec>(&ctx, Kind::Exec, now(), |exec| {
+        // SAFETY: reserved memory of the payload's size; the helper bounds what it writes.
+        unsafe {
+            (&raw mut (*exec).leftover).write(leftover);
+            (&raw mut (*exec).old_tid).write(old_tid);
+            let source = aya_ebpf::EbpfContext::as_ptr(&ctx)
+                .cast::<u8>()
+                .wrapping_add((location & 0xffff) as usize);
+            let target = &raw mut (*exec).filename;
+            target.write([0; FILENAME_LEN]);
+            let read = bpf_probe_read_kernel_str_bytes(source, &mut *target);
+            let length = match read {
+                Ok(bytes) => bytes.len() as i32,
+                Err(_) => -1,
+            };
+            (&raw mut (*exec).filename_len).write(length);
+        }
+    });
+    0
+}
+
+/// Announces the end of a thread, and of its process with its last.
+#[tracepoint]
+pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
+    let (tgid, tid) = current();
+    if !traced(tgid) {
+        return 0;
+    }
+    let _ = WAITS.remove(&tid);
+    let _ = NEW_TASKS.remove(&tid);
+    let offset = config!(offsets.exit_group_dead);
+    let group = if offset == NO_FIELD {
+        Exit::UNKNOWN
+    } else if field::<u8>(&ctx, offset) != 0 {
+        Exit::GROUP_DEAD
+    } else {
+        Exit::ALIVE
+    };
+    let mut leftover = Leftover::default();
+    if group == Exit::GROUP_DEAD {
+        leftover = leave(tgid);
+        if config!(trace_all) == 0 {
+            let _ = TRACED.remove(&tgid);
+        }
+    }
+    emit::<Exit>(&ctx, Kind::Exit, now(), |exit| {
+        // SAFETY: reserved memory of the payload's size.
+        unsafe { exit.write(Exit { leftover, group, reserved: 0 }) }
+    });
+    0
+}

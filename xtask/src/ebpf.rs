@@ -1,0 +1,89 @@
+//! Building the eBPF object, reproducibly.
+//!
+//! The object is checked in so that building forktrace needs stable Rust alone. That is only worth
+//! something if anybody can prove where its bytes come from: the same source, the pinned compiler
+//! and the pinned linker give the same bytes in any folder.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::root;
+
+/// The last release whose default links the LLVM of the pinned compiler; later ones want a newer.
+const LINKER: &str = "0.10.3";
+
+pub(crate) fn run(check: bool) -> Result<()> {
+    tools()?;
+    let built = build()?;
+    let object = root().join("forktrace/src/kernel/forktrace.bpf.o");
+    if check {
+        let present = fs::read(&object).with_context(|| format!("reading {}", object.display()))?;
+        ensure!(
+            present == built,
+            "{} is not what the source builds; run `cargo xtask ebpf` and commit the result",
+            object.display()
+        );
+        println!("{} comes from the source: {} bytes, all equal", object.display(), built.len());
+    } else {
+        fs::write(&object, &built).with_context(|| format!("writing {}", object.display()))?;
+        println!("{}: {} bytes", object.display(), built.len());
+    }
+    Ok(())
+}
+
+/// Makes sure of the compiler's library source and of the linker, and installs what is missing.
+fn tools() -> Result<()> {
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()))?;
+    let source = format!("{}/lib/rustlib/src/rust/library/core/Cargo.toml", sysroot.trim());
+    if !fs::exists(&source)? {
+        status(Command::new("rustup").args(["component", "add", "rust-src"]).current_dir(root()))?;
+    }
+    let version = output(Command::new("bpf-linker").arg("--version")).unwrap_or_default();
+    if version.trim() != format!("bpf-linker {LINKER}") {
+        status(Command::new("cargo").args([
+            "install",
+            "--locked",
+            "--force",
+            "bpf-linker",
+            "--version",
+            LINKER,
+        ]))?;
+    }
+    Ok(())
+}
+
+/// Builds in an empty folder of its own, so that nothing left from before can take part.
+fn build() -> Result<Vec<u8>> {
+    let target = tempfile::tempdir()?;
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["build", "--release", "--locked", "--target", "bpfel-unknown-none"])
+        .args(["-Z", "build-std=core"])
+        .arg("--target-dir")
+        .arg(target.path())
+        .current_dir(root().join("forktrace-ebpf"))
+        // -Z build-std on the stable compiler: core for the eBPF target is not distributed.
+        .env("RUSTC_BOOTSTRAP", "1")
+        // A caller's flags must not change the bytes.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR");
+    status(&mut cargo)?;
+    let object = target.path().join("bpfel-unknown-none/release/forktrace");
+    fs::read(&object).with_context(|| format!("reading {}", object.display()))
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    ensure!(output.status.success(), "{command:?} failed: {}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn status(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("running {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(())
+}
