@@ -4,9 +4,11 @@
 //! live host, [`log`] from a file; [`model`] rebuilds the process tree from them, [`verdict`]
 //! judges, [`report`] prints, [`cli`] puts it together. Nothing pure depends on the kernel.
 
+pub mod decode;
 pub mod event;
 pub mod finding;
 pub mod inspect;
+pub mod kernel;
 pub mod locks;
 pub mod log;
 pub mod model;

@@ -1,0 +1,190 @@
+//! Starting the command to trace, held back until the probes are attached.
+//!
+//! The child is forked while this process has one thread only, and waits for a byte on a pipe
+//! before it execs. Nothing of the command has run before it is traced, and if the tracer dies the
+//! child reads the end of the pipe and leaves.
+
+use std::{
+    ffi::CString,
+    io::{self, Read as _, Write as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    sys::wait::{WaitPidFlag, WaitStatus, waitpid},
+    unistd::{ForkResult, Pid, fork, pipe2, setpgid},
+};
+
+use super::Error;
+
+/// Exit status of the child when the tracer went away before letting it run.
+const TRACER_GONE: i32 = 125;
+
+/// The command's process before it runs the command.
+pub struct GatedChild {
+    pid: Pid,
+    command: String,
+    gate: std::fs::File,
+    failure: std::fs::File,
+}
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It exited with this status.
+    Exited(u8),
+    /// This signal ended it.
+    Signaled(i32),
+}
+
+impl Outcome {
+    /// The status that a shell would show: 128 + n for signal n.
+    pub fn code(self) -> u8 {
+        match self {
+            Outcome::Exited(code) => code,
+            Outcome::Signaled(signal) => u8::try_from(128 + signal).unwrap_or(255),
+        }
+    }
+}
+
+impl GatedChild {
+    /// Forks the child. Must be called while the process has a single thread; `own_group` puts the
+    /// child into a process group of its own, so that it can be ended as a whole.
+    ///
+    /// # Errors
+    /// When the command does not exist or no process can be made.
+    pub fn spawn(command: &[String], own_group: bool) -> Result<Self, Error> {
+        let name = command.first().cloned().unwrap_or_default();
+        let fail = |cause: String| Error::Command { command: name.clone(), cause };
+        let program = find(&name).map_err(fail)?;
+        let text = |s: &[u8]| CString::new(s).map_err(|_| fail("it contains a NUL byte".into()));
+        let path = text(program.as_os_str().as_bytes())?;
+        let args: Vec<CString> =
+            command.iter().map(|arg| text(arg.as_bytes())).collect::<Result<_, _>>()?;
+        let mut argv: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
+        argv.push(std::ptr::null());
+
+        let os = |errno: Errno| fail(errno.desc().to_owned());
+        let (gate_read, gate_write) = pipe2(OFlag::O_CLOEXEC).map_err(os)?;
+        let (failure_read, failure_write) = pipe2(OFlag::O_CLOEXEC).map_err(os)?;
+        // SAFETY: there is one thread, and the child calls async-signal-safe functions only.
+        match unsafe { fork() }.map_err(os)? {
+            ForkResult::Child => {
+                drop(gate_write);
+                if own_group {
+                    // The parent does the same; whoever comes first.
+                    let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+                }
+                wait_and_exec(&gate_read, &failure_write, &path, &argv)
+            }
+            ForkResult::Parent { child } => {
+                if own_group {
+                    let _ = setpgid(child, child);
+                }
+                Ok(GatedChild {
+                    pid: child,
+                    command: name,
+                    gate: gate_write.into(),
+                    failure: failure_read.into(),
+                })
+            }
+        }
+    }
+
+    /// The child's pid, which the command keeps.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
+    }
+
+    /// Lets the child run the command; returns once it does.
+    ///
+    /// # Errors
+    /// When exec fails.
+    pub fn release(mut self) -> Result<RunningChild, Error> {
+        let fail = |cause: String| Error::Command { command: self.command.clone(), cause };
+        self.gate.write_all(&[1]).map_err(|e| fail(e.to_string()))?;
+        let mut errno = Vec::new();
+        self.failure.read_to_end(&mut errno).map_err(|e| fail(e.to_string()))?;
+        match <[u8; 4]>::try_from(errno) {
+            Ok(bytes) => {
+                let _ = waitpid(self.pid, None);
+                let error = io::Error::from_raw_os_error(i32::from_ne_bytes(bytes));
+                Err(fail(error.to_string()))
+            }
+            // Closed by a successful exec.
+            Err(_) => Ok(RunningChild { pid: self.pid }),
+        }
+    }
+}
+
+/// The command while it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct RunningChild {
+    pid: Pid,
+}
+
+impl RunningChild {
+    /// Its pid.
+    pub fn pid(self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
+    }
+
+    /// How it ended, without waiting; `None` while it runs.
+    pub fn try_wait(self) -> Option<Outcome> {
+        match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(_, code)) => Some(Outcome::Exited(code.to_le_bytes()[0])),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Some(Outcome::Signaled(signal as i32)),
+            _ => None,
+        }
+    }
+}
+
+/// Resolves a command as a shell does.
+fn find(name: &str) -> Result<PathBuf, String> {
+    let found = |path: &Path| path.is_file();
+    if name.contains('/') {
+        let path = PathBuf::from(name);
+        return if found(&path) { Ok(path) } else { Err("no such file".into()) };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|candidate| found(candidate) && executable(candidate))
+        .ok_or_else(|| "no such command in PATH".into())
+}
+
+fn executable(path: &Path) -> bool {
+    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+}
+
+/// The child's side; never returns.
+fn wait_and_exec(
+    gate: &OwnedFd,
+    failure: &OwnedFd,
+    path: &CString,
+    argv: &[*const libc::c_char],
+) -> ! {
+    let mut byte = [0u8];
+    let read = loop {
+        match nix::unistd::read(gate, &mut byte) {
+            Err(Errno::EINTR) => {}
+            other => break other,
+        }
+    };
+    if read == Ok(1) {
+        // SAFETY: `path` and every element of `argv` are NUL-terminated strings that outlive the
+        // call, and `argv` ends with a null pointer; `environ` is whatever this process has.
+        unsafe { libc::execv(path.as_ptr(), argv.as_ptr()) };
+        let errno = Errno::last_raw().to_ne_bytes();
+        // SAFETY: the descriptor is open and the buffer is as long as said.
+        unsafe { libc::write(failure.as_raw_fd(), errno.as_ptr().cast(), errno.len()) };
+    }
+    // SAFETY: ends the child without running anything of the parent's.
+    unsafe { libc::_exit(TRACER_GONE) }
+}

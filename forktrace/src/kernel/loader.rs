@@ -1,0 +1,193 @@
+//! Loading and attaching the programs.
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    programs::{ProgramError, TracePoint},
+};
+use aya_log::EbpfLogger;
+use forktrace_common::{
+    config::{CONFIG_GLOBAL, Config},
+    maps::{EVENTS, PAGE_SIZE, PAGES, SNAPSHOTS},
+};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
+use zerocopy::IntoBytes as _;
+
+use super::{Error, maps::Maps, privilege, ring::Ring, tracefs::Tracefs};
+
+/// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
+
+/// Program and tracepoint. The first ones must exist.
+const REQUIRED: [(&str, &str); 6] = [
+    ("task_newtask", "task/task_newtask"),
+    ("sched_process_fork", "sched/sched_process_fork"),
+    ("sched_process_exec", "sched/sched_process_exec"),
+    ("sched_process_exit", "sched/sched_process_exit"),
+    ("sys_enter_futex", "syscalls/sys_enter_futex"),
+    ("sys_exit_futex", "syscalls/sys_exit_futex"),
+];
+
+/// These are attached where the kernel has them.
+const OPTIONAL: [(&str, &str); 6] = [
+    ("sys_enter_futex_wait", "syscalls/sys_enter_futex_wait"),
+    ("sys_exit_futex", "syscalls/sys_exit_futex_wait"),
+    ("sys_enter_futex_waitv", "syscalls/sys_enter_futex_waitv"),
+    ("sys_exit_futex", "syscalls/sys_exit_futex_waitv"),
+    ("sys_enter_futex_wake", "syscalls/sys_enter_futex_wake"),
+    ("sys_enter_futex_requeue", "syscalls/sys_enter_futex_requeue"),
+];
+
+/// The fork-time snapshot needs both.
+const FAULTS: [(&str, &str); 2] = [
+    ("page_fault_user", "exceptions/page_fault_user"),
+    ("page_fault_kernel", "exceptions/page_fault_kernel"),
+];
+
+/// The most pages of the total limit that one child may take, as a fraction.
+const CHILD_SHARE: u64 = 8;
+
+/// What to trace and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Trace every process of the host.
+    pub trace_all: bool,
+    /// Trace the children of traced processes.
+    pub follow: bool,
+    /// Waits shorter than this many ns cost no event.
+    pub min_wait_ns: u64,
+    /// Make an event of every wait and wake.
+    pub stream: bool,
+    /// Keep pages as children inherit them.
+    pub snapshots: bool,
+    /// The most bytes of pages kept in all.
+    pub snapshot_limit: u64,
+    /// Bytes of the ring buffer; rounded up to a power of two.
+    pub ring_bytes: u32,
+    /// Have the programs tell about themselves (through the `log` crate).
+    pub diagnostics: bool,
+}
+
+/// The loaded and attached programs. Dropping it detaches everything: nothing is pinned.
+pub struct Kernel {
+    /// Access to the maps.
+    pub maps: Maps,
+    /// The programs' own diagnostics, if asked for.
+    pub diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// Offsets in use, by `category/tracepoint.field`.
+    pub offsets: BTreeMap<String, u32>,
+    /// Whether pages are kept: wanted, and possible on this kernel.
+    pub snapshots: bool,
+    _ebpf: Ebpf,
+}
+
+/// Loads and attaches the programs.
+///
+/// # Errors
+/// Every failure is an [`Error`] whose message names the cause and the remedy.
+pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
+    privilege::check()?;
+    if Tracefs::find().is_some() {
+        return load_here(options);
+    }
+    // Mounting tracefs for everybody is not ours to do. A thread with a mount namespace of its own
+    // can have it mounted just while it loads; the attached programs do not need it any more.
+    let options = options.clone();
+    let thread = std::thread::spawn(move || {
+        mount_privately().map_err(|cause| Error::Tracefs { cause: cause.to_string() })?;
+        load_here(&options)
+    });
+    thread.join().unwrap_or_else(|_| Err(Error::Tracefs { cause: "the loader failed".into() }))
+}
+
+fn mount_privately() -> nix::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let nothing = None::<&str>;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
+    mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), nothing)
+}
+
+fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
+    let tracefs = Tracefs::find().ok_or_else(|| Error::Tracefs {
+        cause: "/sys/kernel/tracing is empty".into(),
+    })?;
+    let (offsets, named) = tracefs.offsets()?;
+    let snapshots = options.snapshots && FAULTS.iter().all(|(_, event)| tracefs.has(event));
+    let pages = (options.snapshot_limit / PAGE_SIZE as u64).clamp(1, 1 << 24) as u32;
+    let config = Config {
+        min_wait_ns: options.min_wait_ns,
+        self_tgid: std::process::id(),
+        trace_all: options.trace_all.into(),
+        follow: options.follow.into(),
+        stream: options.stream.into(),
+        snapshots: snapshots.into(),
+        child_page_cap: (u64::from(pages) / CHILD_SHARE).max(1) as u32,
+        offsets,
+    };
+    let log_level = if options.diagnostics { u8::MAX } else { 0 };
+    let mut ebpf = EbpfLoader::new()
+        .override_global(CONFIG_GLOBAL, config.as_bytes(), true)
+        .override_global(aya_log::LEVEL, &log_level, true)
+        .map_max_entries(EVENTS, options.ring_bytes.max(PAGE_SIZE as u32).next_power_of_two())
+        .map_max_entries(SNAPSHOTS, pages)
+        .map_max_entries(PAGES, pages)
+        .load(OBJECT)
+        .map_err(|error| refused("its maps", &error))?;
+
+    for (program, event) in REQUIRED {
+        attach(&mut ebpf, program, event)?;
+    }
+    for (program, event) in OPTIONAL {
+        if tracefs.has(event) {
+            attach(&mut ebpf, program, event)?;
+        }
+    }
+    if snapshots {
+        for (program, event) in FAULTS {
+            attach(&mut ebpf, program, event)?;
+        }
+    }
+    let diagnostics = match options.diagnostics {
+        true => EbpfLogger::init(&mut ebpf).ok(),
+        false => None,
+    };
+    let ring = Ring::take(&mut ebpf)?;
+    let maps = Maps::take(&mut ebpf, snapshots)?;
+    Ok((Kernel { maps, diagnostics, offsets: named, snapshots, _ebpf: ebpf }, ring))
+}
+
+fn attach(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {
+    let what = || format!("the program for {event}");
+    let (category, name) = event.split_once('/').unwrap_or(("", event));
+    let attached = ebpf
+        .program_mut(program)
+        .ok_or_else(|| refused(&what(), &"the object has no such program"))
+        .and_then(|program| {
+            let program: &mut TracePoint =
+                program.try_into().map_err(|error| refused(&what(), &error))?;
+            match program.load() {
+                Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
+                Err(error) => return Err(refused(&what(), &error)),
+            }
+            program.attach(category, name).map_err(|error| refused(&what(), &error))
+        });
+    attached.map(|_| ())
+}
+
+/// Says why the kernel refused something, with the innermost cause and without the verifier's log,
+/// which goes to the debug log.
+pub(super) fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
+    let text = error.to_string();
+    tracing::debug!("{what}: {text}");
+    let cause = text.lines().next().unwrap_or_default().to_owned();
+    Error::Refused {
+        what: what.to_owned(),
+        cause,
+        remedy: "it needs Linux 5.8 or later, CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS, and no \
+                 lockdown (see: dmesg; forktrace -vv says more)",
+    }
+}

@@ -1,0 +1,255 @@
+//! Typed access to the programs' maps.
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Ebpf, Pod,
+    maps::{HashMap, MapData, MapError, PerCpuArray},
+};
+use forktrace_common::{
+    maps::{
+        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, PAGE_SIZE, PAGES, PageIndex, PageKey, Risk,
+        SNAPSHOTS, TRACED, WAITS, WAKES, WaitState, WakeState, WordKey,
+    },
+    record::{KIND_NAMES, Leftover},
+};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::{Error, loader::refused};
+use crate::{
+    event::{AtFork, Missing, Window},
+    inspect::Inherited,
+};
+
+type Map<K, V> = HashMap<MapData, K, V>;
+
+/// Exact counts kept in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records that did not fit in the ring, by kind; kinds without a loss are left out.
+    pub dropped: BTreeMap<String, u64>,
+    /// The other counts, by name.
+    pub others: BTreeMap<String, u64>,
+}
+
+impl Counters {
+    /// Records lost in all.
+    pub fn lost(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+}
+
+/// The maps shared with the programs. Keys and values are bytes here; see [`maps`] for their types.
+pub struct Maps {
+    traced: Map<u32, u32>,
+    waits: Map<u32, [u8; size_of::<WaitState>()]>,
+    at_risk: Map<u32, [u8; size_of::<Risk>()]>,
+    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
+    pages: Map<[u8; size_of::<PageIndex>()], u64>,
+    wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
+    drops: PerCpuArray<MapData, u64>,
+    counters: PerCpuArray<MapData, u64>,
+    snapshots_on: bool,
+}
+
+impl Maps {
+    pub(super) fn take(ebpf: &mut Ebpf, snapshots_on: bool) -> Result<Self, Error> {
+        Ok(Maps {
+            traced: hash_map(ebpf, TRACED)?,
+            waits: hash_map(ebpf, WAITS)?,
+            at_risk: hash_map(ebpf, AT_RISK)?,
+            snapshots: hash_map(ebpf, SNAPSHOTS)?,
+            pages: hash_map(ebpf, PAGES)?,
+            wakes: hash_map(ebpf, WAKES)?,
+            drops: per_cpu(ebpf, DROPS)?,
+            counters: per_cpu(ebpf, COUNTERS)?,
+            snapshots_on,
+        })
+    }
+
+    /// Traces a process. Its future children are followed from here on.
+    ///
+    /// # Errors
+    /// When the table of traced processes is full.
+    pub fn trace(&mut self, pid: u32) -> Result<(), Error> {
+        self.traced.insert(pid, 1, 0).map_err(|e| refused("another traced process", &e))
+    }
+
+    /// Every wait that has lasted at least `min_wait_ns` at `now_ns`.
+    pub fn long_waits(&self, now_ns: u64, min_wait_ns: u64) -> Vec<WaitState> {
+        self.waits
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(_, bytes)| value::<WaitState>(&bytes))
+            .filter(|wait| {
+                wait.restarting == 0 && now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
+            })
+            .collect()
+    }
+
+    /// The wait that a task is in, if any.
+    pub fn wait(&self, tid: u32) -> Option<WaitState> {
+        self.waits.get(&tid, 0).ok().map(|bytes| value(&bytes))
+    }
+
+    /// Deletes what a child left behind at its exec or end.
+    pub fn clean(&mut self, tgid: u32, leftover: &Leftover) {
+        for index in 0..leftover.pages {
+            let place = key(&PageIndex { fork_ns: leftover.fork_ns, tgid, index });
+            if let Ok(page) = self.pages.get(&place, 0) {
+                let page = PageKey { fork_ns: leftover.fork_ns, page, tgid, reserved: 0 };
+                ignore_missing(self.snapshots.remove(&key(&page)));
+            }
+            ignore_missing(self.pages.remove(&place));
+        }
+        if leftover.woken_words > 0 {
+            self.clean_wakes(|word| word.tgid == tgid && word.fork_ns == leftover.fork_ns);
+        }
+    }
+
+    fn clean_wakes(&mut self, dead: impl Fn(&WordKey) -> bool) {
+        let keys: Vec<_> = self.wakes.keys().filter_map(Result::ok).collect();
+        for bytes in keys.into_iter().filter(|bytes| dead(&value(bytes))) {
+            ignore_missing(self.wakes.remove(&bytes));
+        }
+    }
+
+    /// Forgets an ended process on kernels whose exit tracepoint does not say "last thread".
+    pub fn forget(&mut self, pid: u32) {
+        ignore_missing(self.traced.remove(&pid));
+        if let Some(risk) = self.risk(pid) {
+            ignore_missing(self.at_risk.remove(&pid));
+            let Risk { fork_ns, pages, woken_words, .. } = risk;
+            self.clean(pid, &Leftover { fork_ns, pages, woken_words });
+        }
+    }
+
+    /// Deletes everything that belongs to no child at risk: after a loss, exits may not have told
+    /// what they left.
+    pub fn sweep(&mut self) {
+        let alive: std::collections::HashSet<(u32, u64)> = self
+            .at_risk
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
+            .collect();
+        let stale: Vec<_> = self.snapshots.keys().filter_map(Result::ok).collect();
+        for bytes in stale {
+            let page: PageKey = value(&bytes);
+            if !alive.contains(&(page.tgid, page.fork_ns)) {
+                ignore_missing(self.snapshots.remove(&bytes));
+            }
+        }
+        let stale: Vec<_> = self.pages.keys().filter_map(Result::ok).collect();
+        for bytes in stale {
+            let place: PageIndex = value(&bytes);
+            if !alive.contains(&(place.tgid, place.fork_ns)) {
+                ignore_missing(self.pages.remove(&bytes));
+            }
+        }
+        self.clean_wakes(|word| !alive.contains(&(word.tgid, word.fork_ns)));
+    }
+
+    /// Counts so far.
+    pub fn counters(&self) -> Counters {
+        let dropped = (0u32..)
+            .zip(KIND_NAMES)
+            .map(|(index, name)| (name.to_owned(), total(&self.drops, index)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let others = (0..COUNTERS_LEN)
+            .zip(COUNTER_NAMES)
+            .map(|(index, name)| (name.to_owned(), total(&self.counters, index)))
+            .collect();
+        Counters { dropped, others }
+    }
+
+    fn risk(&self, pid: u32) -> Option<Risk> {
+        self.at_risk.get(&pid, 0).ok().map(|bytes| value(&bytes))
+    }
+}
+
+/// Names in the log, by [`maps::Counter`].
+const COUNTER_NAMES: [&str; COUNTERS_LEN as usize] = [
+    "futex_waits",
+    "futex_wakes",
+    "waits_untracked",
+    "children_untracked",
+    "pages_kept",
+    "pages_refused",
+    "processes_untraced",
+];
+
+impl Inherited for Maps {
+    fn bytes(&self, pid: u32, address: u64, len: usize) -> AtFork {
+        if !self.snapshots_on {
+            return AtFork::Unknown(Missing::Off);
+        }
+        let Some(risk) = self.risk(pid) else {
+            return AtFork::Unknown(Missing::NotObserved);
+        };
+        let page = address & !(PAGE_SIZE as u64 - 1);
+        let page_key = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
+        let Ok(bytes) = self.snapshots.get(&key(&page_key), 0) else {
+            return AtFork::Unknown(if risk.table_full != 0 {
+                Missing::LimitReached
+            } else if risk.forked != 0 {
+                Missing::ForkedItself
+            } else {
+                Missing::NoFault
+            });
+        };
+        let start = (address - page) as usize;
+        let end = start.saturating_add(len).min(PAGE_SIZE);
+        let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
+        AtFork::Known(Window { address, bytes })
+    }
+
+    fn wakes(&self, pid: u32, uaddr: u64) -> Option<u64> {
+        let risk = self.risk(pid)?;
+        let word = WordKey { fork_ns: risk.fork_ns, uaddr, tgid: pid, reserved: 0 };
+        match self.wakes.get(&key(&word), 0) {
+            Ok(bytes) => Some(value::<WakeState>(&bytes).count),
+            Err(_) if risk.wakes_lost != 0 => None,
+            Err(_) => Some(0),
+        }
+    }
+}
+
+/// The bytes of a key.
+fn key<K: IntoBytes + Immutable, const N: usize>(key: &K) -> [u8; N] {
+    let mut bytes = [0; N];
+    // The maps' types above take N from the key's own size.
+    bytes.copy_from_slice(key.as_bytes());
+    bytes
+}
+
+/// The value in `bytes`, whose size the map's type guarantees.
+fn value<V: FromBytes + Default>(bytes: &[u8]) -> V {
+    V::read_from_bytes(bytes).unwrap_or_default()
+}
+
+fn total(array: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
+    array.get(&index, 0).map_or(0, |values| values.iter().sum())
+}
+
+/// An entry that is gone already is as good as removed; nothing else can go wrong with a removal.
+fn ignore_missing(result: Result<(), MapError>) {
+    if let Err(error) = result
+        && !matches!(error, MapError::KeyNotFound)
+    {
+        tracing::trace!("removing from a map: {error}");
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
+    ebpf.take_map(name).ok_or_else(|| refused(&format!("map {name}"), &"the object has none"))
+}
+
+fn hash_map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Map<K, V>, Error> {
+    HashMap::try_from(take(ebpf, name)?).map_err(|e| refused(&format!("map {name}"), &e))
+}
+
+fn per_cpu(ebpf: &mut Ebpf, name: &str) -> Result<PerCpuArray<MapData, u64>, Error> {
+    PerCpuArray::try_from(take(ebpf, name)?).map_err(|e| refused(&format!("map {name}"), &e))
+}

@@ -1,0 +1,80 @@
+//! The live kernel: loading and attaching the eBPF programs, reading what they tell.
+//!
+//! The only home of aya, of `unsafe` and of everything that needs privilege.
+
+#[expect(unsafe_code, reason = "fork and exec")]
+mod gate;
+mod loader;
+mod maps;
+mod privilege;
+#[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
+mod ring;
+mod tracefs;
+
+pub use gate::{GatedChild, Outcome, RunningChild};
+pub use loader::{Kernel, Options, load};
+pub use maps::{Counters, Maps};
+pub use ring::{AsyncRing, Ring};
+pub use tracefs::{Format, FormatError};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Why tracing cannot begin. Each message is one sentence that names the cause and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Too little privilege.
+    #[error("forktrace needs {missing} to load its eBPF programs; run it as root (sudo forktrace …)")]
+    Privilege {
+        /// The capabilities that are missing, by name.
+        missing: String,
+    },
+    /// tracefs is not mounted and could not be.
+    #[error(
+        "tracefs is needed to find the kernel's tracepoints and is not mounted; \
+         run: mount -t tracefs tracefs /sys/kernel/tracing ({cause})"
+    )]
+    Tracefs {
+        /// What the attempt to mount it privately said.
+        cause: String,
+    },
+    /// A tracepoint or one of its fields is missing.
+    #[error("{0}; this kernel cannot be traced, it needs CONFIG_FTRACE_SYSCALLS and Linux 5.8 or later")]
+    Tracepoint(#[from] FormatError),
+    /// The kernel refused a program or a map.
+    #[error("the kernel refused {what}: {cause}; {remedy}")]
+    Refused {
+        /// What was refused.
+        what: String,
+        /// The kernel's reason, in one line.
+        cause: String,
+        /// What can be done about it.
+        remedy: &'static str,
+    },
+    /// The command to trace could not be started.
+    #[error("cannot run {command}: {cause}")]
+    Command {
+        /// The command as given.
+        command: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// `CLOCK_BOOTTIME` now, ns: the clock of every event.
+pub fn boot_ns() -> u64 {
+    nanoseconds(ClockId::CLOCK_BOOTTIME)
+}
+
+/// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME`, ns: turns an event's time into wall clock time.
+pub fn clock_offset_ns() -> i64 {
+    let real = nanoseconds(ClockId::CLOCK_REALTIME);
+    let boot = nanoseconds(ClockId::CLOCK_BOOTTIME);
+    i64::try_from(i128::from(real) - i128::from(boot)).unwrap_or(0)
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    // Neither clock can fail or be negative on Linux.
+    clock_gettime(clock).map_or(0, |t| {
+        (t.tv_sec() as u64).saturating_mul(1_000_000_000).saturating_add(t.tv_nsec() as u64)
+    })
+}

@@ -1,0 +1,70 @@
+//! The ring buffer as an asynchronous stream of records.
+
+use std::io;
+
+use aya::{
+    Ebpf,
+    maps::{MapData, RingBuf},
+};
+use forktrace_common::maps::EVENTS;
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{Error, loader::refused};
+
+/// The most records taken in one go, so that timers and signals get their turn in a storm.
+const BATCH: usize = 4096;
+
+/// The consumer side of the ring buffer.
+pub struct Ring(RingBuf<MapData>);
+
+/// A [`Ring`] registered with the running tokio runtime.
+pub struct AsyncRing(AsyncFd<RingBuf<MapData>>);
+
+impl Ring {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, Error> {
+        let map = ebpf
+            .take_map(EVENTS)
+            .ok_or_else(|| refused("the ring buffer", &"the object has none"))?;
+        RingBuf::try_from(map).map(Ring).map_err(|error| refused("the ring buffer", &error))
+    }
+
+    /// Registers the ring with the running tokio runtime.
+    ///
+    /// # Errors
+    /// When called outside a runtime or when the runtime cannot watch the descriptor.
+    pub fn into_async(self) -> io::Result<AsyncRing> {
+        // SAFETY: the map keeps its descriptor open, and always returns the same, until it is
+        // dropped, after the `AsyncFd` that owns it has left the runtime.
+        let registered = unsafe { AsyncFd::register_with_interest(self.0, Interest::READABLE) };
+        registered.map(AsyncRing).map_err(io::Error::from)
+    }
+}
+
+impl AsyncRing {
+    /// Waits until there is something to read and hands it to `each`, at most a batch. Cancel-safe:
+    /// nothing is taken before the only await.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn batch(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        // The guard remembers the readiness that it saw. Clearing it after the ring was found empty
+        // keeps a readiness that arrived meanwhile.
+        let mut guard = self.0.readable_mut().await?;
+        for _ in 0..BATCH {
+            if let Some(record) = guard.get_inner_mut().next() {
+                each(&record);
+                continue;
+            }
+            guard.clear_ready();
+            break;
+        }
+        Ok(())
+    }
+
+    /// Hands every record that is there now to `each`, without waiting.
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) {
+        while let Some(record) = self.0.get_mut().next() {
+            each(&record);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Tracepoint layouts, read from tracefs.
+//!
+//! A tracepoint's record differs between kernels: `sched_process_fork` had a fixed `char[16]` up
+//! to 6.12 and has a `__data_loc` from 6.16 on, `sched_process_exit` gained `group_dead`. Offsets
+//! are therefore never assumed.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use forktrace_common::config::{NO_FIELD, Offsets};
+
+/// Where tracefs is usually mounted, best first.
+const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// One tracepoint's `format` file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    event: String,
+    fields: BTreeMap<String, u32>,
+}
+
+/// What is missing in tracefs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The kernel has no such tracepoint.
+    #[error("tracepoint {event} is missing ({cause})")]
+    NoEvent {
+        /// `category/name`.
+        event: String,
+        /// Why it could not be read.
+        cause: String,
+    },
+    /// The tracepoint has no such field.
+    #[error("tracepoint {event} has no field {field}")]
+    NoField {
+        /// `category/name`.
+        event: String,
+        /// The field.
+        field: String,
+    },
+}
+
+impl Format {
+    /// Parses the text of a `format` file; lines that are no fields are passed over.
+    ///
+    /// A field line reads `field:TYPE NAME[DIM];  offset:N;  size:N;  signed:N;`
+    /// (`f_show`, `kernel/trace/trace_events.c`, Linux 6.18).
+    pub fn parse(event: &str, text: &str) -> Self {
+        let fields = text.lines().filter_map(field).collect();
+        Format { event: event.to_owned(), fields }
+    }
+
+    /// Byte offset of a field in the tracepoint's record.
+    pub fn offset(&self, field: &str) -> Result<u32, FormatError> {
+        self.fields.get(field).copied().ok_or_else(|| FormatError::NoField {
+            event: self.event.clone(),
+            field: field.to_owned(),
+        })
+    }
+}
+
+fn field(line: &str) -> Option<(String, u32)> {
+    let mut parts = line.trim().split(';').map(str::trim);
+    let declaration = parts.next()?.strip_prefix("field:")?;
+    let offset = parts.find_map(|part| part.strip_prefix("offset:"))?.parse().ok()?;
+    let name = declaration.split_whitespace().next_back()?;
+    let name = name.split('[').next()?.trim_start_matches('*');
+    (!name.is_empty()).then(|| (name.to_owned(), offset))
+}
+
+/// A mounted tracefs.
+#[derive(Clone, Debug)]
+pub(super) struct Tracefs(PathBuf);
+
+impl Tracefs {
+    /// The mounted tracefs, if any.
+    pub(super) fn find() -> Option<Self> {
+        MOUNTS
+            .iter()
+            .map(Path::new)
+            .find(|mount| mount.join("events").is_dir())
+            .map(|mount| Tracefs(mount.to_owned()))
+    }
+
+    /// Whether a tracepoint exists.
+    pub(super) fn has(&self, event: &str) -> bool {
+        self.0.join("events").join(event).join("id").exists()
+    }
+
+    fn format(&self, event: &str) -> Result<Format, FormatError> {
+        let path = self.0.join("events").join(event).join("format");
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Format::parse(event, &text)),
+            Err(error) => {
+                Err(FormatError::NoEvent { event: event.to_owned(), cause: cause(&error) })
+            }
+        }
+    }
+
+    fn optional(&self, event: &str) -> Option<Format> {
+        self.format(event).ok()
+    }
+
+    /// The offsets that the programs need, and the same by name for the log's first line.
+    pub(super) fn offsets(&self) -> Result<(Offsets, BTreeMap<String, u32>), FormatError> {
+        let newtask = self.format("task/task_newtask")?;
+        let fork = self.format("sched/sched_process_fork")?;
+        let exec = self.format("sched/sched_process_exec")?;
+        let exit = self.format("sched/sched_process_exit")?;
+        let futex = self.format("syscalls/sys_enter_futex")?;
+        let ret = self.format("syscalls/sys_exit_futex")?;
+        let fault = self.optional("exceptions/page_fault_user");
+        let wait = self.optional("syscalls/sys_enter_futex_wait");
+        let waitv = self.optional("syscalls/sys_enter_futex_waitv");
+        let wake = self.optional("syscalls/sys_enter_futex_wake");
+        let requeue = self.optional("syscalls/sys_enter_futex_requeue");
+
+        let mut named = BTreeMap::new();
+        let mut need = |format: &Format, field: &str| {
+            let offset = format.offset(field)?;
+            named.insert(format!("{}.{field}", format.event), offset);
+            Ok::<u32, FormatError>(offset)
+        };
+        let offsets = Offsets {
+            newtask_pid: need(&newtask, "pid")?,
+            newtask_flags: need(&newtask, "clone_flags")?,
+            fork_child_pid: need(&fork, "child_pid")?,
+            exec_filename: need(&exec, "filename")?,
+            exec_old_pid: need(&exec, "old_pid")?,
+            exit_group_dead: need(&exit, "group_dead").unwrap_or(NO_FIELD),
+            futex_uaddr: need(&futex, "uaddr")?,
+            futex_op: need(&futex, "op")?,
+            futex_val: need(&futex, "val")?,
+            futex_utime: need(&futex, "utime")?,
+            exit_ret: need(&ret, "ret")?,
+            fault_address: maybe(fault.as_ref(), "address")?,
+            fault_error_code: maybe(fault.as_ref(), "error_code")?,
+            wait_uaddr: maybe(wait.as_ref(), "uaddr")?,
+            wait_val: maybe(wait.as_ref(), "val")?,
+            wait_timeout: maybe(wait.as_ref(), "timeout")?,
+            waitv_waiters: maybe(waitv.as_ref(), "waiters")?,
+            waitv_nr: maybe(waitv.as_ref(), "nr_futexes")?,
+            waitv_timeout: maybe(waitv.as_ref(), "timeout")?,
+            wake_uaddr: maybe(wake.as_ref(), "uaddr")?,
+            requeue_waiters: maybe(requeue.as_ref(), "waiters")?,
+            reserved: 0,
+        };
+        for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
+            for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {
+                named.insert(format!("{}.{field}", format.event), *offset);
+            }
+        }
+        Ok((offsets, named))
+    }
+}
+
+/// A field of a tracepoint that older kernels lack as a whole; where it exists the field must too.
+fn maybe(format: Option<&Format>, field: &str) -> Result<u32, FormatError> {
+    format.map_or(Ok(NO_FIELD), |format| format.offset(field))
+}
+
+fn cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "not in this kernel".into(),
+        _ => error.to_string(),
+    }
+}
