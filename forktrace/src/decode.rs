@@ -124,3 +124,97 @@ fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::prelude::*;
+    use zerocopy::IntoBytes as _;
+
+    use super::*;
+
+    fn header(kind: Kind) -> Header {
+        let mut comm = [0; record::COMM_LEN];
+        comm[..3].copy_from_slice(b"a\xffb");
+        Header { kind: kind as u32, cpu: 1, seq: 7, boot_ns: 99, tgid: 10, tid: 11, comm }
+    }
+
+    fn bytes(kind: Kind, payload: &[u8]) -> Vec<u8> {
+        [header(kind).as_bytes(), payload].concat()
+    }
+
+    #[test]
+    fn a_clone_is_a_process_or_a_thread_by_its_flags() {
+        let fork = |flags| record::Fork { clone_flags: flags, child_tid: 12, reserved: 0 };
+        let process = decode(&bytes(Kind::Fork, fork(0x0120_0011).as_bytes())).unwrap();
+        assert_eq!((process.cpu, process.seq, process.event.boot_ns), (1, 7, 99));
+        let task = process.event.task.unwrap();
+        assert_eq!((task.pid, task.tid, task.comm.as_str()), (10, 11, "a\u{fffd}b"));
+        let expected = ProcessFork { child_pid: 12, clone_flags: 0x0120_0011 };
+        assert_eq!(process.event.body, Body::ProcessFork(expected));
+        let thread = decode(&bytes(Kind::Fork, fork(0x003d_0f00).as_bytes())).unwrap();
+        assert!(matches!(thread.event.body, Body::ThreadStart(start) if start.child_tid == 12));
+    }
+
+    #[test]
+    fn an_exit_says_as_much_as_the_kernel_does() {
+        let exit = |group, fork_ns| {
+            let leftover = Leftover { fork_ns, pages: 3, woken_words: 0 };
+            let exit = record::Exit { leftover, group, reserved: 0 };
+            decode(&bytes(Kind::Exit, exit.as_bytes())).unwrap()
+        };
+        let dead = exit(record::Exit::GROUP_DEAD, 5);
+        assert_eq!(dead.event.body, Body::ProcessExit(ProcessExit {}));
+        assert_eq!(dead.leftover.unwrap().pages, 3);
+        let alive = exit(record::Exit::ALIVE, 0);
+        assert_eq!(alive.event.body, Body::ThreadExit(ThreadExit { group_dead: Some(false) }));
+        assert_eq!(alive.leftover, None, "it was not at risk");
+        let unknown = exit(record::Exit::UNKNOWN, 0);
+        assert_eq!(unknown.event.body, Body::ThreadExit(ThreadExit { group_dead: None }));
+    }
+
+    #[test]
+    fn an_executable_path_that_could_not_be_read_is_empty() {
+        let mut exec = record::Exec {
+            leftover: Leftover::default(),
+            old_tid: 11,
+            filename_len: 5,
+            filename: [b'x'; record::FILENAME_LEN],
+        };
+        let name = |exec: &record::Exec| {
+            match decode(&bytes(Kind::Exec, exec.as_bytes())).unwrap().event.body {
+                Body::ProcessExec(exec) => exec.filename,
+                _ => String::new(),
+            }
+        };
+        assert_eq!(name(&exec).len(), record::FILENAME_LEN, "no NUL: all of it");
+        exec.filename_len = -1;
+        assert_eq!(name(&exec), "");
+    }
+
+    #[test]
+    fn short_and_unknown_records_are_named() {
+        assert_eq!(decode(&[]), Err(DecodeError::Short { len: 0, kind: KINDS }));
+        let cut = bytes(Kind::Wake, &[0; 8]);
+        let kind = Kind::Wake as u32;
+        assert_eq!(decode(&cut), Err(DecodeError::Short { len: cut.len(), kind }));
+        let mut unknown = header(Kind::Fork);
+        unknown.kind = 77;
+        assert_eq!(decode(unknown.as_bytes()), Err(DecodeError::Kind(77)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_record_or_an_error(
+            bytes in proptest::collection::vec(any::<u8>(), 0..512),
+            kind in 0..KINDS + 1,
+        ) {
+            let mut bytes = bytes;
+            if let Some(start) = bytes.get_mut(..4) {
+                start.copy_from_slice(&kind.to_le_bytes());
+            }
+            let _ = decode(&bytes);
+        }
+    }
+}

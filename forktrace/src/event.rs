@@ -300,6 +300,8 @@ pub enum Missing {
 pub struct ThreadSample {
     /// The thread.
     pub tid: u32,
+    /// Its number inside the process's own pid namespace, where that differs.
+    pub ns_tid: Option<u32>,
     /// Its name.
     pub comm: String,
     /// What it was doing.

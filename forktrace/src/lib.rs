@@ -4,6 +4,7 @@
 //! live host, [`log`] from a file; [`model`] rebuilds the process tree from them, [`verdict`]
 //! judges, [`report`] prints, [`cli`] puts it together. Nothing pure depends on the kernel.
 
+pub mod cli;
 pub mod decode;
 pub mod event;
 pub mod finding;
@@ -15,3 +16,4 @@ pub mod model;
 pub mod num;
 pub mod order;
 pub mod report;
+pub mod verdict;

@@ -1,2 +1,5 @@
 //! The `forktrace` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    forktrace::cli::main()
+}

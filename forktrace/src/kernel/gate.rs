@@ -17,7 +17,7 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::OFlag,
-    sys::wait::{WaitPidFlag, WaitStatus, waitpid},
+    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     unistd::{ForkResult, Pid, fork, pipe2, setpgid},
 };
 
@@ -135,9 +135,11 @@ impl RunningChild {
         self.pid.as_raw().unsigned_abs()
     }
 
-    /// How it ended, without waiting; `None` while it runs.
+    /// How it ended, without waiting; `None` while it runs. It is not reaped: until forktrace ends,
+    /// its number stays its own.
     pub fn try_wait(self) -> Option<Outcome> {
-        match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(self.pid), flags) {
             Ok(WaitStatus::Exited(_, code)) => Some(Outcome::Exited(code.to_le_bytes()[0])),
             Ok(WaitStatus::Signaled(_, signal, _)) => Some(Outcome::Signaled(signal as i32)),
             _ => None,

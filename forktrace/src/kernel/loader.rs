@@ -8,7 +8,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use forktrace_common::{
-    config::{CONFIG_GLOBAL, Config},
+    config::{CONFIG_GLOBAL, Config, NO_FIELD, Offsets},
     maps::{EVENTS, PAGE_SIZE, PAGES, SNAPSHOTS},
 };
 use nix::{
@@ -82,6 +82,9 @@ pub struct Kernel {
     pub offsets: BTreeMap<String, u32>,
     /// Whether pages are kept: wanted, and possible on this kernel.
     pub snapshots: bool,
+    /// Whether the exit tracepoint tells a process's last thread (from 6.16). Otherwise ended
+    /// processes are to be forgotten by [`Maps::forget`].
+    pub exit_tells_last_thread: bool,
     _ebpf: Ebpf,
 }
 
@@ -117,6 +120,31 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
     })?;
     let (offsets, named) = tracefs.offsets()?;
     let snapshots = options.snapshots && FAULTS.iter().all(|(_, event)| tracefs.has(event));
+    let mut ebpf = load_object(options, offsets, snapshots)?;
+    let optional = OPTIONAL.iter().filter(|(_, event)| tracefs.has(event));
+    let faults = FAULTS.iter().filter(|_| snapshots);
+    for (program, event) in REQUIRED.iter().chain(optional).chain(faults) {
+        attach(&mut ebpf, program, event)?;
+    }
+    let diagnostics = match options.diagnostics {
+        true => EbpfLogger::init(&mut ebpf).ok(),
+        false => None,
+    };
+    let ring = Ring::take(&mut ebpf)?;
+    let maps = Maps::take(&mut ebpf, snapshots)?;
+    let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
+    let kernel = Kernel {
+        maps,
+        diagnostics,
+        offsets: named,
+        snapshots,
+        exit_tells_last_thread,
+        _ebpf: ebpf,
+    };
+    Ok((kernel, ring))
+}
+
+fn load_object(options: &Options, offsets: Offsets, snapshots: bool) -> Result<Ebpf, Error> {
     let pages = (options.snapshot_limit / PAGE_SIZE as u64).clamp(1, 1 << 24) as u32;
     let config = Config {
         min_wait_ns: options.min_wait_ns,
@@ -129,35 +157,14 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
         offsets,
     };
     let log_level = if options.diagnostics { u8::MAX } else { 0 };
-    let mut ebpf = EbpfLoader::new()
+    EbpfLoader::new()
         .override_global(CONFIG_GLOBAL, config.as_bytes(), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(EVENTS, options.ring_bytes.max(PAGE_SIZE as u32).next_power_of_two())
         .map_max_entries(SNAPSHOTS, pages)
         .map_max_entries(PAGES, pages)
         .load(OBJECT)
-        .map_err(|error| refused("its maps", &error))?;
-
-    for (program, event) in REQUIRED {
-        attach(&mut ebpf, program, event)?;
-    }
-    for (program, event) in OPTIONAL {
-        if tracefs.has(event) {
-            attach(&mut ebpf, program, event)?;
-        }
-    }
-    if snapshots {
-        for (program, event) in FAULTS {
-            attach(&mut ebpf, program, event)?;
-        }
-    }
-    let diagnostics = match options.diagnostics {
-        true => EbpfLogger::init(&mut ebpf).ok(),
-        false => None,
-    };
-    let ring = Ring::take(&mut ebpf)?;
-    let maps = Maps::take(&mut ebpf, snapshots)?;
-    Ok((Kernel { maps, diagnostics, offsets: named, snapshots, _ebpf: ebpf }, ring))
+        .map_err(|error| refused("its maps", &error))
 }
 
 fn attach(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {

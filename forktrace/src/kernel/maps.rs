@@ -75,6 +75,11 @@ impl Maps {
         self.traced.insert(pid, 1, 0).map_err(|e| refused("another traced process", &e))
     }
 
+    /// The processes that are traced now (none are listed when the whole host is).
+    pub fn traced(&self) -> Vec<u32> {
+        self.traced.keys().filter_map(Result::ok).collect()
+    }
+
     /// Every wait that has lasted at least `min_wait_ns` at `now_ns`.
     pub fn long_waits(&self, now_ns: u64, min_wait_ns: u64) -> Vec<WaitState> {
         self.waits
@@ -85,11 +90,6 @@ impl Maps {
                 wait.restarting == 0 && now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
             })
             .collect()
-    }
-
-    /// The wait that a task is in, if any.
-    pub fn wait(&self, tid: u32) -> Option<WaitState> {
-        self.waits.get(&tid, 0).ok().map(|bytes| value(&bytes))
     }
 
     /// Deletes what a child left behind at its exec or end.

@@ -9,12 +9,15 @@ mod maps;
 mod privilege;
 #[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
 mod ring;
+#[expect(unsafe_code, reason = "restores a signal's default action")]
+mod signals;
 mod tracefs;
 
 pub use gate::{GatedChild, Outcome, RunningChild};
 pub use loader::{Kernel, Options, load};
 pub use maps::{Counters, Maps};
 pub use ring::{AsyncRing, Ring};
+pub use signals::{ProcessGroup, restore_interrupt};
 pub use tracefs::{Format, FormatError};
 
 use nix::time::{ClockId, clock_gettime};

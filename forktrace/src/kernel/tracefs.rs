@@ -168,3 +168,84 @@ fn cause(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    /// Linux 6.1 (Debian 12).
+    const FORK_6_1: &str = "\
+name: sched_process_fork
+ID: 312
+format:
+\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;
+\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;
+
+\tfield:char parent_comm[16];\toffset:8;\tsize:16;\tsigned:0;
+\tfield:pid_t parent_pid;\toffset:24;\tsize:4;\tsigned:1;
+\tfield:char child_comm[16];\toffset:28;\tsize:16;\tsigned:0;
+\tfield:pid_t child_pid;\toffset:44;\tsize:4;\tsigned:1;
+
+print fmt: \"comm=%s pid=%d child_comm=%s child_pid=%d\", REC->parent_comm, REC->parent_pid
+";
+
+    /// Linux 6.18.
+    const FORK_6_18: &str = "\
+format:
+\tfield:__data_loc char[] parent_comm;\toffset:8;\tsize:4;\tsigned:0;
+\tfield:pid_t parent_pid;\toffset:12;\tsize:4;\tsigned:1;
+\tfield:__data_loc char[] child_comm;\toffset:16;\tsize:4;\tsigned:0;
+\tfield:pid_t child_pid;\toffset:20;\tsize:4;\tsigned:1;
+";
+
+    /// Linux 5.10: no group_dead.
+    const EXIT_5_10: &str = "\
+\tfield:char comm[16];\toffset:8;\tsize:16;\tsigned:1;
+\tfield:pid_t pid;\toffset:24;\tsize:4;\tsigned:1;
+\tfield:int prio;\toffset:28;\tsize:4;\tsigned:1;
+";
+
+    /// Linux 6.18: a pointer, and an `unsigned long` argument of two words.
+    const FUTEX_6_18: &str = "\
+\tfield:int __syscall_nr;\toffset:8;\tsize:4;\tsigned:1;
+\tfield:u32 * uaddr;\toffset:16;\tsize:8;\tsigned:0;
+\tfield:const struct __kernel_timespec * utime;\toffset:40;\tsize:8;\tsigned:0;
+\tfield:u32 *uaddr2;\toffset:48;\tsize:8;\tsigned:0;
+";
+
+    #[test]
+    fn offsets_follow_the_kernel() {
+        let old = Format::parse("sched/sched_process_fork", FORK_6_1);
+        let new = Format::parse("sched/sched_process_fork", FORK_6_18);
+        assert_eq!(old.offset("child_pid"), Ok(44));
+        assert_eq!(new.offset("child_pid"), Ok(20));
+        assert_eq!(old.offset("parent_comm"), Ok(8));
+        assert_eq!(old.offset("common_pid"), Ok(4));
+    }
+
+    #[test]
+    fn pointers_and_qualified_types_have_plain_names() {
+        let format = Format::parse("syscalls/sys_enter_futex", FUTEX_6_18);
+        assert_eq!(format.offset("uaddr"), Ok(16));
+        assert_eq!(format.offset("utime"), Ok(40));
+        assert_eq!(format.offset("uaddr2"), Ok(48));
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        let format = Format::parse("sched/sched_process_exit", EXIT_5_10);
+        let error = format.offset("group_dead").unwrap_err();
+        let text = "tracepoint sched/sched_process_exit has no field group_dead";
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn lines_that_are_no_fields_are_passed_over() {
+        for text in ["", "field:", "field:int;", "field:int x;", "field:int x; offset:y;", "\0;;;"] {
+            assert_eq!(Format::parse("a/b", text).fields.len(), 0, "{text:?}");
+        }
+    }
+}

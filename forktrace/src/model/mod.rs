@@ -1,12 +1,22 @@
 //! The process tree as the events tell it. Pure: no clock, no IO.
 
 mod process;
+mod resync;
 
 pub use process::{Exec, Fork, ProcId, Process, Thread};
 
+use forktrace_common::clone_flags::{self, CLONE_PARENT};
 use rustc_hash::FxHashMap;
 
-use crate::event::Event;
+use crate::event::{
+    Body, Event, FutexWait, ProcessExec, ProcessFork, ProcessSnapshot, Task, ThreadName,
+    ThreadStart,
+};
+use resync::Resync;
+
+/// How far a start time from `/proc` may be from the one seen at the fork: `/proc` counts in clock
+/// ticks of 10 ms (`USER_HZ`), ns.
+const START_TOLERANCE_NS: u64 = 20_000_000;
 
 /// Totals of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,17 +54,48 @@ pub struct Model {
     processes: Vec<Process>,
     live: FxHashMap<u32, ProcId>,
     counts: Counts,
+    resync: Resync,
+    min_wait_ns: u64,
 }
 
 impl Model {
     /// Takes one event into account. Events must come in the order of their time.
-    pub fn apply(&mut self, _event: &Event) -> Vec<Change> {
-        Vec::new()
+    pub fn apply(&mut self, event: &Event) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.close_resync(event, &mut changes);
+        let at = event.boot_ns;
+        match (&event.body, &event.task) {
+            (Body::TraceStart(start), _) => self.min_wait_ns = start.min_wait_ns,
+            (Body::EventsLost(lost), _) => self.lost(lost.count),
+            (Body::ProcessSnapshot(seen), Some(task)) => {
+                self.snapshot(at, task, seen, &mut changes);
+            }
+            (Body::ProcessFork(fork), Some(task)) => self.fork(at, task, fork, &mut changes),
+            (Body::ThreadStart(start), Some(task)) => {
+                self.thread_start(at, task, start, &mut changes);
+            }
+            (Body::ProcessExec(exec), Some(task)) => self.exec(at, task, exec, &mut changes),
+            (Body::ThreadExit(exit), Some(task)) => {
+                self.thread_exit(at, task, exit.group_dead, &mut changes);
+            }
+            (Body::ProcessExit(_), Some(task)) => {
+                self.rename(task);
+                self.end(task.pid, at, &mut changes);
+            }
+            (Body::FutexWait(wait), Some(task)) => self.futex_wait(at, task, wait),
+            _ => {}
+        }
+        changes
     }
 
     /// The living process with this pid.
     pub fn live(&self, pid: u32) -> Option<&Process> {
         self.live.get(&pid).map(|id| self.get(*id))
+    }
+
+    /// How many processes are alive.
+    pub fn live_count(&self) -> usize {
+        self.live.len()
     }
 
     /// One process, alive or ended.
@@ -70,5 +111,258 @@ impl Model {
     /// Totals so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Living processes known to run in the same memory: made with `CLONE_VM` (vfork, posix_spawn)
+    /// and not exec'ed since.
+    pub fn memory_shared_with(&self, pid: u32) -> Vec<u32> {
+        let Some(start) = self.live(pid) else { return Vec::new() };
+        let mut group = vec![start.id];
+        let mut next = 0;
+        while let Some(id) = group.get(next).copied() {
+            next += 1;
+            let process = self.get(id);
+            let creator = process.fork.as_ref().and_then(|fork| fork.by);
+            let creator = creator.filter(|creator| self.share_memory(*creator, id));
+            let children = process.children.iter().copied();
+            for other in children.filter(|child| self.share_memory(id, *child)).chain(creator) {
+                if !group.contains(&other) {
+                    group.push(other);
+                }
+            }
+        }
+        group.into_iter().skip(1).map(|id| self.get(id).pid).collect()
+    }
+
+    fn share_memory(&self, creator: ProcId, child: ProcId) -> bool {
+        let (creator, child) = (self.get(creator), self.get(child));
+        let Some(fork) = &child.fork else { return false };
+        let execed_since = creator.exec.as_ref().is_some_and(|exec| exec.boot_ns >= fork.boot_ns);
+        !clone_flags::copies_memory(fork.clone_flags)
+            && child.exec.is_none()
+            && !execed_since
+            && creator.is_alive()
+            && child.is_alive()
+    }
+
+    fn get_mut(&mut self, pid: u32) -> Option<&mut Process> {
+        let id = self.live.get(&pid)?;
+        self.processes.get_mut(id.0 as usize)
+    }
+
+    fn snapshot(
+        &mut self,
+        at: u64,
+        task: &Task,
+        seen: &ProcessSnapshot,
+        changes: &mut Vec<Change>,
+    ) {
+        if seen.resync {
+            self.resync.seen(at, task.pid);
+        }
+        let same = self.live(task.pid).is_some_and(|known| {
+            known.start_ns == 0 || known.start_ns.abs_diff(seen.start_ns) <= START_TOLERANCE_NS
+        });
+        if !same {
+            self.end(task.pid, at, changes);
+            self.appear(task.pid, seen.start_ns, &task.comm, changes);
+        }
+        let parent = self.live.get(&seen.ppid).copied();
+        let Some(process) = self.get_mut(task.pid) else { return };
+        if process.start_ns == 0 {
+            process.start_ns = seen.start_ns;
+        }
+        process.comm.clone_from(&task.comm);
+        process.ppid = seen.ppid;
+        process.parent = parent;
+        process.ns_pid = seen.ns_pid;
+        process.resynced |= seen.resync;
+        let mut before = std::mem::take(&mut process.threads);
+        for thread in &seen.threads {
+            let mut known = before.remove(&thread.tid).unwrap_or_default();
+            known.comm.clone_from(&thread.comm);
+            process.threads.insert(thread.tid, known);
+        }
+        let id = process.id;
+        if let Some(parent) = parent {
+            let siblings = &mut self.processes[parent.0 as usize].children;
+            if !siblings.contains(&id) {
+                siblings.push(id);
+            }
+        }
+    }
+
+    /// Adds a process.
+    fn appear(&mut self, pid: u32, start_ns: u64, comm: &str, changes: &mut Vec<Change>) -> ProcId {
+        // More processes than pids can be in one trace, but not more than memory for them.
+        let id = ProcId(u32::try_from(self.processes.len()).unwrap_or(u32::MAX));
+        self.processes.push(Process::new(id, pid, start_ns, comm));
+        self.live.insert(pid, id);
+        changes.push(Change::Appeared(id));
+        id
+    }
+
+    /// The task's process; one that was never announced is added as known incompletely.
+    fn known(&mut self, task: &Task, changes: &mut Vec<Change>) -> ProcId {
+        self.rename(task);
+        if let Some(id) = self.live.get(&task.pid) {
+            return *id;
+        }
+        let id = self.appear(task.pid, 0, &task.comm, changes);
+        let process = &mut self.processes[id.0 as usize];
+        process.incomplete = true;
+        process.threads.insert(task.tid, Thread { comm: task.comm.clone(), ..Thread::default() });
+        id
+    }
+
+    /// Every event of a task tells its present name.
+    fn rename(&mut self, task: &Task) {
+        let Some(process) = self.get_mut(task.pid) else { return };
+        if task.tid == task.pid && process.comm != task.comm {
+            process.comm.clone_from(&task.comm);
+        }
+        if let Some(thread) = process.threads.get_mut(&task.tid)
+            && thread.comm != task.comm
+        {
+            thread.comm.clone_from(&task.comm);
+        }
+    }
+
+    fn fork(&mut self, at: u64, task: &Task, fork: &ProcessFork, changes: &mut Vec<Change>) {
+        let by = self.known(task, changes);
+        // The pid is in use again, so that the end of its former process was missed.
+        self.end(fork.child_pid, at, changes);
+        if clone_flags::copies_memory(fork.clone_flags) {
+            self.counts.forks += 1;
+        } else {
+            self.counts.vforks += 1;
+        }
+        let creator = self.get(by);
+        let sibling = fork.clone_flags & CLONE_PARENT != 0;
+        let (parent, ppid) = match sibling {
+            true => (creator.parent, creator.ppid),
+            false => (Some(by), task.pid),
+        };
+        let others = creator.threads.iter().filter(|(tid, _)| **tid != task.tid);
+        let lost = others
+            .map(|(tid, thread)| ThreadName { tid: *tid, comm: thread.comm.clone() })
+            .collect();
+        let incomplete = creator.incomplete && !creator.resynced;
+        let child = self.appear(fork.child_pid, at, &task.comm, changes);
+        self.processes[by.0 as usize].children.push(child);
+        let process = &mut self.processes[child.0 as usize];
+        process.ppid = ppid;
+        process.parent = parent;
+        process.incomplete = incomplete;
+        let leader = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
+        process.threads.insert(fork.child_pid, leader);
+        process.fork = Some(Fork {
+            boot_ns: at,
+            by: Some(by),
+            by_pid: task.pid,
+            by_tid: task.tid,
+            by_comm: task.comm.clone(),
+            clone_flags: fork.clone_flags,
+            lost,
+        });
+    }
+
+    fn thread_start(
+        &mut self,
+        at: u64,
+        task: &Task,
+        start: &ThreadStart,
+        changes: &mut Vec<Change>,
+    ) {
+        let id = self.known(task, changes);
+        self.counts.threads += 1;
+        let thread = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
+        self.processes[id.0 as usize].threads.insert(start.child_tid, thread);
+    }
+
+    /// All other threads are gone, and the caller has the leader's number, whoever it was
+    /// (`de_thread`, `fs/exec.c`, Linux 6.18).
+    fn exec(&mut self, at: u64, task: &Task, exec: &ProcessExec, changes: &mut Vec<Change>) {
+        let id = self.known(task, changes);
+        self.counts.execs += 1;
+        let process = &mut self.processes[id.0 as usize];
+        process.comm.clone_from(&task.comm);
+        process.exec = Some(Exec { boot_ns: at, filename: exec.filename.clone() });
+        process.threads.clear();
+        let leader = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
+        process.threads.insert(task.pid, leader);
+        changes.push(Change::Execed(id));
+    }
+
+    /// The leader may end before its process does.
+    fn thread_exit(
+        &mut self,
+        at: u64,
+        task: &Task,
+        group_dead: Option<bool>,
+        changes: &mut Vec<Change>,
+    ) {
+        self.rename(task);
+        let Some(process) = self.get_mut(task.pid) else { return };
+        process.threads.remove(&task.tid);
+        let ended = group_dead.unwrap_or(process.threads.is_empty());
+        if ended {
+            self.end(task.pid, at, changes);
+        }
+    }
+
+    /// Ends the living process with this pid, if there is one. To whom the kernel gives its
+    /// children cannot be seen, so their parent is not known from here on (ppid 0).
+    fn end(&mut self, pid: u32, at: u64, changes: &mut Vec<Change>) {
+        let Some(id) = self.live.remove(&pid) else { return };
+        self.counts.exits += 1;
+        let process = &mut self.processes[id.0 as usize];
+        process.end_ns = Some(at);
+        process.threads.clear();
+        let children = std::mem::take(&mut process.children);
+        for child in &children {
+            let child = &mut self.processes[child.0 as usize];
+            if child.parent == Some(id) && child.is_alive() {
+                child.parent = None;
+                child.ppid = 0;
+            }
+        }
+        self.processes[id.0 as usize].children = children;
+        changes.push(Change::Ended(id));
+    }
+
+    fn futex_wait(&mut self, at: u64, task: &Task, wait: &FutexWait) {
+        let long = at.saturating_sub(wait.wait.enter_ns) >= self.min_wait_ns;
+        let Some(process) = self.get_mut(task.pid) else { return };
+        let thread = process.threads.entry(task.tid).or_insert_with(|| Thread {
+            comm: task.comm.clone(),
+            ..Thread::default()
+        });
+        let counted = thread.counted_ns == wait.wait.enter_ns;
+        if long {
+            thread.counted_ns = wait.wait.enter_ns;
+        }
+        thread.wait = wait.result.is_none().then(|| wait.wait.clone());
+        if long && !counted {
+            self.counts.long_waits += 1;
+        }
+    }
+
+    fn lost(&mut self, count: u64) {
+        self.counts.lost = self.counts.lost.saturating_add(count);
+        for id in self.live.values() {
+            let process = &mut self.processes[id.0 as usize];
+            process.incomplete = true;
+            process.resynced = false;
+        }
+    }
+
+    /// Once a new look at `/proc` is over, what it did not show has ended.
+    fn close_resync(&mut self, event: &Event, changes: &mut Vec<Change>) {
+        let Some((at, seen)) = self.resync.close(event) else { return };
+        let gone: Vec<u32> = self.live.keys().copied().filter(|pid| !seen.contains(pid)).collect();
+        for pid in gone {
+            self.end(pid, at, changes);
+        }
     }
 }

@@ -15,12 +15,12 @@ pub struct Process {
     pub id: ProcId,
     /// Thread group id in the initial pid namespace.
     pub pid: u32,
-    /// `CLOCK_BOOTTIME` of its start, ns: of the fork where that was seen, otherwise of the
-    /// start time that `/proc` shows.
+    /// `CLOCK_BOOTTIME` of its start, ns: of the fork where that was seen, otherwise the start time
+    /// that `/proc` shows; 0: not known.
     pub start_ns: u64,
     /// Current name: of its leader.
     pub comm: String,
-    /// Pid of its present parent (changes when the parent ends).
+    /// Pid of its present parent; 0 when that is not known, as after the parent's end.
     pub ppid: u32,
     /// Its present parent, where that is a process of the trace.
     pub parent: Option<ProcId>,
@@ -28,6 +28,8 @@ pub struct Process {
     pub fork: Option<Fork>,
     /// The latest exec seen, if any.
     pub exec: Option<Exec>,
+    /// Processes that it made, and children that it was found with, alive or ended.
+    pub children: Vec<ProcId>,
     /// Living threads by tid.
     pub threads: BTreeMap<u32, Thread>,
     /// `CLOCK_BOOTTIME` of its end, ns.
@@ -35,6 +37,9 @@ pub struct Process {
     /// True once events that may have been about it were lost: what is known of it since is
     /// incomplete.
     pub incomplete: bool,
+    /// True when `/proc` was looked at after the latest loss: its threads and parent are right
+    /// again, so that its future children are known completely.
+    pub(super) resynced: bool,
     /// Pid in its own pid namespace, where known and different.
     pub ns_pid: Option<u32>,
 }
@@ -76,9 +81,30 @@ pub struct Thread {
     pub start_ns: u64,
     /// The long futex wait it is known to be in.
     pub wait: Option<Wait>,
+    /// Start of the latest long wait that was counted, ns.
+    pub(super) counted_ns: u64,
 }
 
 impl Process {
+    pub(super) fn new(id: ProcId, pid: u32, start_ns: u64, comm: &str) -> Self {
+        Process {
+            id,
+            pid,
+            start_ns,
+            comm: comm.to_owned(),
+            ppid: 0,
+            parent: None,
+            fork: None,
+            exec: None,
+            children: Vec::new(),
+            threads: BTreeMap::new(),
+            end_ns: None,
+            incomplete: false,
+            resynced: false,
+            ns_pid: None,
+        }
+    }
+
     /// The fork whose memory this process still has: none once it has exec'ed, or when it runs in
     /// its creator's memory.
     pub fn inherited(&self) -> Option<&Fork> {

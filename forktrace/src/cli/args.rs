@@ -1,0 +1,252 @@
+//! The command line as typed. What it means is built in the neighbouring files.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Finds the child process that hangs on a lock it inherited held across fork.
+///
+/// A fork copies memory, locks included, but only the calling thread. A lock that another thread
+/// held at that instant stays held in the child for ever.
+#[derive(Debug, Parser)]
+#[command(
+    name = "forktrace",
+    version,
+    args_conflicts_with_subcommands = true,
+    override_usage = "forktrace [OPTIONS] -p PID[,PID…]\n       \
+                      forktrace [OPTIONS] -a\n       \
+                      forktrace [OPTIONS] -- CMD [ARG…]\n       \
+                      forktrace demo [NAME]\n       \
+                      forktrace report FILE"
+)]
+pub struct Cli {
+    /// Tracing options.
+    #[command(flatten)]
+    pub trace: TraceArgs,
+    /// What to do instead of tracing.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the lesson demos, or run one under the tracer
+    Demo {
+        /// The demo to run.
+        name: Option<String>,
+        /// Output options.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Judge a recorded log again and print it; needs no root
+    Report {
+        /// The log, as recorded with -o FILE.jsonl.
+        file: PathBuf,
+        /// Output options.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+/// What to trace and how.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Attach to these processes and their children; repeatable, comma or space lists
+    #[arg(short, long = "pid", value_name = "PID[,PID…]", value_parser = pids)]
+    pub pid: Vec<Pids>,
+
+    /// Trace the whole host
+    #[arg(short, long, conflicts_with_all = ["pid", "cmd"])]
+    pub all: bool,
+
+    /// Run this command, held back until the probes are attached; its exit status becomes ours
+    #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
+    pub cmd: Vec<String>,
+
+    /// Follow children (the default)
+    #[arg(short = 'f', long = "follow", overrides_with = "no_follow")]
+    pub follow: bool,
+
+    /// Do not trace the children of traced processes
+    #[arg(long)]
+    pub no_follow: bool,
+
+    /// Stop tracing after this long; a command started by forktrace is left running
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// How long a wait must last to be judged
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub min_wait: Duration,
+
+    /// Record the events; `-` is stdout
+    #[arg(short, long = "output", value_name = "FILE.jsonl")]
+    pub output: Option<PathBuf>,
+
+    /// What is streamed
+    #[arg(long, value_enum, default_value = "waits", value_name = "WHAT")]
+    pub events: Events,
+
+    /// Do not keep the pages of children as they inherited them (the main proof)
+    #[arg(long)]
+    pub no_snapshots: bool,
+
+    /// The most memory for these pages in all, such as 128M
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = size)]
+    pub snapshot_limit: u64,
+
+    /// Size of the buffer between kernel and forktrace, such as 16M
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
+    pub ring_size: u64,
+
+    /// Exit with this status if there was a finding
+    #[arg(long, value_name = "N")]
+    pub exit_code: Option<u8>,
+
+    /// Output options.
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// How results are shown.
+#[derive(Clone, Debug, Args)]
+pub struct OutputArgs {
+    /// JSON lines on stdout instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show suspects too: findings that something alive may still resolve
+    #[arg(long)]
+    pub suspects: bool,
+
+    /// Findings and the summary only
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more: -v why a wait is not reported, -vv what the eBPF programs say
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// When to use colour
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: Color,
+
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What is streamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Events {
+    /// Findings only.
+    Findings,
+    /// Forks, execs and exits too.
+    Lifecycle,
+    /// Waits over the threshold too.
+    Waits,
+    /// Every wait and every wake.
+    All,
+}
+
+/// One `-p` value: a list of pids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pids(pub Vec<u32>);
+
+fn pids(text: &str) -> Result<Pids, String> {
+    let list: Vec<u32> = text
+        .split([',', ' ', '\n', '\t'])
+        .filter(|part| !part.is_empty())
+        .map(|part| match part.parse() {
+            Ok(0) | Err(_) => Err(format!("`{}` is no process id", part.escape_debug())),
+            Ok(pid) => Ok(pid),
+        })
+        .collect::<Result<_, _>>()?;
+    match list.is_empty() {
+        true => Err("no process id given (did pgrep find nothing?)".into()),
+        false => Ok(Pids(list)),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit.trim() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("give a time such as 500ms, 30s, 5m or 1h".into()),
+    };
+    let seconds: f64 = number.parse().map_err(|_| "give a time such as 30s".to_owned())?;
+    let duration = Duration::try_from_secs_f64(seconds * scale).map_err(|e| e.to_string())?;
+    match duration.is_zero() {
+        true => Err("the time must be longer than zero".into()),
+        false => Ok(duration),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit.trim().trim_end_matches(['B', 'b']).trim_end_matches('i') {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        _ => return Err("give a size such as 64M or 1G".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "give a size such as 64M".to_owned())?;
+    number
+        .checked_shl(shift)
+        .filter(|bytes| bytes >> shift == number && *bytes > 0)
+        .ok_or_else(|| "the size is out of range".into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn pid_lists_take_commas_spaces_and_lines() {
+        assert_eq!(pids("1,2 3\n4").unwrap(), Pids(vec![1, 2, 3, 4]));
+        for bad in ["", " ", "0", "x", "1,-2", "99999999999"] {
+            assert!(pids(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn times_and_sizes() {
+        assert_eq!(duration("500ms").unwrap(), Duration::from_millis(500));
+        assert_eq!(duration("1.5").unwrap(), Duration::from_millis(1500));
+        assert_eq!(duration("2m").unwrap(), Duration::from_secs(120));
+        for bad in ["", "s", "-1s", "1d", "0", "1e400s", "..s"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(size("64M").unwrap(), 64 << 20);
+        assert_eq!(size("1GiB").unwrap(), 1 << 30);
+        for bad in ["", "M", "0", "99999999999999999999", "18446744073709551615G", "1T"] {
+            assert!(size(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Where results go: text or JSON on stdout, a log in a file, diagnostics on stderr.
+
+use std::{
+    io::{self, BufWriter, IsTerminal as _, Write},
+    path::Path,
+};
+
+use super::{
+    args::{Color, Events, OutputArgs},
+    failure::Failure,
+    pipeline::{Log, Out, Pipeline},
+};
+use crate::{
+    event::{Body, Event, TraceStart},
+    kernel, log,
+    model::Model,
+    report::{Style, summary, text::Text},
+    verdict::Judge,
+};
+
+/// Bytes buffered before a write; a flush follows at every tick and finding.
+const BUFFER: usize = 1 << 16;
+
+/// Sends the library's and the eBPF programs' diagnostics to stderr, as many as asked for.
+pub(super) fn init_diagnostics(args: &OutputArgs) {
+    let level = match args.verbose {
+        0 | 1 => tracing::Level::WARN,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(color(args, io::stderr().is_terminal()))
+        .init();
+}
+
+fn color(args: &OutputArgs, terminal: bool) -> bool {
+    match args.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+    }
+}
+
+/// How text looks on stdout.
+pub(super) fn style(args: &OutputArgs) -> Style {
+    Style { color: color(args, io::stdout().is_terminal()), ascii: args.ascii }
+}
+
+/// Everything right of the event source, writing to stdout as asked.
+///
+/// # Errors
+/// When the output cannot be written.
+pub(super) fn pipeline(
+    args: &OutputArgs,
+    events: Events,
+    start: &Event,
+) -> Result<Pipeline, Failure> {
+    let (boot_id, offset) = clock(start);
+    let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
+    let (text, logs) = if args.json {
+        let writer = log::Writer::new(stdout, offset);
+        (None, vec![Log { name: "the JSON output".into(), writer, failed: false }])
+    } else {
+        let quiet = args.quiet || events == Events::Findings;
+        let zone = jiff::tz::TimeZone::system();
+        (Some(Text::new(stdout, style(args), zone, offset, quiet)), Vec::new())
+    };
+    Ok(Pipeline {
+        model: Model::default(),
+        judge: Judge::default(),
+        text,
+        logs,
+        boot_id,
+        suspects: args.suspects,
+        reasons: args.verbose >= 1,
+    })
+}
+
+/// What the first line says about the clock: boot id and offset to wall clock time, ns.
+fn clock(start: &Event) -> (String, i64) {
+    match &start.body {
+        Body::TraceStart(start) => (start.boot_id.clone(), start.clock_offset_ns),
+        _ => (String::new(), 0),
+    }
+}
+
+/// Opens a file to record to; `-` is stdout.
+pub(super) fn open_log(path: &Path) -> Result<(String, Out), Failure> {
+    let name = path.display().to_string();
+    if path == Path::new("-") {
+        return Ok(("stdout".into(), Box::new(BufWriter::with_capacity(BUFFER, io::stdout()))));
+    }
+    let cannot = |cause: String| Failure::CannotWrite { path: path.to_owned(), cause };
+    if path.extension().is_none_or(|extension| extension != "jsonl") {
+        return Err(cannot("the name must end in .jsonl, the only format that is written".into()));
+    }
+    let file = log::open_for_writing(path).map_err(|error| cannot(error.to_string()))?;
+    Ok((name, Box::new(BufWriter::with_capacity(BUFFER, file))))
+}
+
+/// A log in an open file.
+pub(super) fn log(name: String, file: Out, start: &Event) -> Log {
+    let (_, offset) = clock(start);
+    Log { name, writer: log::Writer::new(file, offset), failed: false }
+}
+
+/// The first event of a live trace.
+pub(super) fn start_event(kernel: &kernel::Kernel, min_wait_ns: u64, filter: String) -> Event {
+    let release = nix::sys::utsname::uname()
+        .map(|name| name.release().to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let start = TraceStart {
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        kernel: release,
+        boot_id: boot_id.trim().into(),
+        clock_offset_ns: kernel::clock_offset_ns(),
+        min_wait_ns,
+        filter,
+        snapshots: kernel.snapshots,
+        offsets: kernel.offsets.clone(),
+    };
+    Event { boot_ns: kernel::boot_ns(), task: None, body: Body::TraceStart(start) }
+}
+
+/// The summary, after the last event.
+pub(super) fn summary(pipeline: &mut Pipeline, end_ns: u64) -> io::Result<()> {
+    let Pipeline { model, judge, text, suspects, .. } = pipeline;
+    let Some(text) = text else { return Ok(()) };
+    summary::write(text, model, judge, end_ns, *suspects)?;
+    text.flush()
+}
+
+/// Removes what a write to a closed pipe left behind, so that `forktrace … | head` ends quietly.
+pub(super) fn is_broken_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}

@@ -1,0 +1,56 @@
+//! What is never flagged.
+
+use super::{Case, Reason, Verdict};
+use crate::{event::Evidence, locks::State};
+
+/// Gates that need no knowledge of the lock.
+pub(super) fn wait(evidence: &Evidence) -> Option<Verdict> {
+    if !evidence.still_waiting {
+        return Some(Verdict::Innocent(Reason::WaitEnded));
+    }
+    if evidence.wait.timed {
+        return Some(Verdict::Innocent(Reason::Timed));
+    }
+    // Decided by the mapping: the op's PRIVATE flag proves nothing either way.
+    match &evidence.mapping {
+        None => return Some(Verdict::Open(Reason::Unreadable)),
+        Some(mapping) if mapping.shared => {
+            return Some(Verdict::Innocent(Reason::SharedMapping));
+        }
+        Some(_) => {}
+    }
+    if !evidence.memory_shared_with.is_empty() {
+        return Some(Verdict::Open(Reason::SharedMemory));
+    }
+    None
+}
+
+/// Gates that compare the lock as inherited with the lock now.
+pub(super) fn lock(case: &Case<'_>) -> Option<Reason> {
+    let reading = &case.reading;
+    if reading.at_fork == State::Free {
+        return Some(Reason::FreeAtFork);
+    }
+    match (reading.at_fork, reading.now) {
+        (_, State::Held { owner: Some(now) }) if owned_by_child(case, now) => {
+            return Some(Reason::OwnedByChild);
+        }
+        (State::Held { owner: Some(then) }, State::Held { owner: Some(now) }) if then != now => {
+            return Some(Reason::OwnerChanged);
+        }
+        (State::Held { owner: Some(_) }, State::Free | State::Held { owner: None }) => {
+            return Some(Reason::OwnerChanged);
+        }
+        _ => {}
+    }
+    let ownerless = !matches!(reading.at_fork, State::Held { owner: Some(_) });
+    if ownerless && case.evidence.wakes_since_fork.is_some_and(|wakes| wakes > 0) {
+        return Some(Reason::WokenSince);
+    }
+    None
+}
+
+/// Whether an owner field names a thread of the child, by the child's own numbering.
+pub(super) fn owned_by_child(case: &Case<'_>, owner: u32) -> bool {
+    case.evidence.threads.iter().any(|thread| thread.ns_tid.unwrap_or(thread.tid) == owner)
+}

@@ -1,0 +1,178 @@
+//! How sure the evidence makes us.
+//!
+//! *certain*: held at the fork, and either (a) nobody is left in the child who could release it, or
+//! (b) its owner field names a thread of the parent that the child does not have, unchanged.
+//! *likely*: nobody is left, but a handler or timer could release it, or that it was held is not
+//! fully proven. *suspect*: held, but somebody is alive who may release it.
+
+use super::{Case, gates::owned_by_child};
+use crate::{
+    event::{AtFork, Doing, Missing},
+    finding::{Confidence, Proof},
+    locks::State,
+};
+use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, OP_WAIT_SYSCALL};
+
+/// Signals whose handlers do not count as "could release it": SIGINT, which Python always handles;
+/// those that a fault raises in the running thread (a blocked one runs nothing), which crash
+/// reporters handle; and glibc's internal 32 and 33 (`sysdeps/unix/sysv/linux/internal-signals.h`,
+/// glibc 2.36).
+const HARMLESS_SIGNALS: u64 = bit(libc::SIGINT)
+    | bit(libc::SIGSEGV)
+    | bit(libc::SIGBUS)
+    | bit(libc::SIGFPE)
+    | bit(libc::SIGILL)
+    | bit(libc::SIGABRT)
+    | bit(32)
+    | bit(33);
+
+const fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// A confidence and what it rests on.
+pub(super) struct Grade {
+    pub(super) confidence: Confidence,
+    pub(super) proofs: Vec<Proof>,
+}
+
+/// Grades a case that passed the gates; `None`: not even a suspect.
+pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
+    let mut proofs = Vec::new();
+    let mut say = |rule: &str, detail: String| {
+        proofs.push(Proof { rule: rule.to_owned(), detail });
+    };
+    say_held(case, &mut say);
+    let foreign_owner = foreign_owner(case, &mut say);
+    let nobody_left = nobody_left(case, &mut say);
+    let could_be_released = could_be_released(case, &mut say);
+
+    let mut confidence = match case.reading.at_fork {
+        State::Held { .. } if foreign_owner => Confidence::Certain,
+        State::Held { .. } if nobody_left && !could_be_released => Confidence::Certain,
+        State::Held { .. } if nobody_left => Confidence::Likely,
+        State::Held { .. } => Confidence::Suspect,
+        State::HeldUnproven if nobody_left && !could_be_released => Confidence::Likely,
+        State::HeldUnproven if nobody_left => Confidence::Suspect,
+        State::Unknown if nobody_left && !could_be_released && foreign_now(case) => {
+            Confidence::Likely
+        }
+        State::Unknown if nobody_left => Confidence::Suspect,
+        State::HeldUnproven | State::Unknown | State::Free => return None,
+    };
+    if case.process.incomplete {
+        say("events-lost", "events were lost, so something may have been missed".into());
+        confidence = confidence.lowered()?;
+    }
+    Some(Grade { confidence, proofs })
+}
+
+fn say_held(case: &Case<'_>, say: &mut impl FnMut(&str, String)) {
+    match (&case.reading.at_fork, &case.evidence.at_fork) {
+        (State::Held { .. }, _) => say("held-at-fork", case.reading.detail.clone()),
+        (State::HeldUnproven, _) => say("unchanged-since-fork", case.reading.detail.clone()),
+        (_, AtFork::Unknown(missing)) => {
+            say("fork-state-unknown", format!("the word at the fork is not known: {}", why(*missing)));
+        }
+        _ => {}
+    }
+}
+
+fn why(missing: Missing) -> &'static str {
+    match missing {
+        Missing::NotObserved => "the fork was not observed",
+        Missing::Off => "snapshots are off",
+        Missing::LimitReached => "the snapshot limit was reached (--snapshot-limit)",
+        Missing::ForkedItself => "the child itself forked before it touched the lock",
+        Missing::NoFault => "no write fault was seen on its page",
+    }
+}
+
+/// Rule (b): the owner was a thread of the parent other than the forking one, and still is.
+fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let (State::Held { owner: Some(then) }, State::Held { owner: Some(now) }) =
+        (case.reading.at_fork, case.reading.now)
+    else {
+        return false;
+    };
+    // In another pid namespace the forking thread's own number is not known.
+    let known = case.evidence.ns_pid.is_none();
+    let foreign = then == now && !owned_by_child(case, now) && known && now != case.fork.by_tid;
+    if foreign {
+        say(
+            "owner-not-here",
+            format!("its owner {now} is unchanged and is no thread of this process"),
+        );
+    }
+    foreign
+}
+
+/// The owner now is no thread of the child.
+fn foreign_now(case: &Case<'_>) -> bool {
+    matches!(case.reading.now, State::Held { owner: Some(owner) } if !owned_by_child(case, owner))
+}
+
+/// Rule (a): every thread of the child is in a wait that only the child itself could end.
+fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let threads = &case.evidence.threads;
+    let waiter_seen = threads.iter().any(|thread| thread.tid == case.task.tid);
+    let others: Vec<_> = threads.iter().filter(|thread| thread.tid != case.task.tid).collect();
+    if !waiter_seen {
+        return false;
+    }
+    if others.is_empty() {
+        say("single-thread", "single thread; untimed wait on private memory".into());
+        return true;
+    }
+    let stuck = others.iter().all(|thread| thread.ran == Some(false) && ends_only_from_inside(&thread.doing));
+    if stuck {
+        say(
+            "all-threads-blocked",
+            format!("all {} threads are in untimed waits on private memory", threads.len()),
+        );
+    } else {
+        say("others-alive", format!("{} other threads of this process are alive", others.len()));
+    }
+    stuck
+}
+
+/// A futex wait without timeout that only a thread of the same memory can wake: with the PRIVATE
+/// flag the kernel looks for waiters by address space (`get_futex_key`, `kernel/futex/core.c`,
+/// Linux 6.18).
+fn ends_only_from_inside(doing: &Doing) -> bool {
+    match doing {
+        Doing::Futex { op, timed, .. } => {
+            !timed && *op < OP_WAIT_SYSCALL && op & FUTEX_PRIVATE_FLAG != 0
+        }
+        Doing::Syscall(_) | Doing::Running | Doing::Unknown => false,
+    }
+}
+
+/// Whether something outside the threads' own code could release a lock that anybody may release.
+fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    if !case.reading.anyone_may_release {
+        return false;
+    }
+    let handlers = case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS);
+    let timers = case.evidence.timers;
+    match (handlers, timers) {
+        (Some(0), Some(0) | None) => false,
+        (Some(0), Some(count)) => {
+            say("timers", format!("{count} timers could run code that releases it"));
+            true
+        }
+        (Some(mask), _) => {
+            say("handlers", format!("a handler could release it: signals {}", signals(mask)));
+            true
+        }
+        (None, _) => {
+            say("handlers", "whether a signal handler could release it is not known".into());
+            true
+        }
+    }
+}
+
+fn signals(mask: u64) -> String {
+    let numbers = (1..=64).filter(|signal| mask & bit(*signal) != 0);
+    numbers.map(|signal| signal.to_string()).collect::<Vec<_>>().join(", ")
+}

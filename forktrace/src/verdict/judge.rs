@@ -1,0 +1,101 @@
+//! The judge's memory: which waits have been judged, and what became of them.
+
+use rustc_hash::FxHashMap;
+
+use super::{Reason, Verdict, judge};
+use crate::{
+    event::{Body, Event},
+    finding::Finding,
+    model::{Model, ProcId},
+};
+
+/// What a finding is about: one thread of one process on one futex word. Not one system call: a
+/// signal may interrupt the wait, and the thread goes back to it.
+type Subject = (ProcId, u32, u64);
+
+/// `EINTR`, the result of a wait that a signal interrupted.
+const INTERRUPTED: i64 = -4;
+
+/// What one event meant to the judge.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A new finding, or a stronger one about a wait already reported.
+    Found(Finding),
+    /// A wait about which there was a finding has ended after all, after this many ns.
+    Ended {
+        /// The finding.
+        finding: Finding,
+        /// How long the wait lasted, ns.
+        waited_ns: u64,
+    },
+    /// Evidence that led to no finding.
+    Silent(Reason),
+}
+
+/// A finding and what became of its wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// The finding in its strongest form.
+    pub finding: Finding,
+    /// How long the wait lasted, ns, if it ended after all. `None`: it did not, or its process was
+    /// killed in it.
+    pub ended_after_ns: Option<u64>,
+}
+
+/// Judges evidence and keeps the findings of a trace.
+#[derive(Debug, Default)]
+pub struct Judge {
+    findings: Vec<Judged>,
+    open: FxHashMap<Subject, usize>,
+    silent: FxHashMap<Reason, u64>,
+}
+
+impl Judge {
+    /// Takes one event into account, after `model` has.
+    pub fn apply(&mut self, event: &Event, model: &Model) -> Option<Outcome> {
+        let task = event.task.as_ref()?;
+        let process = model.live(task.pid)?.id;
+        match &event.body {
+            Body::Evidence(evidence) => match judge(event, evidence, model) {
+                Verdict::Finding(finding) => {
+                    self.found((process, task.tid, evidence.wait.uaddr), *finding)
+                }
+                Verdict::Innocent(reason) | Verdict::Open(reason) => {
+                    *self.silent.entry(reason).or_default() += 1;
+                    Some(Outcome::Silent(reason))
+                }
+            },
+            Body::FutexWait(wait) if wait.result.is_some_and(|result| result != INTERRUPTED) => {
+                let index = self.open.remove(&(process, task.tid, wait.wait.uaddr))?;
+                let judged = self.findings.get_mut(index)?;
+                let waited_ns = event.boot_ns.saturating_sub(wait.wait.enter_ns);
+                judged.ended_after_ns = Some(waited_ns);
+                Some(Outcome::Ended { finding: judged.finding.clone(), waited_ns })
+            }
+            _ => None,
+        }
+    }
+
+    fn found(&mut self, subject: Subject, finding: Finding) -> Option<Outcome> {
+        if let Some(known) = self.open.get(&subject).and_then(|at| self.findings.get_mut(*at)) {
+            if known.finding.confidence >= finding.confidence {
+                return None;
+            }
+            known.finding = finding.clone();
+        } else {
+            self.open.insert(subject, self.findings.len());
+            self.findings.push(Judged { finding: finding.clone(), ended_after_ns: None });
+        }
+        Some(Outcome::Found(finding))
+    }
+
+    /// All findings in the order of their discovery.
+    pub fn findings(&self) -> &[Judged] {
+        &self.findings
+    }
+
+    /// How many looks led to no finding, by reason.
+    pub fn silent(&self) -> &FxHashMap<Reason, u64> {
+        &self.silent
+    }
+}

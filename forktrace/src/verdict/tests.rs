@@ -1,0 +1,323 @@
+//! The rules, each on a hand-made trace of one fork and one look at the child's wait.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use super::*;
+use crate::event::{
+    Body, Doing, EventsLost, Mapping, Missing, ProcessExec, ProcessFork, ProcessSnapshot,
+    ThreadName, ThreadSample, Wait, Window,
+};
+
+const PARENT: u32 = 100;
+const POLLER: u32 = 101;
+const CHILD: u32 = 200;
+const HELPER: u32 = 201;
+const UADDR: u64 = 0x5000_0000_1010;
+/// FUTEX_WAIT | FUTEX_PRIVATE_FLAG: how a glibc mutex waits.
+const MUTEX_OP: u32 = 128;
+/// FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME: how sem_wait waits.
+const SEM_OP: u32 = 393;
+const SECOND: u64 = 1_000_000_000;
+
+/// A trace and a look that lead to a certain finding; each test changes what it is about.
+struct Scene {
+    parent_threads: Vec<u32>,
+    before: Vec<Event>,
+    after_fork: Vec<Event>,
+    evidence: Evidence,
+}
+
+fn task(pid: u32, tid: u32) -> Option<Task> {
+    Some(Task { pid, tid, comm: format!("t{tid}") })
+}
+
+fn event(boot_ns: u64, pid: u32, tid: u32, body: Body) -> Event {
+    Event { boot_ns, task: task(pid, tid), body }
+}
+
+/// Memory from 16 bytes before the word: a malloc chunk header, then the lock.
+fn window(words: &[u32]) -> Window {
+    let header = [0u32, 0, 0x31, 0];
+    let bytes = header.iter().chain(words).flat_map(|word| word.to_le_bytes()).collect();
+    Window { address: UADDR - 16, bytes }
+}
+
+/// `pthread_mutex_t`: lock, count, owner, nusers, kind, …
+fn mutex(lock: u32, owner: u32) -> Window {
+    window(&[lock, 0, owner, u32::from(owner != 0), 0, 0, 0, 0, 0, 0])
+}
+
+/// `sem_t`: value, waiters, private, pad.
+fn sem(value: u32, waiters: u32) -> Window {
+    window(&[value, waiters, 0, 0, 0, 0, 0, 0])
+}
+
+fn sample(tid: u32, doing: Doing, ran: bool) -> ThreadSample {
+    ThreadSample { tid, ns_tid: None, comm: format!("t{tid}"), doing, ran: Some(ran) }
+}
+
+fn in_futex(op: u32, timed: bool) -> Doing {
+    Doing::Futex { uaddr: UADDR, op, val: 2, timed }
+}
+
+impl Scene {
+    fn new(op: u32, val: u64, at_fork: Window, now: Window) -> Self {
+        let wait = Wait { enter_ns: 10 * SECOND, uaddr: UADDR, op, val, timed: false };
+        Scene {
+            parent_threads: vec![PARENT, POLLER],
+            before: Vec::new(),
+            after_fork: Vec::new(),
+            evidence: Evidence {
+                wait,
+                still_waiting: true,
+                mapping: Some(Mapping {
+                    start: 0x5000_0000_0000,
+                    end: 0x5000_0010_0000,
+                    perms: "rw-p".into(),
+                    path: "[heap]".into(),
+                    ..Mapping::default()
+                }),
+                now: Some(now),
+                at_fork: AtFork::Known(at_fork),
+                wakes_since_fork: Some(0),
+                threads: vec![sample(CHILD, in_futex(op, false), false)],
+                handlers: Some(0),
+                timers: Some(0),
+                ..Evidence::default()
+            },
+        }
+    }
+
+    /// A sem_t at zero at the fork: a Python lock up to 3.12.
+    fn semaphore() -> Self {
+        Scene::new(SEM_OP, 0, sem(0, 0), sem(0, 1))
+    }
+
+    /// A mutex held by the parent's other thread at the fork.
+    fn mutex() -> Self {
+        Scene::new(MUTEX_OP, 2, mutex(1, POLLER), mutex(2, POLLER))
+    }
+
+    /// The child has a second thread, which is running.
+    fn with_live_helper(mut self) -> Self {
+        self.evidence.threads.push(sample(HELPER, Doing::Running, true));
+        self
+    }
+
+    fn judge(&self) -> Verdict {
+        let mut model = Model::default();
+        let threads = self.parent_threads.iter();
+        let threads = threads.map(|tid| ThreadName { tid: *tid, comm: format!("t{tid}") });
+        let snapshot = ProcessSnapshot { threads: threads.collect(), ..Default::default() };
+        model.apply(&event(SECOND, PARENT, PARENT, Body::ProcessSnapshot(snapshot)));
+        for event in &self.before {
+            model.apply(event);
+        }
+        let fork = ProcessFork { child_pid: CHILD, clone_flags: 0x0120_0000 };
+        model.apply(&event(5 * SECOND, PARENT, PARENT, Body::ProcessFork(fork)));
+        for event in &self.after_fork {
+            model.apply(event);
+        }
+        let look = Body::Evidence(Box::new(self.evidence.clone()));
+        judge(&event(11 * SECOND, CHILD, CHILD, look), &self.evidence, &model)
+    }
+
+    fn confidence(&self) -> Confidence {
+        match self.judge() {
+            Verdict::Finding(finding) => finding.confidence,
+            other => panic!("expected a finding, got {other:?}"),
+        }
+    }
+
+    fn finding(&self) -> Finding {
+        match self.judge() {
+            Verdict::Finding(finding) => *finding,
+            other => panic!("expected a finding, got {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_lock_held_at_the_fork_in_a_child_with_nobody_left_is_certain() {
+    let finding = Scene::semaphore().finding();
+    assert_eq!(finding.confidence, Confidence::Certain);
+    assert_eq!(finding.waited_ns, SECOND);
+    assert_eq!(finding.lock.value_at_fork, Some(0));
+    assert_eq!(finding.holder, None, "a semaphore does not say who has it");
+    let fork = finding.fork.unwrap();
+    assert_eq!((fork.by_pid, fork.by_tid, fork.threads_lost), (PARENT, PARENT, 1));
+}
+
+#[test]
+fn a_parent_alone_at_the_fork_had_the_lock_itself() {
+    let mut scene = Scene::semaphore();
+    scene.parent_threads = vec![PARENT];
+    assert_eq!(scene.finding().holder.unwrap().tid, PARENT);
+}
+
+#[test]
+fn an_unchanged_foreign_owner_is_certain_even_beside_living_threads() {
+    let finding = Scene::mutex().with_live_helper().finding();
+    assert_eq!(finding.confidence, Confidence::Certain);
+    let holder = finding.holder.unwrap();
+    assert_eq!((holder.tid, holder.comm.as_deref()), (POLLER, Some("t101")));
+}
+
+#[test]
+fn the_heir_of_the_forking_thread_may_release_what_it_holds() {
+    let mut scene = Scene::new(MUTEX_OP, 2, mutex(1, PARENT), mutex(2, PARENT));
+    assert_eq!(scene.confidence(), Confidence::Certain, "nobody else is there");
+    scene = scene.with_live_helper();
+    assert_eq!(scene.confidence(), Confidence::Suspect);
+}
+
+#[test]
+fn an_ownerless_lock_beside_a_living_thread_is_a_suspect() {
+    assert_eq!(Scene::semaphore().with_live_helper().confidence(), Confidence::Suspect);
+}
+
+#[test]
+fn all_threads_blocked_is_as_good_as_a_single_thread() {
+    let mut scene = Scene::semaphore();
+    scene.evidence.threads.push(sample(HELPER, in_futex(SEM_OP, false), false));
+    assert_eq!(scene.confidence(), Confidence::Certain);
+    let blocked_otherwise = [
+        (in_futex(SEM_OP, true), false, "its wait is timed"),
+        (in_futex(SEM_OP & !128, false), false, "another process may wake it"),
+        (in_futex(SEM_OP, false), true, "it ran meanwhile"),
+        (Doing::Syscall(0), false, "it may be reading from another process"),
+        (Doing::Unknown, false, "what it does is not known"),
+    ];
+    for (doing, ran, why) in blocked_otherwise {
+        scene.evidence.threads[1] = sample(HELPER, doing, ran);
+        assert_eq!(scene.confidence(), Confidence::Suspect, "{why}");
+    }
+    scene.evidence.threads[1].ran = None;
+    assert_eq!(scene.confidence(), Confidence::Suspect, "whether it ran is not known");
+}
+
+#[test]
+fn handlers_and_timers_could_post_a_semaphore_but_not_unlock_a_mutex() {
+    let sigterm = 1 << 14;
+    for (handlers, timers, expected) in [
+        (Some(1 << 1), Some(0), Confidence::Certain),
+        (Some(sigterm), Some(0), Confidence::Likely),
+        (Some(0), Some(1), Confidence::Likely),
+        (None, Some(0), Confidence::Likely),
+    ] {
+        let mut scene = Scene::semaphore();
+        (scene.evidence.handlers, scene.evidence.timers) = (handlers, timers);
+        assert_eq!(scene.confidence(), expected, "{handlers:?} {timers:?}");
+    }
+    let mut scene = Scene::mutex();
+    scene.evidence.handlers = Some(sigterm);
+    assert_eq!(scene.confidence(), Confidence::Certain);
+}
+
+#[test]
+fn gates_end_the_matter_in_silence() {
+    type Change = fn(&mut Scene);
+    let innocent: [(Change, Reason); 8] = [
+        (|s| s.evidence.wait.timed = true, Reason::Timed),
+        (|s| s.evidence.still_waiting = false, Reason::WaitEnded),
+        (|s| s.evidence.mapping.as_mut().unwrap().shared = true, Reason::SharedMapping),
+        (|s| s.evidence.at_fork = AtFork::Known(mutex(0, 0)), Reason::FreeAtFork),
+        (|s| s.evidence.now = Some(mutex(2, 4711)), Reason::OwnerChanged),
+        (|s| s.evidence.now = Some(mutex(2, CHILD)), Reason::OwnedByChild),
+        (
+            |s| {
+                let exec = ProcessExec { old_tid: CHILD, filename: "/bin/true".into() };
+                s.after_fork.push(event(6 * SECOND, CHILD, CHILD, Body::ProcessExec(exec)));
+            },
+            Reason::NotForked,
+        ),
+        (|s| s.evidence.wait.enter_ns = 4 * SECOND, Reason::NotForked),
+    ];
+    for (change, reason) in innocent {
+        let mut scene = Scene::mutex();
+        change(&mut scene);
+        assert_eq!(scene.judge(), Verdict::Innocent(reason));
+    }
+    let mut scene = Scene::semaphore();
+    scene.evidence.wakes_since_fork = Some(1);
+    assert_eq!(scene.judge(), Verdict::Innocent(Reason::WokenSince));
+}
+
+#[test]
+fn what_cannot_be_read_is_left_open() {
+    type Change = fn(&mut Scene);
+    let open: [(Change, Reason); 4] = [
+        (|s| s.evidence.mapping = None, Reason::Unreadable),
+        (|s| s.evidence.now = None, Reason::Unreadable),
+        (|s| s.evidence.memory_shared_with = vec![7], Reason::SharedMemory),
+        (|s| s.evidence.wait.op = 6, Reason::UnknownLock),
+    ];
+    for (change, reason) in open {
+        let mut scene = Scene::mutex();
+        change(&mut scene);
+        assert_eq!(scene.judge(), Verdict::Open(reason));
+    }
+}
+
+#[test]
+fn the_owner_in_a_pid_namespace_is_compared_with_the_childs_own_numbers() {
+    // The child is process 7 of its namespace; thread 9 of it owns the mutex.
+    let mut scene = Scene::new(MUTEX_OP, 2, mutex(1, 9), mutex(2, 9));
+    scene.evidence.ns_pid = Some(7);
+    scene.evidence.threads[0].ns_tid = Some(9);
+    assert_eq!(scene.judge(), Verdict::Innocent(Reason::OwnedByChild));
+    // Owner 5 is not of the child, but may be the forking thread by its inner number.
+    let mut scene = Scene::new(MUTEX_OP, 2, mutex(1, 5), mutex(2, 5)).with_live_helper();
+    scene.evidence.ns_pid = Some(7);
+    scene.evidence.threads[0].ns_tid = Some(7);
+    assert_eq!(scene.confidence(), Confidence::Suspect);
+}
+
+#[test]
+fn without_the_inherited_page_nothing_is_certain() {
+    let mut scene = Scene::mutex();
+    scene.evidence.at_fork = AtFork::Unknown(Missing::LimitReached);
+    assert_eq!(scene.confidence(), Confidence::Likely, "a foreign owner and nobody left");
+    scene = scene.with_live_helper();
+    assert_eq!(scene.judge(), Verdict::Open(Reason::Undecided));
+    let mut scene = Scene::semaphore();
+    scene.evidence.at_fork = AtFork::Unknown(Missing::NoFault);
+    assert_eq!(scene.confidence(), Confidence::Suspect);
+}
+
+#[test]
+fn a_loss_of_events_lowers_the_confidence() {
+    let mut scene = Scene::semaphore();
+    let lost = Body::EventsLost(EventsLost { count: 1, ..Default::default() });
+    scene.after_fork.push(Event { boot_ns: 6 * SECOND, task: None, body: lost });
+    let finding = scene.finding();
+    assert_eq!(finding.confidence, Confidence::Likely);
+    assert!(finding.evidence.iter().any(|proof| proof.rule == "events-lost"));
+}
+
+#[test]
+fn a_wait_is_reported_once_and_again_only_when_stronger() {
+    let mut model = Model::default();
+    let threads = vec![ThreadName { tid: PARENT, comm: "p".into() }];
+    let snapshot = ProcessSnapshot { threads, ..Default::default() };
+    model.apply(&event(SECOND, PARENT, PARENT, Body::ProcessSnapshot(snapshot)));
+    let fork = ProcessFork { child_pid: CHILD, clone_flags: 0x0120_0000 };
+    model.apply(&event(5 * SECOND, PARENT, PARENT, Body::ProcessFork(fork)));
+    let look = |scene: Scene, at: u64| {
+        event(at, CHILD, CHILD, Body::Evidence(Box::new(scene.evidence)))
+    };
+    let mut judge = Judge::default();
+    let weak = look(Scene::semaphore().with_live_helper(), 11 * SECOND);
+    assert!(matches!(judge.apply(&weak, &model), Some(Outcome::Found(_))));
+    assert_eq!(judge.apply(&weak, &model), None);
+    let strong = look(Scene::semaphore(), 13 * SECOND);
+    assert!(matches!(judge.apply(&strong, &model), Some(Outcome::Found(_))));
+    assert_eq!(judge.findings().len(), 1);
+    let wait = Scene::semaphore().evidence.wait;
+    for (result, ended) in [(-4, false), (0, true)] {
+        let back = crate::event::FutexWait { wait: wait.clone(), result: Some(result) };
+        let outcome = judge.apply(&event(20 * SECOND, CHILD, CHILD, Body::FutexWait(back)), &model);
+        assert_eq!(matches!(outcome, Some(Outcome::Ended { .. })), ended, "result {result}");
+    }
+    assert_eq!(judge.findings()[0].ended_after_ns, Some(10 * SECOND));
+}
