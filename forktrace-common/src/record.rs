@@ -65,7 +65,9 @@ pub struct Fork {
 }
 
 /// What is left in the maps of a child that is no longer at risk, for the collector to delete.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Leftover {
     /// [`crate::maps::Risk::fork_ns`], or zero: the process was not at risk.

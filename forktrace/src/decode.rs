@@ -182,11 +182,13 @@ mod tests {
             filename_len: 5,
             filename: [b'x'; record::FILENAME_LEN],
         };
-        let name = |exec: &record::Exec| {
-            match decode(&bytes(Kind::Exec, exec.as_bytes())).unwrap().event.body {
-                Body::ProcessExec(exec) => exec.filename,
-                _ => String::new(),
-            }
+        let name = |exec: &record::Exec| match decode(&bytes(Kind::Exec, exec.as_bytes()))
+            .unwrap()
+            .event
+            .body
+        {
+            Body::ProcessExec(exec) => exec.filename,
+            _ => String::new(),
         };
         assert_eq!(name(&exec).len(), record::FILENAME_LEN, "no NUL: all of it");
         exec.filename_len = -1;

@@ -163,7 +163,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         let stopped = live.run(&until).await?;
         kernel::restore_interrupt();
         live.finish(stopped)?;
-        output::summary(&mut live.pipeline, kernel::boot_ns())?;
+        output::summary(&mut live.pipeline, output::style(args))?;
         Ok::<_, Failure>(live)
     });
     // Also when tracing failed: the demo's processes are ours.
@@ -235,9 +235,11 @@ fn shared_file(model: &Model, _: &Judge) -> Vec<String> {
 
 fn inherited_lock(_: &Model, judge: &Judge) -> Vec<String> {
     if judge.findings().is_empty() {
-        return vec!["no hang was seen; with Python 3.13 and later the lock is of a kind that \
+        return vec![
+            "no hang was seen; with Python 3.13 and later the lock is of a kind that \
                      this version does not decode"
-            .into()];
+                .into(),
+        ];
     }
     judge
         .findings()

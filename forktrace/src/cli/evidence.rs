@@ -72,11 +72,8 @@ struct Captured {
 impl Captured {
     fn take(maps: &dyn Inherited, pid: u32, uaddr: u64) -> Self {
         let page = |address: u64| address & !(PAGE_SIZE as u64 - 1);
-        let mut starts = vec![
-            page(uaddr.saturating_sub(REACH)),
-            page(uaddr),
-            page(uaddr.saturating_add(REACH)),
-        ];
+        let mut starts =
+            vec![page(uaddr.saturating_sub(REACH)), page(uaddr), page(uaddr.saturating_add(REACH))];
         starts.dedup();
         let pages =
             starts.into_iter().map(|start| (start, maps.bytes(pid, start, PAGE_SIZE))).collect();

@@ -131,7 +131,9 @@ impl Live {
         self.kernel.maps.trace(pid)?;
         let now = kernel::boot_ns();
         if let Some(mut event) = inspect::snapshot(pid, now, false) {
-            if let (Some(task), Body::ProcessSnapshot(snapshot)) = (&mut event.task, &mut event.body) {
+            if let (Some(task), Body::ProcessSnapshot(snapshot)) =
+                (&mut event.task, &mut event.body)
+            {
                 task.comm = name.to_owned();
                 snapshot.exe = None;
                 for thread in &mut snapshot.threads {
@@ -311,10 +313,7 @@ impl Live {
     fn look(&mut self, wait: &WaitState, now: u64) {
         let Some(process) = self.pipeline.model.live(wait.tgid) else { return };
         let candidate = process.inherited().is_some() && wait.timed == 0;
-        if !candidate
-            || self.looks_running >= LOOKS_AT_ONCE
-            || !self.looks.begin(wait, now)
-        {
+        if !candidate || self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now) {
             return;
         }
         self.looks_running += 1;
@@ -337,9 +336,7 @@ impl Live {
             return Ok(());
         }
         let settled = match &verdict {
-            Verdict::Finding(finding) => {
-                finding.confidence == crate::finding::Confidence::Certain
-            }
+            Verdict::Finding(finding) => finding.confidence == crate::finding::Confidence::Certain,
             Verdict::Innocent(_) => true,
             Verdict::Open(_) => false,
         };

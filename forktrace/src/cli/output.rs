@@ -5,6 +5,10 @@ use std::{
     path::Path,
 };
 
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
 use super::{
     args::{Color, Events, OutputArgs},
     failure::Failure,
@@ -12,9 +16,14 @@ use super::{
 };
 use crate::{
     event::{Body, Event, TraceStart},
+    finding::Finding,
     kernel, log,
     model::Model,
-    report::{Style, summary, text::Text},
+    report::{
+        Clock, Style,
+        summary::{self, Summary},
+        text::Text,
+    },
     verdict::Judge,
 };
 
@@ -28,11 +37,16 @@ pub(super) fn init_diagnostics(args: &OutputArgs) {
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+    // py-spy warns of every process that it cannot read; why that is so is part of the finding.
+    let others = if args.verbose >= 2 { Some(level) } else { None };
+    let filter = Targets::new()
+        .with_default(level)
+        .with_target("py_spy", others)
+        .with_target("remoteprocess", others);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(color(args, io::stderr().is_terminal()))
-        .init();
+        .with_ansi(color(args, io::stderr().is_terminal()));
+    tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
 fn color(args: &OutputArgs, terminal: bool) -> bool {
@@ -45,7 +59,10 @@ fn color(args: &OutputArgs, terminal: bool) -> bool {
 
 /// How text looks on stdout.
 pub(super) fn style(args: &OutputArgs) -> Style {
-    Style { color: color(args, io::stdout().is_terminal()), ascii: args.ascii }
+    let terminal = io::stdout().is_terminal();
+    let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let width = width.filter(|_| terminal);
+    Style { color: color(args, terminal), ascii: args.ascii, width }
 }
 
 /// Everything right of the event source, writing to stdout as asked.
@@ -64,8 +81,8 @@ pub(super) fn pipeline(
         (None, vec![Log { name: "the JSON output".into(), writer, failed: false }])
     } else {
         let quiet = args.quiet || events == Events::Findings;
-        let zone = jiff::tz::TimeZone::system();
-        (Some(Text::new(stdout, style(args), zone, offset, quiet)), Vec::new())
+        let clock = Clock { offset_ns: offset, zone: jiff::tz::TimeZone::system() };
+        (Some(Text::new(stdout, style(args), clock, quiet)), Vec::new())
     };
     Ok(Pipeline {
         model: Model::default(),
@@ -73,6 +90,7 @@ pub(super) fn pipeline(
         text,
         logs,
         boot_id,
+        shortfalls: Vec::new(),
         suspects: args.suspects,
         reasons: args.verbose >= 1,
     })
@@ -127,14 +145,19 @@ pub(super) fn start_event(kernel: &kernel::Kernel, min_wait_ns: u64, filter: Str
 }
 
 /// The summary, after the last event.
-pub(super) fn summary(pipeline: &mut Pipeline, end_ns: u64) -> io::Result<()> {
-    let Pipeline { model, judge, text, suspects, .. } = pipeline;
+pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
+    let Pipeline { model, judge, text, suspects, shortfalls, .. } = pipeline;
     let Some(text) = text else { return Ok(()) };
-    summary::write(text, model, judge, end_ns, *suspects)?;
-    text.flush()
-}
-
-/// Removes what a write to a closed pipe left behind, so that `forktrace … | head` ends quietly.
-pub(super) fn is_broken_pipe(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
+    let findings: Vec<Finding> =
+        judge.findings().iter().map(|judged| judged.finding.clone()).collect();
+    let summary = Summary {
+        processes: model.all(),
+        counts: model.counts(),
+        findings: &findings,
+        show_suspects: *suspects,
+        shortfalls,
+    };
+    writeln!(text.out())?;
+    summary::write(text.out(), &summary, style)?;
+    text.out().flush()
 }

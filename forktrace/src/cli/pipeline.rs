@@ -22,6 +22,8 @@ pub(super) struct Pipeline {
     /// Event logs being written: a file, stdout.
     pub(super) logs: Vec<Log>,
     pub(super) boot_id: String,
+    /// What makes the result incomplete, a sentence each.
+    pub(super) shortfalls: Vec<String>,
     pub(super) suspects: bool,
     /// Say why a wait led to no finding.
     pub(super) reasons: bool,
@@ -79,7 +81,12 @@ impl Pipeline {
             }
             Some(Outcome::Silent(reason)) if self.reasons => {
                 if let Some(task) = &event.task {
-                    eprintln!("forktrace: {}[{}] waits: {}", task.comm.escape_debug(), task.tid, reason.text());
+                    eprintln!(
+                        "forktrace: {}[{}] waits: {}",
+                        task.comm.escape_debug(),
+                        task.tid,
+                        reason.text()
+                    );
                 }
             }
             Some(Outcome::Silent(_)) | None => {}
@@ -121,7 +128,7 @@ impl Pipeline {
             log.write(|writer| writer.flush());
         }
         match &mut self.text {
-            Some(text) => text.flush(),
+            Some(text) => text.out().flush(),
             None => Ok(()),
         }
     }

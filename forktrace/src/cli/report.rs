@@ -23,7 +23,6 @@ pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
     let file = File::open(path).map_err(|error| cannot(error.to_string()))?;
     let mut reader = Reader::new(BufReader::with_capacity(BUFFER, file));
     let mut pipeline: Option<Pipeline> = None;
-    let mut last_ns = 0;
     for line in reader.by_ref() {
         let line = match line {
             Ok(line) => line,
@@ -39,7 +38,6 @@ pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
                 }
             },
         };
-        last_ns = line.boot_ns.max(last_ns);
         // A finding is judged again from its evidence; an unknown type is for newer readers.
         if let LineKind::Event(event) = line.kind {
             take(&mut pipeline, &event, args)?;
@@ -49,17 +47,13 @@ pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
         return Err(cannot("it holds no event".into()));
     };
     pipeline.flush()?;
-    output::summary(&mut pipeline, last_ns)?;
+    output::summary(&mut pipeline, output::style(args))?;
     say_what_is_missing(path, reader.summary());
     Ok(0)
 }
 
 /// The first event, `trace.start`, says how to set up the pipeline.
-fn take(
-    pipeline: &mut Option<Pipeline>,
-    event: &Event,
-    args: &OutputArgs,
-) -> Result<(), Failure> {
+fn take(pipeline: &mut Option<Pipeline>, event: &Event, args: &OutputArgs) -> Result<(), Failure> {
     let pipeline = match pipeline {
         Some(pipeline) => pipeline,
         empty => empty.insert(output::pipeline(args, Events::Waits, event)?),
@@ -71,10 +65,15 @@ fn take(
 fn say_what_is_missing(path: &Path, summary: &Summary) {
     let path = path.display();
     if !summary.ended {
-        eprintln!("forktrace: {path} was cut off: it has no last line (trace.end), all before it is shown");
+        eprintln!(
+            "forktrace: {path} was cut off: it has no last line (trace.end), all before it is shown"
+        );
     }
     if summary.bad > 0 && summary.ended {
-        eprintln!("forktrace: {path}: {} lines could not be read, so this is incomplete", summary.bad);
+        eprintln!(
+            "forktrace: {path}: {} lines could not be read, so this is incomplete",
+            summary.bad
+        );
     }
     if let Some(gap) = &summary.first_gap {
         eprintln!(

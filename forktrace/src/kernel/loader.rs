@@ -115,9 +115,8 @@ fn mount_privately() -> nix::Result<()> {
 }
 
 fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
-    let tracefs = Tracefs::find().ok_or_else(|| Error::Tracefs {
-        cause: "/sys/kernel/tracing is empty".into(),
-    })?;
+    let tracefs = Tracefs::find()
+        .ok_or_else(|| Error::Tracefs { cause: "/sys/kernel/tracing is empty".into() })?;
     let (offsets, named) = tracefs.offsets()?;
     let snapshots = options.snapshots && FAULTS.iter().all(|(_, event)| tracefs.has(event));
     let mut ebpf = load_object(options, offsets, snapshots)?;

@@ -26,7 +26,9 @@ use nix::time::{ClockId, clock_gettime};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Too little privilege.
-    #[error("forktrace needs {missing} to load its eBPF programs; run it as root (sudo forktrace …)")]
+    #[error(
+        "forktrace needs {missing} to load its eBPF programs; run it as root (sudo forktrace …)"
+    )]
     Privilege {
         /// The capabilities that are missing, by name.
         missing: String,
@@ -41,7 +43,9 @@ pub enum Error {
         cause: String,
     },
     /// A tracepoint or one of its fields is missing.
-    #[error("{0}; this kernel cannot be traced, it needs CONFIG_FTRACE_SYSCALLS and Linux 5.8 or later")]
+    #[error(
+        "{0}; this kernel cannot be traced, it needs CONFIG_FTRACE_SYSCALLS and Linux 5.8 or later"
+    )]
     Tracepoint(#[from] FormatError),
     /// The kernel refused a program or a map.
     #[error("the kernel refused {what}: {cause}; {remedy}")]

@@ -244,7 +244,8 @@ format:
 
     #[test]
     fn lines_that_are_no_fields_are_passed_over() {
-        for text in ["", "field:", "field:int;", "field:int x;", "field:int x; offset:y;", "\0;;;"] {
+        for text in ["", "field:", "field:int;", "field:int x;", "field:int x; offset:y;", "\0;;;"]
+        {
             assert_eq!(Format::parse("a/b", text).fields.len(), 0, "{text:?}");
         }
     }

@@ -4,6 +4,12 @@
 //! which they are asked, most specific first. A decoder that is not sure says nothing: a wait that
 //! nobody recognises is shown as unknown, never guessed.
 
+mod glibc_mutex;
+mod glibc_rwlock;
+mod glibc_sem;
+#[cfg(test)]
+mod tests;
+
 use crate::event::{Mapping, Wait, Window};
 
 /// What a decoder gets to see.
@@ -63,7 +69,8 @@ pub trait Decoder: Sync {
 }
 
 /// All decoders, in the order in which they are asked.
-pub static DECODERS: &[&dyn Decoder] = &[];
+pub static DECODERS: &[&dyn Decoder] =
+    &[&glibc_mutex::GlibcMutex, &glibc_sem::GlibcSem, &glibc_rwlock::GlibcRwlock];
 
 /// The first decoder's answer, if any recognises the lock.
 pub fn read(scene: &Scene<'_>) -> Option<Reading> {

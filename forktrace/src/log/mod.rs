@@ -1,1 +1,21 @@
-//! The event log, schema 1 (SCHEMA.md).
+//! The event log, schema 1 (SCHEMA.md): JSON lines, written and read back.
+//!
+//! [`Writer`] turns events and findings into lines, [`Reader`] turns lines into what was written.
+//! A log is hostile input: no line, however broken, may do more than cost itself.
+
+mod file;
+mod reader;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use file::open_for_writing;
+pub use reader::{Cause, Gap, Line, LineKind, MAX_LINE, ReadError, Reader, Summary};
+pub use writer::{Identity, Writer, proc_uid};
+
+/// The version of the log's format that is written, and the newest that is read.
+pub const SCHEMA: u64 = 1;
+
+/// Value of `type` in the lines that carry a [`crate::finding::Finding`].
+pub(crate) const FINDING: &str = "finding";

@@ -334,10 +334,10 @@ impl Model {
     fn futex_wait(&mut self, at: u64, task: &Task, wait: &FutexWait) {
         let long = at.saturating_sub(wait.wait.enter_ns) >= self.min_wait_ns;
         let Some(process) = self.get_mut(task.pid) else { return };
-        let thread = process.threads.entry(task.tid).or_insert_with(|| Thread {
-            comm: task.comm.clone(),
-            ..Thread::default()
-        });
+        let thread = process
+            .threads
+            .entry(task.tid)
+            .or_insert_with(|| Thread { comm: task.comm.clone(), ..Thread::default() });
         let counted = thread.counted_ns == wait.wait.enter_ns;
         if long {
             thread.counted_ns = wait.wait.enter_ns;

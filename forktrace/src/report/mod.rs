@@ -1,1 +1,18 @@
-//! What people and programs read.
+//! What people read: lifecycle lines, HANG blocks, the summary. Everything is over `impl Write`.
+//!
+//! Names, paths and functions come from the traced programs and may hold anything: each goes
+//! through [`sanitize`] before it is printed.
+
+mod clock;
+pub mod hang;
+pub mod ops;
+mod style;
+pub mod summary;
+pub mod text;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub use clock::{Clock, count, duration, plural};
+pub use style::{Style, sanitize};

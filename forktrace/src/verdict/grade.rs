@@ -72,7 +72,10 @@ fn say_held(case: &Case<'_>, say: &mut impl FnMut(&str, String)) {
         (State::Held { .. }, _) => say("held-at-fork", case.reading.detail.clone()),
         (State::HeldUnproven, _) => say("unchanged-since-fork", case.reading.detail.clone()),
         (_, AtFork::Unknown(missing)) => {
-            say("fork-state-unknown", format!("the word at the fork is not known: {}", why(*missing)));
+            say(
+                "fork-state-unknown",
+                format!("the word at the fork is not known: {}", why(*missing)),
+            );
         }
         _ => {}
     }
@@ -124,7 +127,9 @@ fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
         say("single-thread", "single thread; untimed wait on private memory".into());
         return true;
     }
-    let stuck = others.iter().all(|thread| thread.ran == Some(false) && ends_only_from_inside(&thread.doing));
+    let stuck = others
+        .iter()
+        .all(|thread| thread.ran == Some(false) && ends_only_from_inside(&thread.doing));
     if stuck {
         say(
             "all-threads-blocked",

@@ -111,11 +111,7 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
 }
 
 /// Collects what the rules need, or says why they cannot be applied.
-fn case<'a>(
-    task: &'a Task,
-    evidence: &'a Evidence,
-    model: &'a Model,
-) -> Result<Case<'a>, Verdict> {
+fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<Case<'a>, Verdict> {
     if let Some(verdict) = gates::wait(evidence) {
         return Err(verdict);
     }
@@ -193,11 +189,7 @@ fn mapping_name(mapping: &crate::event::Mapping) -> String {
 /// Who had the lock: whom the owner field names, or the parent's only thread.
 fn holder(case: &Case<'_>) -> Option<Holder> {
     let fork = case.fork;
-    let forker = Holder {
-        pid: fork.by_pid,
-        tid: fork.by_tid,
-        comm: Some(fork.by_comm.clone()),
-    };
+    let forker = Holder { pid: fork.by_pid, tid: fork.by_tid, comm: Some(fork.by_comm.clone()) };
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,
         // Alone at the fork, it had the lock itself: nobody else was there to have it.

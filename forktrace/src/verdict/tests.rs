@@ -303,9 +303,8 @@ fn a_wait_is_reported_once_and_again_only_when_stronger() {
     model.apply(&event(SECOND, PARENT, PARENT, Body::ProcessSnapshot(snapshot)));
     let fork = ProcessFork { child_pid: CHILD, clone_flags: 0x0120_0000 };
     model.apply(&event(5 * SECOND, PARENT, PARENT, Body::ProcessFork(fork)));
-    let look = |scene: Scene, at: u64| {
-        event(at, CHILD, CHILD, Body::Evidence(Box::new(scene.evidence)))
-    };
+    let look =
+        |scene: Scene, at: u64| event(at, CHILD, CHILD, Body::Evidence(Box::new(scene.evidence)));
     let mut judge = Judge::default();
     let weak = look(Scene::semaphore().with_live_helper(), 11 * SECOND);
     assert!(matches!(judge.apply(&weak, &model), Some(Outcome::Found(_))));

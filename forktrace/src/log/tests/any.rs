@@ -1,0 +1,240 @@
+//! Strategies: any event, any finding.
+
+use proptest::{collection::btree_map, collection::vec, option, prelude::*};
+
+use crate::{
+    event::*,
+    finding::{Confidence, Finding, ForkSite, Holder, Kind, Lock, Proof},
+};
+
+/// Texts as a traced program may choose them, control characters and all.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z/_.-]{0,15}", any::<String>()]
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    (any::<u32>(), any::<u32>(), text()).prop_map(|(pid, tid, comm)| Task { pid, tid, comm })
+}
+
+fn thread_name() -> impl Strategy<Value = ThreadName> {
+    (any::<u32>(), text()).prop_map(|(tid, comm)| ThreadName { tid, comm })
+}
+
+fn wait() -> impl Strategy<Value = Wait> {
+    (any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>())
+        .prop_map(|(enter_ns, uaddr, op, val, timed)| Wait { enter_ns, uaddr, op, val, timed })
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    (any::<u64>(), vec(any::<u8>(), 0..40)).prop_map(|(address, bytes)| Window { address, bytes })
+}
+
+fn mapping() -> impl Strategy<Value = Mapping> {
+    (any::<[u64; 3]>(), text(), any::<bool>(), text()).prop_map(
+        |([start, end, offset], perms, shared, path)| Mapping {
+            start,
+            end,
+            perms,
+            shared,
+            path,
+            offset,
+        },
+    )
+}
+
+fn at_fork() -> impl Strategy<Value = AtFork> {
+    let missing = prop::sample::select(vec![
+        Missing::NotObserved,
+        Missing::Off,
+        Missing::LimitReached,
+        Missing::ForkedItself,
+        Missing::NoFault,
+    ]);
+    prop_oneof![window().prop_map(AtFork::Known), missing.prop_map(AtFork::Unknown)]
+}
+
+fn doing() -> impl Strategy<Value = Doing> {
+    let futex = (any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>());
+    prop_oneof![
+        futex.prop_map(|(uaddr, op, val, timed)| Doing::Futex { uaddr, op, val, timed }),
+        any::<u64>().prop_map(Doing::Syscall),
+        Just(Doing::Running),
+        Just(Doing::Unknown),
+    ]
+}
+
+fn thread_sample() -> impl Strategy<Value = ThreadSample> {
+    (any::<u32>(), text(), doing(), any::<Option<bool>>())
+        .prop_map(|(tid, comm, doing, ran)| ThreadSample { tid, comm, doing, ran })
+}
+
+fn python_frame() -> impl Strategy<Value = PythonFrame> {
+    (text(), any::<u32>(), text()).prop_map(|(file, line, function)| PythonFrame {
+        file,
+        line,
+        function,
+    })
+}
+
+fn evidence() -> impl Strategy<Value = Evidence> {
+    let python = prop_oneof![
+        vec(python_frame(), 0..3).prop_map(Python::Frames),
+        text().prop_map(Python::None),
+    ];
+    let memory = (option::of(mapping()), option::of(window()), at_fork());
+    let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
+    let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
+    (wait(), any::<bool>(), memory, process, waking, python).prop_map(
+        |(wait, still_waiting, (mapping, now, at_fork), process, waking, python)| Evidence {
+            wait,
+            still_waiting,
+            ns_pid: process.0,
+            mapping,
+            now,
+            at_fork,
+            wakes_since_fork: waking.0,
+            threads: process.1,
+            memory_shared_with: process.2,
+            handlers: waking.1,
+            timers: waking.2,
+            python,
+        },
+    )
+}
+
+fn trace_start() -> impl Strategy<Value = TraceStart> {
+    (text(), vec(text(), 0..3), any::<i64>(), any::<u64>(), btree_map(text(), any::<u32>(), 0..3))
+        .prop_map(|(word, command, clock_offset_ns, min_wait_ns, offsets)| TraceStart {
+            version: word.clone(),
+            command,
+            kernel: word.clone(),
+            boot_id: word.clone(),
+            clock_offset_ns,
+            min_wait_ns,
+            filter: word,
+            snapshots: min_wait_ns % 2 == 0,
+            offsets,
+        })
+}
+
+fn snapshot() -> impl Strategy<Value = ProcessSnapshot> {
+    let flags = (any::<Option<u32>>(), any::<bool>());
+    (any::<u32>(), any::<u64>(), option::of(text()), vec(thread_name(), 0..3), flags).prop_map(
+        |(ppid, start_ns, exe, threads, (ns_pid, resync))| ProcessSnapshot {
+            ppid,
+            start_ns,
+            exe,
+            ns_pid,
+            threads,
+            resync,
+        },
+    )
+}
+
+/// Any event that happened to a task.
+fn task_event() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        snapshot().prop_map(Body::ProcessSnapshot),
+        (any::<u32>(), any::<u64>()).prop_map(|(child_pid, clone_flags)| Body::ProcessFork(
+            ProcessFork { child_pid, clone_flags }
+        )),
+        (any::<u32>(), any::<u64>()).prop_map(|(child_tid, clone_flags)| Body::ThreadStart(
+            ThreadStart { child_tid, clone_flags }
+        )),
+        (any::<u32>(), text())
+            .prop_map(|(old_tid, filename)| Body::ProcessExec(ProcessExec { old_tid, filename })),
+        Just(Body::ProcessExit(ProcessExit {})),
+        any::<Option<bool>>().prop_map(|group_dead| Body::ThreadExit(ThreadExit { group_dead })),
+        (wait(), any::<Option<i64>>())
+            .prop_map(|(wait, result)| Body::FutexWait(FutexWait { wait, result })),
+        (any::<u64>(), any::<u32>())
+            .prop_map(|(uaddr, op)| Body::FutexWake(FutexWake { uaddr, op })),
+        evidence().prop_map(|evidence| Body::Evidence(Box::new(evidence))),
+    ]
+}
+
+/// Any event about the trace itself.
+fn trace_event() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        trace_start().prop_map(Body::TraceStart),
+        (any::<u64>(), btree_map(text(), any::<u64>(), 0..3))
+            .prop_map(|(count, by_kind)| Body::EventsLost(EventsLost { count, by_kind })),
+        (text(), btree_map(text(), any::<u64>(), 0..3), any::<u64>()).prop_map(
+            |(reason, counters, lost)| Body::TraceEnd(TraceEnd { reason, counters, lost })
+        ),
+    ]
+}
+
+/// Any event that a log can hold.
+pub(super) fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (any::<u64>(), task(), task_event()).prop_map(|(boot_ns, task, body)| Event {
+            boot_ns,
+            task: Some(task),
+            body
+        }),
+        (any::<u64>(), option::of(task()), trace_event()).prop_map(|(boot_ns, task, body)| Event {
+            boot_ns,
+            task,
+            body
+        }),
+    ]
+}
+
+fn lock() -> impl Strategy<Value = Lock> {
+    (any::<[u64; 2]>(), text(), any::<u32>(), any::<Option<u32>>()).prop_map(
+        |([address, futex], word, value, value_at_fork)| Lock {
+            address,
+            futex,
+            kind: word.clone(),
+            op: word.clone(),
+            value,
+            value_at_fork,
+            mapping: word,
+        },
+    )
+}
+
+fn fork_site() -> impl Strategy<Value = ForkSite> {
+    (any::<u64>(), any::<[u32; 3]>(), text(), vec(thread_name(), 0..3)).prop_map(
+        |(boot_ns, [by_pid, by_tid, threads_lost], by_comm, lost)| ForkSite {
+            boot_ns,
+            by_pid,
+            by_tid,
+            by_comm,
+            threads_lost,
+            lost,
+        },
+    )
+}
+
+/// Any finding.
+pub(super) fn finding() -> impl Strategy<Value = Finding> {
+    let sure =
+        prop::sample::select(vec![Confidence::Certain, Confidence::Likely, Confidence::Suspect]);
+    let holder = (any::<u32>(), any::<u32>(), option::of(text()))
+        .prop_map(|(pid, tid, comm)| Holder { pid, tid, comm });
+    let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
+    let causes = (option::of(holder), option::of(fork_site()), vec(proof, 0..3));
+    let task = (task(), any::<u32>(), any::<Option<u32>>(), any::<u64>());
+    let python = (vec(python_frame(), 0..3), option::of(text()), text());
+    (sure, task, lock(), causes, python).prop_map(
+        |(confidence, (task, ppid, ns_pid, waited_ns), lock, causes, python)| Finding {
+            kind: Kind::InheritedLock,
+            confidence,
+            pid: task.pid,
+            tid: task.tid,
+            comm: task.comm,
+            ppid,
+            ns_pid,
+            waited_ns,
+            lock,
+            holder: causes.0,
+            fork: causes.1,
+            evidence: causes.2,
+            python: python.0,
+            python_missing: python.1,
+            advice: python.2,
+        },
+    )
+}

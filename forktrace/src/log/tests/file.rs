@@ -1,0 +1,59 @@
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
+
+use crate::log::open_for_writing;
+
+#[test]
+fn a_new_log_is_its_owners_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new.jsonl");
+    open_for_writing(&path).unwrap().write_all(b"x").unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read(&path).unwrap(), b"x");
+}
+
+#[test]
+fn an_existing_file_is_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.jsonl");
+    fs::write(&path, "a longer text").unwrap();
+    open_for_writing(&path).unwrap().write_all(b"x").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"x");
+}
+
+#[test]
+fn links_are_refused_and_what_they_name_is_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("precious");
+    fs::write(&target, "precious").unwrap();
+    let (soft, hard) = (dir.path().join("soft"), dir.path().join("hard"));
+    symlink(&target, &soft).unwrap();
+    fs::hard_link(&target, &hard).unwrap();
+    let error = open_for_writing(&soft).unwrap_err().to_string();
+    assert!(error.contains("is a symbolic link"), "{error}");
+    let error = open_for_writing(&hard).unwrap_err().to_string();
+    assert!(error.contains("hard link"), "{error}");
+    assert_eq!(fs::read(&target).unwrap(), b"precious");
+
+    let dangling = dir.path().join("dangling");
+    symlink(dir.path().join("made-by-link"), &dangling).unwrap();
+    open_for_writing(&dangling).unwrap_err();
+    assert!(!dir.path().join("made-by-link").exists());
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in [pipe.as_path(), Path::new("/dev/null")] {
+        let error = open_for_writing(path).unwrap_err().to_string();
+        assert!(error.contains("is no regular file"), "{error}");
+    }
+    open_for_writing(dir.path()).unwrap_err();
+    open_for_writing(&dir.path().join("no/such/folder")).unwrap_err();
+}

@@ -1,0 +1,228 @@
+//! The HANG block: everything a person on call needs, in one piece.
+
+use std::io::{self, Write};
+
+use super::{
+    Clock, Style, duration, plural,
+    style::{Tone, wrap},
+};
+use crate::{
+    event::PythonFrame,
+    finding::{Confidence, Finding, ForkSite, Holder, Kind},
+};
+
+/// Column at which a row's text begins.
+const COLUMN: usize = 14;
+/// Column at which a header's second line begins.
+const HEADER_COLUMN: usize = 6;
+/// Callers shown beyond the frame that waits.
+const CALLERS: usize = 3;
+/// Names of lost threads shown.
+const NAMES: usize = 4;
+
+/// Writes the block of one finding.
+pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock) -> io::Result<()> {
+    header(w, finding, style)?;
+    if let Some(ns_pid) = finding.ns_pid {
+        row(w, style, "namespace", &format!("pid {ns_pid} inside of its own pid namespace"))?;
+    }
+    row(w, style, "waits for", &waits_for(finding, style))?;
+    row(w, style, "held by", &held_by(finding, style))?;
+    row(w, style, "forked", &forked(finding, style, clock))?;
+    stuck_at(w, finding, style)?;
+    let proof: Vec<_> = finding.evidence.iter().map(|p| style.clean(&p.detail)).collect();
+    if !proof.is_empty() {
+        row(w, style, "proof", &proof.join("; "))?;
+    }
+    if !finding.advice.is_empty() {
+        row(w, style, "what to do", &style.clean(&finding.advice))?;
+    }
+    Ok(())
+}
+
+/// The colour of a confidence.
+pub(super) fn tone(confidence: Confidence) -> Tone {
+    match confidence {
+        Confidence::Certain => Tone::Alarm,
+        Confidence::Likely => Tone::Warning,
+        Confidence::Suspect => Tone::Strong,
+    }
+}
+
+/// A confidence in a word.
+pub(super) fn word(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Certain => "certain",
+        Confidence::Likely => "likely",
+        Confidence::Suspect => "suspect",
+    }
+}
+
+fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+    let Kind::InheritedLock = finding.kind;
+    let thread = match finding.tid == finding.pid {
+        true => String::new(),
+        false => format!(" thread {}", finding.tid),
+    };
+    let verdict = match finding.confidence {
+        Confidence::Certain => "cannot wake up",
+        Confidence::Likely => "probably cannot wake up",
+        Confidence::Suspect => "may not wake up",
+    };
+    let text = format!(
+        "{}[{}]{thread} has been stuck for {} and {verdict}",
+        style.clean(&finding.comm),
+        finding.pid,
+        duration(finding.waited_ns),
+    );
+    let tone = tone(finding.confidence);
+    let sure = word(finding.confidence);
+    let width = style.block_width();
+    let lines = wrap(&text, width - HEADER_COLUMN, width - HEADER_COLUMN);
+    write!(w, "{}  ", style.paint(tone, "HANG"))?;
+    let mut used = HEADER_COLUMN;
+    for (at, line) in lines.iter().enumerate() {
+        if at > 0 {
+            write!(w, "\n{:HEADER_COLUMN$}", "")?;
+        }
+        write!(w, "{}", style.paint(Tone::Strong, line))?;
+        used = HEADER_COLUMN + line.chars().count();
+    }
+    match used + 3 + sure.len() <= width {
+        true => writeln!(w, "   {}", style.paint(tone, sure)),
+        false => writeln!(w, "\n{:HEADER_COLUMN$}{}", "", style.paint(tone, sure)),
+    }
+}
+
+/// One labelled row, wrapped under its column.
+fn row(w: &mut impl Write, style: Style, label: &str, text: &str) -> io::Result<()> {
+    let room = style.block_width() - COLUMN;
+    let mut label = format!("  {label:<width$}", width = COLUMN - 2);
+    for line in wrap(text, room, room) {
+        writeln!(w, "{}{line}", style.paint(Tone::Dim, &label))?;
+        label = " ".repeat(COLUMN);
+    }
+    Ok(())
+}
+
+fn waits_for(finding: &Finding, style: Style) -> String {
+    let lock = &finding.lock;
+    let known = [&lock.kind, &lock.mapping];
+    let known: Vec<_> =
+        known.iter().filter(|text| !text.is_empty()).map(|text| style.clean(text)).collect();
+    let about = match known.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", known.join(", ")),
+    };
+    let state = match (finding.confidence, lock.value_at_fork) {
+        (Confidence::Certain | Confidence::Likely, Some(_)) => " taken before the fork",
+        (Confidence::Suspect, Some(_)) => "",
+        (_, None) => "; its state at the fork is not known",
+    };
+    format!("lock {:#x}{about}{state}", lock.address)
+}
+
+fn held_by(finding: &Finding, style: Style) -> String {
+    let Some(holder) = &finding.holder else {
+        return match finding.lock.value_at_fork {
+            Some(_) => "not known: nothing in the lock says who took it".into(),
+            None => "not known: the lock as it was at the fork was not seen".into(),
+        };
+    };
+    let process = match &finding.fork {
+        Some(fork) if fork.by_pid == holder.pid => forking_process(fork, style),
+        _ => format!("process {}", holder.pid),
+    };
+    let parent = if holder.pid == finding.ppid { "parent " } else { "" };
+    let fate = match finding.fork.as_ref().is_some_and(|fork| fork.by_tid == holder.tid) {
+        true => "it is the thread that forked",
+        false => "that thread does not exist here",
+    };
+    format!("{} of {parent}{process} at the fork; {fate}", holding_thread(holder, style))
+}
+
+fn holding_thread(holder: &Holder, style: Style) -> String {
+    match &holder.comm {
+        _ if holder.tid == holder.pid => format!("the main thread [{}]", holder.tid),
+        Some(comm) => format!("thread \"{}\"[{}]", style.clean(comm), holder.tid),
+        None => format!("thread {}", holder.tid),
+    }
+}
+
+/// The process that forked. Its name is known only where its main thread forked: names belong to
+/// threads.
+fn forking_process(fork: &ForkSite, style: Style) -> String {
+    match fork.by_tid == fork.by_pid {
+        true => format!("{}[{}]", style.clean(&fork.by_comm), fork.by_pid),
+        false => format!("process {}", fork.by_pid),
+    }
+}
+
+fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
+    let Some(fork) = &finding.fork else {
+        return "not known: the fork was not seen, it happened before tracing began".into();
+    };
+    let thread = match fork.by_tid == fork.by_pid {
+        true => String::new(),
+        false => format!(" thread \"{}\"[{}]", style.clean(&fork.by_comm), fork.by_tid),
+    };
+    let process = forking_process(fork, style);
+    let mut text = format!("{} by {process}{thread}", clock.time(fork.boot_ns));
+    if fork.threads_lost > 0 {
+        let were = if fork.threads_lost == 1 { "was" } else { "were" };
+        let threads = plural(fork.threads_lost.into(), "other thread", "other threads");
+        text.push_str(&format!("; {threads} {were} not copied"));
+        text.push_str(&lost_names(fork, style));
+    }
+    text
+}
+
+fn lost_names(fork: &ForkSite, style: Style) -> String {
+    let named: Vec<_> = fork.lost.iter().filter(|thread| !thread.comm.is_empty()).collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<_> = named
+        .iter()
+        .take(NAMES)
+        .map(|thread| format!("\"{}\"[{}]", style.clean(&thread.comm), thread.tid))
+        .collect();
+    let more = u64::from(fork.threads_lost).saturating_sub(shown.len() as u64);
+    let more = match more {
+        0 => String::new(),
+        more => format!(" and {}", plural(more, "more", "more")),
+    };
+    format!(": {}{more}", shown.join(", "))
+}
+
+fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+    if finding.python.is_empty() {
+        return match &finding.python_missing {
+            Some(why) => row(w, style, "stuck at", &format!("not known ({})", style.clean(why))),
+            None => Ok(()),
+        };
+    }
+    let user = finding.python.iter().position(is_user_code).unwrap_or(0);
+    let mut label = "stuck at";
+    // The library function that waits, where it is not the program's own, then the program's line.
+    let innermost = finding.python.iter().take(usize::from(user > 0));
+    let callers = finding.python.iter().skip(user).take(1 + CALLERS);
+    for frame in innermost.chain(callers) {
+        let line = if frame.line > 0 { format!(":{}", frame.line) } else { String::new() };
+        let (file, function) = (style.clean(&frame.file), style.clean(&frame.function));
+        row(w, style, label, &format!("{file}{line} in {function}"))?;
+        label = "";
+    }
+    Ok(())
+}
+
+/// Whether a frame belongs to the program and not to Python's standard library, judged by its
+/// path: `/usr/lib/python3.11/threading.py`, `<frozen runpy>`, or a path inside of the library.
+fn is_user_code(frame: &PythonFrame) -> bool {
+    let file = frame.file.as_str();
+    let library = file.contains("/lib/python")
+        && !file.contains("/site-packages/")
+        && !file.contains("/dist-packages/");
+    let inside = ["threading.py", "multiprocessing/", "concurrent/", "queue.py", "logging/"];
+    !library && !file.starts_with('<') && !inside.iter().any(|name| file.starts_with(name))
+}

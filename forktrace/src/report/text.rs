@@ -1,0 +1,256 @@
+//! Lifecycle lines, one an event, in fixed columns.
+
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
+
+use forktrace_common::clone_flags;
+
+use super::{
+    Clock, Style, duration, hang, ops, plural,
+    style::{Tone, wrap},
+};
+use crate::{
+    event::{Body, Event, EventsLost, FutexWait, ProcessFork, ProcessSnapshot, Task},
+    finding::Finding,
+    model::{Model, Process},
+};
+
+/// Column at which DETAIL begins.
+const DETAIL: usize = 52;
+/// The least room that DETAIL is wrapped into.
+const LEAST_ROOM: usize = 20;
+
+/// Writes the stream of lifecycle lines, with HANG blocks between them.
+#[derive(Debug)]
+pub struct Text<W: Write> {
+    out: W,
+    style: Style,
+    clock: Clock,
+    quiet: bool,
+    begun: bool,
+}
+
+/// One line before it is laid out.
+struct Row<'a> {
+    event: &'static str,
+    tone: Tone,
+    detail: Cow<'a, str>,
+}
+
+impl<'a> Row<'a> {
+    fn new(event: &'static str, detail: impl Into<Cow<'a, str>>) -> Self {
+        Row { event, tone: Tone::Plain, detail: detail.into() }
+    }
+
+    fn toned(self, tone: Tone) -> Self {
+        Row { tone, ..self }
+    }
+}
+
+impl<W: Write> Text<W> {
+    /// Writes to `out`. With `quiet`, only losses and HANG blocks are written.
+    pub fn new(out: W, style: Style, clock: Clock, quiet: bool) -> Self {
+        Text { out, style, clock, quiet, begun: false }
+    }
+
+    /// Writes the event's line, if it has one. The model has already taken the event into account.
+    pub fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {
+        let Some(row) = self.row(event, model) else { return Ok(()) };
+        if self.quiet && row.event != "LOST" {
+            return Ok(());
+        }
+        if !self.begun {
+            self.begun = true;
+            let titles = columns("TIME", "EVENT", "PID", "PPID", "COMM");
+            writeln!(self.out, "{}", self.style.paint(Tone::Dim, &format!("{titles}DETAIL")))?;
+        }
+        self.line(event, &row, model)
+    }
+
+    /// Writes a finding's HANG block, set off by empty lines.
+    pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        if self.begun {
+            writeln!(self.out)?;
+        }
+        self.begun = true;
+        hang::write(&mut self.out, finding, self.style, &self.clock)?;
+        writeln!(self.out)
+    }
+
+    /// Writes that a wait about which there was a finding has ended after all.
+    pub fn ended(&mut self, finding: &Finding, waited_ns: u64) -> io::Result<()> {
+        writeln!(
+            self.out,
+            "ENDED {}[{}] is no longer stuck: its wait for {:#x} ended after {}\n",
+            self.style.clean(&finding.comm),
+            finding.tid,
+            finding.lock.address,
+            duration(waited_ns),
+        )
+    }
+
+    /// The sink, for what is written between or after the lines.
+    pub fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    fn line(&mut self, event: &Event, row: &Row<'_>, model: &Model) -> io::Result<()> {
+        let time = self.clock.time(event.boot_ns);
+        let (pid, ppid, comm) = match &event.task {
+            Some(task) => (
+                task.pid.to_string(),
+                parent(event, task, model).map_or_else(|| "-".into(), |ppid| ppid.to_string()),
+                self.style.clean(&task.comm),
+            ),
+            None => ("-".into(), "-".into(), "-".into()),
+        };
+        let name = format!("{:<6}", row.event);
+        let head = columns(&time, &self.style.paint(row.tone, &name), &pid, &ppid, &comm);
+        let Some(width) = self.style.width else {
+            return writeln!(self.out, "{}", format!("{head}{}", row.detail).trim_end());
+        };
+        let used = columns(&time, &name, &pid, &ppid, &comm).chars().count();
+        let room = width.saturating_sub(DETAIL).max(LEAST_ROOM);
+        let first = width.saturating_sub(used).max(LEAST_ROOM);
+        let mut indent = head;
+        for line in wrap(&row.detail, first, room) {
+            writeln!(self.out, "{}", format!("{indent}{line}").trim_end())?;
+            indent = " ".repeat(DETAIL);
+        }
+        Ok(())
+    }
+
+    fn row<'a>(&self, event: &'a Event, model: &Model) -> Option<Row<'a>> {
+        let clean = |text: &'a str| self.style.clean(text);
+        let task = event.task.as_ref();
+        Some(match &event.body {
+            Body::ProcessFork(fork) => forked(fork, model),
+            Body::ThreadStart(thread) => {
+                Row::new("thread", format!("-> thread {}", thread.child_tid))
+            }
+            Body::ProcessExec(exec) => match task.filter(|task| task.pid != exec.old_tid) {
+                None => Row::new("exec", clean(&exec.filename)),
+                Some(_) => {
+                    let by = format!("{}; by thread {}", clean(&exec.filename), exec.old_tid);
+                    Row::new("exec", by)
+                }
+            },
+            Body::ProcessExit(_) => exited(event, model),
+            // Kernels before 6.16 do not say which thread was the last; the model concludes it.
+            Body::ThreadExit(_) if task.is_some_and(|task| model.live(task.pid).is_none()) => {
+                exited(event, model)
+            }
+            Body::ThreadExit(_) => Row::new("texit", format!("thread {}", task?.tid)),
+            Body::FutexWait(wait) => waiting(event, wait),
+            Body::FutexWake(wake) => {
+                let op = ops::wait_op(wake.op);
+                Row::new("wake", format!("{}futex {:#x} {op}", by_thread(task), wake.uaddr))
+            }
+            Body::ProcessSnapshot(snapshot) => alive(snapshot, self.style),
+            Body::EventsLost(lost) => losses(lost, self.style),
+            Body::Evidence(_) | Body::TraceStart(_) | Body::TraceEnd(_) => return None,
+        })
+    }
+}
+
+/// The columns before DETAIL.
+fn columns(time: &str, event: &str, pid: &str, ppid: &str, comm: &str) -> String {
+    format!("{time:<12} {event:<6} {pid:>7} {ppid:>7} {comm:<15} ")
+}
+
+/// The process that an event is about: the living one of its pid, or the latest that ended.
+fn process<'m>(task: &Task, model: &'m Model) -> Option<&'m Process> {
+    let latest = || model.all().iter().rev().find(|process| process.pid == task.pid);
+    model.live(task.pid).or_else(latest)
+}
+
+fn parent(event: &Event, task: &Task, model: &Model) -> Option<u32> {
+    match &event.body {
+        Body::ProcessSnapshot(snapshot) => Some(snapshot.ppid),
+        _ => process(task, model).map(|process| process.ppid),
+    }
+}
+
+/// `thread 4207: ` where that is not the process's main thread.
+fn by_thread(task: Option<&Task>) -> String {
+    match task {
+        Some(task) if task.tid != task.pid => format!("thread {}: ", task.tid),
+        _ => String::new(),
+    }
+}
+
+fn forked<'a>(fork: &ProcessFork, model: &Model) -> Row<'a> {
+    let child = format!("-> child {}", fork.child_pid);
+    if !clone_flags::copies_memory(fork.clone_flags) {
+        return Row::new("vfork", format!("{child}; shares memory until it execs"));
+    }
+    let process = model.live(fork.child_pid).and_then(|child| child.fork.as_ref());
+    match process.map_or(0, |fork| fork.lost.len() as u64) {
+        0 => Row::new("fork", child),
+        lost => {
+            let threads = plural(lost, "other thread", "other threads");
+            Row::new("fork", format!("{child}; {threads} not copied"))
+        }
+    }
+}
+
+fn exited<'a>(event: &Event, model: &Model) -> Row<'a> {
+    let process = event.task.as_ref().and_then(|task| process(task, model));
+    let lived = process.and_then(|process| event.boot_ns.checked_sub(process.start_ns));
+    Row::new("exit", lived.map_or_else(String::new, |ns| format!("lived {}", duration(ns))))
+}
+
+fn waiting<'a>(event: &Event, FutexWait { wait, result }: &FutexWait) -> Row<'a> {
+    let thread = by_thread(event.task.as_ref());
+    let length = duration(event.boot_ns.saturating_sub(wait.enter_ns));
+    let op = ops::wait_op(wait.op);
+    let timed = if wait.timed { "timed" } else { "untimed" };
+    match result {
+        None => Row::new(
+            "wait",
+            format!("{thread}futex {:#x} {op}, {timed}, for {length} so far", wait.uaddr),
+        )
+        .toned(Tone::Warning),
+        Some(result) => {
+            let ending = ending(*result);
+            Row::new("waited", format!("{thread}futex {:#x} after {length}{ending}", wait.uaddr))
+        }
+    }
+}
+
+/// How a wait ended, by the system call's result; nothing for an ordinary wake.
+fn ending(result: i64) -> String {
+    let name = match result.checked_neg().and_then(|errno| i32::try_from(errno).ok()) {
+        Some(libc::ETIMEDOUT) => "timed out",
+        Some(libc::EINTR) => "interrupted",
+        Some(libc::EAGAIN) => "the word had changed",
+        Some(errno) if errno > 0 => return format!(" (errno {errno})"),
+        _ => return String::new(),
+    };
+    format!(" ({name})")
+}
+
+fn alive<'a>(snapshot: &ProcessSnapshot, style: Style) -> Row<'a> {
+    let mut detail = plural(snapshot.threads.len() as u64, "thread", "threads");
+    if let Some(exe) = &snapshot.exe {
+        detail.push_str(&format!("; {}", style.clean(exe)));
+    }
+    if snapshot.resync {
+        detail.push_str("; looked at again after a loss");
+    }
+    Row::new("alive", detail)
+}
+
+fn losses<'a>(lost: &EventsLost, style: Style) -> Row<'a> {
+    let kinds: Vec<_> = lost
+        .by_kind
+        .iter()
+        .map(|(kind, n)| format!("{} {}", style.clean(kind), super::count(*n)))
+        .collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    let events = plural(lost.count, "event", "events");
+    Row::new("LOST", format!("{events} lost{kinds}: what is shown may be incomplete"))
+        .toned(Tone::Alarm)
+}
