@@ -13,8 +13,8 @@ const OWNER: u32 = 0x6e87;
 
 /// Memory with a malloc chunk header of `size` before the lock.
 fn window(size: u32, words: &[u32]) -> Window {
-    let words = [size, 0].iter().chain(words);
-    let bytes = words.flat_map(|word| word.to_le_bytes()).collect();
+    let header = [size, 0];
+    let bytes = header.iter().chain(words).flat_map(|word| word.to_le_bytes()).collect();
     Window { address: BASE - 8, bytes }
 }
 

@@ -64,8 +64,9 @@ fn doing() -> impl Strategy<Value = Doing> {
 }
 
 fn thread_sample() -> impl Strategy<Value = ThreadSample> {
-    (any::<u32>(), text(), doing(), any::<Option<bool>>())
-        .prop_map(|(tid, comm, doing, ran)| ThreadSample { tid, comm, doing, ran })
+    (any::<u32>(), text(), doing(), any::<Option<bool>>()).prop_map(|(tid, comm, doing, ran)| {
+        ThreadSample { tid, ns_tid: ran.map(|_| tid / 2), comm, doing, ran }
+    })
 }
 
 fn python_frame() -> impl Strategy<Value = PythonFrame> {
