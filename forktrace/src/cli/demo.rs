@@ -124,14 +124,8 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     let folder = tempfile::Builder::new().prefix("forktrace-demo-").tempdir()?;
     let script = folder.path().join(format!("{}.py", demo.name.replace('-', "_")));
     std::fs::write(&script, demo.program)?;
-    let command = vec!["python3".to_owned(), script.display().to_string()];
-    let child = GatedChild::spawn(&command, true).map_err(|error| match error {
-        kernel::Error::Command { cause, .. } => Failure::Demo(format!(
-            "the demos are Python programs and python3 cannot be run ({cause}); install it, on \
-             Debian and Ubuntu with: apt-get install python3"
-        )),
-        other => other.into(),
-    })?;
+    let command = vec![interpreter()?, script.display().to_string()];
+    let child = GatedChild::spawn(&command, true)?;
     let group = ProcessGroup::of(child.pid());
     let (kernel, ring) = kernel::load(&kernel::Options {
         trace_all: false,
@@ -177,6 +171,27 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         std::io::stdout().write_all(lines.as_bytes())?;
     }
     Ok(0)
+}
+
+/// Path of the Python interpreter itself: `python3` may be a script of a version manager, whose own
+/// forks would hide the demo's.
+fn interpreter() -> Result<String, Failure> {
+    let missing = |cause: String| {
+        Failure::Demo(format!(
+            "the demos are Python programs and python3 cannot be run ({cause}); install it, on \
+             Debian and Ubuntu with: apt-get install python3"
+        ))
+    };
+    let ask = ["-c", "import sys; print(sys.executable)"];
+    let answer = std::process::Command::new("python3")
+        .args(ask)
+        .output()
+        .map_err(|error| missing(error.to_string()))?;
+    let path = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+    match answer.status.success() && !path.is_empty() {
+        true => Ok(path),
+        false => Err(missing(answer.status.to_string())),
+    }
 }
 
 /// Breaks a paragraph into lines of at most 80 columns.

@@ -169,7 +169,7 @@ fn process<'m>(task: &Task, model: &'m Model) -> Option<&'m Process> {
 fn parent(event: &Event, task: &Task, model: &Model) -> Option<u32> {
     match &event.body {
         Body::ProcessSnapshot(snapshot) => Some(snapshot.ppid),
-        _ => process(task, model).map(|process| process.ppid),
+        _ => process(task, model).map(|process| process.ppid).filter(|ppid| *ppid != 0),
     }
 }
 

@@ -136,7 +136,11 @@ fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
             format!("all {} threads are in untimed waits on private memory", threads.len()),
         );
     } else {
-        say("others-alive", format!("{} other threads of this process are alive", others.len()));
+        let others = match others.len() {
+            1 => "another thread of this process is alive".to_owned(),
+            count => format!("{count} other threads of this process are alive"),
+        };
+        say("others-alive", others);
     }
     stuck
 }

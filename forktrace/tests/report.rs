@@ -1,0 +1,99 @@
+//! `forktrace report` on recorded logs prints what the live run printed, to the letter.
+//!
+//! Each pair in `golden/` comes from one real run on Linux 6.18: the text that it printed, and the
+//! log that it recorded beside it. CONTRIBUTING.md says how to record another.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::{fs, path::PathBuf};
+
+use assert_cmd::Command;
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn report() -> Command {
+    let mut command = Command::cargo_bin("forktrace").unwrap();
+    command.env("TZ", "UTC").arg("report");
+    command
+}
+
+fn same_as_live(name: &str) {
+    let live = fs::read_to_string(golden(&format!("{name}.txt"))).unwrap();
+    let output = report().arg(golden(&format!("{name}.jsonl"))).assert().success().stderr("");
+    let replayed = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    pretty(&live, &replayed);
+}
+
+fn pretty(live: &str, replayed: &str) {
+    for (live, replayed) in live.lines().zip(replayed.lines()) {
+        assert_eq!(live, replayed);
+    }
+    assert_eq!(live.lines().count(), replayed.lines().count());
+}
+
+/// The findings of a log's own lines.
+fn recorded_findings(name: &str) -> Vec<serde_json::Value> {
+    findings(&fs::read_to_string(golden(&format!("{name}.jsonl"))).unwrap())
+}
+
+fn findings(log: &str) -> Vec<serde_json::Value> {
+    log.lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|line| line["type"] == "finding")
+        .map(|mut line| {
+            // Who wrote it is for the writer; what was found is compared.
+            line.as_object_mut().unwrap().remove("seq");
+            line
+        })
+        .collect()
+}
+
+#[test]
+fn a_python_lock_of_the_forking_thread() {
+    same_as_live("python_lock");
+}
+
+#[test]
+fn a_mutex_of_another_thread() {
+    same_as_live("mutex_of_thread");
+}
+
+#[test]
+fn findings_are_judged_again_from_the_evidence_and_come_out_equal() {
+    for name in ["python_lock", "mutex_of_thread"] {
+        let log = golden(&format!("{name}.jsonl"));
+        let output = report().arg("--json").arg(&log).assert().success();
+        let replayed = findings(std::str::from_utf8(&output.get_output().stdout).unwrap());
+        let recorded = recorded_findings(name);
+        assert_eq!(recorded.len(), 1);
+        assert_eq!(replayed, recorded);
+    }
+}
+
+#[test]
+fn a_cut_log_gives_all_whole_lines_and_says_so() {
+    let whole = fs::read(golden("mutex_of_thread.jsonl")).unwrap();
+    let cut = tempfile::NamedTempFile::new().unwrap();
+    fs::write(cut.path(), &whole[..whole.len() - 40]).unwrap();
+    let output = report().arg(cut.path()).assert().success();
+    let stdout = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(stdout.contains("HANG  inherited_mutex"), "{stdout}");
+    assert!(stderr.contains("was cut off"), "{stderr}");
+}
+
+#[test]
+fn what_is_no_log_is_refused_in_one_sentence() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for bytes in [&b""[..], b"\x00\xff\x1b[31m", b"{}\n", b"[]", b"{\"schema\":2,\"type\":\"x\"}\n"] {
+        fs::write(file.path(), bytes).unwrap();
+        let output = report().arg(file.path()).assert().code(1).stdout("");
+        let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.starts_with("forktrace: cannot read "), "{stderr}");
+        assert!(!stderr.contains('\x1b'));
+    }
+    report().arg("/nonexistent/log.jsonl").assert().code(1);
+}
