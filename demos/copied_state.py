@@ -1,0 +1,27 @@
+"""A forked child starts with its parent's memory as it is at that moment."""
+
+import multiprocessing
+import os
+import time
+
+settings = {"colour": "white, as in the source text"}
+
+
+def child():
+    print(f"child  {os.getpid()}: the colour I was born with is {settings['colour']}", flush=True)
+    settings["colour"] = "green, set by the child"
+    print(f"child  {os.getpid()}: now it is {settings['colour']}", flush=True)
+    time.sleep(0.3)
+
+
+def main():
+    settings["colour"] = "blue, set by the parent before the fork"
+    print(f"parent {os.getpid()}: the colour is {settings['colour']}", flush=True)
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    print(f"parent {os.getpid()}: the colour is still {settings['colour']}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

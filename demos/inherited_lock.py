@@ -1,0 +1,28 @@
+"""A lock that is held at the fork stays held in the child for ever: the child hangs."""
+
+import multiprocessing
+import os
+import threading
+
+lock = threading.Lock()
+
+
+def child():
+    print(f"child  {os.getpid()}: I want the lock", flush=True)
+    with lock:
+        print(f"child  {os.getpid()}: I have the lock", flush=True)
+
+
+def main():
+    process = multiprocessing.get_context("fork").Process(target=child)
+    lock.acquire()
+    print(f"parent {os.getpid()}: I hold the lock and fork", flush=True)
+    process.start()
+    lock.release()
+    print(f"parent {os.getpid()}: I released my lock and wait for the child", flush=True)
+    process.join()
+    print(f"parent {os.getpid()}: the child has ended", flush=True)
+
+
+if __name__ == "__main__":
+    main()

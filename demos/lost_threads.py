@@ -1,0 +1,46 @@
+"""Of all the parent's threads only the one that forks exists in the child."""
+
+import multiprocessing
+import os
+import threading
+import time
+
+beats = 0
+
+
+def beat(stop):
+    global beats
+    while not stop.wait(0.02):
+        beats += 1
+
+
+def count_tasks():
+    return len(os.listdir("/proc/self/task"))
+
+
+def child():
+    before = beats
+    time.sleep(0.3)
+    print(f"child  {os.getpid()}: I have {count_tasks()} thread", flush=True)
+    print(f"child  {os.getpid()}: beats stand still in me: {before}, later {beats}", flush=True)
+
+
+def main():
+    stop = threading.Event()
+    threads = [threading.Thread(target=beat, args=(stop,), name=f"beat-{n}") for n in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.1)
+    print(f"parent {os.getpid()}: I have {count_tasks()} threads and fork", flush=True)
+    before = beats
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    print(f"parent {os.getpid()}: beats went on in me: {before}, later {beats}", flush=True)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""A file opened before the fork is one open file in both processes, with one position."""
+
+import multiprocessing
+import os
+import tempfile
+import time
+
+
+def child(fd):
+    position = os.lseek(fd, 0, os.SEEK_CUR)
+    print(f"child  {os.getpid()}: I never opened the file, and am at byte {position} of it", flush=True)
+    os.write(fd, b"second line, by the child\n")
+    time.sleep(0.3)
+
+
+def main():
+    fd, path = tempfile.mkstemp(prefix="forktrace-demo-", suffix=".txt")
+    try:
+        os.write(fd, b"first line, by the parent\n")
+        process = multiprocessing.get_context("fork").Process(target=child, args=(fd,))
+        process.start()
+        process.join()
+        position = os.lseek(fd, 0, os.SEEK_CUR)
+        print(f"parent {os.getpid()}: the child's write moved me to byte {position}", flush=True)
+        os.write(fd, b"third line, by the parent\n")
+        with open(path) as written:
+            for line in written:
+                print(f"parent {os.getpid()}: in the file: {line.rstrip()}", flush=True)
+    finally:
+        os.close(fd)
+        os.remove(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The program of inherited_lock.py with the start method spawn: the child executes Python anew,
+copies no memory, and its lock is free."""
+
+import multiprocessing
+import os
+import threading
+import time
+
+lock = threading.Lock()
+
+
+def child():
+    print(f"child  {os.getpid()}: I want the lock", flush=True)
+    with lock:
+        print(f"child  {os.getpid()}: I have the lock", flush=True)
+    time.sleep(0.3)
+
+
+def main():
+    process = multiprocessing.get_context("spawn").Process(target=child)
+    lock.acquire()
+    print(f"parent {os.getpid()}: I hold the lock and spawn", flush=True)
+    process.start()
+    lock.release()
+    print(f"parent {os.getpid()}: I released my lock and wait for the child", flush=True)
+    process.join()
+    print(f"parent {os.getpid()}: the child has ended", flush=True)
+
+
+if __name__ == "__main__":
+    main()
