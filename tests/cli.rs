@@ -88,6 +88,10 @@ static CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
+    conclude(trials)
+}
+
+fn trials() -> Vec<Trial> {
     let of = |case: &'static Case| {
         let needs: &[Need] = match case.who {
             Anybody => &[],
@@ -100,7 +104,7 @@ fn main() -> ExitCode {
     trials.push(trial("link_target_untouched", &[Need::Tracing], link_target));
     trials.push(trial("demo_list", &[], demo_list));
     trials.push(trial("version_and_help", &[], version_and_help));
-    conclude(trials)
+    trials
 }
 
 /// The first line of a log, as SCHEMA.md has it.

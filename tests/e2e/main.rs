@@ -11,9 +11,8 @@ use std::process::ExitCode;
 use forktrace_tests::conclude;
 
 fn main() -> ExitCode {
-    let mut trials = cases::trials();
-    trials.extend(attach::trials());
-    trials.extend(command::trials());
-    trials.extend(demos::trials());
-    conclude(trials)
+    conclude(|| {
+        let all = [cases::trials(), attach::trials(), command::trials(), demos::trials()];
+        all.into_iter().flatten().collect()
+    })
 }

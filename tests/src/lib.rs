@@ -170,10 +170,11 @@ pub fn trial(
 }
 
 /// Runs the tests, two at a time unless the command line says otherwise, and says what was skipped.
-pub fn conclude(trials: Vec<Trial>) -> ExitCode {
+pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
+    // First: a mistake on the command line, or `--help`, ends the process here.
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(2);
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let conclusion = libtest_mimic::run(&arguments, trials());
     if !arguments.list {
         let reasons = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
         let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
