@@ -1,1 +1,191 @@
-//! End-to-end tests of forktrace on a real kernel.
+//! End-to-end tests of forktrace on a real kernel: how they are run, skipped and summed up.
+//!
+//! `FORKTRACE_BIN` names a forktrace to test instead of one built here; with
+//! `FORKTRACE_TESTS_NO_SKIP=1` a test that lacks something fails instead of being skipped.
+
+pub mod log;
+pub mod run;
+pub mod workload;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use libtest_mimic::{Arguments, Trial};
+
+/// What a test cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Root.
+    Root,
+    /// Root, and a kernel that lets forktrace load its programs.
+    Tracing,
+    /// A C compiler.
+    Cc,
+    /// Any python3 that runs the workloads.
+    Python,
+    /// A python3 whose `threading` locks are semaphores: up to 3.12, and 3.13.0.
+    SemaphorePython,
+    /// `setpriv`, to drop root.
+    Setpriv,
+}
+
+impl Need {
+    /// Why it is not there, or `None` if it is.
+    fn missing(self) -> Option<String> {
+        match self {
+            Need::Root => (!is_root()).then(|| "not root".into()),
+            Need::Tracing => Need::Root.missing().or_else(cannot_trace),
+            Need::Cc => not_found("cc"),
+            Need::Python => not_found("python3"),
+            Need::SemaphorePython => Need::Python.missing().or_else(other_python_locks),
+            Need::Setpriv => not_found("setpriv"),
+        }
+    }
+}
+
+/// Whether this process may do everything.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn not_found(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output();
+    let found = output.is_ok_and(|output| output.status.success());
+    (!found).then(|| format!("no {program}"))
+}
+
+fn cannot_trace() -> Option<String> {
+    static ANSWER: OnceLock<Option<String>> = OnceLock::new();
+    let try_it = || {
+        let binary = forktrace().ok()?;
+        let output = Command::new(binary).args(["-q", "--", "true"]).output().ok()?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        (output.status.code() == Some(3)).then_some(said)
+    };
+    ANSWER.get_or_init(try_it).clone()
+}
+
+fn other_python_locks() -> Option<String> {
+    static ANSWER: OnceLock<Option<String>> = OnceLock::new();
+    let ask = || {
+        let code = "import sys; print(*sys.version_info[:3])";
+        let output = Command::new("python3").args(["-c", code]).output().ok()?;
+        let version = String::from_utf8_lossy(&output.stdout).trim().replace(' ', ".");
+        let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+        (parts > vec![3, 13, 0])
+            .then(|| format!("python3 is {version}, whose locks are no semaphores"))
+    };
+    ANSWER.get_or_init(ask).clone()
+}
+
+/// The forktrace to test, in a folder where every user may run it. Built at the first call.
+///
+/// # Errors
+/// When it cannot be built or copied.
+pub fn forktrace() -> Result<&'static Path> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let copy = || -> Result<PathBuf> {
+        let built = match std::env::var_os("FORKTRACE_BIN") {
+            Some(path) => PathBuf::from(path),
+            None => build()?,
+        };
+        let copy = scratch()?.join("forktrace");
+        fs::copy(&built, &copy).with_context(|| format!("copying {}", built.display()))?;
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+        Ok(copy)
+    };
+    match BINARY.get_or_init(|| copy().map_err(|error| format!("{error:#}"))) {
+        Ok(path) => Ok(path),
+        Err(error) => Err(anyhow!(error.clone())),
+    }
+}
+
+/// Lets cargo build the program, and say where it is.
+fn build() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "-p", "forktrace", "--bin", "forktrace"])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .context("running cargo")?;
+    ensure!(output.status.success(), "forktrace does not build");
+    for line in output.stdout.split(|byte| *byte == b'\n') {
+        let Ok(message) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
+        let is_binary = message.pointer("/target/kind/0").is_some_and(|kind| kind == "bin");
+        if let Some(path) = message.get("executable").and_then(|path| path.as_str())
+            && is_binary
+        {
+            return Ok(path.into());
+        }
+    }
+    bail!("cargo did not say where the program is")
+}
+
+/// The folder of this test program's files, readable by every user; removed by [`conclude`].
+fn scratch() -> Result<&'static Path> {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let make = || -> Result<PathBuf> {
+        let folder = tempfile::Builder::new().prefix("forktrace-tests-").tempdir()?;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+        let path = folder.keep();
+        *SCRATCH.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.clone());
+        Ok(path)
+    };
+    match FOLDER.get_or_init(|| make().map_err(|error| format!("{error:#}"))) {
+        Ok(path) => Ok(path),
+        Err(error) => Err(anyhow!(error.clone())),
+    }
+}
+
+static SCRATCH: Mutex<Option<PathBuf>> = Mutex::new(None);
+static SKIPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// One test; skipped, and counted as that, when it lacks something.
+pub fn trial(
+    name: impl Into<String>,
+    needs: &[Need],
+    test: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Trial {
+    let missing = needs.iter().find_map(|need| need.missing());
+    let no_skip = std::env::var_os("FORKTRACE_TESTS_NO_SKIP").is_some_and(|value| value == "1");
+    let Some(missing) = missing else {
+        return Trial::test(name, || test().map_err(|error| format!("{error:#}").into()));
+    };
+    let fails = format!("may not be skipped, but cannot run: {missing}");
+    let trial = Trial::test(name, move || Err(fails.into()));
+    if no_skip {
+        return trial;
+    }
+    SKIPPED.lock().unwrap_or_else(PoisonError::into_inner).insert(missing.clone());
+    trial.with_kind(format!("skipped: {missing}")).with_ignored_flag(true)
+}
+
+/// Runs the tests, two at a time unless the command line says otherwise, and says what was skipped.
+pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
+    // First: a mistake on the command line, or `--help`, ends the process here.
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(2);
+    let conclusion = libtest_mimic::run(&arguments, trials());
+    if !arguments.list {
+        let reasons = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
+        let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
+        match conclusion.num_ignored {
+            0 => println!("skipped: 0"),
+            skipped => println!("skipped: {skipped} ({})", reasons.join("; ")),
+        }
+    }
+    if let Some(folder) = SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // Nothing depends on it: it lies where the system keeps temporary files.
+        let _ = fs::remove_dir_all(folder);
+    }
+    conclusion.exit_code()
+}

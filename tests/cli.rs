@@ -1,0 +1,203 @@
+//! What forktrace says when it cannot do what is asked: one sentence, and the right exit status.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Command, ExitCode},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use forktrace_tests::{Need, conclude, run::Job, trial};
+use libtest_mimic::Trial;
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Who runs it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Whoever runs the tests.
+    Anybody,
+    /// A user without any right.
+    Nobody,
+    /// Root, which may trace.
+    Root,
+}
+
+/// A command line and what must come of it. In the arguments `{dir}` is the case's own folder, see
+/// [`furnish`], and `{dead}` the pid of a process that has ended.
+struct Case {
+    name: &'static str,
+    who: Who,
+    args: &'static [&'static str],
+    code: i32,
+    /// What stderr must have.
+    says: &'static [&'static str],
+}
+
+const fn case(
+    name: &'static str,
+    who: Who,
+    args: &'static [&'static str],
+    code: i32,
+    says: &'static [&'static str],
+) -> Case {
+    Case { name, who, args, code, says }
+}
+
+use Who::{Anybody, Nobody, Root};
+
+#[rustfmt::skip]
+static CASES: &[Case] = &[
+    case("nothing_given", Anybody, &[], 2, &["-p", "-a", "--"]),
+    case("bad_flag", Anybody, &["--no-such-flag"], 2, &["--no-such-flag"]),
+    case("bad_subcommand_argument", Anybody, &["report"], 2, &["FILE"]),
+    case("pid_is_no_number", Anybody, &["-p", "firefox"], 2, &["firefox"]),
+    case("pid_is_negative", Anybody, &["-p", "-5"], 2, &[]),
+    case("pid_is_zero", Anybody, &["-p", "0"], 2, &["0"]),
+    case("pid_is_too_large", Anybody, &["-p", "99999999999999999999"], 2, &["99999999999999999999"]),
+    case("pid_list_with_garbage", Anybody, &["-p", "1,x"], 2, &["x"]),
+    case("pid_list_is_empty", Anybody, &["-p", ""], 2, &[]),
+    case("pid_and_command", Anybody, &["-p", "1", "--", "true"], 2, &["--pid"]),
+    case("pid_and_all", Anybody, &["-p", "1", "-a"], 2, &["--pid"]),
+    case("all_and_command", Anybody, &["-a", "--", "true"], 2, &["--all"]),
+    case("bad_duration", Anybody, &["-d", "soon", "-a"], 2, &["soon"]),
+    case("bad_min_wait", Anybody, &["--min-wait", "-1s", "-a"], 2, &[]),
+    case("bad_exit_code", Anybody, &["--exit-code", "300", "-a"], 2, &["300"]),
+    case("unknown_demo", Anybody, &["demo", "no-such"], 2, &["no-such", "copied-state", "shared-file", "inherited-lock", "lost-threads", "same-random", "spawn"]),
+    case("dead_pid", Anybody, &["-p", "{dead}"], 4, &["{dead}"]),
+    case("dead_pid_in_a_list", Anybody, &["-p", "1,{dead}"], 4, &["{dead}"]),
+    case("command_not_found", Anybody, &["--", "no-such-command-anywhere"], 4, &["no-such-command-anywhere"]),
+    case("command_not_executable", Anybody, &["--", "{dir}/garbage.jsonl"], 4, &["garbage.jsonl"]),
+    case("no_privilege", Nobody, &["--", "true"], 3, &["CAP_BPF", "CAP_PERFMON", "sudo"]),
+    case("no_privilege_all", Nobody, &["-a"], 3, &["CAP_BPF", "sudo"]),
+    case("no_privilege_demo", Nobody, &["demo", "spawn"], 3, &["CAP_BPF", "sudo"]),
+    case("no_privilege_list", Nobody, &["demo"], 0, &[]),
+    case("output_in_no_folder", Root, &["-o", "{dir}/none/log.jsonl", "--", "true"], 1, &["none/log.jsonl"]),
+    case("output_is_a_folder", Root, &["-o", "{dir}/folder.jsonl", "--", "true"], 1, &["folder.jsonl"]),
+    case("output_is_a_link", Root, &["-o", "{dir}/link.jsonl", "--", "true"], 1, &["link.jsonl"]),
+    case("output_of_unknown_format", Root, &["-o", "{dir}/log.csv", "--", "true"], 1, &[".jsonl"]),
+    case("report_no_file", Anybody, &["report", "{dir}/none.jsonl"], 1, &["none.jsonl"]),
+    case("report_folder", Anybody, &["report", "{dir}"], 1, &[]),
+    case("report_empty", Anybody, &["report", "{dir}/empty.jsonl"], 1, &["empty.jsonl"]),
+    case("report_garbage", Anybody, &["report", "{dir}/garbage.jsonl"], 1, &["garbage.jsonl"]),
+    case("report_newer_schema", Anybody, &["report", "{dir}/newer.jsonl"], 1, &["newer.jsonl", "schema"]),
+    case("report_cut", Anybody, &["report", "{dir}/cut.jsonl"], 0, &["cut"]),
+];
+
+fn main() -> ExitCode {
+    conclude(trials)
+}
+
+fn trials() -> Vec<Trial> {
+    let of = |case: &'static Case| {
+        let needs: &[Need] = match case.who {
+            Anybody => &[],
+            Nobody => &[Need::Root, Need::Setpriv],
+            Root => &[Need::Tracing],
+        };
+        trial(case.name, needs, || run(case))
+    };
+    let mut trials: Vec<Trial> = CASES.iter().map(of).collect();
+    trials.push(trial("link_target_untouched", &[Need::Tracing], link_target));
+    trials.push(trial("demo_list", &[], demo_list));
+    trials.push(trial("version_and_help", &[], version_and_help));
+    trials
+}
+
+/// The first line of a log, as SCHEMA.md has it.
+fn first_line(schema: u32) -> String {
+    format!(
+        "{{\"schema\":{schema},\"type\":\"trace.start\",\"seq\":1,\
+         \"ts\":\"2026-01-01T00:00:00.000000000Z\",\"boot_ns\":1000000000,\"version\":\"0.1.0\",\
+         \"command\":[\"forktrace\"],\"kernel\":\"6.18.0\",\
+         \"boot_id\":\"00000000-0000-0000-0000-000000000000\",\"clock_offset_ns\":0,\
+         \"min_wait_ns\":1000000000,\"filter\":\"all processes\",\"snapshots\":true,\
+         \"offsets\":{{}}}}\n"
+    )
+}
+
+/// Fills a case's folder.
+fn furnish() -> Result<TempDir> {
+    let dir = tempfile::Builder::new().prefix("forktrace-cli-").tempdir()?;
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("empty.jsonl"), "")?;
+    fs::write(path("garbage.jsonl"), b"\x00\xff\x1b[31m{]\nnot a log\n")?;
+    fs::write(path("newer.jsonl"), first_line(999))?;
+    fs::write(path("cut.jsonl"), first_line(1) + "{\"schema\":1,\"type\":\"process.f")?;
+    fs::write(path("target.jsonl"), "precious\n")?;
+    fs::create_dir(path("folder.jsonl"))?;
+    symlink(path("target.jsonl"), path("link.jsonl"))?;
+    Ok(dir)
+}
+
+fn dead_pid() -> Result<u32> {
+    let mut child = Command::new("true").spawn()?;
+    child.wait()?;
+    Ok(child.id())
+}
+
+fn run(case: &Case) -> Result<()> {
+    let dir = furnish()?;
+    let dead = dead_pid()?.to_string();
+    let fill = |text: &str| {
+        text.replace("{dir}", &dir.path().display().to_string()).replace("{dead}", &dead)
+    };
+    let args: Vec<String> = case.args.iter().map(|arg| fill(arg)).collect();
+    let job = match case.who {
+        Nobody => Job::forktrace_as_nobody(&args)?,
+        Anybody | Root => Job::forktrace(&args)?,
+    };
+    let ended = job.wait(LIMIT)?;
+    ended.expect_code(case.code)?;
+    for words in case.says {
+        let words = fill(words);
+        ensure!(ended.stderr.contains(&words), "it does not say {words:?}\n{}", ended.said());
+    }
+    if case.code != 0 {
+        ensure!(!ended.stderr.trim().is_empty(), "it says nothing");
+    }
+    expect_readable(&ended.stderr).with_context(|| ended.said())
+}
+
+/// An error is for people: a sentence, no panic, no control characters out of the input.
+fn expect_readable(stderr: &str) -> Result<()> {
+    ensure!(!stderr.contains("panicked"), "it panicked");
+    let bad = stderr.chars().find(|c| c.is_control() && *c != '\n');
+    ensure!(bad.is_none(), "a control character came through: {bad:?}");
+    // clap adds its usage and a hint to the sentence.
+    ensure!(stderr.lines().count() <= 15, "too long");
+    Ok(())
+}
+
+fn link_target() -> Result<()> {
+    let dir = furnish()?;
+    let link = dir.path().join("link.jsonl").display().to_string();
+    Job::forktrace(&["-o", &link, "--", "true"])?.wait(LIMIT)?.expect_code(1)?;
+    let target = fs::read_to_string(dir.path().join("target.jsonl"))?;
+    ensure!(target == "precious\n", "the link's target was overwritten with {target:?}");
+    ensure!(Path::new(&link).is_symlink(), "the link is gone");
+    Ok(())
+}
+
+fn demo_list() -> Result<()> {
+    let ended = Job::forktrace(&["demo"])?.wait(LIMIT)?;
+    ended.expect_code(0)?;
+    let names =
+        ["copied-state", "shared-file", "inherited-lock", "lost-threads", "same-random", "spawn"];
+    for name in names {
+        ensure!(ended.stdout.contains(name), "{name} is not listed\n{}", ended.said());
+    }
+    Ok(())
+}
+
+fn version_and_help() -> Result<()> {
+    for flag in ["--version", "--help"] {
+        let ended = Job::forktrace(&[flag])?.wait(LIMIT)?;
+        ended.expect_code(0)?;
+        ensure!(ended.stdout.contains("forktrace"), "{flag}\n{}", ended.said());
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! What a finding must say, and that text, log and report say the same.
+
+use anyhow::{Context as _, Result, ensure};
+use forktrace_tests::{
+    log::{Log, number},
+    run::Ended,
+    workload::{self, Facts},
+};
+use serde_json::Value;
+
+/// What must be said of a hang.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hang {
+    /// The lock's kind has one of these words.
+    lock: &'static [&'static str],
+    /// Whether the lock knows its holder.
+    holder: bool,
+    /// Whether the stuck task's Python frames are given.
+    pub(crate) python: bool,
+}
+
+impl Hang {
+    pub(crate) const MUTEX: Hang = Hang { lock: &["glibc mutex"], holder: true, python: false };
+    pub(crate) const RWLOCK: Hang = Hang { lock: &["glibc rwlock"], holder: true, python: false };
+    /// Readers are only counted.
+    pub(crate) const READERS: Hang = Hang { holder: false, ..Hang::RWLOCK };
+    pub(crate) const SEMAPHORE: Hang =
+        Hang { lock: &["sem_t", "semaphore"], holder: false, python: false };
+    pub(crate) const PYTHON: Hang =
+        Hang { lock: &["sem_t", "semaphore", "python"], holder: false, python: true };
+}
+
+/// The longest time from the block to the finding, ns. The threshold is one second; the rest is a
+/// slow machine's.
+const LATEST_NS: u64 = 3_000_000_000;
+/// The shortest: the threshold.
+const EARLIEST_NS: u64 = 1_000_000_000;
+
+/// The only finding that is more than a suspicion; with `of`, the only one of that process.
+pub(crate) fn one_finding(log: &Log, of: Option<u64>) -> Result<&Value> {
+    let mut findings = log.sure_findings();
+    findings.retain(|line| of.is_none() || number(line, "/pid") == of);
+    match findings.as_slice() {
+        [one] => Ok(*one),
+        _ => {
+            let waits: Vec<_> = log.of("futex.wait").chain(log.of("evidence")).collect();
+            anyhow::bail!("{} findings instead of one: {findings:#?}\n{waits:#?}", findings.len())
+        }
+    }
+}
+
+/// Fails unless the finding says what the workload says of itself.
+pub(crate) fn hang(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()> {
+    check(finding, hang, facts, program).with_context(|| format!("{finding:#}"))
+}
+
+fn check(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()> {
+    let text = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let is = |path: &str, fact: &str| -> Result<()> {
+        let (found, wanted) = (number(finding, path), facts.one(fact)?);
+        ensure!(found == Some(wanted), "{path} is {found:?}, the workload's {fact} is {wanted}");
+        Ok(())
+    };
+    ensure!(text("/kind") == "inherited-lock", "wrong kind");
+    ensure!(text("/confidence") == "certain", "not certain");
+    is("/pid", "stuck")?;
+    is("/tid", "stuck")?;
+    is("/fork/by_pid", "forker")?;
+    is("/fork/threads_lost", "lost")?;
+    if hang.holder {
+        is("/holder/tid", "holder")?;
+    }
+    let kind = text("/lock/kind").to_lowercase();
+    ensure!(hang.lock.iter().any(|word| kind.contains(word)), "wrong kind of lock");
+    ensure!(text("/lock/address").starts_with("0x"), "no address");
+    let waited = number(finding, "/waited_ns").unwrap_or_default();
+    ensure!((EARLIEST_NS..LATEST_NS).contains(&waited), "waited {waited} ns");
+    let said = |path| finding.pointer(path).is_some_and(|list| list != &Value::Array(Vec::new()));
+    ensure!(said("/evidence") && !text("/advice").is_empty(), "no evidence or no advice");
+    if hang.python {
+        let line = workload::hanging_line(program)?;
+        ensure!(text("/python/0/file").ends_with(program), "wrong Python file");
+        ensure!(number(finding, "/python/0/line") == Some(line), "not line {line}");
+    }
+    Ok(())
+}
+
+/// The HANG blocks of a text output: from a line with HANG to the next empty one.
+fn hang_blocks(text: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<String> = None;
+    for line in text.lines() {
+        if line.starts_with("HANG") {
+            blocks.extend(open.replace(String::new()));
+        } else if line.is_empty() {
+            blocks.extend(open.take());
+        }
+        if let Some(block) = &mut open {
+            block.push_str(line);
+            block.push('\n');
+        }
+    }
+    blocks.extend(open);
+    blocks
+}
+
+/// Fails unless the text has a block for every finding of the log and no other.
+pub(crate) fn blocks(text: &str, log: &Log) -> Result<()> {
+    let (blocks, findings) = (hang_blocks(text), log.sure_findings());
+    ensure!(blocks.len() == findings.len(), "{} HANG blocks: {blocks:#?}", blocks.len());
+    for finding in findings {
+        let pid = format!("[{}]", number(finding, "/pid").unwrap_or_default());
+        let confidence = finding.get("confidence").and_then(Value::as_str).unwrap_or_default();
+        let of_it = |block: &&String| block.contains(&pid) && block.contains(confidence);
+        ensure!(blocks.iter().any(|block| of_it(&block)), "no block of {pid}: {blocks:#?}");
+    }
+    Ok(())
+}
+
+/// Fails unless `forktrace report` finds in the log what the live run found.
+pub(crate) fn report(ended: &Ended, log: &Log) -> Result<()> {
+    let live = hang_blocks(&ended.stdout);
+    let again = hang_blocks(&ended.report(&["-q"])?.stdout);
+    ensure!(live == again, "the report says {again:#?} instead of {live:#?}");
+    let json = Log::parse(&ended.report(&["--json", "--suspects"])?.stdout)?;
+    let essence = |log: &Log| -> Vec<String> {
+        let fields =
+            ["/kind", "/confidence", "/pid", "/tid", "/lock", "/holder", "/fork", "/python"];
+        let of = |line: &&Value| fields.map(|path| line.pointer(path).cloned()).to_vec();
+        log.findings().iter().map(|line| format!("{:?}", of(line))).collect()
+    };
+    let (live, again) = (essence(log), essence(&json));
+    ensure!(live == again, "the report's findings are {again:#?} instead of {live:#?}");
+    ensure!(json.processes() == log.processes(), "the report has another tree");
+    Ok(())
+}

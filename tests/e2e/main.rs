@@ -1,0 +1,18 @@
+//! forktrace on a real kernel: what it must find, what it must not, and how it is run.
+
+mod attach;
+mod cases;
+mod check;
+mod command;
+mod demos;
+
+use std::process::ExitCode;
+
+use forktrace_tests::conclude;
+
+fn main() -> ExitCode {
+    conclude(|| {
+        let all = [cases::trials(), attach::trials(), command::trials(), demos::trials()];
+        all.into_iter().flatten().collect()
+    })
+}

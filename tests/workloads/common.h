@@ -1,0 +1,68 @@
+/* What all workloads share. Facts for the test are lines `name=number` on stdout. */
+#ifndef COMMON_H
+#define COMMON_H
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline void check(int ok, const char *what) {
+    if (!ok) {
+        perror(what);
+        _exit(99);
+    }
+}
+
+/* One write, so that lines of several processes do not mix. */
+static inline void fact(const char *name, long value) { dprintf(1, "%s=%ld\n", name, value); }
+
+static inline void nap(double seconds) {
+    struct timespec left = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
+}
+
+static inline long number(int argc, char **argv, int at, long otherwise) {
+    return argc > at ? atol(argv[at]) : otherwise;
+}
+
+/* Lets the test attach first: with WORKLOAD_WAITS set, goes on when stdin ends or has a byte. */
+static inline void wait_until_told(void) {
+    if (getenv("WORKLOAD_WAITS") == NULL) return;
+    fact("ready", getpid());
+    char byte;
+    while (read(0, &byte, 1) < 0 && errno == EINTR) {
+    }
+}
+
+static inline pid_t fork_or_die(void) {
+    pid_t pid = fork();
+    check(pid >= 0, "fork");
+    return pid;
+}
+
+static inline void start(pthread_t *thread, void *(*body)(void *), void *arg) {
+    errno = pthread_create(thread, NULL, body, arg);
+    check(errno == 0, "pthread_create");
+}
+
+/* In a child that hangs: the default action of SIGALRM ends it, so that it does not stay behind. */
+static inline void hang_at_most(long seconds) {
+    fact("stuck", getpid());
+    alarm((unsigned)seconds);
+}
+
+static inline void reap(void) {
+    while (wait(NULL) > 0 || errno == EINTR) {
+    }
+}
+#endif

@@ -1,0 +1,44 @@
+/*
+ * A child wants an rwlock that another thread of its parent held at the fork, and hangs.
+ * The tracer must say: inherited-lock, certain, a glibc rwlock; the writer's thread as the holder,
+ * none for readers, which the lock only counts.
+ *
+ * inherited_rwlock HELD WANTED [SECONDS], each of them read or write
+ */
+#include "common.h"
+
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static atomic_long holder;
+
+static void take(const char *how) {
+    if (!strcmp(how, "write")) {
+        pthread_rwlock_wrlock(&lock);
+    } else {
+        pthread_rwlock_rdlock(&lock);
+    }
+}
+
+static void *hold(void *arg) {
+    take(arg);
+    holder = gettid();
+    for (;;) nap(1);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    check(argc >= 3, "usage");
+    wait_until_told();
+    pthread_t thread;
+    start(&thread, hold, argv[1]);
+    while (holder == 0) nap(0.01);
+    if (fork_or_die() == 0) {
+        hang_at_most(number(argc, argv, 3, 6));
+        take(argv[2]);
+        _exit(98);
+    }
+    fact("forker", getpid());
+    fact("lost", 1);
+    if (!strcmp(argv[1], "write")) fact("holder", holder);
+    reap();
+    return 0;
+}

@@ -1,0 +1,39 @@
+"""A background thread holds a lock while the main thread forks; the child wants it and hangs.
+The tracer must say: inherited-lock, certain, at the line of the child's acquire().
+
+lock_of_thread.py Lock|RLock [SECONDS]
+"""
+import os
+import signal
+import sys
+import threading
+import time
+
+lock = getattr(threading, sys.argv[1])()
+held = threading.Event()
+
+
+def hold():
+    with lock:
+        held.set()
+        time.sleep(60)
+
+
+def main():
+    if "WORKLOAD_WAITS" in os.environ:
+        print(f"ready={os.getpid()}", flush=True)
+        os.read(0, 1)
+    threading.Thread(target=hold, daemon=True).start()
+    held.wait()
+    child = os.fork()
+    if child == 0:
+        # SIGALRM's default action ends the child, so that it does not stay behind.
+        signal.alarm(int(sys.argv[2]) if len(sys.argv) > 2 else 6)
+        print(f"stuck={os.getpid()}", flush=True)
+        lock.acquire()  # hangs here
+        os._exit(98)
+    print(f"forker={os.getpid()}\nlost=1", flush=True)
+    os.waitpid(child, 0)
+
+
+main()
