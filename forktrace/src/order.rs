@@ -95,6 +95,11 @@ impl Orderer {
         if ready { self.pop() } else { None }
     }
 
+    /// Whether no event is held back.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Everything that is left, in the order of time.
     pub fn flush(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.pop()).collect()

@@ -87,7 +87,8 @@ fn a_cut_log_gives_all_whole_lines_and_says_so() {
 #[test]
 fn what_is_no_log_is_refused_in_one_sentence() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    for bytes in [&b""[..], b"\x00\xff\x1b[31m", b"{}\n", b"[]", b"{\"schema\":2,\"type\":\"x\"}\n"] {
+    for bytes in [&b""[..], b"\x00\xff\x1b[31m", b"{}\n", b"[]", b"{\"schema\":2,\"type\":\"x\"}\n"]
+    {
         fs::write(file.path(), bytes).unwrap();
         let output = report().arg(file.path()).assert().code(1).stdout("");
         let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();

@@ -227,7 +227,7 @@ impl Live {
     /// Whether every process that was traced is known to have ended.
     fn targets_ended(&mut self) -> bool {
         let child_ended = self.child.is_none() || self.outcome.is_some();
-        child_ended && self.pipeline.model.live_count() == 0
+        child_ended && self.order.is_empty() && self.pipeline.model.live_count() == 0
     }
 
     fn take(&mut self, records: Vec<Result<Record, decode::DecodeError>>) {

@@ -81,9 +81,9 @@ fn kind_name(kind: u32) -> Option<&'static str> {
     }
     Some(match kind & KIND_MASK {
         0 => "glibc mutex",
-        1 => "glibc recursive mutex",
-        2 => "glibc error-checking mutex",
-        _ => "glibc adaptive mutex",
+        1 => "glibc mutex (recursive)",
+        2 => "glibc mutex (error-checking)",
+        _ => "glibc mutex (adaptive)",
     })
 }
 

@@ -50,9 +50,9 @@ fn held(owner: u32) -> State {
 fn a_mutex_tells_its_owner_and_its_kind() {
     for (kind, name) in [
         (0, "glibc mutex"),
-        (1, "glibc recursive mutex"),
-        (2, "glibc error-checking mutex"),
-        (3, "glibc adaptive mutex"),
+        (1, "glibc mutex (recursive)"),
+        (2, "glibc mutex (error-checking)"),
+        (3, "glibc mutex (adaptive)"),
         (128, "glibc mutex"),
     ] {
         let count = u32::from(kind == 1);
