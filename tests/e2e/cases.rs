@@ -46,7 +46,11 @@ const fn case(
 }
 
 const MUTEX: Expect = Expect::Certain(Hang::MUTEX);
-const RWLOCK: Expect = Expect::Certain(Hang::RWLOCK);
+const RECURSIVE: Expect = Expect::Certain(Hang::RECURSIVE);
+const ERRORCHECK: Expect = Expect::Certain(Hang::ERRORCHECK);
+const ADAPTIVE: Expect = Expect::Certain(Hang::ADAPTIVE);
+const WRITER: Expect = Expect::Certain(Hang::WRITER);
+const READERS: Expect = Expect::Certain(Hang::READERS);
 const SEMAPHORE: Expect = Expect::Certain(Hang::SEMAPHORE);
 const PYTHON: Expect = Expect::Certain(Hang::PYTHON);
 const NOTHING: Expect = Expect::Nothing;
@@ -55,20 +59,20 @@ const MAYBE: Expect = Expect::NoMoreThanSuspect;
 #[rustfmt::skip]
 static CASES: &[Case] = &[
     case("hang_mutex_normal", "inherited_mutex.c", &["normal", "thread", "keep", "single"], MUTEX),
-    case("hang_mutex_recursive", "inherited_mutex.c", &["recursive", "thread", "keep", "single"], MUTEX),
-    case("hang_mutex_errorcheck", "inherited_mutex.c", &["errorcheck", "thread", "keep", "single"], MUTEX),
-    case("hang_mutex_adaptive", "inherited_mutex.c", &["adaptive", "thread", "keep", "single"], MUTEX),
+    case("hang_mutex_recursive", "inherited_mutex.c", &["recursive", "thread", "keep", "single"], RECURSIVE),
+    case("hang_mutex_errorcheck", "inherited_mutex.c", &["errorcheck", "thread", "keep", "single"], ERRORCHECK),
+    case("hang_mutex_adaptive", "inherited_mutex.c", &["adaptive", "thread", "keep", "single"], ADAPTIVE),
     case("hang_mutex_of_the_forking_thread", "inherited_mutex.c", &["normal", "forker", "keep", "single"], MUTEX),
-    case("hang_recursive_of_the_forking_thread", "inherited_mutex.c", &["recursive", "forker", "keep", "single"], MUTEX),
+    case("hang_recursive_of_the_forking_thread", "inherited_mutex.c", &["recursive", "forker", "keep", "single"], RECURSIVE),
     case("hang_mutex_released_since", "inherited_mutex.c", &["normal", "thread", "release", "single"], MUTEX),
     case("hang_mutex_of_forker_released_since", "inherited_mutex.c", &["normal", "forker", "release", "single"], MUTEX),
     case("hang_mutex_parent_dead", "inherited_mutex.c", &["normal", "thread", "die", "single"], MUTEX),
-    case("hang_errorcheck_parent_dead", "inherited_mutex.c", &["errorcheck", "forker", "die", "single"], MUTEX),
+    case("hang_errorcheck_parent_dead", "inherited_mutex.c", &["errorcheck", "forker", "die", "single"], ERRORCHECK),
     case("hang_mutex_child_has_threads", "inherited_mutex.c", &["normal", "thread", "keep", "threads"], MUTEX),
-    case("hang_mutex_released_child_has_threads", "inherited_mutex.c", &["recursive", "thread", "release", "threads"], MUTEX),
-    case("hang_rwlock_read_of_writer", "inherited_rwlock.c", &["write", "read"], RWLOCK),
-    case("hang_rwlock_write_of_writer", "inherited_rwlock.c", &["write", "write"], RWLOCK),
-    case("hang_rwlock_write_of_reader", "inherited_rwlock.c", &["read", "write"], Expect::Certain(Hang::READERS)),
+    case("hang_mutex_released_child_has_threads", "inherited_mutex.c", &["recursive", "thread", "release", "threads"], RECURSIVE),
+    case("hang_rwlock_read_of_writer", "inherited_rwlock.c", &["write", "read"], WRITER),
+    case("hang_rwlock_write_of_writer", "inherited_rwlock.c", &["write", "write"], WRITER),
+    case("hang_rwlock_write_of_reader", "inherited_rwlock.c", &["read", "write"], READERS),
     case("hang_semaphore", "inherited_semaphore.c", &[], SEMAPHORE),
     case("hang_grandchild", "inherited_grandchild.c", &[], MUTEX),
     case("hang_python", "hang.py", &[], PYTHON),

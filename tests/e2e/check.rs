@@ -11,8 +11,8 @@ use serde_json::Value;
 /// What must be said of a hang.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hang {
-    /// The lock's kind has one of these words.
-    lock: &'static [&'static str],
+    /// The lock's kind.
+    lock: &'static str,
     /// Whether the lock knows its holder.
     holder: bool,
     /// Whether the stuck task's Python frames are given.
@@ -20,14 +20,20 @@ pub(crate) struct Hang {
 }
 
 impl Hang {
-    pub(crate) const MUTEX: Hang = Hang { lock: &["glibc mutex"], holder: true, python: false };
-    pub(crate) const RWLOCK: Hang = Hang { lock: &["glibc rwlock"], holder: true, python: false };
+    pub(crate) const MUTEX: Hang = Hang { lock: "glibc mutex", holder: true, python: false };
+    pub(crate) const RECURSIVE: Hang = Hang { lock: "glibc recursive mutex", ..Hang::MUTEX };
+    pub(crate) const ERRORCHECK: Hang = Hang { lock: "glibc error-checking mutex", ..Hang::MUTEX };
+    pub(crate) const ADAPTIVE: Hang = Hang { lock: "glibc adaptive mutex", ..Hang::MUTEX };
+    pub(crate) const WRITER: Hang =
+        Hang { lock: "glibc rwlock held for writing", holder: true, python: false };
     /// Readers are only counted.
-    pub(crate) const READERS: Hang = Hang { holder: false, ..Hang::RWLOCK };
+    pub(crate) const READERS: Hang =
+        Hang { lock: "glibc rwlock held for reading", holder: false, python: false };
     pub(crate) const SEMAPHORE: Hang =
-        Hang { lock: &["sem_t", "semaphore"], holder: false, python: false };
+        Hang { lock: "glibc semaphore", holder: false, python: false };
+    /// A lock of `threading`, a semaphore underneath.
     pub(crate) const PYTHON: Hang =
-        Hang { lock: &["sem_t", "semaphore", "python"], holder: false, python: true };
+        Hang { lock: "Python threading lock (sem_t)", python: true, ..Hang::SEMAPHORE };
 }
 
 /// The longest time from the block to the finding, ns. The threshold is one second; the rest is a
@@ -69,9 +75,13 @@ fn check(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()
     is("/fork/threads_lost", "lost")?;
     if hang.holder {
         is("/holder/tid", "holder")?;
+    } else if facts.one("lost")? == 0 {
+        // The parent had one thread, so it can only have been that one.
+        is("/holder/tid", "forker")?;
+    } else {
+        ensure!(finding.get("holder").is_none_or(Value::is_null), "a holder that nobody knows");
     }
-    let kind = text("/lock/kind").to_lowercase();
-    ensure!(hang.lock.iter().any(|word| kind.contains(word)), "wrong kind of lock");
+    ensure!(text("/lock/kind") == hang.lock, "not a {}", hang.lock);
     ensure!(text("/lock/address").starts_with("0x"), "no address");
     let waited = number(finding, "/waited_ns").unwrap_or_default();
     ensure!((EARLIEST_NS..LATEST_NS).contains(&waited), "waited {waited} ns");
