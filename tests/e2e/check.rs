@@ -21,9 +21,9 @@ pub(crate) struct Hang {
 
 impl Hang {
     pub(crate) const MUTEX: Hang = Hang { lock: "glibc mutex", holder: true, python: false };
-    pub(crate) const RECURSIVE: Hang = Hang { lock: "glibc recursive mutex", ..Hang::MUTEX };
-    pub(crate) const ERRORCHECK: Hang = Hang { lock: "glibc error-checking mutex", ..Hang::MUTEX };
-    pub(crate) const ADAPTIVE: Hang = Hang { lock: "glibc adaptive mutex", ..Hang::MUTEX };
+    pub(crate) const RECURSIVE: Hang = Hang { lock: "glibc mutex (recursive)", ..Hang::MUTEX };
+    pub(crate) const ERRORCHECK: Hang = Hang { lock: "glibc mutex (error-checking)", ..Hang::MUTEX };
+    pub(crate) const ADAPTIVE: Hang = Hang { lock: "glibc mutex (adaptive)", ..Hang::MUTEX };
     pub(crate) const WRITER: Hang =
         Hang { lock: "glibc rwlock held for writing", holder: true, python: false };
     /// Readers are only counted.
