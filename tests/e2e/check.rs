@@ -22,13 +22,14 @@ pub(crate) struct Hang {
 impl Hang {
     pub(crate) const MUTEX: Hang = Hang { lock: "glibc mutex", holder: true, python: false };
     pub(crate) const RECURSIVE: Hang = Hang { lock: "glibc mutex (recursive)", ..Hang::MUTEX };
-    pub(crate) const ERRORCHECK: Hang = Hang { lock: "glibc mutex (error-checking)", ..Hang::MUTEX };
+    pub(crate) const ERRORCHECK: Hang =
+        Hang { lock: "glibc mutex (error-checking)", ..Hang::MUTEX };
     pub(crate) const ADAPTIVE: Hang = Hang { lock: "glibc mutex (adaptive)", ..Hang::MUTEX };
     pub(crate) const WRITER: Hang =
-        Hang { lock: "glibc rwlock held for writing", holder: true, python: false };
+        Hang { lock: "glibc rwlock (held for writing)", holder: true, python: false };
     /// Readers are only counted.
     pub(crate) const READERS: Hang =
-        Hang { lock: "glibc rwlock held for reading", holder: false, python: false };
+        Hang { lock: "glibc rwlock (held for reading)", holder: false, python: false };
     pub(crate) const SEMAPHORE: Hang =
         Hang { lock: "glibc semaphore", holder: false, python: false };
     /// A lock of `threading`, a semaphore underneath.

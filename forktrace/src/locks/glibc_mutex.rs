@@ -1,104 +1,149 @@
-//! glibc `pthread_mutex_t`: normal, recursive, error-checking and adaptive.
+//! glibc's `pthread_mutex_t` on x86-64: normal, recursive, errorcheck and adaptive.
 //!
-//! Layout on x86-64 (`sysdeps/x86/nptl/bits/struct_mutex.h`, `struct __pthread_mutex_s`, glibc
-//! 2.36): `__lock` +0, `__count` +4, `__owner` +8, `__nusers` +12, `__kind` +16. The word is 0 free,
-//! 1 locked, 2 locked with waiters (`sysdeps/nptl/lowlevellock.h`); a waiter sets it to 2 and waits
-//! with FUTEX_WAIT for as long as it is 2 (`nptl/lowlevellock.c`, `__lll_lock_wait`).
-//!
-//! glibc's internal locks wait the same way but are a word alone: there, the fields beside it are
-//! somebody else's. Only bytes that agree with a held mutex in every field are taken for one.
+//! Facts, read at glibc 2.36 and the same in 2.42: layout `struct __pthread_mutex_s`
+//! (`sysdeps/x86/nptl/bits/struct_mutex.h`); kinds and their flags (`sysdeps/nptl/pthreadP.h`);
+//! `__lll_lock_wait` (`nptl/lowlevellock.c`) sets the word to 2 and waits with `FUTEX_WAIT` for as
+//! long as it is 2; `pthread_mutex_lock` (`nptl/pthread_mutex_lock.c`) writes `__owner` and counts
+//! `__nusers` up once it has the word, and sets `__count` for recursive mutexes only. A word that
+//! no owner is written beside (glibc's internal locks, lock elision) is none of this decoder's.
 
-use forktrace_common::futex::{FUTEX_CMD_MASK, FUTEX_WAIT};
+use forktrace_common::futex;
 
-use super::{Decoder, Reading, Scene, State};
+use super::{Decoder, Reading, Scene, State, is_tid};
 use crate::event::Window;
 
+const COUNT: u64 = 4;
 const OWNER: u64 = 8;
-const USERS: u64 = 12;
+const NUSERS: u64 = 12;
 const KIND: u64 = 16;
+const LIST_PREV: u64 = 24;
+const LIST_NEXT: u64 = 32;
 
-/// Locked with waiters: what a waiter expects.
-const CONTENDED: u64 = 2;
-
-/// `PTHREAD_MUTEX_*` in `__kind`, low two bits: normal, recursive, errorcheck, adaptive.
-const KIND_MASK: u32 = 3;
-/// `PTHREAD_MUTEX_PSHARED_BIT`, `nptl/pthreadP.h`, glibc 2.36: the attribute alone; where the mutex
-/// really lies is for the mapping to say.
+/// `PTHREAD_MUTEX_KIND_MASK_NP`.
+const TYPE_MASK: u32 = 3;
+/// `PTHREAD_MUTEX_PSHARED_BIT`.
 const PSHARED: u32 = 128;
-/// `PTHREAD_MUTEX_ELISION_NP | PTHREAD_MUTEX_NO_ELISION_NP`, same file.
-const ELISION: u32 = 256 | 512;
+/// `PTHREAD_MUTEX_NO_ELISION_NP`, set by `pthread_mutexattr_settype` for the normal type until
+/// elision was removed in 2.42. The opposite flag, 256, marks mutexes that record no owner.
+const NO_ELISION: u32 = 512;
 
-/// `PID_MAX_LIMIT`, `include/linux/threads.h`, Linux 6.18: no tid is larger.
-const TID_MAX: u32 = 4 << 20;
+const NORMAL: u32 = 0;
+const RECURSIVE: u32 = 1;
+const ERRORCHECK: u32 = 2;
 
+/// Most users believed. Every waiter on a condition variable counts as one, and at most one of
+/// them exists a thread.
+const MAX_USERS: u32 = super::TID_LIMIT;
+
+/// Recognises mutexes that are neither robust nor priority inheriting or protecting.
 pub(super) struct GlibcMutex;
 
 impl Decoder for GlibcMutex {
     fn read(&self, scene: &Scene<'_>) -> Option<Reading> {
-        let base = scene.wait.uaddr;
-        if scene.wait.op & FUTEX_CMD_MASK != FUTEX_WAIT || scene.wait.val != CONTENDED {
+        let wait = scene.wait;
+        if wait.command() != futex::FUTEX_WAIT || wait.val != 2 || !wait.uaddr.is_multiple_of(8) {
             return None;
         }
-        let value = scene.now.word(base)?;
-        let kind = kind_name(scene.now.word(base.wrapping_add(KIND))?)?;
-        let now = state(scene.now, base)?;
-        let Some(inherited) = scene.at_fork else {
-            let detail = "the mutex as inherited is not known".to_owned();
-            let at_fork = State::Unknown;
-            return Some(reading(kind, base, at_fork, now, None, value, detail));
-        };
-        // A mutex does not change its kind.
-        if inherited.word(base.wrapping_add(KIND))? != scene.now.word(base.wrapping_add(KIND))? {
+        let now = Fields::at(scene.now, wait.uaddr)?;
+        let shared = now.kind & PSHARED != 0;
+        if !now.is_held() || shared == wait.is_private() || !unlisted(scene.now, wait.uaddr) {
             return None;
         }
-        let value_at_fork = inherited.word(base)?;
-        let at_fork = state(inherited, base)?;
-        let detail = match at_fork {
-            State::Held { owner: Some(owner) } => format!(
-                "word was {value_at_fork} (locked) and owner {owner} in the page as inherited"
-            ),
-            _ => format!("word was {value_at_fork} (free) in the page as inherited"),
-        };
-        Some(reading(kind, base, at_fork, now, Some(value_at_fork), value, detail))
+        let then = scene.at_fork.and_then(|window| Fields::at(window, wait.uaddr));
+        Some(Reading {
+            kind: now.name(),
+            address: wait.uaddr,
+            at_fork: then.map_or(State::Unknown, |then| then.inherited_as(&now)),
+            now: State::Held { owner: Some(now.owner) },
+            value_at_fork: then.map(|then| then.lock),
+            value: now.lock,
+            anyone_may_release: false,
+            detail: detail(&now, then.as_ref()),
+        })
     }
 }
 
-fn reading(
-    kind: &'static str,
-    address: u64,
-    at_fork: State,
-    now: State,
-    value_at_fork: Option<u32>,
-    value: u32,
-    detail: String,
-) -> Reading {
-    Reading { kind, address, at_fork, now, value_at_fork, value, anyone_may_release: false, detail }
+/// The words that tell one mutex from anything else.
+#[derive(Clone, Copy, Debug)]
+struct Fields {
+    lock: u32,
+    count: u32,
+    owner: u32,
+    nusers: u32,
+    kind: u32,
 }
 
-fn kind_name(kind: u32) -> Option<&'static str> {
-    if kind & !(KIND_MASK | PSHARED | ELISION) != 0 {
-        return None;
+impl Fields {
+    fn at(window: &Window, address: u64) -> Option<Self> {
+        let word = |offset: u64| window.word(address.checked_add(offset)?);
+        Some(Fields {
+            lock: word(0)?,
+            count: word(COUNT)?,
+            owner: word(OWNER)?,
+            nusers: word(NUSERS)?,
+            kind: word(KIND)?,
+        })
     }
-    Some(match kind & KIND_MASK {
-        0 => "glibc mutex",
-        1 => "glibc mutex (recursive)",
-        2 => "glibc mutex (error-checking)",
-        _ => "glibc mutex (adaptive)",
+
+    /// Whether these are the words of a mutex that somebody holds.
+    fn is_held(&self) -> bool {
+        let known_kind = self.kind & !(TYPE_MASK | PSHARED | NO_ELISION) == 0;
+        let recursive = self.kind & TYPE_MASK == RECURSIVE;
+        known_kind
+            && matches!(self.lock, 1 | 2)
+            && is_tid(self.owner)
+            && (1..MAX_USERS).contains(&self.nusers)
+            && (self.count != 0) == recursive
+    }
+
+    /// What these words, as inherited, say of the mutex that is `now` waited for.
+    fn inherited_as(&self, now: &Fields) -> State {
+        match self.lock {
+            1 | 2 if self.is_held() && self.kind == now.kind => {
+                State::Held { owner: Some(self.owner) }
+            }
+            1 | 2 => State::HeldUnproven,
+            // Zero is free; any other value is no mutex's, so there was nothing to hold.
+            _ => State::Free,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.kind & TYPE_MASK {
+            NORMAL => "glibc mutex",
+            RECURSIVE => "glibc mutex (recursive)",
+            ERRORCHECK => "glibc mutex (error-checking)",
+            _ => "glibc mutex (adaptive)",
+        }
+    }
+
+    fn meaning(&self) -> &'static str {
+        match self.lock {
+            0 => "free",
+            1 => "locked",
+            2 => "locked, with waiters",
+            _ => "no mutex",
+        }
+    }
+}
+
+/// Whether the list links, which robust and priority mutexes alone use, are empty. Links outside
+/// the window say nothing.
+fn unlisted(window: &Window, address: u64) -> bool {
+    [LIST_PREV, LIST_NEXT].into_iter().all(|offset| {
+        let link = address.checked_add(offset).and_then(|at| window.long(at));
+        link.is_none_or(|link| link == 0)
     })
 }
 
-/// The state of the mutex at `base`, if the bytes are those of one.
-fn state(window: &Window, base: u64) -> Option<State> {
-    let owner = window.word(base.wrapping_add(OWNER))?;
-    let users = window.word(base.wrapping_add(USERS))?;
-    match (window.word(base)?, owner) {
-        (0, 0) => Some(State::Free),
-        // Between taking the word and writing the owner, or the other way round.
-        (0 | 1 | 2, owner) if owner <= TID_MAX => match (owner, users) {
-            (0, _) => None,
-            (_, 1..=TID_MAX) => Some(State::Held { owner: Some(owner) }),
-            _ => None,
-        },
-        _ => None,
+fn detail(now: &Fields, then: Option<&Fields>) -> String {
+    match then {
+        Some(then) => format!(
+            "word was {} ({}) and owner {} in the page as inherited",
+            then.lock,
+            then.meaning(),
+            then.owner
+        ),
+        None => format!("word is {} ({}) and owner {} now", now.lock, now.meaning(), now.owner),
     }
 }

@@ -1,116 +1,162 @@
-//! glibc `sem_t`. Every lock of Python's `threading` is one up to CPython 3.12
-//! (`Python/thread_pthread.h`, `USE_SEMAPHORES`).
+//! glibc's `sem_t` on 64-bit machines. CPython up to 3.12 makes its locks of them.
 //!
-//! Layout on x86-64 (`sysdeps/nptl/internaltypes.h`, `struct new_sem`, glibc 2.36): `data` +0 (64
-//! bits: value low, number of waiters high), `private` +8, `pad` +12. A waiter expects value 0 and
-//! waits with FUTEX_WAIT_BITSET on the realtime clock (`nptl/sem_waitcommon.c`, `do_futex_wait`).
+//! Facts, read at glibc 2.36 and the same in 2.42: layout `struct new_sem`
+//! (`sysdeps/nptl/internaltypes.h`): value in the low and number of waiters in the high half of
+//! one 64-bit word, then `private` (0, or 128 for shared), then padding that `sem_init` does not
+//! write; `__new_sem_wait_slow64` (`nptl/sem_waitcommon.c`) counts itself as a waiter and waits
+//! with `FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME` for as long as the value is 0.
 //!
-//! A semaphore at zero is a word of zeros, and so is memory that is nothing yet. It is taken for
-//! proven only at the start of a malloc chunk whose header is the same now as inherited: then the
-//! chunk was in use at the fork (a free one holds list pointers where the semaphore has zeros).
+//! A zero word is no proof by itself: memory that was never a semaphore is zero too. What proves
+//! one is `malloc`'s size field, 8 bytes before it (`malloc/malloc.c`, "chunk"), which is the same
+//! at the fork and now and fits: the block was allocated already and still is what it was.
 
-use forktrace_common::futex::{
-    FUTEX_CLOCK_REALTIME, FUTEX_CMD_MASK, FUTEX_PRIVATE_FLAG, FUTEX_WAIT_BITSET,
-};
+use forktrace_common::futex::{FUTEX_CLOCK_REALTIME, FUTEX_WAIT_BITSET};
 
-use super::{Decoder, Reading, Scene, State};
+use super::{Decoder, Reading, Scene, State, TID_LIMIT};
 use crate::event::{Mapping, Window};
 
+const WAITERS: u64 = 4;
 const PRIVATE: u64 = 8;
-const PAD: u64 = 12;
+/// `sizeof (sem_t)`, 64-bit.
+const SIZE: u64 = 32;
+/// `LLL_SHARED`, `sysdeps/nptl/lowlevellock-futex.h`.
+const SHARED: u32 = 128;
 
-/// `SEM_NWAITERS_SHIFT`, same file: a waiter in the high half.
-const WAITERS_SHIFT: u32 = 32;
-
-/// More waiters than a process can have threads.
-const WAITERS_MAX: u64 = 4 << 20;
-
-/// Smallest malloc chunk with its header and the largest that is no mapping of its own
-/// (`malloc/malloc.c`: `MINSIZE`, `DEFAULT_MMAP_THRESHOLD_MAX`, glibc 2.36), bytes.
-const CHUNK_MIN: u64 = 0x20;
-const CHUNK_MAX: u64 = 32 << 20;
-/// `PREV_INUSE | IS_MMAPPED | NON_MAIN_ARENA`, and bit 3, which is always zero, same file.
+/// `PREV_INUSE`, `IS_MMAPPED` and `NON_MAIN_ARENA`, the low bits of a chunk's size.
 const CHUNK_FLAGS: u64 = 7;
-const CHUNK_ALIGN: u64 = 15;
+/// `MALLOC_ALIGNMENT`.
+const CHUNK_ALIGNMENT: u64 = 16;
+/// A chunk's bytes that are not the caller's: its size field.
+const CHUNK_OVERHEAD: u64 = 8;
 
+/// Recognises semaphores.
 pub(super) struct GlibcSem;
 
 impl Decoder for GlibcSem {
     fn read(&self, scene: &Scene<'_>) -> Option<Reading> {
-        let base = scene.wait.uaddr;
-        // `private` is 0 for a semaphore of one process and FUTEX_SHARED (128) otherwise.
-        let private = scene.wait.op & FUTEX_PRIVATE_FLAG != 0;
-        let command = scene.wait.op & FUTEX_CMD_MASK;
-        let realtime = scene.wait.op & FUTEX_CLOCK_REALTIME != 0;
-        if command != FUTEX_WAIT_BITSET || !realtime || scene.wait.val != 0 {
+        let wait = scene.wait;
+        let realtime = wait.op & FUTEX_CLOCK_REALTIME != 0;
+        if wait.command() != FUTEX_WAIT_BITSET || !realtime || wait.val != 0 {
             return None;
         }
-        let data = scene.now.long(base)?;
-        let waiters = data >> WAITERS_SHIFT;
-        let word = |window: &Window, offset| window.word(base.wrapping_add(offset));
-        let shared = if private { 0 } else { FUTEX_PRIVATE_FLAG };
-        if word(scene.now, PRIVATE)? != shared || waiters == 0 || waiters > WAITERS_MAX {
+        if !wait.uaddr.is_multiple_of(8) || is_cond(scene.now, wait.uaddr) {
             return None;
         }
-        let value = data as u32;
-        let now = if value == 0 { State::Held { owner: None } } else { State::Free };
-        let (at_fork, value_at_fork, detail) = match scene.at_fork {
-            None => (State::Unknown, None, "the semaphore as inherited is not known".to_owned()),
-            Some(inherited) => {
-                let then = inherited.long(base)?;
-                let same_object = word(inherited, PRIVATE)? == shared
-                    && word(inherited, PAD)? == word(scene.now, PAD)?
-                    && then >> WAITERS_SHIFT <= WAITERS_MAX;
-                inherited_state(scene, inherited, then as u32, same_object)
-            }
-        };
+        let now = Fields::at(scene.now, wait.uaddr)?;
+        if now.value != 0 || !now.is_sem(wait.is_private()) || on_a_stack(scene) {
+            return None;
+        }
+        let then = scene.at_fork.and_then(|window| Fields::at(window, wait.uaddr));
+        let block = scene.block();
         Some(Reading {
             kind: "glibc semaphore",
-            address: base,
-            at_fork,
-            now,
-            value_at_fork,
-            value,
+            address: wait.uaddr,
+            at_fork: then.map_or(State::Unknown, |then| match (then.value, block) {
+                (0, Some(_)) if then.is_same(&now) => State::Held { owner: None },
+                (0, _) => State::HeldUnproven,
+                _ => State::Free,
+            }),
+            now: State::Held { owner: None },
+            value_at_fork: then.map(|then| then.value),
+            value: now.value,
             anyone_may_release: true,
-            detail,
+            detail: detail(&now, then.as_ref(), block),
         })
     }
 }
 
-fn inherited_state(
-    scene: &Scene<'_>,
-    inherited: &Window,
+#[derive(Clone, Copy, Debug)]
+struct Fields {
     value: u32,
-    same_object: bool,
-) -> (State, Option<u32>, String) {
-    let said = Some(value);
-    if !same_object {
-        return (State::Unknown, said, "the bytes as inherited are no semaphore".into());
-    }
-    if value != 0 {
-        let detail = format!("value was {value} (free) in the page as inherited");
-        return (State::Free, said, detail);
-    }
-    if is_heap(scene.mapping) && same_chunk(scene.now, inherited, scene.wait.uaddr) {
-        let detail = "value was 0 (held) in the page as inherited, in a heap block in use".into();
-        return (State::Held { owner: None }, said, detail);
-    }
-    let detail = "value was 0 in the page as inherited, and is 0 now".into();
-    (State::HeldUnproven, said, detail)
+    waiters: u32,
+    private: u32,
 }
 
-/// Memory that malloc may have handed out.
-fn is_heap(mapping: Option<&Mapping>) -> bool {
-    mapping.is_some_and(|mapping| matches!(mapping.path.as_str(), "[heap]" | ""))
+impl Fields {
+    fn at(window: &Window, address: u64) -> Option<Self> {
+        Some(Fields {
+            value: window.word(address)?,
+            waiters: window.word(address.checked_add(WAITERS)?)?,
+            private: window.word(address.checked_add(PRIVATE)?)?,
+        })
+    }
+
+    /// Whether these can be the words of a semaphore that somebody waits for.
+    fn is_sem(&self, private_wait: bool) -> bool {
+        let private = if private_wait { 0 } else { SHARED };
+        (1..TID_LIMIT).contains(&self.waiters) && self.private == private
+    }
+
+    fn is_same(&self, now: &Fields) -> bool {
+        self.private == now.private && self.waiters < TID_LIMIT
+    }
 }
 
-/// Whether a malloc chunk begins at `base`, now and as inherited, of the same size.
-fn same_chunk(now: &Window, inherited: &Window, base: u64) -> bool {
-    let header = |window: &Window| window.long(base.checked_sub(8)?);
-    let (Some(now), Some(then)) = (header(now), header(inherited)) else { return false };
-    let size = then & !CHUNK_FLAGS;
-    base & CHUNK_ALIGN == 0
-        && (CHUNK_MIN..=CHUNK_MAX).contains(&size)
-        && size & CHUNK_ALIGN == 0
-        && size == now & !CHUNK_FLAGS
+/// Whether the word is in a `pthread_cond_t` instead, whose waiters look the same to the kernel.
+///
+/// Its `__g_signals` are at +40 up to glibc 2.40 and at +32 since; before them come `__wrefs`,
+/// eight times the number of waiters, and at the start `__wseq`, twice the number of waits so far
+/// (`sysdeps/nptl/bits/thread-shared-types.h` and `nptl/pthread_cond_wait.c`, 2.36 and 2.42).
+fn is_cond(window: &Window, uaddr: u64) -> bool {
+    let waiters = uaddr.checked_sub(4).and_then(|at| window.word(at)).map_or(0, |refs| refs >> 3);
+    let waits = |offset: u64| {
+        let sequence = uaddr.checked_sub(offset).and_then(|at| window.long(at));
+        sequence.is_some_and(|sequence| (2..1 << 48).contains(&sequence))
+    };
+    (1..TID_LIMIT).contains(&waiters) && (waits(40) || waits(32))
+}
+
+/// Whether the semaphore seems to be a local variable: that of a waiter parked for some other
+/// lock, which is not to be taken for the lock itself.
+fn on_a_stack(scene: &Scene<'_>) -> bool {
+    let Some(mapping) = scene.mapping else { return false };
+    if mapping.path.starts_with("[stack") {
+        return true;
+    }
+    // Other threads' stacks are anonymous memory. Size fields of blocks are far below 4 GiB, and
+    // what a stack has in their place is mostly a pointer.
+    let before = scene.wait.uaddr.checked_sub(CHUNK_OVERHEAD).and_then(|at| scene.now.long(at));
+    mapping.path.is_empty() && before.is_none_or(|before| before >> 32 != 0)
+}
+
+impl Scene<'_> {
+    /// Bytes of the `malloc` block that begins at the futex word, if there was one at the fork and
+    /// it still is.
+    fn block(&self) -> Option<u64> {
+        let mapping = self.mapping.filter(|mapping| mapping.is_heap())?;
+        let field = self.wait.uaddr.checked_sub(CHUNK_OVERHEAD)?;
+        let size = self.now.long(field)?;
+        let same = self.at_fork?.long(field)? == size;
+        let aligned = self.wait.uaddr.is_multiple_of(CHUNK_ALIGNMENT);
+        (same && aligned && fits(size, field, mapping)).then_some(size & !CHUNK_FLAGS)
+    }
+}
+
+/// Whether `size` can be the size field, at `field`, of a block that holds a semaphore.
+fn fits(size: u64, field: u64, mapping: &Mapping) -> bool {
+    let bytes = size & !CHUNK_FLAGS;
+    // A block's size counts from 8 bytes before its size field.
+    let end = field.checked_add(bytes).and_then(|end| end.checked_sub(CHUNK_OVERHEAD));
+    bytes >= SIZE + CHUNK_OVERHEAD
+        && bytes.is_multiple_of(CHUNK_ALIGNMENT)
+        && end.is_some_and(|end| end <= mapping.end)
+}
+
+fn detail(now: &Fields, then: Option<&Fields>, block: Option<u64>) -> String {
+    let meaning = |fields: &Fields| if fields.value == 0 { "held" } else { "free" };
+    match (then, block) {
+        (Some(then), Some(bytes)) => format!(
+            "word was {} ({}) in the page as inherited, in a heap block of {bytes} bytes that is \
+             the same since",
+            then.value,
+            meaning(then)
+        ),
+        (Some(then), None) => format!(
+            "word was {} ({}) in the page as inherited, but nothing proves that it was a \
+             semaphore then",
+            then.value,
+            if then.value == 0 { "held or unused" } else { "free" }
+        ),
+        (None, _) => format!("word is {} ({}) now", now.value, meaning(now)),
+    }
 }

@@ -7,8 +7,8 @@
 mod glibc_mutex;
 mod glibc_rwlock;
 mod glibc_sem;
-#[cfg(test)]
-mod tests;
+
+use forktrace_common::futex;
 
 use crate::event::{Mapping, Wait, Window};
 
@@ -28,7 +28,7 @@ pub struct Scene<'a> {
 /// A lock recognised around a futex word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The lock's kind, for `lock.kind` in the log: `glibc mutex`, `glibc rwlock (write)`, …
+    /// The lock's kind, for `lock.kind` in the log: `glibc mutex`, …
     pub kind: &'static str,
     /// Address of the lock object (the futex word may be inside it).
     pub address: u64,
@@ -70,11 +70,41 @@ pub trait Decoder: Sync {
 
 /// All decoders, in the order in which they are asked.
 pub static DECODERS: &[&dyn Decoder] =
-    &[&glibc_mutex::GlibcMutex, &glibc_sem::GlibcSem, &glibc_rwlock::GlibcRwlock];
+    &[&glibc_mutex::GlibcMutex, &glibc_rwlock::GlibcRwlock, &glibc_sem::GlibcSem];
 
 /// The first decoder's answer, if any recognises the lock.
 pub fn read(scene: &Scene<'_>) -> Option<Reading> {
     DECODERS.iter().find_map(|decoder| decoder.read(scene))
+}
+
+/// Largest tid plus one: `PID_MAX_LIMIT`, `include/linux/threads.h`, Linux 6.18 (64-bit).
+const TID_LIMIT: u32 = 1 << 22;
+
+/// Whether a word can be a thread id.
+fn is_tid(word: u32) -> bool {
+    (1..TID_LIMIT).contains(&word)
+}
+
+impl Wait {
+    /// The command of a `futex` system call, without flags. The marks for the other system calls
+    /// ([`futex::OP_WAITV`], [`futex::OP_WAIT_SYSCALL`]) stay what they are and match no command.
+    fn command(&self) -> u32 {
+        self.op & futex::FUTEX_CMD_MASK
+    }
+
+    /// Whether the caller promised that no other process uses the word.
+    fn is_private(&self) -> bool {
+        self.op & futex::FUTEX_PRIVATE_FLAG != 0
+    }
+}
+
+impl Mapping {
+    /// Whether `malloc` may have handed out memory here: the program break's area, or anonymous
+    /// private memory (further arenas and large blocks).
+    pub fn is_heap(&self) -> bool {
+        let anonymous = self.path.is_empty() || self.path == "[heap]";
+        anonymous && !self.shared && self.perms.starts_with("rw")
+    }
 }
 
 impl Window {
@@ -92,3 +122,6 @@ impl Window {
         Some(u64::from(low) | u64::from(high) << 32)
     }
 }
+
+#[cfg(test)]
+mod tests;
