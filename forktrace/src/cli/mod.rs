@@ -9,6 +9,7 @@ mod looks;
 mod output;
 mod pipeline;
 mod report;
+mod shortfalls;
 mod trace;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::shortfalls;
 use crate::{
     event::{Body, Event},
     finding::{Confidence, Finding},
@@ -69,6 +70,9 @@ impl Pipeline {
         }
         if let Some(text) = &mut self.text {
             text.event(event, &self.model)?;
+        }
+        if let Body::TraceEnd(end) = &event.body {
+            self.shortfalls = shortfalls::of(end, &self.model, &self.judge);
         }
         match self.judge.apply(event, &self.model) {
             Some(Outcome::Found(finding)) => self.found(event.boot_ns, &finding)?,

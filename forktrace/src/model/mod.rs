@@ -176,6 +176,7 @@ impl Model {
         process.ppid = seen.ppid;
         process.parent = parent;
         process.ns_pid = seen.ns_pid;
+        process.exe.clone_from(&seen.exe);
         process.resynced |= seen.resync;
         let mut before = std::mem::take(&mut process.threads);
         for thread in &seen.threads {

@@ -26,6 +26,8 @@ pub struct Process {
     pub parent: Option<ProcId>,
     /// How it was made, where the fork was seen.
     pub fork: Option<Fork>,
+    /// Path of its program as `/proc` showed it, where it was looked at and could be read.
+    pub exe: Option<String>,
     /// The latest exec seen, if any.
     pub exec: Option<Exec>,
     /// Processes that it made, and children that it was found with, alive or ended.
@@ -95,6 +97,7 @@ impl Process {
             ppid: 0,
             parent: None,
             fork: None,
+            exe: None,
             exec: None,
             children: Vec::new(),
             threads: BTreeMap::new(),

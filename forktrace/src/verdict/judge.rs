@@ -47,7 +47,8 @@ pub struct Judged {
 pub struct Judge {
     findings: Vec<Judged>,
     open: FxHashMap<Subject, usize>,
-    silent: FxHashMap<Reason, u64>,
+    /// Waits that go on without a finding, and why there is none.
+    unjudged: FxHashMap<Subject, Reason>,
 }
 
 impl Judge {
@@ -61,12 +62,14 @@ impl Judge {
                     self.found((process, task.tid, evidence.wait.uaddr), *finding)
                 }
                 Verdict::Innocent(reason) | Verdict::Open(reason) => {
-                    *self.silent.entry(reason).or_default() += 1;
+                    self.unjudged.insert((process, task.tid, evidence.wait.uaddr), reason);
                     Some(Outcome::Silent(reason))
                 }
             },
             Body::FutexWait(wait) if wait.result.is_some_and(|result| result != INTERRUPTED) => {
-                let index = self.open.remove(&(process, task.tid, wait.wait.uaddr))?;
+                let subject = (process, task.tid, wait.wait.uaddr);
+                self.unjudged.remove(&subject);
+                let index = self.open.remove(&subject)?;
                 let judged = self.findings.get_mut(index)?;
                 let waited_ns = event.boot_ns.saturating_sub(wait.wait.enter_ns);
                 judged.ended_after_ns = Some(waited_ns);
@@ -77,6 +80,7 @@ impl Judge {
     }
 
     fn found(&mut self, subject: Subject, finding: Finding) -> Option<Outcome> {
+        self.unjudged.remove(&subject);
         if let Some(known) = self.open.get(&subject).and_then(|at| self.findings.get_mut(*at)) {
             if known.finding.confidence >= finding.confidence {
                 return None;
@@ -94,8 +98,9 @@ impl Judge {
         &self.findings
     }
 
-    /// How many looks led to no finding, by reason.
-    pub fn silent(&self) -> &FxHashMap<Reason, u64> {
-        &self.silent
+    /// How many waits of forked children go on, or went on until their process ended, without a
+    /// finding for this reason.
+    pub fn unjudged(&self, reason: Reason) -> u64 {
+        self.unjudged.values().filter(|why| **why == reason).count() as u64
     }
 }

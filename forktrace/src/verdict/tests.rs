@@ -104,7 +104,7 @@ impl Scene {
         self
     }
 
-    fn judge(&self) -> Verdict {
+    fn model(&self) -> Model {
         let mut model = Model::default();
         let threads = self.parent_threads.iter();
         let threads = threads.map(|tid| ThreadName { tid: *tid, comm: format!("t{tid}") });
@@ -118,8 +118,12 @@ impl Scene {
         for event in &self.after_fork {
             model.apply(event);
         }
+        model
+    }
+
+    fn judge(&self) -> Verdict {
         let look = Body::Evidence(Box::new(self.evidence.clone()));
-        judge(&event(11 * SECOND, CHILD, CHILD, look), &self.evidence, &model)
+        judge(&event(11 * SECOND, CHILD, CHILD, look), &self.evidence, &self.model())
     }
 
     fn confidence(&self) -> Confidence {
@@ -297,12 +301,7 @@ fn a_loss_of_events_lowers_the_confidence() {
 
 #[test]
 fn a_wait_is_reported_once_and_again_only_when_stronger() {
-    let mut model = Model::default();
-    let threads = vec![ThreadName { tid: PARENT, comm: "p".into() }];
-    let snapshot = ProcessSnapshot { threads, ..Default::default() };
-    model.apply(&event(SECOND, PARENT, PARENT, Body::ProcessSnapshot(snapshot)));
-    let fork = ProcessFork { child_pid: CHILD, clone_flags: 0x0120_0000 };
-    model.apply(&event(5 * SECOND, PARENT, PARENT, Body::ProcessFork(fork)));
+    let model = Scene::semaphore().model();
     let look =
         |scene: Scene, at: u64| event(at, CHILD, CHILD, Body::Evidence(Box::new(scene.evidence)));
     let mut judge = Judge::default();
@@ -319,4 +318,19 @@ fn a_wait_is_reported_once_and_again_only_when_stronger() {
         assert_eq!(matches!(outcome, Some(Outcome::Ended { .. })), ended, "result {result}");
     }
     assert_eq!(judge.findings()[0].ended_after_ns, Some(10 * SECOND));
+}
+
+#[test]
+fn a_wait_that_cannot_be_judged_is_counted_until_it_ends() {
+    let mut scene = Scene::mutex();
+    scene.evidence.wait.op = 6;
+    let model = scene.model();
+    let mut judge = Judge::default();
+    let look = Body::Evidence(Box::new(scene.evidence.clone()));
+    let outcome = judge.apply(&event(11 * SECOND, CHILD, CHILD, look), &model);
+    assert_eq!(outcome, Some(Outcome::Silent(Reason::UnknownLock)));
+    assert_eq!(judge.unjudged(Reason::UnknownLock), 1);
+    let back = crate::event::FutexWait { wait: scene.evidence.wait.clone(), result: Some(0) };
+    judge.apply(&event(12 * SECOND, CHILD, CHILD, Body::FutexWait(back)), &model);
+    assert_eq!(judge.unjudged(Reason::UnknownLock), 0);
 }
