@@ -177,12 +177,17 @@ impl Live {
         self.snapshot(&everybody(), false)
     }
 
+    /// Parents come before their children, which the model relies on: they are older.
     fn snapshot(&mut self, pids: &[u32], resync: bool) -> io::Result<()> {
         let now = kernel::boot_ns();
-        for pid in pids {
-            if let Some(event) = inspect::snapshot(*pid, now, resync) {
-                self.order.push_unsequenced(event);
-            }
+        let mut events: Vec<Event> =
+            pids.iter().filter_map(|pid| inspect::snapshot(*pid, now, resync)).collect();
+        events.sort_by_key(|event| match &event.body {
+            Body::ProcessSnapshot(snapshot) => snapshot.start_ns,
+            _ => 0,
+        });
+        for event in events {
+            self.order.push_unsequenced(event);
         }
         self.release(now)
     }

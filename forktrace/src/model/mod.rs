@@ -2,6 +2,8 @@
 
 mod process;
 mod resync;
+#[cfg(test)]
+mod tests;
 
 pub use process::{Exec, Fork, ProcId, Process, Thread};
 

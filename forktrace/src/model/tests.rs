@@ -1,0 +1,408 @@
+//! The tree: each rule on a hand-made history, and all of them against a simulated kernel.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{EventsLost, FutexWait, ProcessExit, ThreadExit, TraceStart, Wait};
+
+const CLONE_VM: u64 = clone_flags::CLONE_VM;
+const VFORK: u64 = CLONE_VM | clone_flags::CLONE_VFORK;
+
+fn task(pid: u32, tid: u32) -> Option<Task> {
+    Some(Task { pid, tid, comm: format!("t{tid}") })
+}
+
+fn at(boot_ns: u64, pid: u32, tid: u32, body: Body) -> Event {
+    Event { boot_ns, task: task(pid, tid), body }
+}
+
+fn alive(boot_ns: u64, pid: u32, ppid: u32, tids: &[u32], resync: bool) -> Event {
+    let name = |tid: &u32| ThreadName { tid: *tid, comm: format!("t{tid}") };
+    let threads = tids.iter().map(name).collect();
+    let seen = ProcessSnapshot { ppid, start_ns: 1, threads, resync, ..Default::default() };
+    at(boot_ns, pid, pid, Body::ProcessSnapshot(seen))
+}
+
+fn fork(boot_ns: u64, pid: u32, tid: u32, child_pid: u32, clone_flags: u64) -> Event {
+    at(boot_ns, pid, tid, Body::ProcessFork(ProcessFork { child_pid, clone_flags }))
+}
+
+fn thread(boot_ns: u64, pid: u32, child_tid: u32) -> Event {
+    at(boot_ns, pid, pid, Body::ThreadStart(ThreadStart { child_tid, clone_flags: 0x10100 }))
+}
+
+fn exec(boot_ns: u64, pid: u32, old_tid: u32) -> Event {
+    at(boot_ns, pid, pid, Body::ProcessExec(ProcessExec { old_tid, filename: "/bin/x".into() }))
+}
+
+fn thread_exit(boot_ns: u64, pid: u32, tid: u32, group_dead: Option<bool>) -> Event {
+    at(boot_ns, pid, tid, Body::ThreadExit(ThreadExit { group_dead }))
+}
+
+fn exit(boot_ns: u64, pid: u32) -> Event {
+    at(boot_ns, pid, pid, Body::ProcessExit(ProcessExit {}))
+}
+
+fn lost(boot_ns: u64) -> Event {
+    let body = Body::EventsLost(EventsLost { count: 3, ..Default::default() });
+    Event { boot_ns, task: None, body }
+}
+
+fn model(events: &[Event]) -> Model {
+    let mut model = Model::default();
+    for event in events {
+        model.apply(event);
+    }
+    model
+}
+
+fn tids(model: &Model, pid: u32) -> Vec<u32> {
+    model.live(pid).unwrap().threads.keys().copied().collect()
+}
+
+#[test]
+fn a_fork_names_the_threads_that_are_lost() {
+    let model = model(&[alive(1, 10, 1, &[10, 11, 12], false), fork(2, 10, 11, 20, 0)]);
+    let child = model.live(20).unwrap();
+    let fork = child.inherited().unwrap();
+    assert_eq!((fork.by_pid, fork.by_tid, fork.by_comm.as_str()), (10, 11, "t11"));
+    let lost: Vec<u32> = fork.lost.iter().map(|thread| thread.tid).collect();
+    assert_eq!(lost, [10, 12]);
+    assert_eq!(tids(&model, 20), [20]);
+    assert_eq!((child.ppid, child.start_ns), (10, 2));
+    assert_eq!(model.counts().forks, 1);
+}
+
+#[test]
+fn after_exec_nothing_is_inherited_and_only_the_leader_is_left() {
+    let model = model(&[
+        alive(1, 10, 1, &[10], false),
+        fork(2, 10, 10, 20, 0),
+        thread(3, 20, 21),
+        // The exec of thread 21: the leader's exit comes first, the process lives on.
+        thread_exit(4, 20, 20, Some(false)),
+        exec(5, 20, 21),
+    ]);
+    assert!(model.live(20).unwrap().inherited().is_none());
+    assert_eq!(tids(&model, 20), [20]);
+    assert_eq!(model.counts().execs, 1);
+}
+
+#[test]
+fn a_vfork_child_shares_memory_until_it_execs() {
+    let mut model = model(&[alive(1, 10, 1, &[10], false), fork(2, 10, 10, 20, VFORK)]);
+    assert!(model.live(20).unwrap().inherited().is_none());
+    assert_eq!(model.memory_shared_with(10), [20]);
+    assert_eq!(model.memory_shared_with(20), [10]);
+    model.apply(&fork(3, 20, 20, 30, CLONE_VM));
+    assert_eq!(model.memory_shared_with(30), [20, 10], "across both");
+    model.apply(&exec(4, 20, 20));
+    assert_eq!(model.memory_shared_with(10), [0u32; 0]);
+    assert_eq!((model.counts().forks, model.counts().vforks), (0, 2));
+}
+
+#[test]
+fn a_daemon_outlives_its_parents_and_has_no_known_parent() {
+    let model = model(&[
+        alive(1, 10, 1, &[10], false),
+        fork(2, 10, 10, 20, 0),
+        fork(3, 20, 20, 30, 0),
+        exit(4, 20),
+    ]);
+    let daemon = model.live(30).unwrap();
+    assert_eq!((daemon.ppid, daemon.parent), (0, None));
+    assert_eq!(daemon.fork.as_ref().unwrap().by_pid, 20);
+    assert!(model.live(20).is_none());
+}
+
+#[test]
+fn clone_parent_makes_a_sibling() {
+    let model = model(&[
+        alive(1, 10, 1, &[10], false),
+        fork(2, 10, 10, 20, 0),
+        fork(3, 20, 20, 30, CLONE_PARENT),
+    ]);
+    let sibling = model.live(30).unwrap();
+    assert_eq!((sibling.ppid, sibling.parent), (10, Some(model.live(10).unwrap().id)));
+    assert_eq!(sibling.fork.as_ref().unwrap().by_pid, 20);
+}
+
+#[test]
+fn a_pid_that_is_used_again_is_another_process() {
+    let model = model(&[
+        alive(1, 10, 1, &[10], false),
+        fork(2, 10, 10, 20, 0),
+        exit(3, 20),
+        fork(4, 10, 10, 20, 0),
+        // Its end was missed.
+        fork(5, 10, 10, 20, 0),
+    ]);
+    let lives: Vec<_> = model.all().iter().filter(|p| p.pid == 20).map(|p| p.end_ns).collect();
+    assert_eq!(lives, [Some(3), Some(5), None]);
+}
+
+#[test]
+fn without_group_dead_a_process_ends_with_its_last_thread() {
+    let mut model = model(&[alive(1, 10, 1, &[10, 11], false)]);
+    assert!(model.apply(&thread_exit(2, 10, 10, None)).is_empty(), "the leader alone");
+    let id = model.live(10).unwrap().id;
+    assert_eq!(model.apply(&thread_exit(3, 10, 11, None)), [Change::Ended(id)]);
+}
+
+#[test]
+fn events_of_processes_that_are_gone_do_not_bring_them_back() {
+    let wait = FutexWait::default();
+    let mut model = model(&[alive(1, 10, 1, &[10], false), exit(2, 10)]);
+    for event in [
+        exit(3, 10),
+        thread_exit(3, 10, 10, Some(false)),
+        at(3, 10, 10, Body::FutexWait(wait)),
+        at(3, 10, 10, Body::Evidence(Box::default())),
+    ] {
+        assert!(model.apply(&event).is_empty());
+    }
+    assert_eq!(model.live_count(), 0);
+    assert_eq!(model.counts().exits, 1);
+}
+
+#[test]
+fn an_unknown_creator_is_known_incompletely_and_so_are_its_children() {
+    let model = model(&[fork(2, 10, 11, 20, 0)]);
+    assert!(model.live(10).unwrap().incomplete);
+    assert!(model.live(20).unwrap().incomplete);
+}
+
+#[test]
+fn a_loss_is_healed_by_a_new_look_but_not_forgotten() {
+    let mut model = model(&[
+        alive(1, 10, 1, &[10, 11], false),
+        fork(2, 10, 10, 20, 0),
+        fork(3, 10, 10, 21, 0),
+        lost(4),
+        // 21 has ended, 22 was forked, thread 11 has ended: none of it was seen.
+        alive(5, 10, 1, &[10], true),
+        at(
+            5,
+            20,
+            20,
+            Body::ProcessSnapshot(ProcessSnapshot {
+                ppid: 10,
+                start_ns: 2,
+                threads: vec![ThreadName { tid: 20, comm: "t20".into() }],
+                resync: true,
+                ..Default::default()
+            }),
+        ),
+        alive(5, 22, 10, &[22], true),
+    ]);
+    let gone = model.live(21).unwrap().id;
+    let changes = model.apply(&fork(6, 10, 10, 23, 0));
+    assert!(changes.contains(&Change::Ended(gone)));
+    assert_eq!(tids(&model, 10), [10]);
+    assert_eq!(model.live(22).unwrap().ppid, 10);
+    assert!(model.live(20).unwrap().incomplete, "an exec of its may have been lost");
+    assert!(!model.live(23).unwrap().incomplete, "forked after its parent was looked at");
+    assert_eq!(model.counts().lost, 3);
+}
+
+#[test]
+fn names_follow_the_events_and_a_process_is_named_after_its_leader() {
+    let mut model = model(&[alive(1, 10, 1, &[10, 11], false)]);
+    let named = |tid: u32, comm: &str| Event {
+        boot_ns: 2,
+        task: Some(Task { pid: 10, tid, comm: comm.into() }),
+        body: Body::ThreadStart(ThreadStart { child_tid: 12, clone_flags: 0x10100 }),
+    };
+    model.apply(&named(11, "worker"));
+    assert_eq!(model.live(10).unwrap().comm, "t10");
+    assert_eq!(model.live(10).unwrap().threads[&11].comm, "worker");
+    model.apply(&named(10, "server"));
+    assert_eq!(model.live(10).unwrap().comm, "server");
+}
+
+#[test]
+fn a_long_wait_is_counted_once_and_a_short_one_not_at_all() {
+    let start = TraceStart { min_wait_ns: 100, ..Default::default() };
+    let mut model = Model::default();
+    model.apply(&Event { boot_ns: 0, task: None, body: Body::TraceStart(start) });
+    model.apply(&alive(1, 10, 1, &[10], false));
+    let wait = |boot_ns, enter_ns, result| {
+        let wait = Wait { enter_ns, ..Default::default() };
+        at(boot_ns, 10, 10, Body::FutexWait(FutexWait { wait, result }))
+    };
+    for event in [wait(200, 50, None), wait(250, 50, Some(0)), wait(300, 290, Some(0))] {
+        model.apply(&event);
+    }
+    assert_eq!(model.counts().long_waits, 1);
+    assert_eq!(model.live(10).unwrap().threads[&10].wait, None);
+}
+
+/// What the kernel would know.
+#[derive(Default)]
+struct Kernel {
+    processes: BTreeMap<u32, (u32, BTreeSet<u32>)>,
+    starts: BTreeMap<u32, u64>,
+    now: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Fork(usize),
+    Thread(usize),
+    ThreadExit(usize),
+    Exec(usize),
+    Exit(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<(Step, bool)>> {
+    let step = prop_oneof![
+        3 => any::<usize>().prop_map(Step::Fork),
+        3 => any::<usize>().prop_map(Step::Thread),
+        2 => any::<usize>().prop_map(Step::ThreadExit),
+        1 => any::<usize>().prop_map(Step::Exec),
+        2 => any::<usize>().prop_map(Step::Exit),
+    ];
+    // One event in ten is lost.
+    proptest::collection::vec((step, (0u8..10).prop_map(|n| n == 0)), 0..120)
+}
+
+impl Kernel {
+    fn new() -> Self {
+        let processes = BTreeMap::from([(1, (0, BTreeSet::from([1])))]);
+        Kernel { processes, starts: BTreeMap::from([(1, 1)]), now: 10 }
+    }
+
+    /// A free number; few of them, so that they are soon used again.
+    fn free(&self) -> Option<u32> {
+        let used: BTreeSet<u32> = self.processes.values().flat_map(|p| p.1.clone()).collect();
+        (2..24).find(|pid| !used.contains(pid) && !self.processes.contains_key(pid))
+    }
+
+    fn step(&mut self, step: &Step) -> Option<Event> {
+        self.now += 100_000_000;
+        let now = self.now;
+        let pick = |n: &usize| *self.processes.keys().nth(n % self.processes.len()).unwrap();
+        match step {
+            Step::Fork(n) => {
+                let (pid, child) = (pick(n), self.free()?);
+                let tid = *self.processes[&pid].1.first()?;
+                self.processes.insert(child, (pid, BTreeSet::from([child])));
+                self.starts.insert(child, now);
+                Some(fork(now, pid, tid, child, 0))
+            }
+            Step::Thread(n) => {
+                let (pid, tid) = (pick(n), self.free()?);
+                self.processes.get_mut(&pid)?.1.insert(tid);
+                Some(thread(now, pid, tid))
+            }
+            Step::ThreadExit(n) => {
+                let pid = pick(n);
+                let threads = &mut self.processes.get_mut(&pid)?.1;
+                if threads.len() < 2 {
+                    return None;
+                }
+                let tid = threads.pop_last()?;
+                Some(thread_exit(now, pid, tid, Some(false)))
+            }
+            Step::Exec(n) => {
+                let pid = pick(n);
+                self.processes.get_mut(&pid)?.1 = BTreeSet::from([pid]);
+                Some(exec(now, pid, pid))
+            }
+            Step::Exit(n) => {
+                let pid = pick(n);
+                if pid == 1 {
+                    return None;
+                }
+                self.processes.remove(&pid);
+                for (ppid, _) in self.processes.values_mut().filter(|p| p.0 == pid) {
+                    *ppid = 0;
+                }
+                Some(exit(now, pid))
+            }
+        }
+    }
+
+    /// As the collector looks: parents, which are older, before their children.
+    fn look(&self) -> Vec<Event> {
+        let mut pids: Vec<u32> = self.processes.keys().copied().collect();
+        pids.sort_by_key(|pid| self.starts[pid]);
+        let look = |pid: &u32| {
+            let (ppid, threads) = &self.processes[pid];
+            let tids: Vec<u32> = threads.iter().copied().collect();
+            let mut event = alive(self.now + 1, *pid, *ppid, &tids, true);
+            if let Body::ProcessSnapshot(seen) = &mut event.body {
+                seen.start_ns = self.starts[pid];
+            }
+            event
+        };
+        pids.iter().map(look).collect()
+    }
+}
+
+/// Pid, parent and threads of everything that is alive.
+fn shape(model: &Model) -> BTreeMap<u32, (u32, BTreeSet<u32>)> {
+    let alive = model.all().iter().filter(|process| process.is_alive());
+    alive.map(|p| (p.pid, (p.ppid, p.threads.keys().copied().collect()))).collect()
+}
+
+proptest! {
+    #[test]
+    fn the_tree_is_the_kernels(steps in steps()) {
+        let mut kernel = Kernel::new();
+        let mut model = model(&[alive(1, 1, 0, &[1], false)]);
+        for (step, _) in &steps {
+            if let Some(event) = kernel.step(step) {
+                model.apply(&event);
+            }
+            prop_assert_eq!(shape(&model), kernel.processes.clone());
+        }
+    }
+
+    #[test]
+    fn after_losses_a_new_look_heals_the_tree(steps in steps()) {
+        let mut kernel = Kernel::new();
+        let mut model = model(&[alive(1, 1, 0, &[1], false)]);
+        for (step, is_lost) in &steps {
+            if let Some(event) = kernel.step(step)
+                && !is_lost
+            {
+                model.apply(&event);
+            }
+        }
+        model.apply(&lost(kernel.now));
+        for event in kernel.look() {
+            model.apply(&event);
+        }
+        model.apply(&Event { boot_ns: kernel.now + 2, task: None, body: lost(0).body });
+        prop_assert_eq!(shape(&model), kernel.processes);
+    }
+
+    #[test]
+    fn no_event_can_break_it(
+        events in proptest::collection::vec((0u8..8, 0u32..6, 0u32..6, 0u32..6, any::<u64>()), 0..60),
+    ) {
+        let mut model = Model::default();
+        for (kind, pid, tid, other, boot_ns) in events {
+            let event = match kind {
+                0 => fork(boot_ns, pid, tid, other, boot_ns),
+                1 => thread(boot_ns, pid, other),
+                2 => exec(boot_ns, pid, tid),
+                3 => exit(boot_ns, pid),
+                4 => thread_exit(boot_ns, pid, tid, (tid % 2 == 0).then_some(other == 0)),
+                5 => lost(boot_ns),
+                6 => alive(boot_ns, pid, other, &[pid, tid], tid % 2 == 0),
+                _ => at(boot_ns, pid, tid, Body::FutexWait(FutexWait::default())),
+            };
+            model.apply(&event);
+            for process in model.all().iter().filter(|process| process.is_alive()) {
+                model.memory_shared_with(process.pid);
+                prop_assert_eq!(model.live(process.pid).map(|p| p.id), Some(process.id));
+            }
+        }
+    }
+}
