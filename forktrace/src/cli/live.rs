@@ -9,10 +9,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{evidence, failure::Failure, looks::Looks, pipeline::Pipeline};
+use super::{evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline};
 use crate::{
     decode::{self, Record},
-    event::{Body, Event, EventsLost, FutexWait, Task, TraceEnd},
+    event::{Body, Event, FutexWait, Task, TraceEnd},
     inspect,
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
     model::Change,
@@ -78,7 +78,7 @@ pub(super) struct Live {
     trace_all: bool,
     child: Option<RunningChild>,
     pub(super) outcome: Option<Outcome>,
-    lost: u64,
+    losses: Losses,
     undecodable: u64,
 }
 
@@ -108,7 +108,7 @@ impl Live {
             trace_all,
             child: None,
             outcome: None,
-            lost: 0,
+            losses: Losses::default(),
             undecodable: 0,
         })
     }
@@ -262,7 +262,7 @@ impl Live {
 
     fn deliver(&mut self, mut event: Event) -> io::Result<()> {
         if let Body::EventsLost(lost) = &mut event.body {
-            self.explain(lost);
+            lost.by_kind = self.losses.explain(lost.count, &self.kernel.maps.counters().dropped);
         }
         let changes = self.pipeline.event(&event)?;
         if !self.kernel.exit_tells_last_thread {
@@ -276,12 +276,6 @@ impl Live {
         Ok(())
     }
 
-    /// Says which kinds of records a loss consists of.
-    fn explain(&mut self, lost: &mut EventsLost) {
-        let counters = self.kernel.maps.counters();
-        lost.by_kind = counters.dropped;
-    }
-
     fn tick(&mut self) -> io::Result<()> {
         let now = kernel::boot_ns();
         if let Some(logger) = &mut self.kernel.diagnostics {
@@ -290,7 +284,7 @@ impl Live {
         if let (Some(child), None) = (self.child, self.outcome) {
             self.outcome = child.try_wait();
         }
-        self.check_losses(now)?;
+        self.check_losses(now, false)?;
         let waits = self.kernel.maps.long_waits(now, self.min_wait_ns);
         let new: Vec<Event> =
             self.looks.update(&waits).into_iter().map(|wait| self.blocked(wait, now)).collect();
@@ -351,20 +345,17 @@ impl Live {
         Ok(())
     }
 
-    /// Notices losses that no later record has shown, and heals the model after any loss.
-    fn check_losses(&mut self, now: u64) -> io::Result<()> {
-        let lost = self.kernel.maps.counters().lost();
-        if lost <= self.lost {
+    /// Notices losses that no later record has shown, and heals the model after any loss. A new look
+    /// at all processes is not cheap: while losses go on there is one a second.
+    fn check_losses(&mut self, now: u64, last: bool) -> io::Result<()> {
+        let total = self.kernel.maps.counters().lost();
+        if !self.losses.is_due(total, now, last) {
             return Ok(());
         }
-        self.lost = lost;
         let mut records = Vec::new();
         self.ring.drain(|bytes| records.push(decode::decode(bytes)));
         self.take(records);
-        let unseen = lost.saturating_sub(self.order.sequence_losses());
-        if unseen > 0 {
-            self.order.add_loss(now, EventsLost { count: unseen, by_kind: Default::default() });
-        }
+        self.order.set_total_lost(now, total);
         self.kernel.maps.sweep();
         let alive = if self.trace_all { everybody() } else { self.kernel.maps.traced() };
         self.snapshot(&alive, true)
@@ -379,7 +370,7 @@ impl Live {
         let mut records = Vec::new();
         self.ring.drain(|bytes| records.push(decode::decode(bytes)));
         self.take(records);
-        self.check_losses(now)?;
+        self.check_losses(now, true)?;
         for event in self.order.flush() {
             self.deliver(event)?;
         }

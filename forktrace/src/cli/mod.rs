@@ -6,6 +6,7 @@ mod evidence;
 mod failure;
 mod live;
 mod looks;
+mod losses;
 mod output;
 mod pipeline;
 mod report;
