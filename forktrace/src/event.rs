@@ -67,6 +67,9 @@ pub enum Body {
     /// Events were lost before this point.
     #[serde(rename = "events.lost")]
     EventsLost(EventsLost),
+    /// Every living process of the trace has been looked at again after a loss.
+    #[serde(rename = "trace.resync")]
+    Resync(Resync),
     /// Last line of a log.
     #[serde(rename = "trace.end")]
     TraceEnd(TraceEnd),
@@ -372,6 +375,14 @@ pub struct EventsLost {
     /// The same by kind, see [`forktrace_common::record::KIND_NAMES`]; kinds without a loss are
     /// left out.
     pub by_kind: std::collections::BTreeMap<String, u64>,
+}
+
+/// The end of a new look at `/proc`: the `process.snapshot`s before it that have `resync` set are
+/// all that was alive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resync {
+    /// How many processes were seen alive.
+    pub processes: u32,
 }
 
 /// How a trace ended.

@@ -5,6 +5,7 @@ mod cases;
 mod check;
 mod command;
 mod demos;
+mod losses;
 
 use std::process::ExitCode;
 
@@ -12,7 +13,13 @@ use forktrace_tests::conclude;
 
 fn main() -> ExitCode {
     conclude(|| {
-        let all = [cases::trials(), attach::trials(), command::trials(), demos::trials()];
+        let all = [
+            cases::trials(),
+            attach::trials(),
+            command::trials(),
+            demos::trials(),
+            losses::trials(),
+        ];
         all.into_iter().flatten().collect()
     })
 }

@@ -12,7 +12,7 @@ use tokio::{
 use super::{evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline};
 use crate::{
     decode::{self, Record},
-    event::{Body, Event, FutexWait, Task, TraceEnd},
+    event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
     inspect,
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
     model::Change,
@@ -186,8 +186,13 @@ impl Live {
             Body::ProcessSnapshot(snapshot) => snapshot.start_ns,
             _ => 0,
         });
+        let processes = u32::try_from(events.len()).unwrap_or(u32::MAX);
         for event in events {
             self.order.push_unsequenced(event);
+        }
+        if resync {
+            let body = Body::Resync(Resync { processes });
+            self.order.push_unsequenced(Event { boot_ns: now, task: None, body });
         }
         self.release(now)
     }

@@ -314,7 +314,7 @@ fn parse(bytes: &[u8]) -> Result<Line, Cause> {
     let mut head: Head = json(text)?;
     let kind = match head.kind.as_str() {
         FINDING => LineKind::Finding(Box::new(json(text)?)),
-        "trace.start" | "events.lost" | "trace.end" => LineKind::Event(Event {
+        "trace.start" | "events.lost" | "trace.resync" | "trace.end" => LineKind::Event(Event {
             boot_ns: head.boot_ns,
             task: task(&mut head),
             body: json(text)?,

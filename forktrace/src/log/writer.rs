@@ -100,6 +100,7 @@ impl<W: Write> Writer<W> {
             Body::FutexWake(body) => self.line(&head("futex.wake", true), body),
             Body::Evidence(body) => self.line(&head("evidence", true), body),
             Body::EventsLost(body) => self.line(&head("events.lost", true), body),
+            Body::Resync(body) => self.line(&head("trace.resync", true), body),
             Body::TraceEnd(body) => self.line(&head("trace.end", true), body),
         }
     }

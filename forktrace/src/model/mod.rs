@@ -1,20 +1,18 @@
 //! The process tree as the events tell it. Pure: no clock, no IO.
 
 mod process;
-mod resync;
 #[cfg(test)]
 mod tests;
 
 pub use process::{Exec, Fork, ProcId, Process, Thread};
 
 use forktrace_common::clone_flags::{self, CLONE_PARENT};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::event::{
     Body, Event, FutexWait, ProcessExec, ProcessFork, ProcessSnapshot, Task, ThreadName,
     ThreadStart,
 };
-use resync::Resync;
 
 /// How far a start time from `/proc` may be from the one seen at the fork: `/proc` counts in clock
 /// ticks of 10 ms (`USER_HZ`), ns.
@@ -56,7 +54,8 @@ pub struct Model {
     processes: Vec<Process>,
     live: FxHashMap<u32, ProcId>,
     counts: Counts,
-    resync: Resync,
+    /// Seen alive in the look at `/proc` that is under way.
+    seen_again: FxHashSet<u32>,
     min_wait_ns: u64,
 }
 
@@ -64,11 +63,11 @@ impl Model {
     /// Takes one event into account. Events must come in the order of their time.
     pub fn apply(&mut self, event: &Event) -> Vec<Change> {
         let mut changes = Vec::new();
-        self.close_resync(event, &mut changes);
         let at = event.boot_ns;
         match (&event.body, &event.task) {
             (Body::TraceStart(start), _) => self.min_wait_ns = start.min_wait_ns,
             (Body::EventsLost(lost), _) => self.lost(lost.count),
+            (Body::Resync(_), _) => self.resynced(at, &mut changes),
             (Body::ProcessSnapshot(seen), Some(task)) => {
                 self.snapshot(at, task, seen, &mut changes);
             }
@@ -160,7 +159,7 @@ impl Model {
         changes: &mut Vec<Change>,
     ) {
         if seen.resync {
-            self.resync.seen(at, task.pid);
+            self.seen_again.insert(task.pid);
         }
         let same = self.live(task.pid).is_some_and(|known| {
             known.start_ns == 0 || known.start_ns.abs_diff(seen.start_ns) <= START_TOLERANCE_NS
@@ -360,9 +359,9 @@ impl Model {
         }
     }
 
-    /// Once a new look at `/proc` is over, what it did not show has ended.
-    fn close_resync(&mut self, event: &Event, changes: &mut Vec<Change>) {
-        let Some((at, seen)) = self.resync.close(event) else { return };
+    /// A new look at `/proc` is over: what it did not show has ended.
+    fn resynced(&mut self, at: u64, changes: &mut Vec<Change>) {
+        let seen = std::mem::take(&mut self.seen_again);
         let gone: Vec<u32> = self.live.keys().copied().filter(|pid| !seen.contains(pid)).collect();
         for pid in gone {
             self.end(pid, at, changes);

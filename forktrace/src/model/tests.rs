@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{EventsLost, FutexWait, ProcessExit, ThreadExit, TraceStart, Wait};
+use crate::event::{EventsLost, FutexWait, ProcessExit, Resync, ThreadExit, TraceStart, Wait};
 
 const CLONE_VM: u64 = clone_flags::CLONE_VM;
 const VFORK: u64 = CLONE_VM | clone_flags::CLONE_VFORK;
@@ -50,6 +50,10 @@ fn exit(boot_ns: u64, pid: u32) -> Event {
 fn lost(boot_ns: u64) -> Event {
     let body = Body::EventsLost(EventsLost { count: 3, ..Default::default() });
     Event { boot_ns, task: None, body }
+}
+
+fn looked(boot_ns: u64) -> Event {
+    Event { boot_ns, task: None, body: Body::Resync(Resync::default()) }
 }
 
 fn model(events: &[Event]) -> Model {
@@ -200,8 +204,8 @@ fn a_loss_is_healed_by_a_new_look_but_not_forgotten() {
         alive(5, 22, 10, &[22], true),
     ]);
     let gone = model.live(21).unwrap().id;
-    let changes = model.apply(&fork(6, 10, 10, 23, 0));
-    assert!(changes.contains(&Change::Ended(gone)));
+    assert_eq!(model.apply(&looked(5)), [Change::Ended(gone)]);
+    model.apply(&fork(6, 10, 10, 23, 0));
     assert_eq!(tids(&model, 10), [10]);
     assert_eq!(model.live(22).unwrap().ppid, 10);
     assert!(model.live(20).unwrap().incomplete, "an exec of its may have been lost");
@@ -378,7 +382,7 @@ proptest! {
         for event in kernel.look() {
             model.apply(&event);
         }
-        model.apply(&Event { boot_ns: kernel.now + 2, task: None, body: lost(0).body });
+        model.apply(&looked(kernel.now + 1));
         prop_assert_eq!(shape(&model), kernel.processes);
     }
 
@@ -394,6 +398,7 @@ proptest! {
                 2 => exec(boot_ns, pid, tid),
                 3 => exit(boot_ns, pid),
                 4 => thread_exit(boot_ns, pid, tid, (tid % 2 == 0).then_some(other == 0)),
+                5 if other == 0 => looked(boot_ns),
                 5 => lost(boot_ns),
                 6 => alive(boot_ns, pid, other, &[pid, tid], tid % 2 == 0),
                 _ => at(boot_ns, pid, tid, Body::FutexWait(FutexWait::default())),

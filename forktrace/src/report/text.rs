@@ -150,7 +150,9 @@ impl<W: Write> Text<W> {
             }
             Body::ProcessSnapshot(snapshot) => alive(snapshot, self.style),
             Body::EventsLost(lost) => losses(lost, self.style),
-            Body::Evidence(_) | Body::TraceStart(_) | Body::TraceEnd(_) => return None,
+            Body::Evidence(_) | Body::TraceStart(_) | Body::Resync(_) | Body::TraceEnd(_) => {
+                return None;
+            }
         })
     }
 }

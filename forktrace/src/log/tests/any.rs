@@ -160,6 +160,7 @@ fn trace_event() -> impl Strategy<Value = Body> {
         trace_start().prop_map(Body::TraceStart),
         (any::<u64>(), btree_map(text(), any::<u64>(), 0..3))
             .prop_map(|(count, by_kind)| Body::EventsLost(EventsLost { count, by_kind })),
+        any::<u32>().prop_map(|processes| Body::Resync(Resync { processes })),
         (text(), btree_map(text(), any::<u64>(), 0..3), any::<u64>()).prop_map(
             |(reason, counters, lost)| Body::TraceEnd(TraceEnd { reason, counters, lost })
         ),
