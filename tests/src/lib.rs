@@ -169,11 +169,11 @@ pub fn trial(
     trial.with_kind(format!("skipped: {missing}")).with_ignored_flag(true)
 }
 
-/// Runs the tests, two at a time unless the command line says otherwise, and says what was skipped.
+/// Runs the tests, six at a time (they mostly wait) unless the command line says otherwise, and says what was skipped.
 pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
     // First: a mistake on the command line, or `--help`, ends the process here.
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(2);
+    arguments.test_threads.get_or_insert(6);
     let conclusion = libtest_mimic::run(&arguments, trials());
     if !arguments.list {
         let reasons = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,15 +26,15 @@ enum Chore {
         /// Fail when anything is skipped.
         #[arg(long)]
         no_skip: bool,
-        /// Passed on to the end-to-end tests (a name to filter by).
-        filter: Vec<String>,
+        /// Run only the tests whose name contains this.
+        filter: Option<String>,
     },
 }
 
 fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Ebpf { check } => ebpf::run(check),
-        Chore::Test { no_skip, filter } => test::run(no_skip, &filter),
+        Chore::Test { no_skip, filter } => test::run(no_skip, filter.as_deref()),
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::root;
 
-pub(crate) fn run(no_skip: bool, filter: &[String]) -> Result<()> {
+pub(crate) fn run(no_skip: bool, filter: Option<&str>) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.args(["test", "--workspace", "--no-fail-fast", "--locked"]).current_dir(root());
     if !is_root()? {
@@ -19,8 +19,8 @@ pub(crate) fn run(no_skip: bool, filter: &[String]) -> Result<()> {
     if no_skip {
         cargo.env("FORKTRACE_TESTS_NO_SKIP", "1");
     }
-    if !filter.is_empty() {
-        cargo.arg("--").args(filter);
+    if let Some(filter) = filter {
+        cargo.args(["--", filter]);
     }
     let status = cargo.status().with_context(|| format!("running {cargo:?}"))?;
     if !status.success() {
