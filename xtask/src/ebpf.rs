@@ -58,11 +58,11 @@ fn build() -> Result<Vec<u8>> {
     let target = tempfile::tempdir()?;
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--release", "--locked", "--target", "bpfel-unknown-none"])
-        .args(["-Z", "build-std=core"])
+        .args(["build", "--package", "forktrace-ebpf", "--profile", "bpf", "--locked"])
+        .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
         .arg("--target-dir")
         .arg(target.path())
-        .current_dir(root().join("forktrace-ebpf"))
+        .current_dir(root())
         // -Z build-std on the stable compiler: core for the eBPF target is not distributed.
         .env("RUSTC_BOOTSTRAP", "1")
         // A caller's flags must not change the bytes.
@@ -70,7 +70,7 @@ fn build() -> Result<Vec<u8>> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR");
     status(&mut cargo)?;
-    let object = target.path().join("bpfel-unknown-none/release/forktrace");
+    let object = target.path().join("bpfel-unknown-none/bpf/forktrace-ebpf");
     fs::read(&object).with_context(|| format!("reading {}", object.display()))
 }
 
