@@ -5,7 +5,8 @@ use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
     event::{AtFork, Body, Event, Evidence, Missing, Task, Wait, Window},
-    inspect::{self, Inherited},
+    inspect::{self, evidence::Inherited},
+    kernel::Maps,
 };
 use forktrace_common::maps::PAGE_SIZE;
 
@@ -30,7 +31,7 @@ pub(super) struct Look {
 
 impl Job {
     /// Takes what the maps know, now: the look itself runs elsewhere.
-    pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, maps: &dyn Inherited) -> Self {
+    pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, maps: &Maps) -> Self {
         let captured = Captured::take(maps, task.pid, wait.uaddr);
         Job { task, wait, shared_with, captured }
     }
@@ -56,7 +57,10 @@ impl Look {
     /// Adds the Python frames in the background and sends the look again.
     pub(super) fn read_python(mut self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
-            self.evidence.python = inspect::python::frames(self.task.pid, self.task.tid);
+            let Task { pid, tid, .. } = self.task;
+            let thread = self.evidence.threads.iter().find(|thread| thread.tid == tid);
+            let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
+            self.evidence.python = inspect::python::frames(pid, tid, ns_tid);
             self.complete = true;
             let _ = sender.send(self);
         });
@@ -65,38 +69,99 @@ impl Look {
 
 /// What the maps knew of the pages around a futex word.
 struct Captured {
-    pages: Vec<(u64, AtFork)>,
+    uaddr: u64,
+    /// Each page's first address and bytes, in the order of addresses.
+    pages: Vec<(u64, Result<[u8; PAGE_SIZE], Missing>)>,
     wakes: Option<u64>,
 }
 
 impl Captured {
-    fn take(maps: &dyn Inherited, pid: u32, uaddr: u64) -> Self {
-        let page = |address: u64| address & !(PAGE_SIZE as u64 - 1);
-        let mut starts =
-            vec![page(uaddr.saturating_sub(REACH)), page(uaddr), page(uaddr.saturating_add(REACH))];
+    fn take(maps: &Maps, pid: u32, uaddr: u64) -> Self {
+        let around = [uaddr.saturating_sub(REACH), uaddr, uaddr.saturating_add(REACH)];
+        let mut starts = around.map(page).to_vec();
         starts.dedup();
-        let pages =
-            starts.into_iter().map(|start| (start, maps.bytes(pid, start, PAGE_SIZE))).collect();
-        Captured { pages, wakes: maps.wakes(pid, uaddr) }
+        let read = |start| (start, maps.inherited_page(pid, start));
+        let pages = starts.into_iter().map(read).collect();
+        Captured { uaddr, pages, wakes: maps.wakes_since_fork(pid, uaddr) }
     }
 }
 
+fn page(address: u64) -> u64 {
+    address & !(PAGE_SIZE as u64 - 1)
+}
+
 impl Inherited for Captured {
+    /// The futex word's own page decides; its neighbours are joined to it where they are known.
     fn bytes(&self, _pid: u32, address: u64, len: usize) -> AtFork {
-        let start = address & !(PAGE_SIZE as u64 - 1);
-        match self.pages.iter().find(|(page, _)| *page == start) {
-            Some((_, AtFork::Known(window))) => {
-                let from = (address - start) as usize;
-                let to = from.saturating_add(len).min(window.bytes.len());
-                let bytes = window.bytes.get(from..to).unwrap_or_default().to_vec();
-                AtFork::Known(Window { address, bytes })
+        let end = address.saturating_add(len as u64);
+        let mut window: Option<Window> = None;
+        let mut why = Missing::NoFault;
+        for (start, page_bytes) in &self.pages {
+            let own = *start == page(self.uaddr);
+            match page_bytes {
+                Ok(bytes) => {
+                    let page_end = start.saturating_add(PAGE_SIZE as u64);
+                    let from = address.clamp(*start, page_end);
+                    let to = end.clamp(*start, page_end);
+                    let range = (from - start) as usize..(to - start) as usize;
+                    let bytes = bytes.get(range).unwrap_or_default();
+                    let window =
+                        window.get_or_insert_with(|| Window { address: from, bytes: vec![] });
+                    window.bytes.extend_from_slice(bytes);
+                }
+                Err(missing) if own => {
+                    why = *missing;
+                    window = None;
+                    break;
+                }
+                Err(_) if *start < page(self.uaddr) => window = None,
+                Err(_) => break,
             }
-            Some((_, unknown)) => unknown.clone(),
-            None => AtFork::Unknown(Missing::NoFault),
         }
+        window.filter(|window| !window.bytes.is_empty()).map_or(AtFork::Unknown(why), AtFork::Known)
     }
 
     fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
         self.wakes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests")]
+
+    use super::*;
+
+    /// Pages 1 and 2 hold their numbers, page 3 is not known.
+    fn captured(uaddr: u64) -> AtFork {
+        let mut starts = [uaddr - REACH, uaddr, uaddr + REACH].map(page).to_vec();
+        starts.dedup();
+        let pages = starts.into_iter().map(|start| match start >> 12 {
+            number @ (1 | 2) => (start, Ok([number as u8; PAGE_SIZE])),
+            _ => (start, Err(Missing::NoFault)),
+        });
+        let captured = Captured { uaddr, pages: pages.collect(), wakes: None };
+        captured.bytes(1, uaddr - 128, 256)
+    }
+
+    fn known(uaddr: u64) -> (u64, usize, u8, u8) {
+        match captured(uaddr) {
+            AtFork::Known(Window { address, bytes }) => {
+                let ends = (bytes.first().copied(), bytes.last().copied());
+                (address, bytes.len(), ends.0.unwrap_or(0), ends.1.unwrap_or(0))
+            }
+            AtFork::Unknown(missing) => panic!("{missing:?}"),
+        }
+    }
+
+    #[test]
+    fn a_window_is_joined_across_known_pages_and_cut_at_unknown_ones() {
+        assert_eq!(known(0x1800), (0x1780, 256, 1, 1));
+        assert_eq!(known(0x1ff0), (0x1f70, 256, 1, 2), "the word's page and the next");
+        assert_eq!(known(0x2010), (0x1f90, 256, 1, 2), "the page before and the word's");
+        assert_eq!(known(0x1010), (0x1000, 144, 1, 1), "the page before is not known");
+        assert_eq!(known(0x2ff0), (0x2f70, 144, 2, 2), "the page after is not known");
+        let unknown = AtFork::Unknown(Missing::NoFault);
+        assert_eq!(captured(0x3010), unknown, "the word's own page decides");
     }
 }

@@ -130,7 +130,7 @@ impl Live {
     pub(super) fn adopt_command(&mut self, pid: u32, name: &str) -> Result<(), Failure> {
         self.kernel.maps.trace(pid)?;
         let now = kernel::boot_ns();
-        if let Some(mut event) = inspect::snapshot(pid, now, false) {
+        if let Ok(mut event) = inspect::scan::snapshot(pid, now, false) {
             if let (Some(task), Body::ProcessSnapshot(snapshot)) =
                 (&mut event.task, &mut event.body)
             {
@@ -155,7 +155,8 @@ impl Live {
         // A child made between the look at /proc and the entry of its parent in the map is found
         // by looking again; one made later is followed by the kernel.
         loop {
-            let tree = if alone { roots.to_vec() } else { inspect::tree(roots) };
+            let tree =
+                if alone { roots.to_vec() } else { inspect::scan::tree(roots).unwrap_or_default() };
             let new: Vec<u32> = tree.into_iter().filter(|pid| known.insert(*pid)).collect();
             if new.is_empty() {
                 break;
@@ -181,7 +182,7 @@ impl Live {
     fn snapshot(&mut self, pids: &[u32], resync: bool) -> io::Result<()> {
         let now = kernel::boot_ns();
         let mut events: Vec<Event> =
-            pids.iter().filter_map(|pid| inspect::snapshot(*pid, now, resync)).collect();
+            pids.iter().filter_map(|pid| inspect::scan::snapshot(*pid, now, resync).ok()).collect();
         events.sort_by_key(|event| match &event.body {
             Body::ProcessSnapshot(snapshot) => snapshot.start_ns,
             _ => 0,
@@ -390,7 +391,7 @@ impl Live {
 
 fn everybody() -> Vec<u32> {
     let own = std::process::id();
-    inspect::all().into_iter().filter(|pid| *pid != own).collect()
+    inspect::scan::all().unwrap_or_default().into_iter().filter(|pid| *pid != own).collect()
 }
 
 /// SIGINT, SIGTERM and SIGHUP: detach and print the summary.

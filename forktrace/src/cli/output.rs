@@ -6,7 +6,9 @@ use std::{
 };
 
 use tracing_subscriber::{
-    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use super::{
@@ -39,10 +41,10 @@ pub(super) fn init_diagnostics(args: &OutputArgs) {
     };
     // py-spy warns of every process that it cannot read; why that is so is part of the finding.
     let others = if args.verbose >= 2 { Some(level) } else { None };
+    let readers = ["py_spy", "remoteprocess", "proc_maps", "goblin"];
     let filter = Targets::new()
         .with_default(level)
-        .with_target("py_spy", others)
-        .with_target("remoteprocess", others);
+        .with_targets(readers.map(|target| (target, LevelFilter::from(others))));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(color(args, io::stderr().is_terminal()));

@@ -85,7 +85,7 @@ fn target(args: &TraceArgs) -> Result<Target, Failure> {
         if *pid == std::process::id() {
             return Err(usage("forktrace cannot trace itself"));
         }
-        if !inspect::is_process(*pid) {
+        if !inspect::scan::is_process(*pid) {
             let cause = "it does not exist or has ended".to_owned();
             return Err(Failure::NoProcess { pid: *pid, cause });
         }

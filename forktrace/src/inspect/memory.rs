@@ -1,62 +1,85 @@
-//! A process's memory and its mappings.
+//! A living process's memory and mappings.
+//!
+//! Memory is read through `/proc/<pid>/mem`, not `process_vm_readv`: that one pins the pages, and
+//! pinning for reading a page that is shared copy-on-write makes the kernel copy it first
+//! (`gup_must_unshare`, `mm/internal.h`, since Linux 5.19; seen on 6.18). The copy costs the traced
+//! process memory, and hides its next write to the page from whoever counts write faults.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use std::{fs::File, io, os::unix::fs::FileExt};
 
-use procfs::process::{MMPermissions, MMapPath, MemoryMap};
-
-use super::processes::process;
+use super::{Error, Result, proc_text};
 use crate::event::Mapping;
 
-/// Reads memory through `/proc/<pid>/mem`, which needs the process neither stopped nor willing.
-/// Gives fewer bytes than asked for where the memory ends, and none where it does not begin.
-pub(super) fn read(pid: u32, address: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    let read = File::open(format!("/proc/{pid}/mem"))
-        .and_then(|memory| memory.read_at(&mut bytes, address))
-        .unwrap_or(0);
-    bytes.truncate(read);
-    bytes
-}
+/// Most bytes that one call of [`read`] returns.
+pub const MAX_READ: usize = 1 << 20;
 
-/// The mapping that holds `address`.
-pub(super) fn mapping(pid: u32, address: u64) -> Option<Mapping> {
-    let maps = process(pid)?.maps().ok()?;
-    maps.into_iter().find(|map| (map.address.0..map.address.1).contains(&address)).map(describe)
-}
-
-fn describe(map: MemoryMap) -> Mapping {
-    let path = match &map.pathname {
-        MMapPath::Path(path) => path.to_string_lossy().into_owned(),
-        MMapPath::Heap => "[heap]".into(),
-        MMapPath::Stack => "[stack]".into(),
-        MMapPath::TStack(tid) => format!("[stack:{tid}]"),
-        MMapPath::Vdso => "[vdso]".into(),
-        MMapPath::Vvar => "[vvar]".into(),
-        MMapPath::Vsyscall => "[vsyscall]".into(),
-        MMapPath::Rollup => "[rollup]".into(),
-        MMapPath::Vsys(key) => format!("/SYSV{key:08x}"),
-        MMapPath::Anonymous => String::new(),
-        MMapPath::Other(name) => format!("[{name}]"),
-    };
-    let letter = |permission, letter| match map.perms.contains(permission) {
-        true => letter,
-        false => '-',
-    };
-    let shared = map.perms.contains(MMPermissions::SHARED);
-    let perms = [
-        letter(MMPermissions::READ, 'r'),
-        letter(MMPermissions::WRITE, 'w'),
-        letter(MMPermissions::EXECUTE, 'x'),
-        if shared { 's' } else { 'p' },
-    ];
-    Mapping {
-        start: map.address.0,
-        end: map.address.1,
-        perms: perms.iter().collect(),
-        shared,
-        path,
-        offset: map.offset,
+/// The `len` bytes at `address`, or as many of them as there are before the first that cannot be
+/// read; never more than [`MAX_READ`].
+pub fn read(pid: u32, address: u64, len: usize) -> Result<Vec<u8>> {
+    let sort = |error| Error::sort(pid, "memory", error);
+    let file = File::open(format!("/proc/{pid}/mem")).map_err(sort)?;
+    let mut bytes = vec![0; len.min(MAX_READ)];
+    let mut have = 0;
+    while let Some(rest) = bytes.get_mut(have..).filter(|rest| !rest.is_empty()) {
+        let Some(at) = u64::try_from(have).ok().and_then(|have| address.checked_add(have)) else {
+            break;
+        };
+        match file.read_at(rest, at) {
+            Ok(0) => break,
+            Ok(read) => have = have.saturating_add(read),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) if have > 0 => break,
+            // Not mapped, or an address that no process has.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL)) => {
+                return Err(Error::NoMemory { pid, address });
+            }
+            Err(error) => return Err(sort(error)),
+        }
     }
+    // The file of a process that has given up its memory is empty.
+    if have == 0 && len > 0 {
+        return Err(Error::Gone { pid });
+    }
+    bytes.truncate(have);
+    Ok(bytes)
+}
+
+/// The mapping that holds `address`, if there is one and the process's mappings may be read.
+pub fn mapping(pid: u32, address: u64) -> Option<Mapping> {
+    proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
+        let mapping = parse(line)?;
+        (mapping.start..mapping.end).contains(&address).then_some(mapping)
+    })
+    .ok()
+    .flatten()
+}
+
+/// Whether any mapping is `wanted`.
+pub fn any_mapping(pid: u32, mut wanted: impl FnMut(&Mapping) -> bool) -> Result<bool> {
+    let found = proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
+        parse(line).filter(|mapping| wanted(mapping)).map(|_| ())
+    })?;
+    Ok(found.is_some())
+}
+
+/// One line: `start-end perms offset dev inode`, blanks, path.
+fn parse(line: &str) -> Option<Mapping> {
+    let mut fields = line.splitn(6, ' ');
+    let (start, end) = fields.next()?.split_once('-')?;
+    let perms = fields.next()?;
+    let offset = fields.next()?;
+    let (_device, _inode) = (fields.next()?, fields.next()?);
+    // The kernel pads with blanks before the path. One that begins with a blank cannot be told
+    // from that; paths begin with a slash.
+    let path = fields.next().unwrap_or_default().trim_start_matches(' ');
+    Some(Mapping {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        perms: perms.to_owned(),
+        shared: perms.ends_with('s'),
+        path: path.to_owned(),
+        offset: u64::from_str_radix(offset, 16).ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -65,25 +88,72 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn own_memory_is_read_and_its_mapping_is_found() {
-        let own = std::process::id();
-        let boxed = Box::new([0xabu8; 64]);
-        let address = boxed.as_ptr() as u64;
-        assert_eq!(read(own, address, 64), boxed.as_slice());
-        let mapping = mapping(own, address).unwrap();
-        assert!(!mapping.shared);
-        assert_eq!(mapping.perms, "rw-p");
-        assert!(mapping.start <= address && address < mapping.end);
+    fn me() -> u32 {
+        std::process::id()
     }
 
     #[test]
-    fn what_cannot_be_read_is_empty() {
-        let own = std::process::id();
-        assert!(read(own, 0, 8).is_empty());
-        assert!(read(own, u64::MAX - 4, 8).is_empty());
-        assert!(read(u32::MAX, 4096, 8).is_empty());
-        assert_eq!(mapping(own, 0), None);
-        assert_eq!(mapping(u32::MAX, 4096), None);
+    fn own_memory_is_read() {
+        let words = Box::new([0x1122_3344_5566_7788_u64, 7]);
+        let address = std::ptr::from_ref(words.as_ref()).addr() as u64;
+        let bytes = read(me(), address, 16).unwrap();
+        assert_eq!(bytes[..8], words[0].to_le_bytes());
+        assert_eq!(bytes[8..], words[1].to_le_bytes());
+    }
+
+    #[test]
+    fn unmapped_and_impossible_addresses_are_errors() {
+        for address in [0, 8, u64::MAX, u64::MAX - 7, 0xffff_8000_0000_0000] {
+            assert!(read(me(), address, 64).is_err(), "{address:#x}");
+            assert!(address > 8 || mapping(me(), address).is_none());
+        }
+        assert!(matches!(read(0, 8, 8), Err(Error::Gone { .. })));
+        assert!(matches!(read(u32::MAX, 8, 8), Err(Error::Gone { .. })));
+        // Larger than PID_MAX_LIMIT: no such process.
+        assert!(matches!(read(1 << 30, 8, 8), Err(Error::Gone { .. })));
+        assert_eq!(mapping(u32::MAX, 8), None);
+    }
+
+    #[test]
+    fn a_read_stops_where_the_mapping_ends() {
+        let stack_word = 0_u64;
+        let address = std::ptr::from_ref(&stack_word).addr() as u64;
+        let mapping = mapping(me(), address).unwrap();
+        assert!(mapping.perms.starts_with("rw") && !mapping.shared);
+        let bytes = read(me(), mapping.end - 16, 8192).unwrap();
+        assert!(bytes.len() >= 16);
+        let most = read(me(), mapping.start, usize::MAX);
+        assert!(most.is_err() || most.unwrap().len() <= MAX_READ);
+    }
+
+    #[test]
+    fn the_program_is_among_the_mappings() {
+        let exe = std::env::current_exe().unwrap();
+        assert!(any_mapping(me(), |mapping| mapping.path == exe.to_str().unwrap()).unwrap());
+        assert!(!any_mapping(me(), |mapping| mapping.path == "/no/such/file").unwrap());
+        assert!(any_mapping(u32::MAX, |_| true).is_err());
+    }
+
+    #[test]
+    fn lines_of_maps() {
+        let line = "7f0c8a200000-7f0c8a228000 r--s 00001000 fe:00 1234                       \
+                    /opt/a b/SYSV (deleted)";
+        let mapping = parse(line).unwrap();
+        assert_eq!((mapping.start, mapping.end), (0x7f0c_8a20_0000, 0x7f0c_8a22_8000));
+        assert_eq!((mapping.perms.as_str(), mapping.shared), ("r--s", true));
+        assert_eq!((mapping.path.as_str(), mapping.offset), ("/opt/a b/SYSV (deleted)", 0x1000));
+        assert!(!mapping.is_heap());
+
+        let anonymous = parse("55d0e000-55d0f000 rw-p 00000000 00:00 0 ").unwrap();
+        assert_eq!(anonymous.path, "");
+        assert!(anonymous.is_heap());
+        let heap = "55d0e000-55d0f000 rw-p 00000000 00:00 0                          [heap]";
+        assert_eq!(parse(heap).unwrap().path, "[heap]");
+
+        for broken in
+            ["", "-", "1-2", "1-2 rw-p", "x-2 rw-p 0 0 0", "1-2 rw-p 0 0", "1-2 rw-p z 0 0"]
+        {
+            assert_eq!(parse(broken), None, "{broken:?}");
+        }
     }
 }

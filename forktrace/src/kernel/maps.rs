@@ -16,10 +16,7 @@ use forktrace_common::{
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{Error, loader::refused};
-use crate::{
-    event::{AtFork, Missing, Window},
-    inspect::Inherited,
-};
+use crate::event::Missing;
 
 type Map<K, V> = HashMap<MapData, K, V>;
 
@@ -180,32 +177,31 @@ const COUNTER_NAMES: [&str; COUNTERS_LEN as usize] = [
     "processes_untraced",
 ];
 
-impl Inherited for Maps {
-    fn bytes(&self, pid: u32, address: u64, len: usize) -> AtFork {
+/// What is known of a child's memory as it inherited it.
+impl Maps {
+    /// The page that begins at `page` as the child inherited it, or why it is not known.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn inherited_page(&self, pid: u32, page: u64) -> Result<[u8; PAGE_SIZE], Missing> {
         if !self.snapshots_on {
-            return AtFork::Unknown(Missing::Off);
+            return Err(Missing::Off);
         }
-        let Some(risk) = self.risk(pid) else {
-            return AtFork::Unknown(Missing::NotObserved);
-        };
-        let page = address & !(PAGE_SIZE as u64 - 1);
-        let page_key = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
-        let Ok(bytes) = self.snapshots.get(&key(&page_key), 0) else {
-            return AtFork::Unknown(if risk.table_full != 0 {
+        let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
+        let place = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
+        self.snapshots.get(&key(&place), 0).map_err(|_| {
+            if risk.table_full != 0 {
                 Missing::LimitReached
             } else if risk.forked != 0 {
                 Missing::ForkedItself
             } else {
                 Missing::NoFault
-            });
-        };
-        let start = (address - page) as usize;
-        let end = start.saturating_add(len).min(PAGE_SIZE);
-        let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
-        AtFork::Known(Window { address, bytes })
+            }
+        })
     }
 
-    fn wakes(&self, pid: u32, uaddr: u64) -> Option<u64> {
+    /// How often the child has woken a futex word since it was forked; `None`: not known.
+    pub fn wakes_since_fork(&self, pid: u32, uaddr: u64) -> Option<u64> {
         let risk = self.risk(pid)?;
         let word = WordKey { fork_ns: risk.fork_ns, uaddr, tgid: pid, reserved: 0 };
         match self.wakes.get(&key(&word), 0) {

@@ -1,0 +1,140 @@
+//! The text files of `/proc/<pid>`.
+//!
+//! Names and paths in them are chosen by the traced programs: they need not be UTF-8, and may look
+//! like any other text, so lines are split before they are decoded and nothing is taken for granted.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+};
+
+use super::{Error, Result};
+
+/// Most bytes read of a file that is one line or a fixed set of lines.
+const MAX_SMALL: u64 = 64 * 1024;
+/// Most bytes of a line that are kept: a path of `PATH_MAX` bytes, each escaped as `\ooo`.
+const MAX_LINE: u64 = 20 * 1024;
+
+/// The whole of a small file below `/proc`, such as `1234/status`.
+pub(super) fn small(pid: u32, path: &str) -> Result<String> {
+    let mut bytes = Vec::with_capacity(2048);
+    File::open(format!("/proc/{path}"))
+        .and_then(|file| file.take(MAX_SMALL).read_to_end(&mut bytes))
+        .map_err(|error| Error::sort(pid, "/proc", error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The first answer of `pick` to the lines of a file below `/proc`.
+pub(super) fn find_line<T>(
+    pid: u32,
+    path: &str,
+    mut pick: impl FnMut(&str) -> Option<T>,
+) -> Result<Option<T>> {
+    let sort = |error| Error::sort(pid, "/proc", error);
+    let mut file = BufReader::new(File::open(format!("/proc/{path}")).map_err(sort)?);
+    let mut line = Vec::with_capacity(256);
+    loop {
+        line.clear();
+        if (&mut file).take(MAX_LINE).read_until(b'\n', &mut line).map_err(sort)? == 0 {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&line);
+        if let Some(found) = pick(text.trim_end_matches('\n')) {
+            return Ok(Some(found));
+        }
+    }
+}
+
+/// The numbers that a folder's entries are named by (`/proc` itself, or `/proc/<pid>/task`).
+pub(super) fn numbers(pid: u32, path: &str) -> Result<Vec<u32>> {
+    let entries = std::fs::read_dir(format!("/proc/{path}"))
+        .map_err(|error| Error::sort(pid, "/proc", error))?;
+    let number = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.ok().and_then(|entry| entry.file_name().to_str()?.parse().ok())
+    };
+    let mut numbers: Vec<u32> = entries.filter_map(number).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// A task's name, from its `comm`. The kernel lets any byte but NUL be in it, newlines too.
+pub(super) fn comm(pid: u32, tid: u32) -> Result<String> {
+    let mut text = small(pid, &format!("{pid}/task/{tid}/comm"))?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+/// What is needed of a task's `status`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Status {
+    /// Signals with a handler (`SigCgt`).
+    pub(super) handlers: Option<u64>,
+    /// The task's id in its innermost pid namespace (last of `NSpid`).
+    pub(super) ns_id: Option<u32>,
+    /// How often it left a CPU, by itself or not.
+    pub(super) switches: Option<u64>,
+}
+
+impl Status {
+    /// That of one task.
+    pub(super) fn of(pid: u32, tid: u32) -> Result<Self> {
+        Ok(Self::parse(&small(pid, &format!("{pid}/task/{tid}/status"))?))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut status = Status::default();
+        let (mut by_itself, mut pushed) = (None, None);
+        // The name comes first, with its newlines escaped, so it cannot pretend to be a field.
+        for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
+            let value = value.trim();
+            match name {
+                "SigCgt" => status.handlers = u64::from_str_radix(value, 16).ok(),
+                "NSpid" => {
+                    status.ns_id = value.split_whitespace().last().and_then(|id| id.parse().ok());
+                }
+                "voluntary_ctxt_switches" => by_itself = value.parse::<u64>().ok(),
+                "nonvoluntary_ctxt_switches" => pushed = value.parse::<u64>().ok(),
+                _ => {}
+            }
+        }
+        status.switches = by_itself.zip(pushed).and_then(|(a, b)| a.checked_add(b));
+        status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn status_fields_are_found_and_names_are_not_fields() {
+        let text = "Name:\tSigCgt:\\n7\nTgid:\t12\nNSpid:\t12\t3\nSigCgt:\t0000000180000002\n\
+                    voluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n";
+        let status = Status::parse(text);
+        assert_eq!(status.handlers, Some(0x1_8000_0002));
+        assert_eq!(status.ns_id, Some(3));
+        assert_eq!(status.switches, Some(42));
+    }
+
+    #[test]
+    fn missing_and_odd_fields_are_unknown() {
+        let odd = "SigCgt:\tzz\nNSpid:\t\nvoluntary_ctxt_switches:\t18446744073709551615\n\
+                   nonvoluntary_ctxt_switches:\t1\n\n:::\n";
+        assert_eq!(Status::parse(odd), Status::default());
+        assert_eq!(Status::parse(""), Status::default());
+    }
+
+    #[test]
+    fn own_files_are_read() {
+        let pid = std::process::id();
+        assert!(numbers(pid, "").unwrap().contains(&pid));
+        assert!(numbers(pid, &format!("{pid}/task")).unwrap().contains(&pid));
+        assert!(!comm(pid, pid).unwrap().is_empty());
+        assert!(Status::of(pid, pid).unwrap().switches.is_some());
+        assert!(matches!(small(u32::MAX, "4294967295/status"), Err(Error::Gone { .. })));
+    }
+}

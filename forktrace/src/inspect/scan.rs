@@ -1,0 +1,195 @@
+//! Which processes there are.
+//!
+//! Processes come and go while `/proc` is read: one that is gone is left out, and one that was made
+//! meanwhile may be missing. Whoever must miss none watches forks first and scans then.
+
+use std::collections::{BTreeSet, HashMap};
+
+use procfs::{FromRead, ProcError, process::Stat};
+
+use super::{
+    Error, Result,
+    proc_text::{self, Status},
+};
+use crate::event::{Body, Event, ProcessSnapshot, Task, ThreadName};
+
+/// A task of the kernel itself: `PF_KTHREAD`, `include/linux/sched.h`, Linux 6.18.
+const PF_KTHREAD: u32 = 0x0020_0000;
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// Whether `pid` is a living process, and not a thread's number or a process that has ended.
+pub fn is_process(pid: u32) -> bool {
+    // `/proc` lists processes only, but opens threads' numbers too.
+    let listed = proc_text::numbers(0, "").is_ok_and(|pids| pids.binary_search(&pid).is_ok());
+    listed && stat(pid).is_ok_and(|stat| !has_ended(pid, &stat))
+}
+
+/// A leader that has ended shows as a zombie, but its process lives on with its other threads.
+fn has_ended(pid: u32, stat: &Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X')
+        && proc_text::numbers(pid, &format!("{pid}/task")).is_ok_and(|tids| tids.len() < 2)
+}
+
+/// What `/proc` shows of a process now, as an event at `boot_ns` (`CLOCK_BOOTTIME`, ns). `resync`:
+/// it is looked at again because events were lost.
+pub fn snapshot(pid: u32, boot_ns: u64, resync: bool) -> Result<Event> {
+    let stat = stat(pid)?;
+    if has_ended(pid, &stat) {
+        return Err(Error::Gone { pid });
+    }
+    let name = |tid| Some(ThreadName { tid, comm: proc_text::comm(pid, tid).ok()? });
+    let tids = proc_text::numbers(pid, &format!("{pid}/task"))?;
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let snapshot = ProcessSnapshot {
+        ppid: u32::try_from(stat.ppid).unwrap_or_default(),
+        start_ns: ticks_to_ns(stat.starttime, procfs::ticks_per_second()),
+        exe: exe.map(|path| path.to_string_lossy().into_owned()),
+        ns_pid: ns_pid(pid),
+        threads: tids.into_iter().filter_map(name).collect(),
+        resync,
+    };
+    let comm = proc_text::comm(pid, pid)?;
+    Ok(Event {
+        boot_ns,
+        task: Some(Task { pid, tid: pid, comm }),
+        body: Body::ProcessSnapshot(snapshot),
+    })
+}
+
+/// The pid inside the process's own pid namespace, where that differs.
+pub fn ns_pid(pid: u32) -> Option<u32> {
+    Status::of(pid, pid).ok()?.ns_id.filter(|ns_pid| *ns_pid != pid)
+}
+
+/// All processes, in the order of their pids. Threads of the kernel are left out.
+pub fn all() -> Result<Vec<u32>> {
+    Ok(processes()?.into_iter().map(|(pid, _)| pid).collect())
+}
+
+/// Those of `roots` that are alive, and all their descendants, each once: parents come before
+/// their children.
+pub fn tree(roots: &[u32]) -> Result<Vec<u32>> {
+    let processes = processes()?;
+    let alive: BTreeSet<u32> = processes.iter().map(|(pid, _)| *pid).collect();
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (pid, parent) in processes {
+        children.entry(parent).or_default().push(pid);
+    }
+    let roots = roots.iter().copied().filter(|root| alive.contains(root));
+    Ok(closure(roots, &children))
+}
+
+/// `roots` and everything below them, breadth first.
+fn closure(roots: impl Iterator<Item = u32>, children: &HashMap<u32, Vec<u32>>) -> Vec<u32> {
+    let mut seen = BTreeSet::new();
+    let mut found: Vec<u32> = roots.filter(|root| seen.insert(*root)).collect();
+    let mut next = 0;
+    while let Some(pid) = found.get(next).copied() {
+        next += 1;
+        let below = children.get(&pid).map(Vec::as_slice).unwrap_or_default();
+        found.extend(below.iter().copied().filter(|child| seen.insert(*child)));
+    }
+    found
+}
+
+/// Every process with its parent.
+fn processes() -> Result<Vec<(u32, u32)>> {
+    let pids = proc_text::numbers(0, "")?;
+    let parent = |pid| {
+        let stat = stat(pid).ok().filter(|stat| stat.flags & PF_KTHREAD == 0)?;
+        Some((pid, u32::try_from(stat.ppid).ok()?))
+    };
+    Ok(pids.into_iter().filter_map(parent).collect())
+}
+
+fn stat(pid: u32) -> Result<Stat> {
+    Stat::from_file(format!("/proc/{pid}/stat")).map_err(|error| match error {
+        ProcError::NotFound(_) => Error::Gone { pid },
+        ProcError::PermissionDenied(_) => Error::Denied { pid },
+        ProcError::Io(error, _) => Error::sort(pid, "stat", error),
+        other => Error::Io { pid, what: "stat", source: std::io::Error::other(other) },
+    })
+}
+
+fn ticks_to_ns(ticks: u64, per_second: u64) -> u64 {
+    let ns = u128::from(ticks) * u128::from(NS_PER_S) / u128::from(per_second.max(1));
+    u64::try_from(ns).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    fn sleeping() -> Child {
+        let shell = "sleep 60 & wait";
+        Command::new("sh").args(["-c", shell]).stdin(Stdio::null()).spawn().unwrap()
+    }
+
+    #[test]
+    fn a_snapshot_of_this_process() {
+        let me = std::process::id();
+        let event = snapshot(me, 77, false).unwrap();
+        assert_eq!(event.boot_ns, 77);
+        let task = event.task.unwrap();
+        assert_eq!((task.pid, task.tid), (me, me));
+        let Body::ProcessSnapshot(seen) = event.body else { panic!("another body") };
+        assert_eq!(seen.ppid, std::os::unix::process::parent_id());
+        assert_eq!(seen.exe.as_deref(), std::env::current_exe().unwrap().to_str());
+        assert!(seen.threads.iter().any(|thread| thread.tid == me && thread.comm == task.comm));
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap();
+        let now = u64::try_from(now.tv_sec()).unwrap() * NS_PER_S;
+        assert!(seen.start_ns > 0 && seen.start_ns < now + NS_PER_S);
+    }
+
+    #[test]
+    fn the_tree_below_a_process() {
+        let mut shell = sleeping();
+        let pid = shell.id();
+        let mut found = Vec::new();
+        for _ in 0..1000 {
+            found = tree(&[pid, pid]).unwrap();
+            if found.len() == 2 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0], pid);
+        assert!(is_process(pid) && !is_process(u32::MAX));
+        assert!(tree(&[std::process::id()]).unwrap().contains(&found[1]));
+        let all = all().unwrap();
+        assert!(all.contains(&pid) && all.contains(&found[1]));
+
+        let sleeper = nix::unistd::Pid::from_raw(i32::try_from(found[1]).unwrap());
+        nix::sys::signal::kill(sleeper, nix::sys::signal::Signal::SIGTERM).unwrap();
+        shell.wait().unwrap();
+        assert!(matches!(snapshot(pid, 0, false), Err(Error::Gone { .. })));
+        assert_eq!(tree(&[pid]).unwrap(), Vec::<u32>::new());
+        assert!(!is_process(pid));
+    }
+
+    #[test]
+    fn threads_of_the_kernel_are_left_out() {
+        // Pid 2 is kthreadd in the initial pid namespace and somebody's process in another.
+        let kernel = std::fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm == "kthreadd\n");
+        assert!(!kernel || !all().unwrap().contains(&2));
+    }
+
+    #[test]
+    fn loops_end() {
+        // A pid that was used again while `/proc` was read can close a loop.
+        let children = HashMap::from([(1, vec![2, 3]), (2, vec![1]), (3, vec![3])]);
+        assert_eq!(closure([1, 1, 9].into_iter(), &children), [1, 9, 2, 3]);
+    }
+
+    #[test]
+    fn ticks() {
+        assert_eq!(ticks_to_ns(123, 100), 1_230_000_000);
+        assert_eq!(ticks_to_ns(u64::MAX, 100), u64::MAX);
+        assert_eq!(ticks_to_ns(5, 0), 5 * NS_PER_S);
+    }
+}
