@@ -68,7 +68,7 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
 }
 
 fn say_held(case: &Case<'_>, say: &mut impl FnMut(&str, String)) {
-    match (&case.reading.at_fork, &case.evidence.at_fork) {
+    match (&case.reading.at_fork, case.at_fork()) {
         (State::Held { .. }, _) => say("held-at-fork", case.reading.detail.clone()),
         (State::HeldUnproven, _) => say("unchanged-since-fork", case.reading.detail.clone()),
         (_, AtFork::Unknown(missing)) => {

@@ -15,7 +15,7 @@ mod tests;
 pub use judge::{Judge, Judged, Outcome};
 
 use crate::{
-    event::{AtFork, Event, Evidence, Python, Task},
+    event::{AtFork, Event, Evidence, Mapping, Place, Python, Task},
     finding::{Confidence, Finding, ForkSite, Holder, Kind, Lock, Proof},
     locks::{self, Reading, Scene, State},
     model::{Fork, Model, Process},
@@ -91,6 +91,32 @@ pub(crate) struct Case<'a> {
     reading: Reading,
 }
 
+impl Case<'_> {
+    /// Where the lock is, if that is elsewhere than the futex word.
+    fn target(&self) -> Option<&Place> {
+        self.evidence.target.as_ref().filter(|place| place.address == self.reading.address)
+    }
+
+    /// The mapping that holds the lock.
+    fn mapping(&self) -> Option<&Mapping> {
+        match self.target() {
+            Some(place) => place.mapping.as_ref(),
+            None => self.evidence.mapping.as_ref(),
+        }
+    }
+
+    /// The lock's memory as inherited.
+    fn at_fork(&self) -> &AtFork {
+        self.target().map_or(&self.evidence.at_fork, |place| &place.at_fork)
+    }
+
+    /// How often the child has woken a waiter of this lock; `None`: not known. Waking what the
+    /// waiter is parked on says nothing of the lock that it waits for.
+    fn wakes_since_fork(&self) -> Option<u64> {
+        self.evidence.wakes_since_fork.filter(|_| self.target().is_none())
+    }
+}
+
 /// Judges one look at a wait. `event` is the evidence's event, for its time and task.
 pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(task) = event.task.as_ref() else {
@@ -121,11 +147,14 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
         return Err(Verdict::Innocent(Reason::NotForked));
     }
     let now = evidence.now.as_ref().ok_or(Verdict::Open(Reason::Unreadable))?;
-    let at_fork = match &evidence.at_fork {
-        AtFork::Known(window) => Some(window),
-        AtFork::Unknown(_) => None,
+    let at_fork = evidence.at_fork.known();
+    let scene = Scene {
+        wait: &evidence.wait,
+        mapping: evidence.mapping.as_ref(),
+        now,
+        at_fork,
+        target: evidence.target.as_ref(),
     };
-    let scene = Scene { wait: &evidence.wait, mapping: evidence.mapping.as_ref(), now, at_fork };
     let reading = locks::read(&scene).ok_or(Verdict::Open(Reason::UnknownLock))?;
     Ok(Case { task, evidence, process, fork, reading })
 }
@@ -142,7 +171,7 @@ fn finding(
         Python::None(why) => (Vec::new(), Some(why.clone())),
     };
     let is_python = !python.is_empty();
-    let mapping = case.evidence.mapping.as_ref().map(mapping_name).unwrap_or_default();
+    let mapping = case.mapping().map(mapping_name).unwrap_or_default();
     Finding {
         kind: Kind::InheritedLock,
         confidence,
@@ -178,7 +207,7 @@ fn finding(
 }
 
 /// The mapping in a word or two.
-fn mapping_name(mapping: &crate::event::Mapping) -> String {
+fn mapping_name(mapping: &Mapping) -> String {
     match mapping.path.as_str() {
         "[heap]" => "heap".into(),
         "" => "anonymous memory".into(),

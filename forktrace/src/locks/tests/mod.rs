@@ -10,6 +10,10 @@
 mod glibc_mutex;
 mod glibc_rwlock;
 mod glibc_sem;
+mod indirect;
+mod parking_lot;
+mod py_mutex;
+mod rust_std;
 
 use super::{Reading, Scene, read};
 use crate::event::{Mapping, Wait, Window};
@@ -55,6 +59,7 @@ impl Case {
             mapping: self.mapping.as_ref(),
             now: &self.now,
             at_fork: self.at_fork.as_ref(),
+            target: None,
         })
     }
 

@@ -53,6 +53,19 @@ fn at_fork() -> impl Strategy<Value = AtFork> {
     prop_oneof![window().prop_map(AtFork::Known), missing.prop_map(AtFork::Unknown)]
 }
 
+fn place() -> impl Strategy<Value = Place> {
+    let names = (any::<u64>(), option::of(text()));
+    (names, option::of(mapping()), option::of(window()), at_fork()).prop_map(
+        |((address, python_type), mapping, now, at_fork)| Place {
+            address,
+            mapping,
+            now,
+            at_fork,
+            python_type,
+        },
+    )
+}
+
 fn doing() -> impl Strategy<Value = Doing> {
     let futex = (any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>());
     prop_oneof![
@@ -82,23 +95,26 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         vec(python_frame(), 0..3).prop_map(Python::Frames),
         text().prop_map(Python::None),
     ];
-    let memory = (option::of(mapping()), option::of(window()), at_fork());
+    let memory = (option::of(mapping()), option::of(window()), at_fork(), option::of(place()));
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
     (wait(), any::<bool>(), memory, process, waking, python).prop_map(
-        |(wait, still_waiting, (mapping, now, at_fork), process, waking, python)| Evidence {
-            wait,
-            still_waiting,
-            ns_pid: process.0,
-            mapping,
-            now,
-            at_fork,
-            wakes_since_fork: waking.0,
-            threads: process.1,
-            memory_shared_with: process.2,
-            handlers: waking.1,
-            timers: waking.2,
-            python,
+        |(wait, still_waiting, (mapping, now, at_fork, target), process, waking, python)| {
+            Evidence {
+                wait,
+                still_waiting,
+                ns_pid: process.0,
+                mapping,
+                now,
+                at_fork,
+                target,
+                wakes_since_fork: waking.0,
+                threads: process.1,
+                memory_shared_with: process.2,
+                handlers: waking.1,
+                timers: waking.2,
+                python,
+            }
         },
     )
 }
