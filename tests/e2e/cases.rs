@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
     log::{Log, number},
+    pythons::Rooted,
     run::{Ended, Job},
     trial,
     workload::{self, Facts},
@@ -31,6 +32,8 @@ enum Expect {
 /// One workload and what must be said of it.
 struct Case {
     name: &'static str,
+    /// The Python that runs it, if not this machine's.
+    python: Option<Rooted>,
     program: &'static str,
     args: &'static [&'static str],
     expect: Expect,
@@ -42,7 +45,18 @@ const fn case(
     args: &'static [&'static str],
     expect: Expect,
 ) -> Case {
-    Case { name, program, args, expect }
+    Case { name, python: None, program, args, expect }
+}
+
+/// The same, run by another Python.
+const fn rooted(
+    python: Rooted,
+    name: &'static str,
+    program: &'static str,
+    args: &'static [&'static str],
+    expect: Expect,
+) -> Case {
+    Case { python: Some(python), ..case(name, program, args, expect) }
 }
 
 const MUTEX: Expect = Expect::Certain(Hang::MUTEX);
@@ -53,8 +67,23 @@ const WRITER: Expect = Expect::Certain(Hang::WRITER);
 const READERS: Expect = Expect::Certain(Hang::READERS);
 const SEMAPHORE: Expect = Expect::Certain(Hang::SEMAPHORE);
 const PYTHON: Expect = Expect::Certain(Hang::PYTHON);
+const PY_LOCK: Expect = Expect::Certain(Hang::PY_LOCK);
+const PY_RLOCK: Expect = Expect::Certain(Hang::PY_RLOCK);
+const RUST_MUTEX: Expect = ownerless("Rust std Mutex");
+const RUST_WRITER: Expect = ownerless("Rust std RwLock (held for writing)");
+const RUST_READER: Expect = ownerless("Rust std RwLock (held for reading)");
+const RUST_ONCE: Expect = ownerless("Rust std Once");
+const LOT_MUTEX: Expect = ownerless("parking_lot Mutex");
+const LOT_WRITER: Expect = ownerless("parking_lot RwLock (held for writing)");
+const LOT_READER: Expect = ownerless("parking_lot RwLock (held for reading)");
+const V313: Rooted = Rooted::V313;
+const V314: Rooted = Rooted::V314;
 const NOTHING: Expect = Expect::Nothing;
 const MAYBE: Expect = Expect::NoMoreThanSuspect;
+
+const fn ownerless(lock: &'static str) -> Expect {
+    Expect::Certain(Hang::ownerless(lock))
+}
 
 #[rustfmt::skip]
 static CASES: &[Case] = &[
@@ -78,6 +107,35 @@ static CASES: &[Case] = &[
     case("hang_python", "hang.py", &[], PYTHON),
     case("hang_python_lock_of_thread", "lock_of_thread.py", &["Lock"], PYTHON),
     case("hang_python_rlock_of_thread", "lock_of_thread.py", &["RLock"], PYTHON),
+    case("hang_python_buffer", "buffer_of_thread.py", &[], PYTHON),
+    case("hang_rust_mutex", "std_locks.rs", &["mutex", "thread", "keep"], RUST_MUTEX),
+    case("hang_rust_mutex_released_since", "std_locks.rs", &["mutex", "thread", "release"], RUST_MUTEX),
+    case("hang_rust_mutex_of_the_forking_thread", "std_locks.rs", &["mutex", "forker", "release"], RUST_MUTEX),
+    case("hang_rust_mutex_static", "std_locks.rs", &["mutex-static", "thread", "keep"], RUST_MUTEX),
+    case("hang_rust_write_of_writer", "std_locks.rs", &["write", "thread", "release"], RUST_WRITER),
+    case("hang_rust_read_of_writer", "std_locks.rs", &["write-read", "thread", "keep"], RUST_WRITER),
+    case("hang_rust_write_of_reader", "std_locks.rs", &["read", "thread", "keep"], RUST_READER),
+    case("hang_rust_stdout", "std_locks.rs", &["stdout", "thread", "keep"], RUST_MUTEX),
+    case("hang_rust_once", "std_locks.rs", &["once", "forker", "keep"], RUST_ONCE),
+    case("hang_rust_lazylock", "std_locks.rs", &["lazy", "forker", "keep"], RUST_ONCE),
+    case("hang_parking_lot_mutex", "parking_lot_locks.rs", &["mutex", "thread", "keep"], LOT_MUTEX),
+    case("hang_parking_lot_mutex_released_since", "parking_lot_locks.rs", &["mutex", "forker", "release"], LOT_MUTEX),
+    case("hang_parking_lot_reentrant", "parking_lot_locks.rs", &["reentrant", "thread", "keep"], LOT_MUTEX),
+    case("hang_parking_lot_write_of_writer", "parking_lot_locks.rs", &["write", "thread", "release"], LOT_WRITER),
+    case("hang_parking_lot_read_of_writer", "parking_lot_locks.rs", &["write-read", "thread", "keep"], LOT_WRITER),
+    case("hang_parking_lot_write_of_reader", "parking_lot_locks.rs", &["read", "thread", "keep"], LOT_READER),
+    case("hang_parking_lot_upgradable", "parking_lot_locks.rs", &["upgradable", "thread", "keep"], LOT_READER),
+    rooted(V313, "hang_python313", "hang.py", &[], PY_LOCK),
+    rooted(V313, "hang_python313_lock_of_thread", "lock_of_thread.py", &["Lock"], PY_LOCK),
+    rooted(V313, "hang_python313_lock_released_since", "lock_of_thread.py", &["Lock", "6", "release"], PY_LOCK),
+    rooted(V313, "hang_python313_rlock_of_thread", "lock_of_thread.py", &["RLock"], PYTHON),
+    rooted(V313, "hang_python313_condition", "lock_of_thread.py", &["Condition"], PYTHON),
+    rooted(V314, "hang_python314", "hang.py", &[], PY_LOCK),
+    rooted(V314, "hang_python314_lock_of_thread", "lock_of_thread.py", &["Lock"], PY_LOCK),
+    rooted(V314, "hang_python314_rlock_of_thread", "lock_of_thread.py", &["RLock"], PY_RLOCK),
+    rooted(V314, "hang_python314_rlock_released_since", "lock_of_thread.py", &["RLock", "6", "release"], PY_RLOCK),
+    rooted(V314, "hang_python314_condition", "lock_of_thread.py", &["Condition"], PY_RLOCK),
+    rooted(V314, "hang_python314_buffer", "buffer_of_thread.py", &[], PYTHON),
 
     case("quiet_released_before", "released_before.c", &[], NOTHING),
     case("quiet_atfork", "atfork.c", &[], NOTHING),
@@ -101,13 +159,40 @@ static CASES: &[Case] = &[
     case("quiet_python_atfork", "atfork.py", &[], MAYBE),
     case("quiet_python_spawn", "started.py", &["spawn"], NOTHING),
     case("quiet_python_forkserver", "started.py", &["forkserver"], NOTHING),
+    case("quiet_rust_mutex", "quiet_locks.rs", &["std-mutex"], NOTHING),
+    case("quiet_rust_rwlock", "quiet_locks.rs", &["std-rwlock"], NOTHING),
+    case("quiet_rust_once", "quiet_locks.rs", &["std-once"], NOTHING),
+    case("quiet_rust_condvar", "quiet_locks.rs", &["condvar"], NOTHING),
+    case("quiet_rust_park", "quiet_locks.rs", &["park"], NOTHING),
+    case("quiet_rust_channel", "quiet_locks.rs", &["channel"], NOTHING),
+    case("quiet_rust_join", "quiet_locks.rs", &["join"], NOTHING),
+    case("quiet_parking_lot_mutex", "quiet_locks.rs", &["parking-lot-mutex"], NOTHING),
+    case("quiet_parking_lot_condvar", "quiet_locks.rs", &["parking-lot-condvar"], NOTHING),
+    rooted(V313, "quiet_python313_join", "waits.py", &["join"], NOTHING),
+    rooted(V313, "quiet_python313_queue", "waits.py", &["queue"], MAYBE),
+    rooted(V313, "quiet_python313_event", "event.py", &[], MAYBE),
+    rooted(V313, "quiet_python313_threads_at_rest", "waits.py", &["executor"], MAYBE),
+    rooted(V313, "quiet_python313_timed_acquire", "timed_acquire.py", &[], NOTHING),
+    rooted(V313, "quiet_python313_reinit", "waits.py", &["reinit"], MAYBE),
+    rooted(V313, "quiet_python313_executor", "executor.py", &[], NOTHING),
+    rooted(V314, "quiet_python314_join", "waits.py", &["join"], NOTHING),
+    rooted(V314, "quiet_python314_queue", "waits.py", &["queue"], MAYBE),
+    rooted(V314, "quiet_python314_event", "event.py", &[], MAYBE),
+    rooted(V314, "quiet_python314_threads_at_rest", "waits.py", &["executor"], MAYBE),
+    rooted(V314, "quiet_python314_timed_acquire", "timed_acquire.py", &[], NOTHING),
+    rooted(V314, "quiet_python314_reinit", "waits.py", &["reinit"], MAYBE),
+    rooted(V314, "quiet_python314_mp_lock", "mp_lock.py", &[], NOTHING),
 ];
 
 /// One trial a case.
 pub(crate) fn trials() -> Vec<Trial> {
     let of = |case: &'static Case| {
         let python_hang = matches!(case.expect, Expect::Certain(hang) if hang.python);
-        let own = if python_hang { Need::SemaphorePython } else { workload::need(case.program) };
+        let own = match case.python {
+            Some(python) => Need::Rooted(python),
+            None if python_hang => Need::SemaphorePython,
+            None => workload::need(case.program),
+        };
         trial(case.name, &[Need::Tracing, own, Need::Setpriv], || run(case))
     };
     CASES.iter().map(of).collect()
@@ -116,7 +201,10 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Traces the workload from its start to its end.
 fn run(case: &Case) -> Result<()> {
     let mut args: Vec<String> = ["-q", "-o", "{log}", "--"].map(str::to_owned).to_vec();
-    args.extend(workload::command(case.program, case.args)?);
+    args.extend(match case.python {
+        Some(python) => python.command(case.program, case.args)?,
+        None => workload::command(case.program, case.args)?,
+    });
     let ended = Job::forktrace(&args)?.wait(LIMIT)?;
     judge(case, &ended).with_context(|| ended.said())
 }

@@ -33,8 +33,18 @@ impl Hang {
     pub(crate) const SEMAPHORE: Hang =
         Hang { lock: "glibc semaphore", holder: false, python: false };
     /// A lock of `threading`, a semaphore underneath.
-    pub(crate) const PYTHON: Hang =
-        Hang { lock: "Python threading lock (sem_t)", python: true, ..Hang::SEMAPHORE };
+    pub(crate) const PYTHON: Hang = Hang::python("Python threading lock (sem_t)");
+    pub(crate) const PY_LOCK: Hang = Hang::python("Python threading.Lock (PyMutex)");
+    pub(crate) const PY_RLOCK: Hang = Hang::python("Python threading.RLock (PyMutex)");
+
+    /// A lock that does not say who has it.
+    pub(crate) const fn ownerless(lock: &'static str) -> Hang {
+        Hang { lock, holder: false, python: false }
+    }
+
+    const fn python(lock: &'static str) -> Hang {
+        Hang { python: true, ..Hang::ownerless(lock) }
+    }
 }
 
 /// The longest time from the block to the finding, ns. The threshold is one second; the rest is a
@@ -84,6 +94,9 @@ fn check(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()
     }
     ensure!(text("/lock/kind") == hang.lock, "not a {}", hang.lock);
     ensure!(text("/lock/address").starts_with("0x"), "no address");
+    for address in facts.all("lock") {
+        ensure!(text("/lock/address") == format!("{address:#x}"), "the lock is at {address:#x}");
+    }
     let waited = number(finding, "/waited_ns").unwrap_or_default();
     ensure!((EARLIEST_NS..LATEST_NS).contains(&waited), "waited {waited} ns");
     let said = |path| finding.pointer(path).is_some_and(|list| list != &Value::Array(Vec::new()));

@@ -5,27 +5,32 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::{Need, scratch};
 
 /// The comment that marks the line at which a Python workload's child hangs.
 const MARK: &str = "# hangs here";
 
-/// The source file of a workload.
+/// The source file of a workload in C or Python.
 pub fn source(program: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads").join(program)
 }
 
 /// What a workload needs, by its file name.
 pub fn need(program: &str) -> Need {
-    if program.ends_with(".py") { Need::Python } else { Need::Cc }
+    match program.rsplit_once('.') {
+        Some((_, "py")) => Need::Python,
+        Some((_, "rs")) => Need::Cargo,
+        _ => Need::Cc,
+    }
 }
 
-/// The command line that runs a workload (`name.c` or `name.py`), compiled if need be.
+/// The command line that runs a workload (`name.c`, `name.py`, or `name.rs` of
+/// `tests/workloads-rust`), compiled if need be.
 ///
 /// # Errors
 /// When it does not compile.
@@ -33,7 +38,8 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
     let mut command = match program.rsplit_once('.') {
         Some((_, "py")) => vec!["python3".to_owned(), source(program).display().to_string()],
         Some((name, "c")) => vec![compiled(name)?.display().to_string()],
-        _ => bail!("{program} is neither C nor Python"),
+        Some((name, "rs")) => vec![built(name)?.display().to_string()],
+        _ => bail!("{program} is neither C nor Python nor Rust"),
     };
     command.extend(args.iter().map(|arg| (*arg).to_owned()));
     Ok(command)
@@ -56,6 +62,15 @@ fn compiled(name: &str) -> Result<PathBuf> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     done.insert(name.to_owned(), path.clone());
     Ok(path)
+}
+
+/// A workload in Rust; all are built at the first call.
+fn built(name: &str) -> Result<PathBuf> {
+    static PROGRAMS: OnceLock<Result<Vec<PathBuf>, String>> = OnceLock::new();
+    let build = || crate::build("forktrace-workloads").map_err(|error| format!("{error:#}"));
+    let programs = PROGRAMS.get_or_init(build).as_ref().map_err(|error| anyhow!("{error}"))?;
+    let program = programs.iter().find(|path| path.file_name().is_some_and(|file| file == name));
+    program.cloned().with_context(|| format!("no program {name} was built"))
 }
 
 /// The number of the line at which a Python workload's child hangs.

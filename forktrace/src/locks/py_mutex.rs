@@ -1,6 +1,6 @@
-//! CPython's `PyMutex`, a lock of one byte. `threading.Lock` is one since 3.13.1, `threading.RLock`
-//! and the locks that C code allocates (`PyThread_allocate_lock`) since 3.14; 3.13's `RLock` is a
-//! `sem_t` still.
+//! CPython's `PyMutex`, a lock of one byte. `threading.Lock` is one since 3.13.1 and
+//! `threading.RLock` since 3.14. 3.13's `RLock`, and in both versions the locks that C code
+//! allocates (`PyThread_allocate_lock`: buffered files have one), are a `sem_t` still.
 //!
 //! A waiter does not wait on the byte. It queues itself and waits on a semaphore that is a local
 //! variable of its own; before it in the same structure is the address of the byte. Facts, read at

@@ -13,6 +13,8 @@ pub struct Plan {
     pub release: bool,
     /// Seconds after which the child ends.
     pub seconds: u32,
+    /// Other threads of the parent that the child does not have.
+    pub others: i64,
 }
 
 impl Plan {
@@ -25,6 +27,7 @@ impl Plan {
             holder: next(),
             release: next() == "release",
             seconds: next().parse().unwrap_or(6),
+            others: 0,
         }
     }
 }
@@ -92,7 +95,7 @@ pub fn hang<G>(plan: &Plan, take: impl Fn() -> G + Send + Sync, want: impl Fn())
         }
         // SAFETY: takes no pointer.
         fact("forker", unsafe { libc::getpid() });
-        fact("lost", i64::from(plan.holder != "forker"));
+        fact("lost", plan.others + i64::from(plan.holder != "forker"));
         if plan.release {
             thread::sleep(Duration::from_millis(100));
             drop(own);

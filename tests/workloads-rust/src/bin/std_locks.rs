@@ -38,9 +38,9 @@ fn main() {
     }
 }
 
-/// Another thread runs an initialisation at the fork.
+/// Another thread runs an initialisation at the fork, whoever is to hold something.
 fn running(plan: &Plan, initialise: fn()) {
     thread::spawn(initialise);
     thread::sleep(Duration::from_millis(300));
-    hang(&Plan { holder: "forker".into(), ..plan.clone() }, || (), initialise);
+    hang(&Plan { others: 1, ..plan.clone() }, || (), initialise);
 }
