@@ -12,6 +12,7 @@ use forktrace_tests::{
     workload::{self, Facts},
 };
 use libtest_mimic::Trial;
+use serde_json::Value;
 
 use crate::check::{self, Hang};
 
@@ -25,6 +26,8 @@ enum Expect {
     Certain(Hang),
     /// No finding, no suspicion.
     Nothing,
+    /// It hangs, but not for what it inherited: no finding that says so is more than a suspicion.
+    NotInherited,
     /// No finding; a suspicion is allowed, as the memory looks like an inherited lock.
     NoMoreThanSuspect,
 }
@@ -80,6 +83,7 @@ const V313: Rooted = Rooted::V313;
 const V314: Rooted = Rooted::V314;
 const NOTHING: Expect = Expect::Nothing;
 const MAYBE: Expect = Expect::NoMoreThanSuspect;
+const OWN_FAULT: Expect = Expect::NotInherited;
 
 const fn ownerless(lock: &'static str) -> Expect {
     Expect::Certain(Hang::ownerless(lock))
@@ -168,6 +172,15 @@ static CASES: &[Case] = &[
     case("quiet_rust_join", "quiet_locks.rs", &["join"], NOTHING),
     case("quiet_parking_lot_mutex", "quiet_locks.rs", &["parking-lot-mutex"], NOTHING),
     case("quiet_parking_lot_condvar", "quiet_locks.rs", &["parking-lot-condvar"], NOTHING),
+    case("own_rust_mutex", "own_fault.rs", &["std-mutex"], OWN_FAULT),
+    case("own_rust_condvar", "own_fault.rs", &["condvar"], OWN_FAULT),
+    case("own_rust_park", "own_fault.rs", &["park"], OWN_FAULT),
+    case("own_parking_lot_mutex", "own_fault.rs", &["parking-lot-mutex"], OWN_FAULT),
+    case("own_parking_lot_condvar", "own_fault.rs", &["parking-lot-condvar"], OWN_FAULT),
+    rooted(V313, "own_python313_lock", "own_fault.py", &["lock"], OWN_FAULT),
+    rooted(V313, "own_python313_event", "own_fault.py", &["event"], OWN_FAULT),
+    rooted(V314, "own_python314_lock", "own_fault.py", &["lock"], OWN_FAULT),
+    rooted(V314, "own_python314_event", "own_fault.py", &["event"], OWN_FAULT),
     rooted(V313, "quiet_python313_join", "waits.py", &["join"], NOTHING),
     rooted(V313, "quiet_python313_queue", "waits.py", &["queue"], MAYBE),
     rooted(V313, "quiet_python313_event", "event.py", &[], MAYBE),
@@ -220,6 +233,12 @@ fn judge(case: &Case, ended: &Ended) -> Result<()> {
         Expect::Certain(hang) => {
             let finding = check::one_finding(&log, None)?;
             check::hang(finding, hang, &facts, case.program)?;
+        }
+        Expect::NotInherited => {
+            let inherited =
+                |line: &&Value| line.get("kind").is_some_and(|kind| kind == "inherited-lock");
+            let wrong: Vec<_> = log.sure_findings().into_iter().filter(inherited).collect();
+            ensure!(wrong.is_empty(), "found {wrong:#?}");
         }
         Expect::Nothing => ensure!(log.findings().is_empty(), "found {:#?}", log.findings()),
         Expect::NoMoreThanSuspect => {

@@ -55,6 +55,8 @@ const MAX_READERS: u64 = super::TID_LIMIT as u64;
 /// `arch/x86/include/asm/page_64.h`, Linux 6.18 (four levels of page tables).
 const ADDRESS_LIMIT: u64 = 1 << 47;
 
+const HELD: State = State::Held { owner: None };
+
 /// Recognises the crate's locks.
 pub(super) struct ParkingLot;
 
@@ -68,15 +70,15 @@ impl Decoder for ParkingLot {
         let bits = |window: &Window| hold.bits(window, address);
         let value = bits(now)?;
         let then = place.at_fork.known().and_then(bits);
-        let at_fork = match place.at_fork.known() {
-            Some(window) => hold.at_fork(then, address, mapping, now, window),
-            None => State::Unknown,
+        let (at_fork, since) = match place.at_fork.known() {
+            Some(window) => hold.states(then, address, mapping, now, window),
+            None => (State::Unknown, HELD),
         };
         Some(Reading {
             kind: hold.name(),
             address,
             at_fork,
-            now: State::Held { owner: None },
+            now: since,
             value_at_fork: then.map(low_half),
             value: low_half(value),
             anyone_may_release: false,
@@ -205,23 +207,22 @@ impl Hold {
         }
     }
 
-    fn at_fork(
+    /// The lock as inherited, and whether that hold is still on.
+    fn states(
         self,
         then: Option<u64>,
         address: u64,
         mapping: &Mapping,
         now: &Window,
         at_fork: &Window,
-    ) -> State {
+    ) -> (State, State) {
         match then {
-            None => State::Unknown,
-            Some(bits) if !self.is_held(bits) => State::Free,
-            // Held for writing then and for reading now, or the other way round: another hold.
-            Some(bits) if self.is_rw() && rw_hold(bits) != Some(self) => State::HeldUnproven,
-            Some(_) if was_there(address, Some(mapping), now, at_fork) => {
-                State::Held { owner: None }
-            }
-            Some(_) => State::HeldUnproven,
+            None => (State::Unknown, HELD),
+            Some(bits) if !self.is_held(bits) => (State::Free, HELD),
+            // Held for writing then and for reading now, or the other way round: that hold is over.
+            Some(bits) if self.is_rw() && rw_hold(bits) != Some(self) => (HELD, State::Free),
+            Some(_) if was_there(address, Some(mapping), now, at_fork) => (HELD, HELD),
+            Some(_) => (State::Unknown, HELD),
         }
     }
 
@@ -243,7 +244,7 @@ impl Hold {
         match then {
             Some(then) => {
                 let doubt = match at_fork {
-                    State::HeldUnproven => ", but nothing proves that it was this lock's then",
+                    State::Unknown => ", but nothing proves that it was this lock's then",
                     _ => "",
                 };
                 format!("state was {then:#x} ({}) in the page as inherited{doubt}", meaning(then))

@@ -33,8 +33,9 @@ const NODE_NEXT: u64 = 32;
 const NODE_PREV: u64 = 40;
 const IS_UNPARKING: u64 = 48;
 
-/// `ob_refcnt` of the object that a lock is the first member of, before the lock.
+/// `ob_refcnt` and `ob_type` of the object that a lock is the first member of, before the lock.
 const REFERENCES: u64 = 16;
+const TYPE: u64 = 8;
 /// `thread` of a `_PyRecursiveMutex`, from its mutex.
 const THREAD: u64 = 8;
 
@@ -120,28 +121,33 @@ fn states(
     match then.byte(address) {
         None => (State::Unknown, HELD),
         Some(byte) if !is_held(byte) => (State::Free, HELD),
-        Some(_) if !was_there(address, mapping, now, then) => (State::HeldUnproven, HELD),
-        Some(_) if sort != Sort::Inner && !is_referenced(address, then) => {
-            (State::HeldUnproven, HELD)
+        // Of objects it is known: this one was made after the fork, where another or none was.
+        Some(_) if sort != Sort::Inner && !is_same_object(address, now, then) => {
+            (State::Free, HELD)
+        }
+        Some(_) if sort == Sort::Inner && !was_there(address, mapping, now, then) => {
+            (State::Unknown, HELD)
         }
         Some(_) if sort == Sort::RLock => {
             let owner = |window: &Window| window.long(address.checked_add(THREAD)?);
             match (owner(then), owner(now)) {
                 (Some(then), Some(now)) if then == now && then != 0 => (HELD, HELD),
                 (Some(_), Some(_)) => (HELD, State::Free),
-                _ => (State::HeldUnproven, HELD),
+                _ => (State::Unknown, HELD),
             }
         }
         Some(_) => (HELD, HELD),
     }
 }
 
-/// Whether the object of a lock was alive. Of one that was freed and is a lock again since, the
-/// type may be the same; but where the references are counted a free block has the address of the
+/// Whether the object of a lock was one of the same type and alive at the fork. One that was freed
+/// has its type still; but where the references are counted a free block has the address of the
 /// next one, or zero (`pymalloc_free`, `Objects/obmalloc.c`, CPython 3.13 and 3.14).
-fn is_referenced(address: u64, window: &Window) -> bool {
-    let count = address.checked_sub(REFERENCES).and_then(|at| window.long(at));
-    count.is_some_and(|count| (1..1 << 32).contains(&count))
+fn is_same_object(address: u64, now: &Window, then: &Window) -> bool {
+    let before = |window: &Window, offset: u64| window.long(address.checked_sub(offset)?);
+    let same_type = before(now, TYPE).is_some_and(|kind| before(then, TYPE) == Some(kind));
+    let references = before(then, REFERENCES);
+    same_type && references.is_some_and(|count| (1..1 << 32).contains(&count))
 }
 
 /// Whether a byte is that of a mutex that somebody holds. Other bits are no mutex's.
@@ -191,7 +197,7 @@ fn detail(value: u8, then: Option<u8>, sort: Sort, at_fork: State) -> String {
             meaning(then),
             sort.beside()
         ),
-        (Some(then), State::HeldUnproven) => format!(
+        (Some(then), State::Unknown) => format!(
             "byte was {then} ({}) in the page as inherited, but nothing proves that it was a lock \
              then",
             meaning(then)

@@ -10,9 +10,10 @@
 //!
 //! The library's `Condvar` and `thread::park` wait in the same way. `park` expects `u32::MAX`. A
 //! condition variable expects the number of its notifications so far, which may be any number: a
-//! word that has been the same since the fork is therefore no proof of a lock. One that has changed
-//! since is: each change of a condition variable's word is followed by a `FUTEX_WAKE` of it, and a
-//! word that the child has woken is no inherited lock's (the verdict's gates).
+//! word that has been the same since the fork, as that of a mutex that others waited for already,
+//! is therefore left alone. One that has changed since is a lock's: each change of a condition
+//! variable's word is followed by a `FUTEX_WAKE` of it, and a word that the child has woken is no
+//! inherited lock's (the verdict's gates).
 //!
 //! Layouts, values and waits read at Rust 1.95. Other releases may number the states of a `Once`
 //! otherwise; those waits are not recognised.
@@ -32,28 +33,21 @@ fn expected(wait: &Wait) -> Option<u32> {
     (theirs && wait.uaddr.is_multiple_of(4)).then(|| u32::try_from(wait.val).ok()).flatten()
 }
 
-/// What is proven by a word at `address` that was `then`, a held lock's value, at the fork and is
-/// `now` waited for.
-fn held(scene: &Scene<'_>, address: u64, then: u32, now: u32) -> State {
-    let was_there =
-        scene.at_fork.is_some_and(|at_fork| was_there(address, scene.mapping, scene.now, at_fork));
-    match then != now && was_there {
-        true => State::Held { owner: None },
-        false => State::HeldUnproven,
-    }
+/// What is proven by a word at `address` that was `then` at the fork and is `now` waited for, both
+/// being values of a held lock. `None`: it could as well be no lock.
+fn held(scene: &Scene<'_>, address: u64, then: u32, now: u32) -> Option<State> {
+    let at_fork = scene.at_fork?;
+    let proven = was_there(address, scene.mapping, scene.now, at_fork);
+    let state = if proven { State::Held { owner: None } } else { State::Unknown };
+    (then != now).then_some(state)
 }
 
-/// The proof line. `doubt` is what else a word that proves nothing could be.
+/// The proof line.
 fn detail(then: Option<u32>, now: u32, at_fork: State, meaning: impl Fn(u32) -> String) -> String {
     match (then, at_fork) {
-        (Some(then), State::HeldUnproven) if then == now => format!(
-            "word was {then:#x} ({}) in the page as inherited and is the same since; the counter of \
-             a condition variable could be too",
-            meaning(then)
-        ),
-        (Some(then), State::HeldUnproven) => format!(
-            "word was {then:#x} ({}) in the page as inherited, but nothing proves that it was a \
-             lock then",
+        (Some(then), State::Unknown) => format!(
+            "word was {then:#x} ({}) in the page as inherited, but nothing proves that it was this \
+             lock's then",
             meaning(then)
         ),
         (Some(then), _) => {

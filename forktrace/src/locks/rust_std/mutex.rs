@@ -24,7 +24,7 @@ impl Decoder for RustMutex {
         let then = scene.at_fork.and_then(|window| window.word(address));
         let at_fork = match then {
             None => State::Unknown,
-            Some(then @ (LOCKED | CONTENDED)) => super::held(scene, address, then, CONTENDED),
+            Some(then @ (LOCKED | CONTENDED)) => super::held(scene, address, then, CONTENDED)?,
             Some(_) => State::Free,
         };
         Some(Reading {
@@ -34,7 +34,7 @@ impl Decoder for RustMutex {
             now: State::Held { owner: None },
             value_at_fork: then,
             value: CONTENDED,
-            anyone_may_release: at_fork == State::HeldUnproven,
+            anyone_may_release: false,
             detail: super::detail(then, CONTENDED, at_fork, meaning),
         })
     }

@@ -28,7 +28,7 @@ impl Decoder for RustOnce {
         let at_fork = match then {
             None => State::Unknown,
             Some(then) if then & !QUEUED == RUNNING => {
-                super::held(scene, address, then, WAITED_FOR)
+                super::held(scene, address, then, WAITED_FOR)?
             }
             Some(_) => State::Free,
         };
@@ -39,7 +39,7 @@ impl Decoder for RustOnce {
             now: State::Held { owner: None },
             value_at_fork: then,
             value: WAITED_FOR,
-            anyone_may_release: at_fork == State::HeldUnproven,
+            anyone_may_release: false,
             detail: super::detail(then, WAITED_FOR, at_fork, meaning),
         })
     }

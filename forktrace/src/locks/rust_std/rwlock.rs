@@ -23,28 +23,27 @@ impl Decoder for RustRwLock {
         let (address, now) = waited_for(scene)?;
         let hold = Hold::of(now)?;
         let then = scene.at_fork.and_then(|window| window.word(address));
-        let at_fork = match then {
-            None => State::Unknown,
-            Some(then) => match Hold::of(then) {
-                None => State::Free,
-                Some(was) if was == hold => super::held(scene, address, then, now),
-                // Held otherwise: not the same hold.
-                Some(_) => State::HeldUnproven,
-            },
+        const HELD: State = State::Held { owner: None };
+        let (at_fork, since) = match then.map(Hold::of) {
+            None => (State::Unknown, HELD),
+            Some(None) => (State::Free, HELD),
+            Some(Some(was)) if was == hold => (super::held(scene, address, then?, now)?, HELD),
+            // Held otherwise: that hold is over.
+            Some(Some(_)) => (HELD, State::Free),
         };
         // What a thread that parks expects, too: only an inherited hold tells it from that.
         let parks = scene.wait.uaddr == address && now == u32::MAX;
-        if parks && matches!(at_fork, State::Free | State::Unknown) {
+        if parks && (at_fork, since) != (HELD, HELD) {
             return None;
         }
         Some(Reading {
             kind: hold.name(),
             address,
             at_fork,
-            now: State::Held { owner: None },
+            now: since,
             value_at_fork: then,
             value: now,
-            anyone_may_release: at_fork == State::HeldUnproven,
+            anyone_may_release: false,
             detail: super::detail(then, now, at_fork, meaning),
         })
     }

@@ -97,10 +97,12 @@ fn what_was_free_at_the_fork_is_free() {
 
 #[test]
 fn another_hold_or_another_use_of_the_memory_proves_nothing() {
-    let unproven = |parked: Parked| parked.read().unwrap().at_fork == State::HeldUnproven;
-    assert!(unproven(written().with_inherited(0, 0x10)), "it was held for reading");
-    assert!(unproven(read_locked().with_inherited(0, 8)), "it was held for writing");
-    assert!(unproven(mutex().with_inherited(-8, 9)), "other bytes before it");
+    let over = |parked: Parked| parked.read().unwrap().now == State::Free;
+    assert!(over(written().with_inherited(0, 0x10)), "it was held for reading");
+    assert!(over(read_locked().with_inherited(0, 8)), "it was held for writing");
+    let reading = mutex().with_inherited(-8, 9).read().unwrap();
+    assert_eq!(reading.at_fork, State::Unknown, "other bytes before it");
+    assert!(reading.detail.ends_with("but nothing proves that it was this lock's then"));
     let mut of_a_file = mutex().with_inherited(-8, 9);
     of_a_file.lock.mapping.as_mut().unwrap().path = "/srv/app/server".into();
     assert_eq!(of_a_file.read().unwrap().at_fork, HELD, "a variable is what it was");
