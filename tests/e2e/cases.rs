@@ -6,11 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
     log::{Log, number},
+    pythons::Rooted,
     run::{Ended, Job},
     trial,
     workload::{self, Facts},
 };
 use libtest_mimic::Trial;
+use serde_json::Value;
 
 use crate::check::{self, Hang};
 
@@ -26,6 +28,8 @@ enum Expect {
     Finding(Hang),
     /// No finding, no suspicion.
     Nothing,
+    /// It hangs, but not for what it inherited: no finding that says so is more than a suspicion.
+    NotInherited,
     /// No finding; a suspicion is allowed, as the memory looks like an inherited lock.
     NoMoreThanSuspect,
 }
@@ -33,6 +37,8 @@ enum Expect {
 /// One workload and what must be said of it.
 struct Case {
     name: &'static str,
+    /// The Python that runs it, if not this machine's.
+    python: Option<Rooted>,
     program: &'static str,
     args: &'static [&'static str],
     expect: Expect,
@@ -44,7 +50,18 @@ const fn case(
     args: &'static [&'static str],
     expect: Expect,
 ) -> Case {
-    Case { name, program, args, expect }
+    Case { name, python: None, program, args, expect }
+}
+
+/// The same, run by another Python.
+const fn rooted(
+    python: Rooted,
+    name: &'static str,
+    program: &'static str,
+    args: &'static [&'static str],
+    expect: Expect,
+) -> Case {
+    Case { python: Some(python), ..case(name, program, args, expect) }
 }
 
 const fn owned(lock: &'static str) -> Expect {
@@ -89,8 +106,20 @@ const LOST_WORD: Expect = lost_waker("futex word");
 const SELF: Expect = Expect::Finding(Hang::self_deadlock("glibc mutex"));
 const SELF_ADAPTIVE: Expect = Expect::Finding(Hang::self_deadlock("glibc mutex (adaptive)"));
 const SELF_ROBUST: Expect = Expect::Finding(Hang::self_deadlock("glibc mutex (robust)"));
+const PY_LOCK: Expect = Expect::Certain(Hang::PY_LOCK);
+const PY_RLOCK: Expect = Expect::Certain(Hang::PY_RLOCK);
+const RUST_MUTEX: Expect = ownerless("Rust std Mutex");
+const RUST_WRITER: Expect = ownerless("Rust std RwLock (held for writing)");
+const RUST_READER: Expect = ownerless("Rust std RwLock (held for reading)");
+const RUST_ONCE: Expect = ownerless("Rust std Once");
+const LOT_MUTEX: Expect = ownerless("parking_lot Mutex");
+const LOT_WRITER: Expect = ownerless("parking_lot RwLock (held for writing)");
+const LOT_READER: Expect = ownerless("parking_lot RwLock (held for reading)");
+const V313: Rooted = Rooted::V313;
+const V314: Rooted = Rooted::V314;
 const NOTHING: Expect = Expect::Nothing;
 const MAYBE: Expect = Expect::NoMoreThanSuspect;
+const OWN_FAULT: Expect = Expect::NotInherited;
 
 #[rustfmt::skip]
 static CASES: &[Case] = &[
@@ -146,6 +175,35 @@ static CASES: &[Case] = &[
     case("hang_python", "hang.py", &[], PYTHON),
     case("hang_python_lock_of_thread", "lock_of_thread.py", &["Lock"], PYTHON),
     case("hang_python_rlock_of_thread", "lock_of_thread.py", &["RLock"], PYTHON),
+    case("hang_python_buffer", "buffer_of_thread.py", &[], PYTHON),
+    case("hang_rust_mutex", "std_locks.rs", &["mutex", "thread", "keep"], RUST_MUTEX),
+    case("hang_rust_mutex_released_since", "std_locks.rs", &["mutex", "thread", "release"], RUST_MUTEX),
+    case("hang_rust_mutex_of_the_forking_thread", "std_locks.rs", &["mutex", "forker", "release"], RUST_MUTEX),
+    case("hang_rust_mutex_static", "std_locks.rs", &["mutex-static", "thread", "keep"], RUST_MUTEX),
+    case("hang_rust_write_of_writer", "std_locks.rs", &["write", "thread", "release"], RUST_WRITER),
+    case("hang_rust_read_of_writer", "std_locks.rs", &["write-read", "thread", "keep"], RUST_WRITER),
+    case("hang_rust_write_of_reader", "std_locks.rs", &["read", "thread", "keep"], RUST_READER),
+    case("hang_rust_stdout", "std_locks.rs", &["stdout", "thread", "keep"], RUST_MUTEX),
+    case("hang_rust_once", "std_locks.rs", &["once", "forker", "keep"], RUST_ONCE),
+    case("hang_rust_lazylock", "std_locks.rs", &["lazy", "forker", "keep"], RUST_ONCE),
+    case("hang_parking_lot_mutex", "parking_lot_locks.rs", &["mutex", "thread", "keep"], LOT_MUTEX),
+    case("hang_parking_lot_mutex_released_since", "parking_lot_locks.rs", &["mutex", "forker", "release"], LOT_MUTEX),
+    case("hang_parking_lot_reentrant", "parking_lot_locks.rs", &["reentrant", "thread", "keep"], LOT_MUTEX),
+    case("hang_parking_lot_write_of_writer", "parking_lot_locks.rs", &["write", "thread", "release"], LOT_WRITER),
+    case("hang_parking_lot_read_of_writer", "parking_lot_locks.rs", &["write-read", "thread", "keep"], LOT_WRITER),
+    case("hang_parking_lot_write_of_reader", "parking_lot_locks.rs", &["read", "thread", "keep"], LOT_READER),
+    case("hang_parking_lot_upgradable", "parking_lot_locks.rs", &["upgradable", "thread", "keep"], LOT_READER),
+    rooted(V313, "hang_python313", "hang.py", &[], PY_LOCK),
+    rooted(V313, "hang_python313_lock_of_thread", "lock_of_thread.py", &["Lock"], PY_LOCK),
+    rooted(V313, "hang_python313_lock_released_since", "lock_of_thread.py", &["Lock", "6", "release"], PY_LOCK),
+    rooted(V313, "hang_python313_rlock_of_thread", "lock_of_thread.py", &["RLock"], PYTHON),
+    rooted(V313, "hang_python313_condition", "lock_of_thread.py", &["Condition"], PYTHON),
+    rooted(V314, "hang_python314", "hang.py", &[], PY_LOCK),
+    rooted(V314, "hang_python314_lock_of_thread", "lock_of_thread.py", &["Lock"], PY_LOCK),
+    rooted(V314, "hang_python314_rlock_of_thread", "lock_of_thread.py", &["RLock"], PY_RLOCK),
+    rooted(V314, "hang_python314_rlock_released_since", "lock_of_thread.py", &["RLock", "6", "release"], PY_RLOCK),
+    rooted(V314, "hang_python314_condition", "lock_of_thread.py", &["Condition"], PY_RLOCK),
+    rooted(V314, "hang_python314_buffer", "buffer_of_thread.py", &[], PYTHON),
 
     case("quiet_released_before", "released_before.c", &[], NOTHING),
     case("quiet_atfork", "atfork.c", &[], NOTHING),
@@ -189,13 +247,49 @@ static CASES: &[Case] = &[
     case("quiet_python_atfork", "atfork.py", &[], MAYBE),
     case("quiet_python_spawn", "started.py", &["spawn"], NOTHING),
     case("quiet_python_forkserver", "started.py", &["forkserver"], NOTHING),
+    case("quiet_rust_mutex", "quiet_locks.rs", &["std-mutex"], NOTHING),
+    case("quiet_rust_rwlock", "quiet_locks.rs", &["std-rwlock"], NOTHING),
+    case("quiet_rust_once", "quiet_locks.rs", &["std-once"], NOTHING),
+    case("quiet_rust_condvar", "quiet_locks.rs", &["condvar"], NOTHING),
+    case("quiet_rust_park", "quiet_locks.rs", &["park"], NOTHING),
+    case("quiet_rust_channel", "quiet_locks.rs", &["channel"], NOTHING),
+    case("quiet_rust_join", "quiet_locks.rs", &["join"], NOTHING),
+    case("quiet_parking_lot_mutex", "quiet_locks.rs", &["parking-lot-mutex"], NOTHING),
+    case("quiet_parking_lot_condvar", "quiet_locks.rs", &["parking-lot-condvar"], NOTHING),
+    case("own_rust_mutex", "own_fault.rs", &["std-mutex"], OWN_FAULT),
+    case("own_rust_condvar", "own_fault.rs", &["condvar"], OWN_FAULT),
+    case("own_rust_park", "own_fault.rs", &["park"], OWN_FAULT),
+    case("own_parking_lot_mutex", "own_fault.rs", &["parking-lot-mutex"], OWN_FAULT),
+    case("own_parking_lot_condvar", "own_fault.rs", &["parking-lot-condvar"], OWN_FAULT),
+    rooted(V313, "own_python313_lock", "own_fault.py", &["lock"], OWN_FAULT),
+    rooted(V313, "own_python313_event", "own_fault.py", &["event"], OWN_FAULT),
+    rooted(V314, "own_python314_lock", "own_fault.py", &["lock"], OWN_FAULT),
+    rooted(V314, "own_python314_event", "own_fault.py", &["event"], OWN_FAULT),
+    rooted(V313, "quiet_python313_join", "waits.py", &["join"], NOTHING),
+    rooted(V313, "quiet_python313_queue", "waits.py", &["queue"], MAYBE),
+    rooted(V313, "quiet_python313_event", "event.py", &[], MAYBE),
+    rooted(V313, "quiet_python313_threads_at_rest", "waits.py", &["executor"], MAYBE),
+    rooted(V313, "quiet_python313_timed_acquire", "timed_acquire.py", &[], NOTHING),
+    rooted(V313, "quiet_python313_reinit", "waits.py", &["reinit"], MAYBE),
+    rooted(V313, "quiet_python313_executor", "executor.py", &[], NOTHING),
+    rooted(V314, "quiet_python314_join", "waits.py", &["join"], NOTHING),
+    rooted(V314, "quiet_python314_queue", "waits.py", &["queue"], MAYBE),
+    rooted(V314, "quiet_python314_event", "event.py", &[], MAYBE),
+    rooted(V314, "quiet_python314_threads_at_rest", "waits.py", &["executor"], MAYBE),
+    rooted(V314, "quiet_python314_timed_acquire", "timed_acquire.py", &[], NOTHING),
+    rooted(V314, "quiet_python314_reinit", "waits.py", &["reinit"], MAYBE),
+    rooted(V314, "quiet_python314_mp_lock", "mp_lock.py", &[], NOTHING),
 ];
 
 /// One trial a case.
 pub(crate) fn trials() -> Vec<Trial> {
     let of = |case: &'static Case| {
         let python_hang = matches!(case.expect, Expect::Certain(hang) if hang.python);
-        let own = if python_hang { Need::SemaphorePython } else { workload::need(case.program) };
+        let own = match case.python {
+            Some(python) => Need::Rooted(python),
+            None if python_hang => Need::SemaphorePython,
+            None => workload::need(case.program),
+        };
         trial(case.name, &[Need::Tracing, own, Need::Setpriv], || run(case))
     };
     CASES.iter().map(of).collect()
@@ -204,7 +298,10 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Traces the workload from its start to its end.
 fn run(case: &Case) -> Result<()> {
     let mut args: Vec<String> = ["-q", "-o", "{log}", "--"].map(str::to_owned).to_vec();
-    args.extend(workload::command(case.program, case.args)?);
+    args.extend(match case.python {
+        Some(python) => python.command(case.program, case.args)?,
+        None => workload::command(case.program, case.args)?,
+    });
     let ended = Job::forktrace(&args)?.wait(LIMIT)?;
     judge(case, &ended).with_context(|| ended.said())
 }
@@ -220,6 +317,12 @@ fn judge(case: &Case, ended: &Ended) -> Result<()> {
         Expect::Certain(hang) | Expect::Finding(hang) => {
             let finding = check::one_finding(&log, None)?;
             check::hang(finding, hang, &facts, case.program)?;
+        }
+        Expect::NotInherited => {
+            let inherited =
+                |line: &&Value| line.get("kind").is_some_and(|kind| kind == "inherited-lock");
+            let wrong: Vec<_> = log.sure_findings().into_iter().filter(inherited).collect();
+            ensure!(wrong.is_empty(), "found {wrong:#?}");
         }
         Expect::Nothing => ensure!(log.findings().is_empty(), "found {:#?}", log.findings()),
         Expect::NoMoreThanSuspect => {

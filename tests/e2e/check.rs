@@ -41,8 +41,13 @@ impl Hang {
         Hang { lock: "glibc rwlock (held for reading)", holder: false, ..Hang::MUTEX };
     pub(crate) const SEMAPHORE: Hang = Hang { lock: "glibc semaphore", ..Hang::READERS };
     /// A lock of `threading`, a semaphore underneath.
-    pub(crate) const PYTHON: Hang =
-        Hang { lock: "Python threading lock (sem_t)", python: true, ..Hang::SEMAPHORE };
+    pub(crate) const PYTHON: Hang = Hang::python("Python threading lock (sem_t)");
+    pub(crate) const PY_LOCK: Hang = Hang::python("Python threading.Lock (PyMutex)");
+    pub(crate) const PY_RLOCK: Hang = Hang::python("Python threading.RLock (PyMutex)");
+
+    const fn python(lock: &'static str) -> Hang {
+        Hang { python: true, ..Hang::ownerless(lock) }
+    }
 
     /// An inherited lock of this kind, which names its holder.
     pub(crate) const fn owned(lock: &'static str) -> Hang {
@@ -117,6 +122,9 @@ fn check(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()
     }
     ensure!(text("/lock/kind") == hang.lock, "not a {}", hang.lock);
     ensure!(text("/lock/address").starts_with("0x"), "no address");
+    for address in facts.all("lock") {
+        ensure!(text("/lock/address") == format!("{address:#x}"), "the lock is at {address:#x}");
+    }
     let waited = number(finding, "/waited_ns").unwrap_or_default();
     ensure!((EARLIEST_NS..LATEST_NS).contains(&waited), "waited {waited} ns");
     let said = |path| finding.pointer(path).is_some_and(|list| list != &Value::Array(Vec::new()));
