@@ -9,6 +9,7 @@ mod advice;
 mod gates;
 mod grade;
 mod judge;
+mod native;
 #[cfg(test)]
 mod tests;
 
@@ -143,7 +144,7 @@ fn finding(
     };
     let is_python = !python.is_empty();
     let mapping = case.evidence.mapping.as_ref().map(mapping_name).unwrap_or_default();
-    Finding {
+    let finding = Finding {
         kind: Kind::InheritedLock,
         confidence,
         pid: task.pid,
@@ -160,6 +161,7 @@ fn finding(
             value: reading.value,
             value_at_fork: reading.value_at_fork,
             mapping,
+            place: None,
         },
         holder: holder(case),
         fork: Some(ForkSite {
@@ -169,12 +171,18 @@ fn finding(
             by_comm: fork.by_comm.clone(),
             threads_lost: u32::try_from(fork.lost.len()).unwrap_or(u32::MAX),
             lost: fork.lost.clone(),
+            stack: Vec::new(),
+            stack_cut: None,
         }),
         evidence,
         python,
         python_missing,
+        stack: Vec::new(),
+        stack_cut: None,
+        candidates: Vec::new(),
         advice: advice::advice(is_python, fork.lost.is_empty()).to_owned(),
-    }
+    };
+    native::complete(finding, case)
 }
 
 /// The mapping in a word or two.
@@ -189,7 +197,7 @@ fn mapping_name(mapping: &crate::event::Mapping) -> String {
 /// Who had the lock: whom the owner field names, or the parent's only thread.
 fn holder(case: &Case<'_>) -> Option<Holder> {
     let fork = case.fork;
-    let forker = Holder { pid: fork.by_pid, tid: fork.by_tid, comm: Some(fork.by_comm.clone()) };
+    let forker = Holder::new(fork.by_pid, fork.by_tid, Some(fork.by_comm.clone()));
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,
         // Alone at the fork, it had the lock itself: nobody else was there to have it.
@@ -202,5 +210,5 @@ fn holder(case: &Case<'_>) -> Option<Holder> {
         return Some(forker);
     }
     let comm = fork.lost.iter().find(|lost| same_namespace && lost.tid == owner);
-    Some(Holder { pid: fork.by_pid, tid: owner, comm: comm.map(|lost| lost.comm.clone()) })
+    Some(Holder::new(fork.by_pid, owner, comm.map(|lost| lost.comm.clone())))
 }

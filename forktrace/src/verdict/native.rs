@@ -1,0 +1,56 @@
+//! What native stacks add to a finding. They prove nothing; they say where to look.
+
+use super::Case;
+use crate::{
+    event::{
+        AtFork,
+        native::{Fate, Native, TaskNow},
+    },
+    finding::{Finding, Holder},
+    locks::{self, Scene, State},
+};
+
+/// Adds stacks, fates and the lock's place to a finding.
+pub(super) fn complete(mut finding: Finding, case: &Case<'_>) -> Finding {
+    let Some(native) = &case.evidence.native else { return finding };
+    finding.stack = native.stack.frames.clone();
+    finding.stack_cut = native.stack.cut.clone();
+    finding.lock.place = native.word.clone();
+    if let Some(fork) = &mut finding.fork {
+        fork.stack = native.fork.frames.clone();
+        fork.stack_cut = native.fork.cut.clone();
+    }
+    match &mut finding.holder {
+        Some(holder) => of_holder(holder, native, case),
+        None => finding.candidates = native.holders.clone(),
+    }
+    finding
+}
+
+fn of_holder(holder: &mut Holder, native: &Native, case: &Case<'_>) {
+    let is = |now: &&TaskNow| now.pid == holder.pid && now.tid == holder.tid;
+    let Some(now) = native.holders.iter().find(is) else { return };
+    holder.fate = Some(now.fate);
+    if now.fate != Fate::Alive {
+        return;
+    }
+    holder.doing = Some(now.doing.clone());
+    holder.holding = holding(holder.tid, native, case);
+    if holder.holding == Some(true) {
+        holder.stack = now.stack.frames.clone();
+    }
+}
+
+/// Whether the lock in the forking process still names this holder.
+fn holding(tid: u32, native: &Native, case: &Case<'_>) -> Option<bool> {
+    let AtFork::Known(at_fork) = &case.evidence.at_fork else { return None };
+    let now = native.in_parent.as_ref()?;
+    let mapping = case.evidence.mapping.as_ref();
+    let scene = Scene { wait: &case.evidence.wait, mapping, now, at_fork: Some(at_fork) };
+    let reading = locks::read(&scene).filter(|reading| reading.kind == case.reading.kind)?;
+    match reading.now {
+        State::Held { owner: Some(owner) } => Some(owner == tid),
+        State::Free => Some(false),
+        _ => None,
+    }
+}
