@@ -9,9 +9,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{
-    evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline,
-};
+use super::{evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline};
 use crate::{
     decode::{self, Record},
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},

@@ -18,9 +18,7 @@ use nix::{
 };
 use zerocopy::IntoBytes as _;
 
-use super::{
-    Error, maps::Maps, privilege, registers::Visitor, ring::Ring, tracefs::Tracefs,
-};
+use super::{Error, maps::Maps, privilege, registers::Visitor, ring::Ring, tracefs::Tracefs};
 
 /// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");

@@ -112,16 +112,27 @@ impl Image {
         let cache = ReadCache::new(copy);
         let elf: Elf<'_, _> =
             ElfFile::parse(&cache).map_err(|_| "its file is no 64-bit ELF".to_owned())?;
-        let segments: Vec<Segment> = elf.segments().filter_map(|segment| {
-            let (offset, file_size) = segment.file_range();
-            let SegmentFlags::Elf { p_flags: flags, .. } = segment.flags() else { return None };
-            Some(Segment { address: segment.address(), size: segment.size(), offset, file_size, flags })
-        }).collect();
+        let segments: Vec<Segment> = elf
+            .segments()
+            .filter_map(|segment| {
+                let (offset, file_size) = segment.file_range();
+                let SegmentFlags::Elf { p_flags: flags, .. } = segment.flags() else { return None };
+                Some(Segment {
+                    address: segment.address(),
+                    size: segment.size(),
+                    offset,
+                    file_size,
+                    flags,
+                })
+            })
+            .collect();
         let base = segments.iter().map(|segment| segment.address).min().unwrap_or(0) & !(PAGE - 1);
         let unwind = unwind(&elf);
-        let build_id = elf.build_id().ok().flatten().map(|id| {
-            id.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-        });
+        let build_id = elf
+            .build_id()
+            .ok()
+            .flatten()
+            .map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         let unpacks = unpacked_size(&elf) <= MAX_UNCOMPRESSED;
         drop(elf);
         Ok(Image { copy: cache.into_inner(), segments, base, unwind, build_id, unpacks })
@@ -172,7 +183,8 @@ impl Image {
             let offset = address.checked_sub(symbol.address());
             symbol.kind() == SymbolKind::Data && offset.is_some_and(|offset| offset < symbol.size())
         });
-        let named = symbol.and_then(|symbol| Some((symbol.name().ok()?.to_owned(), symbol.address())));
+        let named =
+            symbol.and_then(|symbol| Some((symbol.name().ok()?.to_owned(), symbol.address())));
         let (symbol, start) = match named {
             Some((name, start)) => (Some(name), start),
             None => (None, start.unwrap_or(self.base)),
@@ -188,7 +200,8 @@ fn unwind<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Unwind {
     };
     let data = |name| {
         let section = elf.section_by_name(name)?;
-        let bytes = section.data().ok().filter(|bytes| !bytes.is_empty() && !compressed(&section))?;
+        let bytes =
+            section.data().ok().filter(|bytes| !bytes.is_empty() && !compressed(&section))?;
         Some((section.address(), Arc::from(bytes)))
     };
     Unwind {

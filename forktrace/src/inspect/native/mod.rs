@@ -225,7 +225,8 @@ impl Pages {
             Err(_) => Some((page, None)),
         };
         let first = kept.first_key_value().map_or(0, |(page, _)| *page);
-        let end = kept.last_key_value().map_or(0, |(page, _)| page.saturating_add(PAGE_SIZE as u64));
+        let end =
+            kept.last_key_value().map_or(0, |(page, _)| page.saturating_add(PAGE_SIZE as u64));
         Pages { pid, pages: kept.into_iter().filter_map(known).collect(), range: first..end }
     }
 
@@ -245,7 +246,8 @@ impl Pages {
         let size = PAGE_SIZE as u64;
         let page = address & !(size - 1);
         let pid = self.pid;
-        let bytes = self.pages.entry(page).or_insert_with(|| memory::read(pid, page, PAGE_SIZE).ok());
+        let bytes =
+            self.pages.entry(page).or_insert_with(|| memory::read(pid, page, PAGE_SIZE).ok());
         bytes.as_ref()?.get(usize::try_from(address % size).ok()?).copied()
     }
 }

@@ -27,12 +27,7 @@ pub(super) enum Depth {
 }
 
 /// Gives names to a walked stack.
-pub(super) fn name(
-    space: &mut Space,
-    walk: &Walk,
-    symbolizer: &Symbolizer,
-    depth: Depth,
-) -> Stack {
+pub(super) fn name(space: &mut Space, walk: &Walk, symbolizer: &Symbolizer, depth: Depth) -> Stack {
     let mut by_module: BTreeMap<String, (Module, Vec<u64>)> = BTreeMap::new();
     for Address { lookup, .. } in &walk.addresses {
         if let Ok(module) = space.module(*lookup) {

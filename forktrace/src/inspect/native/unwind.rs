@@ -77,7 +77,8 @@ pub(super) fn walk(
 fn unwind_registers(start: &Registers) -> UnwindRegsX86_64 {
     let mut registers = UnwindRegsX86_64::new(start.ip, start.sp, start.bp);
     registers.set(Reg::RBX, start.bx);
-    for (name, value) in [Reg::R12, Reg::R13, Reg::R14, Reg::R15].into_iter().zip(start.r12_to_r15) {
+    for (name, value) in [Reg::R12, Reg::R13, Reg::R14, Reg::R15].into_iter().zip(start.r12_to_r15)
+    {
         registers.set(name, value);
     }
     registers
