@@ -34,6 +34,8 @@ pub enum Need {
     SemaphorePython,
     /// `setpriv`, to drop root.
     Setpriv,
+    /// `unshare`, for a namespace.
+    Unshare,
 }
 
 impl Need {
@@ -46,6 +48,7 @@ impl Need {
             Need::Python => not_found("python3"),
             Need::SemaphorePython => Need::Python.missing().or_else(other_python_locks),
             Need::Setpriv => not_found("setpriv"),
+            Need::Unshare => not_found("unshare"),
         }
     }
 }

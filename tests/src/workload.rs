@@ -32,14 +32,18 @@ pub fn need(program: &str) -> Need {
 pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
     let mut command = match program.rsplit_once('.') {
         Some((_, "py")) => vec!["python3".to_owned(), source(program).display().to_string()],
-        Some((name, "c")) => vec![compiled(name)?.display().to_string()],
+        Some((name, "c")) => vec![compiled_with(program, name, &["-O1"])?.display().to_string()],
         _ => bail!("{program} is neither C nor Python"),
     };
     command.extend(args.iter().map(|arg| (*arg).to_owned()));
     Ok(command)
 }
 
-fn compiled(name: &str) -> Result<PathBuf> {
+/// A workload in C, compiled once with these flags beside the usual ones, under a name of its own.
+///
+/// # Errors
+/// When it does not compile.
+pub fn compiled_with(program: &str, name: &str, flags: &[&str]) -> Result<PathBuf> {
     static DONE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     // Held while compiling, so that nobody runs half a file.
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,9 +52,10 @@ fn compiled(name: &str) -> Result<PathBuf> {
     }
     let path = scratch()?.join(name);
     let output = Command::new("cc")
-        .args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"])
+        .args(["-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
         .arg(&path)
-        .arg(source(&format!("{name}.c")))
+        .args(flags)
+        .arg(source(program))
         .output()
         .context("running cc")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -63,9 +68,17 @@ fn compiled(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// When no line is marked.
 pub fn hanging_line(program: &str) -> Result<u64> {
+    marked_line(program, MARK)
+}
+
+/// The number of the line that ends with a mark.
+///
+/// # Errors
+/// When there is none.
+pub fn marked_line(program: &str, mark: &str) -> Result<u64> {
     let text = fs::read_to_string(source(program))?;
-    let line = text.lines().zip(1..).find(|(line, _)| line.ends_with(MARK));
-    line.map(|(_, number)| number).with_context(|| format!("no line of {program} ends with {MARK}"))
+    let line = text.lines().zip(1..).find(|(line, _)| line.ends_with(mark));
+    line.map(|(_, number)| number).with_context(|| format!("no line of {program} ends with {mark}"))
 }
 
 /// What a workload said about itself: lines `name=number [number]` on its stdout.

@@ -116,17 +116,19 @@ fn doing(doing: Option<&Doing>) -> String {
     }
 }
 
-/// Where data lies: `cache_lock in /srv/app/server`.
+/// Where data lies: `"cache_lock" in /srv/app/server`.
 pub(super) fn place(place: &Place, style: Style) -> String {
     match place {
         Place::Stack { tid } => format!("stack of thread {tid}"),
         Place::Module { path, section, symbol, offset } => {
             let path = style.clean(path);
-            let name = symbol.as_ref().or(section.as_ref()).map(|name| style.clean(name));
-            match (name, offset) {
-                (Some(name), 0) if symbol.is_some() => format!("{name} in {path}"),
-                (Some(name), offset) => format!("{name}+{offset:#x} in {path}"),
-                (None, offset) => format!("{path}+{offset:#x}"),
+            match (symbol, section) {
+                (Some(symbol), _) if *offset == 0 => {
+                    format!("\"{}\" in {path}", style.clean(symbol))
+                }
+                (Some(symbol), _) => format!("\"{}\"+{offset:#x} in {path}", style.clean(symbol)),
+                (None, Some(section)) => format!("{}+{offset:#x} in {path}", style.clean(section)),
+                (None, None) => format!("{path}+{offset:#x}"),
             }
         }
     }

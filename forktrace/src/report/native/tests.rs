@@ -124,8 +124,8 @@ fn places_of_locks() {
         offset,
     };
     let say = |at: Place| place(&at, plain());
-    assert_eq!(say(module(Some(".bss"), Some("lock"), 0)), "lock in /usr/lib/libssl.so.3");
-    assert_eq!(say(module(Some(".bss"), Some("pool"), 8)), "pool+0x8 in /usr/lib/libssl.so.3");
+    assert_eq!(say(module(Some(".bss"), Some("lock"), 0)), "\"lock\" in /usr/lib/libssl.so.3");
+    assert_eq!(say(module(Some(".bss"), Some("pool"), 8)), "\"pool\"+0x8 in /usr/lib/libssl.so.3");
     assert_eq!(say(module(Some(".bss"), None, 0)), ".bss+0x0 in /usr/lib/libssl.so.3");
     assert_eq!(say(module(None, None, 16)), "/usr/lib/libssl.so.3+0x10");
     assert_eq!(say(Place::Stack { tid: 7 }), "stack of thread 7");
