@@ -135,8 +135,18 @@ pub(crate) fn report(ended: &Ended, log: &Log) -> Result<()> {
     ensure!(live == again, "the report says {again:#?} instead of {live:#?}");
     let json = Log::parse(&ended.report(&["--json", "--suspects"])?.stdout)?;
     let essence = |log: &Log| -> Vec<String> {
-        let fields =
-            ["/kind", "/confidence", "/pid", "/tid", "/lock", "/holder", "/fork", "/python"];
+        let fields = [
+            "/kind",
+            "/confidence",
+            "/pid",
+            "/tid",
+            "/lock",
+            "/holder",
+            "/fork",
+            "/python",
+            "/stack",
+            "/candidates",
+        ];
         let of = |line: &&Value| fields.map(|path| line.pointer(path).cloned()).to_vec();
         log.findings().iter().map(|line| format!("{:?}", of(line))).collect()
     };

@@ -54,8 +54,8 @@ impl Look {
         Event { boot_ns, task: Some(self.task.clone()), body }
     }
 
-    /// Adds the stacks in the background and sends the look again. Reading Python frames comes last:
-    /// it makes the kernel copy pages.
+    /// Adds the stacks in the background and sends the look again. Whatever was to be learnt of
+    /// inherited pages is in `ask` already: reading Python frames makes the kernel copy pages.
     pub(super) fn read_stacks(
         mut self,
         ask: Ask,
@@ -63,11 +63,14 @@ impl Look {
         sender: UnboundedSender<Look>,
     ) {
         spawn_blocking(move || {
-            self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
             let Task { pid, tid, .. } = self.task;
             let thread = self.evidence.threads.iter().find(|thread| thread.tid == tid);
             let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
-            self.evidence.python = inspect::python::frames(pid, tid, ns_tid);
+            std::thread::scope(|scope| {
+                let python = scope.spawn(|| inspect::python::frames(pid, tid, ns_tid));
+                self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
+                self.evidence.python = python.join().unwrap_or_default();
+            });
             self.complete = true;
             let _ = sender.send(self);
         });

@@ -2,10 +2,7 @@
 
 use super::Case;
 use crate::{
-    event::{
-        AtFork,
-        native::{Fate, Native, TaskNow},
-    },
+    event::native::{Fate, Native, TaskNow},
     finding::{Finding, Holder},
     locks::{self, Scene, State},
 };
@@ -41,14 +38,14 @@ fn of_holder(holder: &mut Holder, native: &Native, case: &Case<'_>) {
     }
 }
 
-/// Whether the lock in the forking process still names this holder.
+/// Whether the lock in the forking process still names this holder. Its memory there is one more
+/// copy of the lock beside the child's own, and is read like the inherited one.
 fn holding(tid: u32, native: &Native, case: &Case<'_>) -> Option<bool> {
-    let AtFork::Known(at_fork) = &case.evidence.at_fork else { return None };
-    let now = native.in_parent.as_ref()?;
+    let now = case.evidence.now.as_ref()?;
     let mapping = case.evidence.mapping.as_ref();
-    let scene = Scene { wait: &case.evidence.wait, mapping, now, at_fork: Some(at_fork) };
-    let reading = locks::read(&scene).filter(|reading| reading.kind == case.reading.kind)?;
-    match reading.now {
+    let scene =
+        Scene { wait: &case.evidence.wait, mapping, now, at_fork: native.in_parent.as_ref() };
+    match locks::read(&scene)?.at_fork {
         State::Held { owner: Some(owner) } => Some(owner == tid),
         State::Free => Some(false),
         _ => None,

@@ -226,7 +226,7 @@ fn unpacked_size<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> u64 {
         Some(u64::from_le_bytes(header.try_into().ok()?))
     };
     elf.sections()
-        .filter(|section| compressed(section))
+        .filter(compressed)
         .map(|section| size(section).unwrap_or(u64::MAX))
         .fold(0, u64::saturating_add)
 }
