@@ -129,7 +129,7 @@ pub struct Holder {
     /// Whether it still has the lock, in its own process; absent: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holding: Option<bool>,
-    /// Its stack where it still has the lock, innermost first.
+    /// Its stack unless it has released the lock, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Frame>,
 }

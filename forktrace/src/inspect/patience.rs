@@ -6,27 +6,48 @@
 use std::{
     cell::Cell,
     panic,
-    sync::{
-        Once,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::{Condvar, Mutex, MutexGuard, Once, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
-/// How long one reading may take.
+/// How long one reading may take, and how long it may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Most readings of one sort that may be going on, those given up included.
 const MAX_READERS: usize = 4;
 
 /// Counts the readings of one sort.
 #[derive(Debug, Default)]
-pub(super) struct Readers(AtomicUsize);
+pub(super) struct Readers {
+    going_on: Mutex<usize>,
+    ended: Condvar,
+}
 
 impl Readers {
     /// None yet.
     pub(super) const fn new() -> Self {
-        Readers(AtomicUsize::new(0))
+        Readers { going_on: Mutex::new(0), ended: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.going_on.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one more, once there are few enough; false if there still are too many.
+    fn begin(&self) -> bool {
+        let full = |going_on: &mut usize| *going_on >= MAX_READERS;
+        let turn = self.ended.wait_timeout_while(self.lock(), PATIENCE, full);
+        let (mut going_on, waited) = turn.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return false;
+        }
+        *going_on += 1;
+        true
+    }
+
+    fn end(&self) {
+        let mut going_on = self.lock();
+        *going_on = going_on.saturating_sub(1);
+        self.ended.notify_one();
     }
 
     /// The last of what `read` tells, or why there is no answer. It may tell more than once, each
@@ -37,8 +58,7 @@ impl Readers {
         failed: &'static str,
         read: impl FnOnce(&mut dyn FnMut(Result<T, String>)) + Send + 'static,
     ) -> Result<T, String> {
-        if self.0.fetch_add(1, Ordering::Relaxed) >= MAX_READERS {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+        if !self.begin() {
             return Err("too many processes are being read".into());
         }
         let (sender, told) = mpsc::channel();
@@ -46,13 +66,13 @@ impl Readers {
             // Nobody listens any more if it took too long.
             let mut tell = |answer| drop(sender.send(answer));
             let finished = quietly(|| read(&mut tell)).is_some();
-            self.0.fetch_sub(1, Ordering::Relaxed);
+            self.end();
             if !finished {
                 tell(Err(failed.into()));
             }
         });
         if let Err(error) = reader {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+            self.end();
             return Err(format!("no thread to read with: {error}"));
         }
         let end = Instant::now() + PATIENCE;
@@ -110,6 +130,23 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_when_all_are_busy_waits_for_a_turn() {
+        static READERS: Readers = Readers::new();
+        let slow = |answer: usize| {
+            READERS.read("test", "", move |tell| {
+                std::thread::sleep(PATIENCE / 20);
+                tell(Ok(answer));
+            })
+        };
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let asked: Vec<_> =
+                (0..MAX_READERS * 3).map(|at| scope.spawn(move || slow(at))).collect();
+            asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
+        });
+        assert!(answers.iter().enumerate().all(|(at, answer)| *answer == Ok(at)), "{answers:?}");
+    }
+
+    #[test]
     fn a_reading_without_end_is_given_up_and_only_so_many_are_begun() {
         static READERS: Readers = Readers::new();
         let start = Instant::now();
@@ -126,6 +163,6 @@ mod tests {
         });
         assert_eq!(answers, [None, Some(1), None, Some(2)]);
         assert!(READERS.read("test", "", |tell| tell(Ok(()))).is_err(), "enough are going on");
-        assert!(start.elapsed() < PATIENCE * 2);
+        assert!(start.elapsed() < PATIENCE * 3);
     }
 }

@@ -226,7 +226,7 @@ fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<(
         row(w, style, label, &format!("{file}{line} in {function}"))?;
         label = "";
     }
-    match native::below_python(finding, style) {
+    match native::below_python(&finding.stack, style) {
         below if below.is_empty() => Ok(()),
         below => row(w, style, label, &format!("in {below}")),
     }

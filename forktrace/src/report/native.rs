@@ -30,11 +30,11 @@ pub(super) fn stuck(finding: &Finding, style: Style) -> String {
 
 /// The same for a thread whose Python lines are shown, as far as it says more than they do: where
 /// an extension of Python waits, not Python itself.
-pub(super) fn below_python(finding: &Finding, style: Style) -> String {
-    let inner = finding.stack.iter().position(is_interpreting).unwrap_or(0);
-    let inner = finding.stack.get(..inner).unwrap_or_default();
+pub(super) fn below_python(stack: &[Frame], style: Style) -> String {
+    let inner = stack.iter().position(is_interpreting).unwrap_or(0);
+    let inner = stack.get(..inner).unwrap_or_default();
     match inner.iter().any(|frame| !is_library(frame) && !is_python(frame)) {
-        true => chain(inner, CALLERS, style),
+        true => chain_beside_python(inner, CALLERS, style),
         false => String::new(),
     }
 }
@@ -52,20 +52,16 @@ pub(super) fn fork_site(stack: &[Frame], style: Style) -> String {
 /// What became of the holder since, as the end of a sentence about it.
 pub(super) fn fate(holder: &Holder, of_parent: bool, style: Style) -> String {
     let there = if of_parent { "in the parent" } else { "in that process" };
+    let at = match chain_beside_python(&holder.stack, SHORT, style) {
+        at if at.is_empty() => doing(holder.doing.as_ref()),
+        at => at,
+    };
+    let at = if at.is_empty() { at } else { format!(", {at}") };
     match (holder.fate, holder.holding) {
         (None | Some(Fate::Unknown), _) => String::new(),
-        (Some(Fate::Alive), Some(true)) => {
-            let at = match chain(&holder.stack, SHORT, style) {
-                at if at.is_empty() => doing(holder.doing.as_ref()),
-                at => at,
-            };
-            let at = if at.is_empty() { at } else { format!(", {at}") };
-            format!("; {there} it still has the lock{at}")
-        }
-        (Some(Fate::Alive), Some(false)) => {
-            format!("; {there} it has released the lock since")
-        }
-        (Some(Fate::Alive), None) => format!("; {there} it is alive"),
+        (Some(Fate::Alive), Some(true)) => format!("; {there} it still has the lock{at}"),
+        (Some(Fate::Alive), Some(false)) => format!("; {there} it has released the lock since"),
+        (Some(Fate::Alive), None) => format!("; {there} it is alive{at}"),
         (Some(Fate::Exited), _) => format!("; {there} it has ended since"),
         (Some(Fate::Gone), _) => "; its process has ended since".into(),
         (Some(Fate::Replaced), _) => "; its process runs another program since".into(),
@@ -97,7 +93,7 @@ fn candidate(task: &TaskNow, style: Style) -> String {
         Some(comm) => format!("\"{}\"[{}]", style.clean(comm), task.tid),
     };
     let now = match task.fate {
-        Fate::Alive => match chain(&task.stack.frames, 0, style) {
+        Fate::Alive => match chain_beside_python(&task.stack.frames, 0, style) {
             at if at.is_empty() => doing(Some(&task.doing)),
             at => at,
         },
@@ -136,11 +132,21 @@ pub(super) fn place(place: &Place, style: Style) -> String {
 
 /// The C library's function that was called, and its callers in the program's own code.
 fn chain(stack: &[Frame], callers: usize, style: Style) -> String {
-    let own = stack.iter().position(|frame| !is_library(frame)).unwrap_or(stack.len());
-    let (library, rest) = stack.split_at(own);
+    chain_of(stack, |frame| !is_library(frame) && !is_start(frame), callers, style)
+}
+
+/// The same without Python's own functions, which say nothing of a Python program.
+fn chain_beside_python(stack: &[Frame], callers: usize, style: Style) -> String {
+    let own = |frame: &Frame| !is_library(frame) && !is_start(frame) && !is_python(frame);
+    chain_of(stack, own, callers, style)
+}
+
+fn chain_of(stack: &[Frame], own: impl Fn(&Frame) -> bool, callers: usize, style: Style) -> String {
+    let inside = stack.iter().position(|frame| !is_library(frame)).unwrap_or(stack.len());
+    let (library, rest) = stack.split_at(inside);
     // The outermost is what the program called: further in are the library's own affairs.
     let called = library.iter().rev().find(|frame| frame.symbol.is_some()).or(library.last());
-    let rest = rest.iter().filter(|frame| !is_library(frame) && !is_start(frame)).take(callers);
+    let rest = rest.iter().filter(|frame| own(frame)).take(callers);
     join(called.into_iter().chain(rest), style)
 }
 

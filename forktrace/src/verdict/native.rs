@@ -33,7 +33,7 @@ fn of_holder(holder: &mut Holder, native: &Native, case: &Case<'_>) {
     }
     holder.doing = Some(now.doing.clone());
     holder.holding = holding(holder.tid, native, case);
-    if holder.holding == Some(true) {
+    if holder.holding != Some(false) {
         holder.stack = now.stack.frames.clone();
     }
 }

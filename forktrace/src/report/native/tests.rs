@@ -88,6 +88,20 @@ fn the_fork_site_is_the_programs_own() {
 }
 
 #[test]
+fn below_python_lines_only_an_extensions_functions_are_told() {
+    let inner = [
+        frame("___pthread_mutex_lock", LIBC, None),
+        frame("grpc_poll", "/x/cygrpc.so", None),
+        frame("method_vectorcall", PYTHON, None),
+        frame("_PyEval_EvalFrameDefault", PYTHON, None),
+        frame("main", "/x/other", None),
+    ];
+    assert_eq!(below_python(&inner, plain()), "pthread_mutex_lock ← grpc_poll (cygrpc.so)");
+    let own = [inner[0].clone(), inner[2].clone(), inner[3].clone(), inner[4].clone()];
+    assert_eq!(below_python(&own, plain()), "");
+}
+
+#[test]
 fn fates_of_a_holder() {
     let holder = |fate, holding, stack: &[Frame]| Holder {
         fate,
@@ -111,6 +125,8 @@ fn fates_of_a_holder() {
         say(holder(Some(Fate::Alive), Some(false), &[])),
         "; in the parent it has released the lock since"
     );
+    let python = [frame("__GI___wait4", LIBC, None), frame("os_wait4", PYTHON, None)];
+    assert_eq!(say(holder(Some(Fate::Alive), None, &python)), "; in the parent it is alive, wait4");
     assert_eq!(say(holder(Some(Fate::Exited), None, &[])), "; in the parent it has ended since");
     assert_eq!(say(holder(Some(Fate::Gone), None, &[])), "; its process has ended since");
 }
