@@ -4,6 +4,8 @@
 //! after that (model, verdict, reports) sees no difference. The serde names are those of the event
 //! log (SCHEMA.md); a change here is a change of the schema.
 
+pub mod native;
+
 use serde::{Deserialize, Serialize};
 
 use crate::num;
@@ -242,6 +244,9 @@ pub struct Evidence {
     pub timers: Option<u32>,
     /// Python frames of the waiter, innermost first.
     pub python: Python,
+    /// Native stacks and what they are about; boxed because it is large beside the rest.
+    #[serde(default)]
+    pub native: Option<Box<native::Native>>,
 }
 
 /// A lock that is elsewhere than the futex word, read as the word is.

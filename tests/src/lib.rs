@@ -44,6 +44,8 @@ pub enum Need {
     Cargo,
     /// `setpriv`, to drop root.
     Setpriv,
+    /// `unshare`, for a namespace.
+    Unshare,
 }
 
 impl Need {
@@ -60,6 +62,7 @@ impl Need {
             Need::Rooted(python) => python.missing(),
             Need::Cargo => not_found(cargo()),
             Need::Setpriv => not_found("setpriv"),
+            Need::Unshare => not_found("unshare"),
         }
     }
 }

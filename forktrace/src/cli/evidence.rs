@@ -5,8 +5,8 @@ use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
     event::{AtFork, Body, Event, Evidence, Missing, Task, Wait, Window},
-    inspect::{self, evidence::Inherited},
-    kernel::Maps,
+    inspect::{self, evidence::Inherited, native::Ask},
+    kernel::{Maps, Visitor},
     locks,
 };
 use forktrace_common::maps::PAGE_SIZE;
@@ -59,13 +59,23 @@ impl Look {
         Event { boot_ns, task: Some(self.task.clone()), body }
     }
 
-    /// Adds the Python frames in the background and sends the look again.
-    pub(super) fn read_python(mut self, sender: UnboundedSender<Look>) {
+    /// Adds the stacks in the background and sends the look again. Whatever was to be learnt of
+    /// inherited pages is in `ask` already: reading Python frames makes the kernel copy pages.
+    pub(super) fn read_stacks(
+        mut self,
+        ask: Ask,
+        registers: Visitor,
+        sender: UnboundedSender<Look>,
+    ) {
         spawn_blocking(move || {
             let Task { pid, tid, .. } = self.task;
             let thread = self.evidence.threads.iter().find(|thread| thread.tid == tid);
             let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
-            self.evidence.python = inspect::python::frames(pid, tid, ns_tid);
+            std::thread::scope(|scope| {
+                let python = scope.spawn(|| inspect::python::frames(pid, tid, ns_tid));
+                self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
+                self.evidence.python = python.join().unwrap_or_default();
+            });
             self.complete = true;
             let _ = sender.send(self);
         });

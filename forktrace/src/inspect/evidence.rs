@@ -31,8 +31,8 @@ pub trait Inherited {
 }
 
 /// Looks at the process of a wait, twice within some 30 ms ([`threads::APART`]). Blocks its caller:
-/// not for an async task. Python frames are left to [`super::python`]: reading them takes longer
-/// and disturbs what can be learnt of inherited pages later.
+/// not for an async task. Stacks are left to [`super::native`] and [`super::python`]: reading them
+/// takes longer, and the latter disturbs what can be learnt of inherited pages later.
 ///
 /// `shared_with` are the processes known to share the waiter's memory.
 pub fn collect(
@@ -68,6 +68,7 @@ pub fn collect(
         handlers: status.handlers,
         timers,
         python: Python::default(),
+        native: None,
     }
 }
 

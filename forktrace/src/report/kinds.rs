@@ -1,6 +1,6 @@
 //! What the HANG block says of the thing that is waited for, by kind of finding.
 
-use super::Style;
+use super::{Style, native};
 use crate::finding::{Finding, Kind};
 
 /// The rows about what is waited for and who could end that, for the kinds that are no inherited
@@ -36,9 +36,13 @@ fn woken_by(finding: &Finding) -> &'static str {
 
 /// The lock's kind and place in brackets, as far as they are known.
 pub(super) fn about(finding: &Finding, style: Style) -> String {
-    let known = [&finding.lock.kind, &finding.lock.mapping];
-    let known: Vec<_> =
-        known.iter().filter(|text| !text.is_empty()).map(|text| style.clean(text)).collect();
+    let lock = &finding.lock;
+    let place = match &lock.place {
+        Some(place) => native::place(place, style),
+        None => style.clean(&lock.mapping).into_owned(),
+    };
+    let known = [style.clean(&lock.kind).into_owned(), place];
+    let known: Vec<_> = known.into_iter().filter(|text| !text.is_empty()).collect();
     match known.is_empty() {
         true => String::new(),
         false => format!(" ({})", known.join(", ")),

@@ -55,6 +55,8 @@ impl Parked {
             mapping: None,
             now: &self.now,
             at_fork: None,
+            module: None,
+            libc: None,
             target: Some(&self.lock),
         })
     }
