@@ -24,6 +24,8 @@ const LIMIT: Duration = Duration::from_secs(40);
 enum Expect {
     /// One finding, certain.
     Certain(Hang),
+    /// One finding, of the kind and confidence that it says.
+    Finding(Hang),
     /// No finding, no suspicion.
     Nothing,
     /// It hangs, but not for what it inherited: no finding that says so is more than a suspicion.
@@ -62,6 +64,18 @@ const fn rooted(
     Case { python: Some(python), ..case(name, program, args, expect) }
 }
 
+const fn owned(lock: &'static str) -> Expect {
+    Expect::Certain(Hang::owned(lock))
+}
+
+const fn ownerless(lock: &'static str) -> Expect {
+    Expect::Certain(Hang::ownerless(lock))
+}
+
+const fn lost_waker(lock: &'static str) -> Expect {
+    Expect::Finding(Hang::lost_waker(lock))
+}
+
 const MUTEX: Expect = Expect::Certain(Hang::MUTEX);
 const RECURSIVE: Expect = Expect::Certain(Hang::RECURSIVE);
 const ERRORCHECK: Expect = Expect::Certain(Hang::ERRORCHECK);
@@ -81,13 +95,31 @@ const LOT_WRITER: Expect = ownerless("parking_lot RwLock (held for writing)");
 const LOT_READER: Expect = ownerless("parking_lot RwLock (held for reading)");
 const V313: Rooted = Rooted::V313;
 const V314: Rooted = Rooted::V314;
+const ROBUST: Expect = owned("glibc mutex (robust)");
+const ROBUST_RECURSIVE: Expect = owned("glibc mutex (robust, recursive)");
+const ROBUST_ERRORCHECK: Expect = owned("glibc mutex (robust, error-checking)");
+const ROBUST_ADAPTIVE: Expect = owned("glibc mutex (robust, adaptive)");
+const PASSED_ON: Expect =
+    Expect::Finding(Hang::passed_on("glibc mutex (robust, priority inheriting)"));
+const INTERNAL: Expect = ownerless("glibc internal lock");
+const GUARD: Expect = ownerless("C++ static initialisation guard");
+const MUSL: Expect = ownerless("musl mutex");
+const MUSL_RECURSIVE: Expect = owned("musl mutex (recursive)");
+const MUSL_ERRORCHECK: Expect = owned("musl mutex (error-checking)");
+const MUSL_ROBUST: Expect = owned("musl mutex (robust)");
+const MUSL_FILE: Expect = owned("musl FILE lock");
+const MUSL_WRITER: Expect = ownerless("musl rwlock (held for writing)");
+const MUSL_READER: Expect = ownerless("musl rwlock (held for reading)");
+const MUSL_ONCE: Expect = ownerless("musl pthread_once");
+const LOST_CONDITION: Expect = lost_waker("glibc condition variable");
+const LOST_BARRIER: Expect = lost_waker("glibc barrier");
+const LOST_WORD: Expect = lost_waker("futex word");
+const SELF: Expect = Expect::Finding(Hang::self_deadlock("glibc mutex"));
+const SELF_ADAPTIVE: Expect = Expect::Finding(Hang::self_deadlock("glibc mutex (adaptive)"));
+const SELF_ROBUST: Expect = Expect::Finding(Hang::self_deadlock("glibc mutex (robust)"));
 const NOTHING: Expect = Expect::Nothing;
 const MAYBE: Expect = Expect::NoMoreThanSuspect;
 const OWN_FAULT: Expect = Expect::NotInherited;
-
-const fn ownerless(lock: &'static str) -> Expect {
-    Expect::Certain(Hang::ownerless(lock))
-}
 
 #[rustfmt::skip]
 static CASES: &[Case] = &[
@@ -107,6 +139,38 @@ static CASES: &[Case] = &[
     case("hang_rwlock_write_of_writer", "inherited_rwlock.c", &["write", "write"], WRITER),
     case("hang_rwlock_write_of_reader", "inherited_rwlock.c", &["read", "write"], READERS),
     case("hang_semaphore", "inherited_semaphore.c", &[], SEMAPHORE),
+    case("hang_mutex_robust", "inherited_mutex.c", &["normal-robust", "thread", "keep", "single"], ROBUST),
+    case("hang_mutex_robust_of_the_forking_thread", "inherited_mutex.c", &["normal-robust", "forker", "keep", "single"], ROBUST),
+    case("hang_mutex_robust_recursive", "inherited_mutex.c", &["recursive-robust", "thread", "release", "single"], ROBUST_RECURSIVE),
+    case("hang_mutex_robust_errorcheck", "inherited_mutex.c", &["errorcheck-robust", "thread", "die", "single"], ROBUST_ERRORCHECK),
+    case("hang_mutex_robust_adaptive", "inherited_mutex.c", &["adaptive-robust", "thread", "keep", "threads"], ROBUST_ADAPTIVE),
+    case("hang_mutex_shared_attribute", "inherited_mutex.c", &["normal-shared", "thread", "keep", "single"], MUTEX),
+    case("hang_mutex_shared_attribute_released", "inherited_mutex.c", &["recursive-shared", "thread", "release", "threads"], RECURSIVE),
+    case("hang_mutex_robust_prio_inherit", "pi_mutex.c", &["normal-robust", "thread", "keep"], PASSED_ON),
+    case("hang_rwlock_behind_queued_writer", "inherited_rwlock.c", &["queued", "read"], READERS),
+    case("hang_glibc_internal", "inherited_libc.c", &["parent"], INTERNAL),
+    case("hang_cxx_mutex", "inherited_cxx.cc", &["mutex", "parent"], MUTEX),
+    case("hang_cxx_recursive_mutex", "inherited_cxx.cc", &["recursive", "parent"], RECURSIVE),
+    case("hang_cxx_shared_mutex_writer", "inherited_cxx.cc", &["shared-write", "parent"], WRITER),
+    case("hang_cxx_shared_mutex_reader", "inherited_cxx.cc", &["shared-read", "parent"], READERS),
+    case("hang_cxx_static_guard", "inherited_cxx.cc", &["static", "parent"], GUARD),
+    case("hang_musl_mutex", "inherited.musl.c", &["normal", "parent"], MUSL),
+    case("hang_musl_recursive", "inherited.musl.c", &["recursive", "parent"], MUSL_RECURSIVE),
+    case("hang_musl_errorcheck", "inherited.musl.c", &["errorcheck", "parent"], MUSL_ERRORCHECK),
+    case("hang_musl_robust", "inherited.musl.c", &["robust", "parent"], MUSL_ROBUST),
+    case("hang_musl_file", "inherited.musl.c", &["file", "parent"], MUSL_FILE),
+    case("hang_musl_writer", "inherited.musl.c", &["write", "parent"], MUSL_WRITER),
+    case("hang_musl_reader", "inherited.musl.c", &["read", "parent"], MUSL_READER),
+    case("hang_musl_once", "inherited.musl.c", &["once", "parent"], MUSL_ONCE),
+    case("lost_waker_condition", "lost_waker.cc", &["cond", "never"], LOST_CONDITION),
+    case("lost_waker_barrier", "lost_waker.cc", &["barrier", "never"], LOST_BARRIER),
+    case("lost_waker_atomic", "lost_waker.cc", &["atomic", "never"], LOST_WORD),
+    case("lost_waker_atomic_byte", "lost_waker.cc", &["byte", "never"], LOST_WORD),
+    case("lost_waker_cxx_semaphore", "lost_waker.cc", &["counting", "never"], LOST_WORD),
+    case("lost_waker_openmp", "lost_team.omp.c", &[], LOST_WORD),
+    case("self_deadlock_normal", "self_deadlock.c", &["normal"], SELF),
+    case("self_deadlock_adaptive", "self_deadlock.c", &["adaptive"], SELF_ADAPTIVE),
+    case("self_deadlock_robust", "self_deadlock.c", &["robust"], SELF_ROBUST),
     case("hang_grandchild", "inherited_grandchild.c", &[], MUTEX),
     case("hang_python", "hang.py", &[], PYTHON),
     case("hang_python_lock_of_thread", "lock_of_thread.py", &["Lock"], PYTHON),
@@ -150,6 +214,25 @@ static CASES: &[Case] = &[
     case("quiet_posix_spawn", "spawned.c", &["posix_spawn"], NOTHING),
     case("quiet_daemon", "daemon.c", &[], NOTHING),
     case("quiet_shared_mutex", "shared_mutex.c", &[], NOTHING),
+    case("quiet_shared_robust_mutex", "shared_mutex.c", &["3", "robust"], NOTHING),
+    case("quiet_prio_inherit_aborts", "pi_mutex.c", &["normal", "thread", "keep"], NOTHING),
+    case("quiet_prio_inherit_owner_gone", "pi_mutex.c", &["normal", "thread", "exit"], MAYBE),
+    case("quiet_once", "once.c", &[], NOTHING),
+    case("quiet_glibc_internal", "inherited_libc.c", &["child"], NOTHING),
+    case("quiet_self_recursive", "self_deadlock.c", &["recursive"], NOTHING),
+    case("quiet_cxx_mutex", "inherited_cxx.cc", &["mutex", "child"], NOTHING),
+    case("quiet_cxx_shared_mutex", "inherited_cxx.cc", &["shared-read", "child"], NOTHING),
+    case("quiet_cxx_static_guard", "inherited_cxx.cc", &["static", "child"], NOTHING),
+    case("quiet_musl_mutex", "inherited.musl.c", &["normal", "child"], NOTHING),
+    case("quiet_musl_recursive", "inherited.musl.c", &["recursive", "child"], NOTHING),
+    case("quiet_musl_file", "inherited.musl.c", &["file", "child"], NOTHING),
+    case("quiet_musl_rwlock", "inherited.musl.c", &["write", "child"], NOTHING),
+    case("quiet_musl_once", "inherited.musl.c", &["once", "child"], NOTHING),
+    case("quiet_idle_pool", "idle_pool.c", &["3"], NOTHING),
+    case("quiet_condition_woken", "lost_waker.cc", &["cond", "by-thread"], NOTHING),
+    case("quiet_barrier_woken", "lost_waker.cc", &["barrier", "by-thread"], NOTHING),
+    case("quiet_atomic_woken", "lost_waker.cc", &["atomic", "by-thread"], NOTHING),
+    case("quiet_cxx_semaphore_woken", "lost_waker.cc", &["counting", "by-thread"], NOTHING),
     case("quiet_timed_wait", "timed_wait.c", &[], NOTHING),
     case("quiet_condition", "condition.c", &[], NOTHING),
     case("quiet_semaphore_event", "semaphore_event.c", &[], MAYBE),
@@ -161,6 +244,7 @@ static CASES: &[Case] = &[
     case("quiet_python_pool", "pool.py", &[], NOTHING),
     case("quiet_python_executor", "executor.py", &[], NOTHING),
     case("quiet_python_event", "event.py", &[], MAYBE),
+    case("quiet_python_sleeper", "sleeper.py", &[], MAYBE),
     case("quiet_python_atfork", "atfork.py", &[], MAYBE),
     case("quiet_python_spawn", "started.py", &["spawn"], NOTHING),
     case("quiet_python_forkserver", "started.py", &["forkserver"], NOTHING),
@@ -231,7 +315,7 @@ fn judge(case: &Case, ended: &Ended) -> Result<()> {
     log.expect_all_ended()?;
     expect_tree(&log, &facts)?;
     match case.expect {
-        Expect::Certain(hang) => {
+        Expect::Certain(hang) | Expect::Finding(hang) => {
             let finding = check::one_finding(&log, None)?;
             check::hang(finding, hang, &facts, case.program)?;
         }

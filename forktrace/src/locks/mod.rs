@@ -4,9 +4,17 @@
 //! which they are asked, most specific first. A decoder that is not sure says nothing: a wait that
 //! nobody recognises is shown as unknown, never guessed.
 
+mod cxa_guard;
+mod event;
+mod glibc_internal;
 mod glibc_mutex;
+mod glibc_robust;
 mod glibc_rwlock;
 mod glibc_sem;
+mod musl_file;
+mod musl_mutex;
+mod musl_once;
+mod musl_rwlock;
 mod neighbours;
 mod parking_lot;
 mod py_mutex;
@@ -14,7 +22,7 @@ mod rust_std;
 
 use forktrace_common::futex;
 
-use crate::event::{Mapping, Place, Wait, Window};
+use crate::event::{Libc, Mapping, Place, Wait, Window};
 
 /// What a decoder gets to see.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +37,22 @@ pub struct Scene<'a> {
     pub at_fork: Option<&'a Window>,
     /// The lock itself, if [`target`] says that it is elsewhere.
     pub target: Option<&'a Place>,
+    /// Path of the file whose static data the word is in.
+    pub module: Option<&'a str>,
+    /// The C library that the program is linked with, where known.
+    pub libc: Option<Libc>,
+}
+
+impl Scene<'_> {
+    /// Whether the program is known to run on glibc.
+    fn on_glibc(&self) -> bool {
+        self.libc == Some(Libc::Glibc)
+    }
+
+    /// Whether the program is known to run on musl.
+    fn on_musl(&self) -> bool {
+        self.libc == Some(Libc::Musl)
+    }
 }
 
 /// A lock recognised around a futex word.
@@ -85,8 +109,15 @@ pub static DECODERS: &[&dyn Decoder] = &[
     &py_mutex::PyMutex,
     &parking_lot::ParkingLot,
     &glibc_mutex::GlibcMutex,
+    &glibc_robust::GlibcRobust,
     &glibc_rwlock::GlibcRwlock,
     &glibc_sem::GlibcSem,
+    &glibc_internal::GlibcInternal,
+    &cxa_guard::CxaGuard,
+    &musl_mutex::MuslMutex,
+    &musl_rwlock::MuslRwlock,
+    &musl_file::MuslFile,
+    &musl_once::MuslOnce,
     &rust_std::mutex::RustMutex,
     &rust_std::once::RustOnce,
     &rust_std::rwlock::RustRwLock,
@@ -101,6 +132,12 @@ pub fn read(scene: &Scene<'_>) -> Option<Reading> {
 /// waiter is parked on. The lock's memory goes into [`Scene::target`].
 pub fn target(wait: &Wait, now: &Window) -> Option<u64> {
     DECODERS.iter().find_map(|decoder| decoder.target(wait, now))
+}
+
+/// The word as something that is waited for without being held by anybody, such as a condition
+/// variable. Only for words that [`read`] does not know.
+pub fn read_event(scene: &Scene<'_>) -> Option<Reading> {
+    event::read(scene)
 }
 
 /// Address after the last that a process may have: `TASK_SIZE_MAX`,

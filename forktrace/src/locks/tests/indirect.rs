@@ -57,6 +57,8 @@ impl Parked {
             now: &self.now,
             at_fork: None,
             target: Some(&self.lock),
+            module: None,
+            libc: None,
         })
     }
 
