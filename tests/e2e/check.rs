@@ -47,6 +47,10 @@ impl Hang {
     pub(crate) const PY_RLOCK: Hang =
         Hang { holder: true, ..Hang::python("Python threading.RLock (PyMutex)") };
 
+    const fn python(lock: &'static str) -> Hang {
+        Hang { python: true, ..Hang::ownerless(lock) }
+    }
+
     /// An inherited lock of this kind, which names its holder.
     pub(crate) const fn owned(lock: &'static str) -> Hang {
         Hang { lock, ..Hang::MUTEX }
@@ -70,10 +74,6 @@ impl Hang {
     /// A lock that the waiting thread has itself; the workload names it as the holder.
     pub(crate) const fn self_deadlock(lock: &'static str) -> Hang {
         Hang { kind: "self-deadlock", ..Hang::owned(lock) }
-    }
-
-    const fn python(lock: &'static str) -> Hang {
-        Hang { python: true, ..Hang::ownerless(lock) }
     }
 }
 

@@ -31,18 +31,26 @@ struct Language {
     /// How their file names end, longest first.
     suffix: &'static str,
     need: Need,
-    /// The compiler and its options; empty for Python, which is run as it is. Cargo builds all
-    /// programs of `tests/workloads-rust` at once.
-    compiler: &'static [&'static str],
+    made: Made,
+}
+
+#[derive(Debug)]
+enum Made {
+    /// Run by `python3` as they are.
+    Interpreted,
+    /// By this compiler with these options.
+    Compiled(&'static [&'static str]),
+    /// By cargo, from `tests/workloads-rust`.
+    Built,
 }
 
 static LANGUAGES: &[Language] = &[
-    Language { suffix: ".py", need: Need::Python, compiler: &[] },
-    Language { suffix: ".rs", need: Need::Cargo, compiler: &["cargo"] },
-    Language { suffix: ".musl.c", need: Need::Musl, compiler: &["musl-gcc"] },
-    Language { suffix: ".omp.c", need: Need::Cc, compiler: &["cc", "-fopenmp"] },
-    Language { suffix: ".c", need: Need::Cc, compiler: &["cc"] },
-    Language { suffix: ".cc", need: Need::Cxx, compiler: &["g++", "-std=c++20"] },
+    Language { suffix: ".py", need: Need::Python, made: Made::Interpreted },
+    Language { suffix: ".rs", need: Need::Cargo, made: Made::Built },
+    Language { suffix: ".musl.c", need: Need::Musl, made: Made::Compiled(&["musl-gcc"]) },
+    Language { suffix: ".omp.c", need: Need::Cc, made: Made::Compiled(&["cc", "-fopenmp"]) },
+    Language { suffix: ".c", need: Need::Cc, made: Made::Compiled(&["cc"]) },
+    Language { suffix: ".cc", need: Need::Cxx, made: Made::Compiled(&["g++", "-std=c++20"]) },
 ];
 
 impl Language {
@@ -51,9 +59,8 @@ impl Language {
     }
 }
 
-/// The command line that runs a workload, compiled if need be. Its file name says how:
-/// `name.py`, `name.c`, `name.omp.c` (OpenMP), `name.musl.c` (linked with musl),
-/// `name.cc`, or `name.rs` (of `tests/workloads-rust`).
+/// The command line that runs a workload, compiled if need be. Its file name says how: `name.py`,
+/// `name.rs`, `name.c`, `name.omp.c` (OpenMP), `name.musl.c` (linked with musl) or `name.cc`.
 ///
 /// # Errors
 /// When it does not compile.
@@ -61,10 +68,12 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
     let Some(language) = Language::of(program) else {
         bail!("{program} is in none of the languages of the workloads");
     };
-    let mut command = match language.compiler {
-        [] => vec!["python3".to_owned(), source(program).display().to_string()],
-        ["cargo"] => vec![built(program.trim_end_matches(language.suffix))?.display().to_string()],
-        compiler => vec![compiled(program, language.suffix, compiler)?.display().to_string()],
+    let mut command = match language.made {
+        Made::Interpreted => vec!["python3".to_owned(), source(program).display().to_string()],
+        Made::Compiled(compiler) => {
+            vec![compiled(program, language.suffix, compiler)?.display().to_string()]
+        }
+        Made::Built => vec![built(program.trim_end_matches(".rs"))?.display().to_string()],
     };
     command.extend(args.iter().map(|arg| (*arg).to_owned()));
     Ok(command)

@@ -35,12 +35,12 @@ pub struct Scene<'a> {
     pub now: &'a Window,
     /// Memory around the word as inherited, where known.
     pub at_fork: Option<&'a Window>,
-    /// The lock itself, if [`target`] says that it is elsewhere.
-    pub target: Option<&'a Place>,
     /// Path of the file whose static data the word is in.
     pub module: Option<&'a str>,
     /// The C library that the program is linked with, where known.
     pub libc: Option<Libc>,
+    /// The lock itself, if [`target`] says that it is elsewhere.
+    pub target: Option<&'a Place>,
 }
 
 impl Scene<'_> {
@@ -128,16 +128,16 @@ pub fn read(scene: &Scene<'_>) -> Option<Reading> {
     DECODERS.iter().find_map(|decoder| decoder.read(scene))
 }
 
-/// Where the lock is, if that is elsewhere than the futex word: the word is then only what the
-/// waiter is parked on. The lock's memory goes into [`Scene::target`].
-pub fn target(wait: &Wait, now: &Window) -> Option<u64> {
-    DECODERS.iter().find_map(|decoder| decoder.target(wait, now))
-}
-
 /// The word as something that is waited for without being held by anybody, such as a condition
 /// variable. Only for words that [`read`] does not know.
 pub fn read_event(scene: &Scene<'_>) -> Option<Reading> {
     event::read(scene)
+}
+
+/// Where the lock is, if that is elsewhere than the futex word: the word is then only what the
+/// waiter is parked on. The lock's memory goes into [`Scene::target`].
+pub fn target(wait: &Wait, now: &Window) -> Option<u64> {
+    DECODERS.iter().find_map(|decoder| decoder.target(wait, now))
 }
 
 /// Address after the last that a process may have: `TASK_SIZE_MAX`,

@@ -171,9 +171,9 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
         mapping: evidence.mapping.as_ref(),
         now,
         at_fork,
-        target: evidence.target.as_ref(),
         module: evidence.module.as_ref().map(|module| module.path.as_str()),
         libc: evidence.libc,
+        target: evidence.target.as_ref(),
     };
     let lock = locks::read(&scene);
     let is_event = lock.is_none();

@@ -68,9 +68,9 @@ impl Case {
             mapping: self.mapping.as_ref(),
             now: &self.now,
             at_fork: self.at_fork.as_ref(),
-            target: None,
             module: self.module,
             libc: self.libc,
+            target: None,
         })
     }
 

@@ -103,23 +103,22 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     ];
     let module = (text(), any::<u64>()).prop_map(|(path, address)| Module { path, address });
     let libc = option::of(prop::sample::select(vec![Libc::Glibc, Libc::Musl]));
-    let place_of_word = (option::of(module), libc);
-    let target = option::of(place());
-    let memory = (option::of(mapping()), place_of_word, option::of(window()), at_fork(), target);
+    let around = (option::of(module), libc, option::of(place()));
+    let memory = (option::of(mapping()), around, option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
     (wait(), any::<bool>(), memory, process, waking, python).prop_map(
-        |(wait, still_waiting, (mapping, word, now, at_fork, target), process, waking, python)| {
+        |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python)| {
             Evidence {
                 wait,
                 still_waiting,
                 ns_pid: process.0,
                 mapping,
-                module: word.0,
-                libc: word.1,
+                module: around.0,
+                libc: around.1,
                 now,
                 at_fork,
-                target,
+                target: around.2,
                 wakes_since_fork: waking.0,
                 threads: process.1,
                 memory_shared_with: process.2,
