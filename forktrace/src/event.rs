@@ -263,6 +263,20 @@ pub struct Place {
     pub at_fork: AtFork,
     /// Name of the Python type whose object the lock seems to be the first member of.
     pub python_type: Option<String>,
+    /// The thread that the lock says owns it.
+    pub owner: Option<OwnerThread>,
+}
+
+/// A thread that a lock names by the address of its descriptor, a `pthread_t`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerThread {
+    /// Address of the descriptor.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// The thread's tid in the descriptor as inherited; `None`: not known.
+    pub tid_at_fork: Option<u32>,
+    /// The tid there now; 0: no living thread has this descriptor.
+    pub tid: Option<u32>,
 }
 
 /// One line of `/proc/<pid>/maps`.

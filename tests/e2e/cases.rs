@@ -204,6 +204,7 @@ static CASES: &[Case] = &[
     rooted(V314, "hang_python314_lock_of_thread", "lock_of_thread.py", &["Lock"], PY_LOCK),
     rooted(V314, "hang_python314_rlock_of_thread", "lock_of_thread.py", &["RLock"], PY_RLOCK),
     rooted(V314, "hang_python314_rlock_released_since", "lock_of_thread.py", &["RLock", "6", "release"], PY_RLOCK),
+    rooted(V314, "hang_python314_rlock_child_has_threads", "lock_of_thread.py", &["RLock", "6", "release", "threads"], PY_RLOCK),
     rooted(V314, "hang_python314_condition", "lock_of_thread.py", &["Condition"], PY_RLOCK),
     rooted(V314, "hang_python314_buffer", "buffer_of_thread.py", &[], PYTHON),
 

@@ -43,7 +43,9 @@ impl Hang {
     /// A lock of `threading`, a semaphore underneath.
     pub(crate) const PYTHON: Hang = Hang::python("Python threading lock (sem_t)");
     pub(crate) const PY_LOCK: Hang = Hang::python("Python threading.Lock (PyMutex)");
-    pub(crate) const PY_RLOCK: Hang = Hang::python("Python threading.RLock (PyMutex)");
+    /// This one names its owner's descriptor, which names the owner.
+    pub(crate) const PY_RLOCK: Hang =
+        Hang { holder: true, ..Hang::python("Python threading.RLock (PyMutex)") };
 
     const fn python(lock: &'static str) -> Hang {
         Hang { python: true, ..Hang::ownerless(lock) }

@@ -80,10 +80,12 @@ pub(super) struct Live {
     pub(super) outcome: Option<Outcome>,
     losses: Losses,
     undecodable: u64,
+    interrupts: Interrupts,
 }
 
 impl Live {
-    /// Takes over the loaded programs. Must be called inside the tokio runtime.
+    /// Takes over the loaded programs, and from here on the signals that end a trace: a command may
+    /// be interrupted as soon as it runs. Must be called inside the tokio runtime.
     ///
     /// # Errors
     /// When the ring buffer cannot be watched.
@@ -110,6 +112,7 @@ impl Live {
             outcome: None,
             losses: Losses::default(),
             undecodable: 0,
+            interrupts: Interrupts::new()?,
         })
     }
 
@@ -205,7 +208,6 @@ impl Live {
     pub(super) async fn run(&mut self, until: &Until) -> io::Result<Stopped> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut interrupts = Interrupts::new()?;
         let far = Duration::from_secs(86_400 * 365);
         let end = Instant::now() + until.duration.unwrap_or(far);
         let mut found_at = None;
@@ -213,7 +215,7 @@ impl Live {
             let mut records = Vec::new();
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Ok(Stopped::Interrupted),
+                () = self.interrupts.next() => return Ok(Stopped::Interrupted),
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,

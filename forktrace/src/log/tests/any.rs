@@ -54,14 +54,20 @@ fn at_fork() -> impl Strategy<Value = AtFork> {
 }
 
 fn place() -> impl Strategy<Value = Place> {
-    let names = (any::<u64>(), option::of(text()));
+    let tids = (any::<Option<u32>>(), any::<Option<u32>>());
+    let names = (any::<u64>(), option::of(text()), option::of((any::<u64>(), tids)));
     (names, option::of(mapping()), option::of(window()), at_fork()).prop_map(
-        |((address, python_type), mapping, now, at_fork)| Place {
+        |((address, python_type, owner), mapping, now, at_fork)| Place {
             address,
             mapping,
             now,
             at_fork,
             python_type,
+            owner: owner.map(|(address, (tid_at_fork, tid))| OwnerThread {
+                address,
+                tid_at_fork,
+                tid,
+            }),
         },
     )
 }
