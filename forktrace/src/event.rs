@@ -4,6 +4,10 @@
 //! after that (model, verdict, reports) sees no difference. The serde names are those of the event
 //! log (SCHEMA.md); a change here is a change of the schema.
 
+mod lock_facts;
+
+pub use lock_facts::{FirstWrite, FirstWrites, LockUse, PythonLock, PythonThread, Waiter};
+
 use serde::{Deserialize, Serialize};
 
 use crate::num;
@@ -233,6 +237,18 @@ pub struct Evidence {
     pub timers: Option<u32>,
     /// Python frames of the waiter, innermost first.
     pub python: Python,
+    /// Who first wrote to the word's page after the fork.
+    #[serde(default)]
+    pub first_writes: FirstWrites,
+    /// The threads of the process that wait for the word, the waiter included.
+    #[serde(default)]
+    pub waiters: Vec<Waiter>,
+    /// The Python object whose lock the word is, where there is one.
+    #[serde(default)]
+    pub python_lock: Option<PythonLock>,
+    /// The threads that Python knows in the process.
+    #[serde(default)]
+    pub python_threads: Vec<PythonThread>,
 }
 
 /// One line of `/proc/<pid>/maps`.

@@ -4,11 +4,13 @@
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
-    event::{AtFork, Body, Event, Evidence, Missing, Task, Wait, Window},
+    event::{
+        AtFork, Body, Event, Evidence, FirstWrite, Missing, Task, Wait, Waiter, Window,
+    },
     inspect::{self, evidence::Inherited},
     kernel::Maps,
 };
-use forktrace_common::maps::PAGE_SIZE;
+use forktrace_common::maps::{PAGE_SIZE, SIDE_CHILD, SIDE_FORKER, Touch, WaitState};
 
 /// How far around the futex word a lock may reach, bytes.
 const REACH: u64 = 256;
@@ -54,13 +56,24 @@ impl Look {
         Event { boot_ns, task: Some(self.task.clone()), body }
     }
 
+    /// Adds what the maps know of the Python object that was found.
+    pub(super) fn add_inherited(&mut self, maps: &Maps) {
+        let Some(lock) = &mut self.evidence.python_lock else { return };
+        let Window { address, bytes } = &lock.now;
+        let captured = Captured::take(maps, self.task.pid, *address);
+        lock.at_fork = captured.bytes(self.task.pid, *address, bytes.len());
+    }
+
     /// Adds the Python frames in the background and sends the look again.
     pub(super) fn read_python(mut self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
             let Task { pid, tid, .. } = self.task;
             let thread = self.evidence.threads.iter().find(|thread| thread.tid == tid);
             let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
-            self.evidence.python = inspect::python::frames(pid, tid, ns_tid);
+            let look = inspect::python::look(pid, tid, ns_tid, self.evidence.wait.uaddr);
+            self.evidence.python = look.python;
+            self.evidence.python_lock = look.lock;
+            self.evidence.python_threads = look.threads;
             self.complete = true;
             let _ = sender.send(self);
         });
@@ -73,6 +86,9 @@ struct Captured {
     /// Each page's first address and bytes, in the order of addresses.
     pages: Vec<(u64, Result<[u8; PAGE_SIZE], Missing>)>,
     wakes: Option<u64>,
+    /// First writes by the child and by the process that forked.
+    writes: [Option<Touch>; 2],
+    waiters: Vec<Waiter>,
 }
 
 impl Captured {
@@ -82,7 +98,14 @@ impl Captured {
         starts.dedup();
         let read = |start| (start, maps.inherited_page(pid, start));
         let pages = starts.into_iter().map(read).collect();
-        Captured { uaddr, pages, wakes: maps.wakes_since_fork(pid, uaddr) }
+        let writes =
+            [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
+        // After the waiters: a wake that came before one of them began to wait is counted.
+        let waits = maps.waits_for(pid, uaddr);
+        let waiter = |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns };
+        let waiters = waits.iter().filter(|wait| wait.restarting == 0).map(waiter).collect();
+        let wakes = maps.wakes_since_fork(pid, uaddr);
+        Captured { uaddr, pages, wakes, writes, waiters }
     }
 }
 
@@ -124,6 +147,19 @@ impl Inherited for Captured {
     fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
         self.wakes
     }
+
+    fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2] {
+        let write = |touch: Touch| {
+            let Touch { boot_ns, address, ip, other_ns, tid, .. } = touch;
+            let (module, function) = (None, None);
+            (FirstWrite { boot_ns, tid, address, other_ns, module, function }, ip)
+        };
+        self.writes.map(|touch| touch.map(write))
+    }
+
+    fn waiters(&self) -> Vec<Waiter> {
+        self.waiters.clone()
+    }
 }
 
 #[cfg(test)]
@@ -140,7 +176,8 @@ mod tests {
             number @ (1 | 2) => (start, Ok([number as u8; PAGE_SIZE])),
             _ => (start, Err(Missing::NoFault)),
         });
-        let captured = Captured { uaddr, pages: pages.collect(), wakes: None };
+        let (pages, writes, waiters) = (pages.collect(), [None; 2], Vec::new());
+        let captured = Captured { uaddr, pages, wakes: None, writes, waiters };
         captured.bytes(1, uaddr - 128, 256)
     }
 

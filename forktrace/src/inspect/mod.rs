@@ -8,6 +8,7 @@ pub mod memory;
 mod proc_text;
 pub mod python;
 pub mod scan;
+pub mod symbol;
 pub mod threads;
 
 use std::io;
