@@ -19,6 +19,9 @@ pub(super) fn wait(evidence: &Evidence) -> Option<Verdict> {
         }
         Some(_) => {}
     }
+    if super::ordinary::is_ordinary(evidence) {
+        return Some(Verdict::Innocent(Reason::OrdinaryWait));
+    }
     if !evidence.memory_shared_with.is_empty() {
         return Some(Verdict::Open(Reason::SharedMemory));
     }

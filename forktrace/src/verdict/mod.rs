@@ -9,6 +9,9 @@ mod advice;
 mod gates;
 mod grade;
 mod judge;
+mod ordinary;
+mod orphan;
+mod siblings;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +61,8 @@ pub enum Reason {
     OwnedByChild,
     /// The child has released the lock since the fork.
     WokenSince,
+    /// It is a wait of Python's library for a signal.
+    OrdinaryWait,
     /// Nothing proves that the lock was held, and something may still release it.
     Undecided,
 }
@@ -77,6 +82,7 @@ impl Reason {
             Reason::OwnerChanged => "the lock has another owner than at the fork",
             Reason::OwnedByChild => "a thread of the child itself owns the lock",
             Reason::WokenSince => "the child has released the lock since the fork",
+            Reason::OrdinaryWait => "Python waits here for a signal, not for a lock",
             Reason::Undecided => "nothing proves that the lock was held at the fork",
         }
     }
@@ -89,6 +95,10 @@ pub(crate) struct Case<'a> {
     process: &'a Process,
     fork: &'a Fork,
     reading: Reading,
+    /// How long the wait has lasted, ns.
+    waited_ns: u64,
+    /// How long a wait must last to be judged, ns.
+    dwell_ns: u64,
 }
 
 /// Judges one look at a wait. `event` is the evidence's event, for its time and task.
@@ -96,7 +106,8 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(task) = event.task.as_ref() else {
         return Verdict::Open(Reason::Unreadable);
     };
-    let case = match case(task, evidence, model) {
+    let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
+    let case = match case(task, evidence, model, waited_ns) {
         Ok(case) => case,
         Err(verdict) => return verdict,
     };
@@ -106,12 +117,16 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(grade) = grade::grade(&case) else {
         return Verdict::Open(Reason::Undecided);
     };
-    let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
-    Verdict::Finding(Box::new(finding(&case, grade.confidence, grade.proofs, waited_ns)))
+    Verdict::Finding(Box::new(finding(&case, grade.confidence, grade.proofs)))
 }
 
 /// Collects what the rules need, or says why they cannot be applied.
-fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<Case<'a>, Verdict> {
+fn case<'a>(
+    task: &'a Task,
+    evidence: &'a Evidence,
+    model: &'a Model,
+    waited_ns: u64,
+) -> Result<Case<'a>, Verdict> {
     if let Some(verdict) = gates::wait(evidence) {
         return Err(verdict);
     }
@@ -127,16 +142,12 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
     };
     let scene = Scene { wait: &evidence.wait, mapping: evidence.mapping.as_ref(), now, at_fork };
     let reading = locks::read(&scene).ok_or(Verdict::Open(Reason::UnknownLock))?;
-    Ok(Case { task, evidence, process, fork, reading })
+    let dwell_ns = model.min_wait_ns();
+    Ok(Case { task, evidence, process, fork, reading, waited_ns, dwell_ns })
 }
 
-fn finding(
-    case: &Case<'_>,
-    confidence: Confidence,
-    evidence: Vec<Proof>,
-    waited_ns: u64,
-) -> Finding {
-    let Case { task, process, fork, reading, .. } = case;
+fn finding(case: &Case<'_>, confidence: Confidence, evidence: Vec<Proof>) -> Finding {
+    let Case { task, process, fork, reading, waited_ns, .. } = case;
     let (python, python_missing) = match &case.evidence.python {
         Python::Frames(frames) => (frames.clone(), None),
         Python::None(why) => (Vec::new(), Some(why.clone())),
@@ -151,7 +162,7 @@ fn finding(
         comm: task.comm.clone(),
         ppid: process.ppid,
         ns_pid: case.evidence.ns_pid,
-        waited_ns,
+        waited_ns: *waited_ns,
         lock: Lock {
             address: reading.address,
             futex: case.evidence.wait.uaddr,
@@ -171,6 +182,7 @@ fn finding(
             lost: fork.lost.clone(),
         }),
         evidence,
+        same_lock_in: Vec::new(),
         python,
         python_missing,
         advice: advice::advice(is_python, fork.lost.is_empty()).to_owned(),
@@ -186,12 +198,21 @@ fn mapping_name(mapping: &crate::event::Mapping) -> String {
     }
 }
 
-/// Who had the lock: whom the owner field names, or the parent's only thread.
+/// Who had the lock: whom the owner field names, who released it after the fork, or the parent's only
+/// thread.
 fn holder(case: &Case<'_>) -> Option<Holder> {
     let fork = case.fork;
     let forker = Holder { pid: fork.by_pid, tid: fork.by_tid, comm: Some(fork.by_comm.clone()) };
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,
+        State::Held { owner: None } if let Some(tid) = orphan::released_by(case) => {
+            let lost = fork.lost.iter().find(|lost| lost.tid == tid);
+            let comm = lost.map(|lost| lost.comm.clone());
+            return Some(match tid == fork.by_tid {
+                true => forker,
+                false => Holder { pid: fork.by_pid, tid, comm },
+            });
+        }
         // Alone at the fork, it had the lock itself: nobody else was there to have it.
         _ if fork.lost.is_empty() && !case.process.incomplete => return Some(forker),
         _ => return None,

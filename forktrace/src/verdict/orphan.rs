@@ -1,0 +1,261 @@
+//! A held lock without an owner field, in a child whose other threads live on: whose was it?
+//!
+//! Somebody alive may release a lock, unless whoever had it at the fork is not in the child. Two
+//! first writes tell (`fault.rs` of the programs; both sides share their pages read-only after a
+//! fork, so that the first write to each page faults on either side):
+//!
+//! *In the child*, if the first write to the word's page was made by a thread on the word itself, as
+//! the attempt to take it that has been waiting ever since, then the lock is **untouched**: nobody
+//! here took it, gave it back or made it anew, for each of these writes to the word. And while
+//! somebody waits, a release wakes the word, which is counted.
+//!
+//! *In the process that forked*, if the first write to the page was made by `sem_post` on the word,
+//! then that thread **released** it without having taken it since the fork: it had it at the fork.
+//! Unless it is the forking thread, it does not exist in the child.
+//!
+//! Together they prove that no thread of the child has the lock, whatever the other threads do. What
+//! remains is that a semaphore need be no lock: anybody may post one that is used as a signal.
+//! Python's lock objects are told by their type, and a thread that waits in `with lock:` uses it as a
+//! lock. A bare `sem_t` stays a suspect.
+
+use super::Case;
+use crate::{
+    event::{AtFork, FirstWrite, LockUse, PythonLock},
+    finding::{Confidence, Proof},
+    locks::State,
+};
+
+/// The longest time between the first write of an attempt and its system call, ns. The instructions
+/// in between take no time; an attempt that is preempted for longer proves nothing.
+const ONE_ATTEMPT_NS: u64 = 5_000_000;
+
+/// After this many times the threshold a wait in a program at rest is not ordinary any more.
+const LONG: u64 = 10;
+
+/// Types of Python objects that are locks, not signals (`Modules/_threadmodule.c`, CPython 3.8 to
+/// 3.12).
+const LOCK: &str = "_thread.lock";
+const RLOCK: &str = "_thread.RLock";
+/// One that is a signal: an empty queue's semaphore is at zero (`Modules/_queuemodule.c`).
+const QUEUE: &str = "_queue.SimpleQueue";
+
+/// Offsets in a lock object: its type, its semaphore; an `RLock`'s owner and count
+/// (`rlockobject`, `Modules/_threadmodule.c`, CPython 3.8 to 3.12).
+const TYPE: u64 = 8;
+const SEMAPHORE: u64 = 16;
+const OWNER: u64 = 24;
+const COUNT: u64 = 32;
+
+/// Who released the lock in the process that forked, without having taken it since the fork: the
+/// thread that had it at the fork.
+pub(super) fn released_by(case: &Case<'_>) -> Option<u32> {
+    let write = case.evidence.first_writes.forker.as_ref()?;
+    (is_on_word(case, write) && write.function.as_deref() == Some("sem_post")).then_some(write.tid)
+}
+
+/// How sure the rules of this file make us, if they do.
+pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confidence> {
+    if !matches!(case.reading.at_fork, State::Held { owner: None }) {
+        return None;
+    }
+    let mut say = |rule: &str, detail: String| {
+        proofs.push(Proof { rule: rule.to_owned(), detail });
+    };
+    if foreign_owner(case, &mut say) {
+        return Some(Confidence::Certain);
+    }
+    let untouched = untouched(case, &mut say);
+    let heir_stuck = heir_waits(case);
+    let released_by = released_by(case);
+    let elsewhere = elsewhere(case, released_by, &mut say);
+    let lock = is_lock(case, &mut say)?;
+    if untouched && (elsewhere || heir_stuck) {
+        if heir_stuck {
+            say("heir-waits", "the heir of the thread that forked waits for it itself".into());
+        }
+        return Some(if lock.is_entered { Confidence::Certain } else { Confidence::Likely });
+    }
+    // From here on the other threads count: without the first writes any of them might have it.
+    let old = untouched || existed(case);
+    let may_be_heirs = released_by.is_some() && !elsewhere;
+    if may_be_heirs || !old || !lock.is_entered || !nobody_inside(case, &mut say) {
+        return None;
+    }
+    let long = case.waited_ns >= case.dwell_ns.saturating_mul(LONG);
+    if long {
+        say("long", format!("it has waited for more than {LONG} times the threshold"));
+    }
+    (elsewhere || long).then_some(Confidence::Likely)
+}
+
+/// The most that may be said of what is a signal rather than a lock.
+pub(super) fn limit(case: &Case<'_>) -> Option<Confidence> {
+    let queue = case.evidence.python_lock.as_ref().is_some_and(|lock| lock.type_name == QUEUE);
+    queue.then_some(match case.evidence.threads.len() {
+        0 | 1 => Confidence::Likely,
+        _ => Confidence::Suspect,
+    })
+}
+
+fn is_on_word(case: &Case<'_>, write: &FirstWrite) -> bool {
+    write.address == case.evidence.wait.uaddr
+}
+
+/// Nobody in the child wrote to the word before a thread that still waits for it.
+fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let Some(write) = &case.evidence.first_writes.child else { return false };
+    let attempt = case.evidence.waiters.iter().find(|waiter| waiter.tid == write.tid);
+    let Some(attempt) = attempt else { return false };
+    let gap = attempt.enter_ns.checked_sub(write.boot_ns);
+    let alone = write.other_ns == 0 || write.other_ns > attempt.enter_ns;
+    // What the function is called tells what it is not: a release or a new lock. The one that waits
+    // has no exported name.
+    let other = write.function.as_ref().is_some_and(|name| {
+        ["sem_post", "sem_init", "sem_destroy", "malloc", "calloc", "free", "realloc"]
+            .contains(&name.as_str())
+    });
+    let untouched = is_on_word(case, write)
+        && gap.is_some_and(|gap| gap <= ONE_ATTEMPT_NS)
+        && alone
+        && write.module.is_some()
+        && !other
+        && case.evidence.wakes_since_fork == Some(0);
+    if untouched {
+        say(
+            "untouched-since-fork",
+            "the attempt that waits was the first write to its page in this process, so no thread \
+             here has taken or released it since the fork"
+                .into(),
+        );
+    }
+    untouched
+}
+
+/// The heir of the thread that forked is among those who wait for the lock.
+fn heir_waits(case: &Case<'_>) -> bool {
+    case.evidence.waiters.iter().any(|waiter| waiter.tid == case.task.pid)
+}
+
+/// Who had the lock at the fork is not in the child.
+fn elsewhere(
+    case: &Case<'_>,
+    released_by: Option<u32>,
+    say: &mut impl FnMut(&str, String),
+) -> bool {
+    let Some(tid) = released_by.filter(|tid| *tid != case.fork.by_tid) else { return false };
+    say(
+        "released-by-holder",
+        format!("thread {tid} of process {} released it after the fork", case.fork.by_pid),
+    );
+    true
+}
+
+struct LockUseOfWaiter {
+    /// The waiter enters a `with` block, and so uses it as a lock.
+    is_entered: bool,
+}
+
+/// That the word belongs to a lock and not to a signal; `None`: not known.
+fn is_lock(
+    case: &Case<'_>,
+    say: &mut impl FnMut(&str, String),
+) -> Option<LockUseOfWaiter> {
+    if !case.reading.anyone_may_release {
+        return Some(LockUseOfWaiter { is_entered: true });
+    }
+    let lock = case.evidence.python_lock.as_ref()?;
+    if ![LOCK, RLOCK].contains(&lock.type_name.as_str()) {
+        return None;
+    }
+    // Only its owner can release an RLock, however it is taken.
+    let is_entered = lock.type_name == RLOCK || enters(case);
+    let how = if is_entered { "" } else { ", taken by hand" };
+    say("python-lock", format!("it belongs to a {} object{how}", lock.type_name));
+    Some(LockUseOfWaiter { is_entered })
+}
+
+/// The waiter is about to enter a `with` block of the lock: its own, or that of an object made of
+/// it, such as `threading.Condition`.
+fn enters(case: &Case<'_>) -> bool {
+    let tid = ns_tid(case, case.task.tid);
+    let thread = case.evidence.python_threads.iter().find(|thread| thread.tid == Some(tid));
+    let in_enter = |thread: &crate::event::PythonThread| {
+        let innermost = thread.innermost.as_ref();
+        innermost.is_some_and(|frame| frame.function.ends_with("__enter__"))
+    };
+    thread.is_some_and(|thread| thread.lock_use == LockUse::With || in_enter(thread))
+}
+
+/// The number that a thread of the child has in its own pid namespace.
+fn ns_tid(case: &Case<'_>, tid: u32) -> u32 {
+    let thread = case.evidence.threads.iter().find(|thread| thread.tid == tid);
+    thread.and_then(|thread| thread.ns_tid).unwrap_or(tid)
+}
+
+/// The lock object was there at the fork, with this very semaphore. An old one may have been freed
+/// since and a new one made in the same place, which is why the others' frames count too.
+fn existed(case: &Case<'_>) -> bool {
+    let Some(lock) = &case.evidence.python_lock else { return false };
+    let AtFork::Known(then) = &lock.at_fork else { return false };
+    let same = |offset| {
+        let at = lock.address.checked_add(offset);
+        at.and_then(|at| Some(then.long(at)? == lock.now.long(at)?)).unwrap_or(false)
+    };
+    same(TYPE) && same(SEMAPHORE)
+}
+
+/// No Python frame of the threads that do not wait for the lock has anything to do with a lock.
+fn nobody_inside(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let threads = &case.evidence.threads;
+    let waits = |tid: u32| case.evidence.waiters.iter().any(|waiter| waiter.tid == tid);
+    let nothing = |tid: u32| {
+        let inner = ns_tid(case, tid);
+        let known = case.evidence.python_threads.iter().find(|thread| thread.tid == Some(inner));
+        known.is_some_and(|thread| thread.lock_use == LockUse::Nothing)
+    };
+    let others: Vec<_> = threads.iter().filter(|thread| !waits(thread.tid)).collect();
+    let clean = !others.is_empty() && others.iter().all(|thread| nothing(thread.tid));
+    if clean {
+        say(
+            "nobody-inside",
+            format!("no Python frame of the other {} threads holds a lock", others.len()),
+        );
+    }
+    clean
+}
+
+/// An `RLock` tells its owner by the number that Python gives to threads. It is the address of the
+/// thread's own memory, and a child's new thread may get that of one that was lost: so it must be
+/// that of no thread which Python knows here.
+fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let Some(lock) = case.evidence.python_lock.as_ref().filter(|lock| lock.type_name == RLOCK)
+    else {
+        return false;
+    };
+    let Some((owner, count)) = rlock(lock, &lock.now) else { return false };
+    let AtFork::Known(then) = &lock.at_fork else { return false };
+    let known = |tid: u32| {
+        let inner = ns_tid(case, tid);
+        case.evidence.python_threads.iter().any(|thread| thread.tid == Some(inner))
+    };
+    let all_known = case.evidence.threads.iter().all(|thread| known(thread.tid));
+    let is_here = case.evidence.python_threads.iter().any(|thread| thread.ident == owner);
+    let foreign = existed(case)
+        && owner != 0
+        && count != 0
+        && rlock(lock, then) == Some((owner, count))
+        && all_known
+        && !is_here;
+    if foreign {
+        say(
+            "owner-not-here",
+            format!("its owner, Python thread {owner:#x}, is unchanged and is none of this process"),
+        );
+    }
+    foreign
+}
+
+fn rlock(lock: &PythonLock, window: &crate::event::Window) -> Option<(u64, u64)> {
+    let field = |offset: u64| window.long(lock.address.checked_add(offset)?);
+    Some((field(OWNER)?, field(COUNT)?))
+}
