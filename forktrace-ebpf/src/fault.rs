@@ -13,8 +13,8 @@ use aya_log_ebpf::debug;
 use forktrace_common::{
     config::NO_FIELD,
     maps::{
-        Counter, FORKER_PAGES, Forker, PAGE_SIZE, PageIndex, PageKey, Risk, SIDE_CHILD, SIDE_FORKER,
-        Touch, TouchKey,
+        Counter, FORKER_PAGES, Forker, PAGE_SIZE, PageIndex, PageKey, Risk, SIDE_CHILD,
+        SIDE_FORKER, Touch, TouchKey,
     },
 };
 

@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 use forktrace_common::{
     maps::{
-        COUNTERS_LEN, Counter, Forker, NewTask, PAGE_SIZE, PageIndex, PageKey, Risk, Touch, TouchKey, WaitState,
-        WakeState, WordKey,
+        COUNTERS_LEN, Counter, Forker, NewTask, PAGE_SIZE, PageIndex, PageKey, Risk, Touch,
+        TouchKey, WaitState, WakeState, WordKey,
     },
     record::KINDS,
 };

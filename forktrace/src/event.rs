@@ -6,7 +6,9 @@
 
 mod lock_facts;
 
-pub use lock_facts::{FirstWrite, FirstWrites, LockUse, PythonLock, PythonThread, Waiter};
+pub use lock_facts::{
+    FirstWrite, FirstWrites, KeptMethod, LockUse, PythonLock, PythonThread, Waiter,
+};
 
 use serde::{Deserialize, Serialize};
 

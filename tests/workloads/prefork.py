@@ -1,6 +1,6 @@
 """A prefork server whose master has a background thread that takes a lock all the time. The workers
-have several threads each; the one that serves a request takes the lock, and hangs where the lock was
-held at the fork, while the worker's other threads live on.
+have several threads each; those that serve a request take the lock, and hang where the lock was held
+at the fork, while the worker's other threads live on.
 The tracer must say: inherited-lock, and which thread of the master had it.
 
 prefork.py Lock|RLock|acquire accept|select|wait WORKERS [SECONDS]
@@ -71,7 +71,8 @@ def heartbeat():
 def worker(stats, listener, how, seconds):
     signal.alarm(seconds)
     asleep, wake = os.pipe()
-    for target, args in ((heartbeat, ()), (request, (stats, wake)), (heartbeat, ())):
+    requests = [(request, (stats, wake))] * 2
+    for target, args in ((heartbeat, ()), *requests, (heartbeat, ())):
         threading.Thread(target=target, args=args, daemon=True).start()
     if how == "accept":
         listener.accept()

@@ -4,9 +4,7 @@
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
-    event::{
-        AtFork, Body, Event, Evidence, FirstWrite, Missing, Task, Wait, Waiter, Window,
-    },
+    event::{AtFork, Body, Event, Evidence, FirstWrite, Missing, Task, Wait, Waiter, Window},
     inspect::{self, evidence::Inherited},
     kernel::Maps,
 };
@@ -59,9 +57,15 @@ impl Look {
     /// Adds what the maps know of the Python object that was found.
     pub(super) fn add_inherited(&mut self, maps: &Maps) {
         let Some(lock) = &mut self.evidence.python_lock else { return };
-        let Window { address, bytes } = &lock.now;
-        let captured = Captured::take(maps, self.task.pid, *address);
-        lock.at_fork = captured.bytes(self.task.pid, *address, bytes.len());
+        let pid = self.task.pid;
+        let inherited = |now: &Window| {
+            let captured = Captured::take(maps, pid, now.address);
+            captured.bytes(pid, now.address, now.bytes.len())
+        };
+        lock.at_fork = inherited(&lock.now);
+        for method in &mut lock.exits {
+            method.at_fork = inherited(&method.now);
+        }
     }
 
     /// Adds the Python frames in the background and sends the look again.
@@ -98,8 +102,7 @@ impl Captured {
         starts.dedup();
         let read = |start| (start, maps.inherited_page(pid, start));
         let pages = starts.into_iter().map(read).collect();
-        let writes =
-            [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
+        let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
         // After the waiters: a wake that came before one of them began to wait is counted.
         let waits = maps.waits_for(pid, uaddr);
         let waiter = |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns };

@@ -58,6 +58,21 @@ pub struct PythonLock {
     pub now: Window,
     /// The same as inherited.
     pub at_fork: AtFork,
+    /// The living bound methods `__exit__` of the object.
+    #[serde(default)]
+    pub exits: Vec<KeptMethod>,
+}
+
+/// A bound method: what a thread in a `with` block keeps until it leaves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptMethod {
+    /// Address of the method object.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// Its bytes while waiting.
+    pub now: Window,
+    /// The same as inherited.
+    pub at_fork: AtFork,
 }
 
 /// A thread as Python knows it.

@@ -54,6 +54,17 @@ pub fn mapping(pid: u32, address: u64) -> Option<Mapping> {
     .flatten()
 }
 
+/// All mappings that are `wanted`.
+pub fn mappings(pid: u32, wanted: impl Fn(&Mapping) -> bool) -> Vec<Mapping> {
+    let mut found = Vec::new();
+    // The answer is whether a line was found, and none is: all are looked at.
+    let _ = proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
+        found.extend(parse(line).filter(|mapping| wanted(mapping)));
+        None::<()>
+    });
+    found
+}
+
 /// Whether any mapping is `wanted`.
 pub fn any_mapping(pid: u32, mut wanted: impl FnMut(&Mapping) -> bool) -> Result<bool> {
     let found = proc_text::find_line(pid, &format!("{pid}/maps"), |line| {

@@ -37,6 +37,8 @@ pub fn look(_pid: u32, _tid: u32, _ns_tid: u32, _uaddr: u64) -> Look {
 #[cfg(feature = "python")]
 mod frames;
 #[cfg(feature = "python")]
+mod kept;
+#[cfg(feature = "python")]
 mod lock_object;
 #[cfg(feature = "python")]
 mod remote;

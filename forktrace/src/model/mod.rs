@@ -114,11 +114,6 @@ impl Model {
         &self.counts
     }
 
-    /// How long a wait must last to be recorded and judged, ns.
-    pub fn min_wait_ns(&self) -> u64 {
-        self.min_wait_ns
-    }
-
     /// Living processes known to run in the same memory: made with `CLONE_VM` (vfork, posix_spawn)
     /// and not exec'ed since.
     pub fn memory_shared_with(&self, pid: u32) -> Vec<u32> {

@@ -47,6 +47,9 @@ pub(super) fn lock(case: &Case<'_>) -> Option<Reason> {
         _ => {}
     }
     let ownerless = !matches!(reading.at_fork, State::Held { owner: Some(_) });
+    if ownerless && super::orphan::released_here(case) {
+        return Some(Reason::ReleasedHere);
+    }
     if ownerless && case.evidence.wakes_since_fork.is_some_and(|wakes| wakes > 0) {
         return Some(Reason::WokenSince);
     }

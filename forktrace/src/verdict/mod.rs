@@ -61,6 +61,8 @@ pub enum Reason {
     OwnedByChild,
     /// The child has released the lock since the fork.
     WokenSince,
+    /// The child's first write to the word was a release, or made a new lock.
+    ReleasedHere,
     /// It is a wait of Python's library for a signal.
     OrdinaryWait,
     /// Nothing proves that the lock was held, and something may still release it.
@@ -82,6 +84,9 @@ impl Reason {
             Reason::OwnerChanged => "the lock has another owner than at the fork",
             Reason::OwnedByChild => "a thread of the child itself owns the lock",
             Reason::WokenSince => "the child has released the lock since the fork",
+            Reason::ReleasedHere => {
+                "the child has released the lock or made it anew since the fork"
+            }
             Reason::OrdinaryWait => "Python waits here for a signal, not for a lock",
             Reason::Undecided => "nothing proves that the lock was held at the fork",
         }
@@ -97,8 +102,6 @@ pub(crate) struct Case<'a> {
     reading: Reading,
     /// How long the wait has lasted, ns.
     waited_ns: u64,
-    /// How long a wait must last to be judged, ns.
-    dwell_ns: u64,
 }
 
 /// Judges one look at a wait. `event` is the evidence's event, for its time and task.
@@ -142,8 +145,7 @@ fn case<'a>(
     };
     let scene = Scene { wait: &evidence.wait, mapping: evidence.mapping.as_ref(), now, at_fork };
     let reading = locks::read(&scene).ok_or(Verdict::Open(Reason::UnknownLock))?;
-    let dwell_ns = model.min_wait_ns();
-    Ok(Case { task, evidence, process, fork, reading, waited_ns, dwell_ns })
+    Ok(Case { task, evidence, process, fork, reading, waited_ns })
 }
 
 fn finding(case: &Case<'_>, confidence: Confidence, evidence: Vec<Proof>) -> Finding {

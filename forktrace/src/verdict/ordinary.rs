@@ -24,8 +24,7 @@ fn is_signal(frame: &PythonFrame) -> bool {
     let name = frame.file.rsplit('/').next().unwrap_or_default();
     // Before 3.11 a function is known by its own name only.
     let is = |function: &str| {
-        function == frame.function
-            || function.rsplit('.').next() == Some(frame.function.as_str())
+        function == frame.function || function.rsplit('.').next() == Some(frame.function.as_str())
     };
     WAITS.iter().any(|(file, function)| *file == name && is(function))
 }

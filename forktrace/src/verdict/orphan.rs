@@ -20,7 +20,7 @@
 
 use super::Case;
 use crate::{
-    event::{AtFork, FirstWrite, LockUse, PythonLock},
+    event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonLock, PythonThread, Window},
     finding::{Confidence, Proof},
     locks::State,
 };
@@ -28,9 +28,6 @@ use crate::{
 /// The longest time between the first write of an attempt and its system call, ns. The instructions
 /// in between take no time; an attempt that is preempted for longer proves nothing.
 const ONE_ATTEMPT_NS: u64 = 5_000_000;
-
-/// After this many times the threshold a wait in a program at rest is not ordinary any more.
-const LONG: u64 = 10;
 
 /// Types of Python objects that are locks, not signals (`Modules/_threadmodule.c`, CPython 3.8 to
 /// 3.12).
@@ -53,6 +50,14 @@ pub(super) fn released_by(case: &Case<'_>) -> Option<u32> {
     (is_on_word(case, write) && write.function.as_deref() == Some("sem_post")).then_some(write.tid)
 }
 
+/// The first write to the word's page in the child was a release of the lock, or made a new one in its
+/// place: what is waited for now is the child's own doing.
+pub(super) fn released_here(case: &Case<'_>) -> bool {
+    let write = case.evidence.first_writes.child.as_ref();
+    let ends = |function: &String| function == "sem_post" || function == "sem_init";
+    write.is_some_and(|write| is_on_word(case, write) && write.function.as_ref().is_some_and(ends))
+}
+
 /// How sure the rules of this file make us, if they do.
 pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confidence> {
     if !matches!(case.reading.at_fork, State::Held { owner: None }) {
@@ -65,27 +70,19 @@ pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confiden
         return Some(Confidence::Certain);
     }
     let untouched = untouched(case, &mut say);
-    let heir_stuck = heir_waits(case);
-    let released_by = released_by(case);
-    let elsewhere = elsewhere(case, released_by, &mut say);
-    let lock = is_lock(case, &mut say)?;
-    if untouched && (elsewhere || heir_stuck) {
-        if heir_stuck {
-            say("heir-waits", "the heir of the thread that forked waits for it itself".into());
-        }
-        return Some(if lock.is_entered { Confidence::Certain } else { Confidence::Likely });
+    let elsewhere = elsewhere(case, &mut say);
+    let is_used_as_lock = is_lock(case, &mut say)?;
+    if untouched && (elsewhere || heir_waits(case, &mut say)) {
+        return Some(match is_used_as_lock {
+            true => Confidence::Certain,
+            false => Confidence::Likely,
+        });
     }
-    // From here on the other threads count: without the first writes any of them might have it.
-    let old = untouched || existed(case);
-    let may_be_heirs = released_by.is_some() && !elsewhere;
-    if may_be_heirs || !old || !lock.is_entered || !nobody_inside(case, &mut say) {
+    if !is_used_as_lock || somebody_inside(case) || !kept(case, &mut say) {
         return None;
     }
-    let long = case.waited_ns >= case.dwell_ns.saturating_mul(LONG);
-    if long {
-        say("long", format!("it has waited for more than {LONG} times the threshold"));
-    }
-    (elsewhere || long).then_some(Confidence::Likely)
+    let held_by_lost = released_by(case).is_none() && nobody_waited(case);
+    (elsewhere || held_by_lost).then_some(Confidence::Likely)
 }
 
 /// The most that may be said of what is a signal rather than a lock.
@@ -132,17 +129,17 @@ fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
 }
 
 /// The heir of the thread that forked is among those who wait for the lock.
-fn heir_waits(case: &Case<'_>) -> bool {
-    case.evidence.waiters.iter().any(|waiter| waiter.tid == case.task.pid)
+fn heir_waits(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let waits = case.evidence.waiters.iter().any(|waiter| waiter.tid == case.task.pid);
+    if waits {
+        say("heir-waits", "the heir of the thread that forked waits for it itself".into());
+    }
+    waits
 }
 
 /// Who had the lock at the fork is not in the child.
-fn elsewhere(
-    case: &Case<'_>,
-    released_by: Option<u32>,
-    say: &mut impl FnMut(&str, String),
-) -> bool {
-    let Some(tid) = released_by.filter(|tid| *tid != case.fork.by_tid) else { return false };
+fn elsewhere(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let Some(tid) = released_by(case).filter(|tid| *tid != case.fork.by_tid) else { return false };
     say(
         "released-by-holder",
         format!("thread {tid} of process {} released it after the fork", case.fork.by_pid),
@@ -150,40 +147,34 @@ fn elsewhere(
     true
 }
 
-struct LockUseOfWaiter {
-    /// The waiter enters a `with` block, and so uses it as a lock.
-    is_entered: bool,
-}
-
-/// That the word belongs to a lock and not to a signal; `None`: not known.
-fn is_lock(
-    case: &Case<'_>,
-    say: &mut impl FnMut(&str, String),
-) -> Option<LockUseOfWaiter> {
+/// Whether the waiter uses the word as a lock, not as a signal. `None`: it may be either.
+fn is_lock(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> Option<bool> {
     if !case.reading.anyone_may_release {
-        return Some(LockUseOfWaiter { is_entered: true });
+        return Some(true);
     }
     let lock = case.evidence.python_lock.as_ref()?;
     if ![LOCK, RLOCK].contains(&lock.type_name.as_str()) {
         return None;
     }
     // Only its owner can release an RLock, however it is taken.
-    let is_entered = lock.type_name == RLOCK || enters(case);
-    let how = if is_entered { "" } else { ", taken by hand" };
+    let is_used_as_lock = lock.type_name == RLOCK || enters(case);
+    let how = if is_used_as_lock { "" } else { ", taken by hand" };
     say("python-lock", format!("it belongs to a {} object{how}", lock.type_name));
-    Some(LockUseOfWaiter { is_entered })
+    Some(is_used_as_lock)
 }
 
 /// The waiter is about to enter a `with` block of the lock: its own, or that of an object made of
 /// it, such as `threading.Condition`.
 fn enters(case: &Case<'_>) -> bool {
-    let tid = ns_tid(case, case.task.tid);
-    let thread = case.evidence.python_threads.iter().find(|thread| thread.tid == Some(tid));
-    let in_enter = |thread: &crate::event::PythonThread| {
-        let innermost = thread.innermost.as_ref();
-        innermost.is_some_and(|frame| frame.function.ends_with("__enter__"))
-    };
-    thread.is_some_and(|thread| thread.lock_use == LockUse::With || in_enter(thread))
+    let Some(thread) = python_thread(case, case.task.tid) else { return false };
+    let innermost = thread.innermost.as_ref();
+    thread.lock_use == LockUse::With
+        || innermost.is_some_and(|frame| frame.function.ends_with("__enter__"))
+}
+
+fn python_thread<'a>(case: &Case<'a>, tid: u32) -> Option<&'a PythonThread> {
+    let inner = ns_tid(case, tid);
+    case.evidence.python_threads.iter().find(|thread| thread.tid == Some(inner))
 }
 
 /// The number that a thread of the child has in its own pid namespace.
@@ -192,8 +183,7 @@ fn ns_tid(case: &Case<'_>, tid: u32) -> u32 {
     thread.and_then(|thread| thread.ns_tid).unwrap_or(tid)
 }
 
-/// The lock object was there at the fork, with this very semaphore. An old one may have been freed
-/// since and a new one made in the same place, which is why the others' frames count too.
+/// The lock object was there at the fork, with this very semaphore.
 fn existed(case: &Case<'_>) -> bool {
     let Some(lock) = &case.evidence.python_lock else { return false };
     let AtFork::Known(then) = &lock.at_fork else { return false };
@@ -204,24 +194,44 @@ fn existed(case: &Case<'_>) -> bool {
     same(TYPE) && same(SEMAPHORE)
 }
 
-/// No Python frame of the threads that do not wait for the lock has anything to do with a lock.
-fn nobody_inside(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
-    let threads = &case.evidence.threads;
+/// A thread that does not wait for the lock is in a `with` block of it, or has it in a variable.
+fn somebody_inside(case: &Case<'_>) -> bool {
     let waits = |tid: u32| case.evidence.waiters.iter().any(|waiter| waiter.tid == tid);
-    let nothing = |tid: u32| {
-        let inner = ns_tid(case, tid);
-        let known = case.evidence.python_threads.iter().find(|thread| thread.tid == Some(inner));
-        known.is_some_and(|thread| thread.lock_use == LockUse::Nothing)
+    let inside = |tid: u32| {
+        let lock_use = python_thread(case, tid).map(|thread| thread.lock_use);
+        matches!(lock_use, Some(LockUse::With | LockUse::Refers))
     };
-    let others: Vec<_> = threads.iter().filter(|thread| !waits(thread.tid)).collect();
-    let clean = !others.is_empty() && others.iter().all(|thread| nothing(thread.tid));
-    if clean {
-        say(
-            "nobody-inside",
-            format!("no Python frame of the other {} threads holds a lock", others.len()),
-        );
+    case.evidence.threads.iter().any(|thread| !waits(thread.tid) && inside(thread.tid))
+}
+
+/// The lock object is the one of the fork: a thread that the fork lost was in a `with` block of it,
+/// and what it kept there is kept for ever. Otherwise an old lock may have been freed since, and a
+/// new one made in the same place.
+fn kept(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let exits = case.evidence.python_lock.iter().flat_map(|lock| &lock.exits);
+    let since_fork = |method: &KeptMethod| match &method.at_fork {
+        // All but the reference count, which says that it was alive.
+        AtFork::Known(then) => {
+            let count = then.long(method.address);
+            count.is_some_and(|count| count != 0)
+                && then.bytes.len() == method.now.bytes.len()
+                && then.bytes.get(8..) == method.now.bytes.get(8..)
+        }
+        // Not written since.
+        AtFork::Unknown(missing) => *missing == Missing::NoFault,
+    };
+    let kept = existed(case) && exits.into_iter().any(since_fork);
+    if kept {
+        say("with-at-fork", "a thread that was lost at the fork was in a with block of it".into());
     }
-    clean
+    kept
+}
+
+/// Nobody waited for the semaphore at the fork: who was in a `with` block of it had it.
+fn nobody_waited(case: &Case<'_>) -> bool {
+    let AtFork::Known(then) = &case.evidence.at_fork else { return false };
+    let waiters = case.evidence.wait.uaddr.checked_add(4).and_then(|at| then.word(at));
+    case.reading.anyone_may_release && waiters == Some(0)
 }
 
 /// An `RLock` tells its owner by the number that Python gives to threads. It is the address of the
@@ -234,11 +244,8 @@ fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     };
     let Some((owner, count)) = rlock(lock, &lock.now) else { return false };
     let AtFork::Known(then) = &lock.at_fork else { return false };
-    let known = |tid: u32| {
-        let inner = ns_tid(case, tid);
-        case.evidence.python_threads.iter().any(|thread| thread.tid == Some(inner))
-    };
-    let all_known = case.evidence.threads.iter().all(|thread| known(thread.tid));
+    let mut threads = case.evidence.threads.iter();
+    let all_known = threads.all(|thread| python_thread(case, thread.tid).is_some());
     let is_here = case.evidence.python_threads.iter().any(|thread| thread.ident == owner);
     let foreign = existed(case)
         && owner != 0
@@ -249,13 +256,15 @@ fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     if foreign {
         say(
             "owner-not-here",
-            format!("its owner, Python thread {owner:#x}, is unchanged and is none of this process"),
+            format!(
+                "its owner, Python thread {owner:#x}, is unchanged and is none of this process"
+            ),
         );
     }
     foreign
 }
 
-fn rlock(lock: &PythonLock, window: &crate::event::Window) -> Option<(u64, u64)> {
+fn rlock(lock: &PythonLock, window: &Window) -> Option<(u64, u64)> {
     let field = |offset: u64| window.long(lock.address.checked_add(offset)?);
     Some((field(OWNER)?, field(COUNT)?))
 }

@@ -43,6 +43,7 @@ pub(super) fn find(remote: &Remote, pid: u32, tid: u32, uaddr: u64) -> Option<Py
             type_name,
             now,
             at_fork: AtFork::default(),
+            exits: Vec::new(),
         })
     })
 }

@@ -15,7 +15,7 @@ use py_spy::{Config, PythonSpy, StackTrace, config::LockingStrategy};
 
 use super::{
     super::{memory, proc_text},
-    Look, frames, lock_object,
+    Look, frames, kept, lock_object,
     remote::Remote,
 };
 use crate::event::{Mapping, Python, PythonFrame, PythonLock, PythonThread};
@@ -93,7 +93,11 @@ fn read(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
     let target = i32::try_from(pid).map_err(|_| "no such process".to_owned())?;
     let words = |error: anyhow::Error| in_short(&error);
     let remote = Remote::open(pid);
-    let lock = remote.as_ref().and_then(|remote| lock_object::find(remote, pid, tid, uaddr));
+    let lock = remote.as_ref().and_then(|remote| {
+        let lock = lock_object::find(remote, pid, tid, uaddr)?;
+        let exits = kept::find(remote, pid, lock.address);
+        Some(PythonLock { exits, ..lock })
+    });
     let mut spy = PythonSpy::new(target, &config).map_err(words)?;
     let traces = spy.get_stack_traces().map_err(words)?;
     let threads = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();

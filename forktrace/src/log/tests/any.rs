@@ -82,11 +82,17 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         vec(python_frame(), 0..3).prop_map(Python::Frames),
         text().prop_map(Python::None),
     ];
+    let lock = (
+        first_writes(),
+        vec(waiter(), 0..3),
+        option::of(python_lock()),
+        vec(python_thread(), 0..3),
+    );
     let memory = (option::of(mapping()), option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
-    (wait(), any::<bool>(), memory, process, waking, python).prop_map(
-        |(wait, still_waiting, (mapping, now, at_fork), process, waking, python)| Evidence {
+    (wait(), any::<bool>(), memory, process, waking, python, lock).prop_map(
+        |(wait, still_waiting, (mapping, now, at_fork), process, waking, python, lock)| Evidence {
             wait,
             still_waiting,
             ns_pid: process.0,
@@ -99,7 +105,62 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             handlers: waking.1,
             timers: waking.2,
             python,
+            first_writes: lock.0,
+            waiters: lock.1,
+            python_lock: lock.2,
+            python_threads: lock.3,
         },
+    )
+}
+
+fn first_writes() -> impl Strategy<Value = FirstWrites> {
+    let name = || option::of(text());
+    let write = || {
+        (any::<[u64; 3]>(), any::<u32>(), name(), name()).prop_map(
+            |([boot_ns, address, other_ns], tid, module, function)| FirstWrite {
+                boot_ns,
+                tid,
+                address,
+                other_ns,
+                module,
+                function,
+            },
+        )
+    };
+    (option::of(write()), option::of(write()))
+        .prop_map(|(child, forker)| FirstWrites { child, forker })
+}
+
+fn waiter() -> impl Strategy<Value = Waiter> {
+    any::<(u32, u64)>().prop_map(|(tid, enter_ns)| Waiter { tid, enter_ns })
+}
+
+fn python_lock() -> impl Strategy<Value = PythonLock> {
+    let method = (any::<u64>(), window(), at_fork())
+        .prop_map(|(address, now, at_fork)| KeptMethod { address, now, at_fork });
+    (any::<u64>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
+        |(address, type_name, now, at_fork, exits)| PythonLock {
+            address,
+            type_name,
+            now,
+            at_fork,
+            exits,
+        },
+    )
+}
+
+fn python_thread() -> impl Strategy<Value = PythonThread> {
+    let uses = [
+        LockUse::With,
+        LockUse::Refers,
+        LockUse::Calls,
+        LockUse::Manager,
+        LockUse::Unknown,
+        LockUse::Nothing,
+    ];
+    let lock_use = prop::sample::select(uses.to_vec());
+    (any::<Option<u32>>(), any::<u64>(), lock_use, option::of(python_frame())).prop_map(
+        |(tid, ident, lock_use, innermost)| PythonThread { tid, ident, lock_use, innermost },
     )
 }
 
@@ -234,6 +295,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             holder: causes.0,
             fork: causes.1,
             evidence: causes.2,
+            same_lock_in: ns_pid.into_iter().collect(),
             python: python.0,
             python_missing: python.1,
             advice: python.2,
