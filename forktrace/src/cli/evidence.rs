@@ -59,7 +59,7 @@ impl Look {
         let Some(lock) = &mut self.evidence.python_lock else { return };
         let pid = self.task.pid;
         let inherited = |now: &Window| {
-            let captured = Captured::take(maps, pid, now.address);
+            let captured = Captured::pages(maps, pid, now.address);
             captured.bytes(pid, now.address, now.bytes.len())
         };
         lock.at_fork = inherited(&lock.now);
@@ -97,18 +97,23 @@ struct Captured {
 
 impl Captured {
     fn take(maps: &Maps, pid: u32, uaddr: u64) -> Self {
+        let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
+        let waits = maps.waits_for(pid, uaddr);
+        let waiter = |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns };
+        let waiters = waits.iter().filter(|wait| wait.restarting == 0).map(waiter).collect();
+        // After the waiters, so that no wake since one of them began to wait is missed.
+        let wakes = maps.wakes_since_fork(pid, uaddr);
+        Captured { wakes, writes, waiters, ..Captured::pages(maps, pid, uaddr) }
+    }
+
+    /// Only the pages around an address.
+    fn pages(maps: &Maps, pid: u32, uaddr: u64) -> Self {
         let around = [uaddr.saturating_sub(REACH), uaddr, uaddr.saturating_add(REACH)];
         let mut starts = around.map(page).to_vec();
         starts.dedup();
         let read = |start| (start, maps.inherited_page(pid, start));
         let pages = starts.into_iter().map(read).collect();
-        let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
-        // After the waiters: a wake that came before one of them began to wait is counted.
-        let waits = maps.waits_for(pid, uaddr);
-        let waiter = |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns };
-        let waiters = waits.iter().filter(|wait| wait.restarting == 0).map(waiter).collect();
-        let wakes = maps.wakes_since_fork(pid, uaddr);
-        Captured { uaddr, pages, wakes, writes, waiters }
+        Captured { uaddr, pages, wakes: None, writes: [None; 2], waiters: Vec::new() }
     }
 }
 

@@ -81,6 +81,9 @@ pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confiden
     if !is_used_as_lock || somebody_inside(case) || !kept(case, &mut say) {
         return None;
     }
+    if elsewhere && same_owner(case) {
+        return Some(Confidence::Certain);
+    }
     let held_by_lost = released_by(case).is_none() && nobody_waited(case);
     (elsewhere || held_by_lost).then_some(Confidence::Likely)
 }
@@ -225,6 +228,17 @@ fn kept(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
         say("with-at-fork", "a thread that was lost at the fork was in a with block of it".into());
     }
     kept
+}
+
+/// It is an `RLock` whose owner is that of the fork. Python lets nobody else release one.
+fn same_owner(case: &Case<'_>) -> bool {
+    let Some(lock) = case.evidence.python_lock.as_ref().filter(|lock| lock.type_name == RLOCK)
+    else {
+        return false;
+    };
+    let AtFork::Known(then) = &lock.at_fork else { return false };
+    let (then, now) = (rlock(lock, then), rlock(lock, &lock.now));
+    then == now && now.is_some_and(|(owner, count)| owner != 0 && count != 0)
 }
 
 /// Nobody waited for the semaphore at the fork: who was in a `with` block of it had it.

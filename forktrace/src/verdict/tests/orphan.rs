@@ -104,7 +104,10 @@ impl Scene {
     }
 }
 
-fn expect(changes: &[(&str, fn(&mut Scene))], base: fn() -> Scene, confidence: Confidence) {
+/// Why, and what is changed.
+type Change = (&'static str, fn(&mut Scene));
+
+fn expect(changes: &[Change], base: fn() -> Scene, confidence: Confidence) {
     for (why, change) in changes {
         let mut scene = base();
         change(&mut scene);
@@ -277,6 +280,23 @@ fn an_rlock_tells_its_owner() {
     let mut scene = rlock(lost);
     scene.evidence.python_threads.pop();
     assert_eq!(scene.of_worker().confidence, Confidence::Suspect, "a thread that is not known");
+}
+
+#[test]
+fn an_rlock_that_was_kept_and_has_the_same_owner_is_certain() {
+    let rlock = |owner: u64, count: u64| {
+        let mut scene = busy_page();
+        // A new thread of the child has the number of the lost one.
+        scene.evidence.python_threads[1].ident = 0x5000;
+        let lock = scene.lock();
+        lock.type_name = "_thread.RLock".into();
+        lock.now = object(UADDR, owner, count);
+        lock.at_fork = AtFork::Known(object(UADDR, 0x5000, 1));
+        scene
+    };
+    assert_eq!(rlock(0x5000, 1).of_worker().confidence, Confidence::Certain);
+    assert_eq!(rlock(0x5000, 2).of_worker().confidence, Confidence::Likely);
+    assert_eq!(rlock(0x6000, 1).of_worker().confidence, Confidence::Likely);
 }
 
 #[test]
