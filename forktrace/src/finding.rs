@@ -34,7 +34,7 @@ pub struct Finding {
     pub evidence: Vec<Proof>,
     /// Other processes of the same fork's maker that were found stuck on the same lock: one fault in
     /// all of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub same_lock_in: Vec<u32>,
     /// Python frames of the stuck task, innermost first.
     pub python: Vec<PythonFrame>,

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use py_spy::{Config, PythonSpy, StackTrace, config::LockingStrategy};
@@ -25,6 +25,8 @@ const MAX_FRAMES: usize = 256;
 /// How long one reading may take. What is read is the process's own, and may be built to be read
 /// for ever.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How often a reading that waits for its turn looks whether it has come.
+const TURN: Duration = Duration::from_millis(20);
 /// Most readings that may be going on, those given up included.
 const MAX_READERS: usize = 4;
 
@@ -37,9 +39,14 @@ pub(super) fn look(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, 
         Ok(false) => return Err("not a Python process".into()),
         Err(error) => return Err(error.to_string()),
     }
-    if READERS.fetch_add(1, Ordering::Relaxed) >= MAX_READERS {
+    // Several workers of a server hang at once, and each is worth the wait for its turn.
+    let asked = Instant::now();
+    while READERS.fetch_add(1, Ordering::Relaxed) >= MAX_READERS {
         READERS.fetch_sub(1, Ordering::Relaxed);
-        return Err("too many Python processes are being read".into());
+        if asked.elapsed() > PATIENCE {
+            return Err("too many Python processes are being read".into());
+        }
+        std::thread::sleep(TURN);
     }
     let (tell, told) = mpsc::sync_channel(1);
     let reader = std::thread::Builder::new().name("python-frames".into()).spawn(move || {
