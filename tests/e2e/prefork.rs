@@ -21,10 +21,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A server, and whether each of its hangs must be found: a lock that is taken by hand may share
 /// its page with what the worker writes, and is a suspect then.
 static SERVERS: &[(&str, &[&str], bool)] = &[
-    ("prefork_lock_accept", &["Lock", "accept", "4", "4"], true),
-    ("prefork_lock_select", &["Lock", "select", "4", "4"], true),
-    ("prefork_rlock", &["RLock", "wait", "3", "4"], true),
-    ("prefork_lock_by_hand", &["acquire", "accept", "3", "4"], false),
+    ("prefork_lock_accept", &["Lock", "accept", "3", "9"], true),
+    ("prefork_lock_select", &["Lock", "select", "3", "9"], true),
+    ("prefork_rlock", &["RLock", "wait", "2", "9"], true),
+    ("prefork_lock_by_hand", &["acquire", "accept", "2", "9"], false),
 ];
 
 /// Programs that wait for somebody of their own.
