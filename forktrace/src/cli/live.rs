@@ -333,8 +333,9 @@ impl Live {
     }
 
     /// Takes a finished look. Stacks are read only for what would be a finding.
-    fn looked(&mut self, look: evidence::Look) -> io::Result<()> {
+    fn looked(&mut self, mut look: evidence::Look) -> io::Result<()> {
         let now = kernel::boot_ns();
+        look.add_inherited(&self.kernel.maps);
         let event = look.event(now);
         let Body::Evidence(evidence) = &event.body else { return Ok(()) };
         let verdict = verdict::judge(&event, evidence, &self.pipeline.model);

@@ -3,7 +3,8 @@
 //! *certain*: held at the fork, and either (a) nobody is left in the child who could release it, or
 //! (b) its owner field names a thread of the parent that the child does not have, unchanged.
 //! *likely*: nobody is left, but a handler or timer could release it, or that it was held is not
-//! fully proven. *suspect*: held, but somebody is alive who may release it.
+//! fully proven. *suspect*: held, but somebody is alive who may release it; `orphan.rs` has the rules
+//! that tell such a lock from one whose holder is not in the child.
 
 use super::{Case, gates::owned_by_child};
 use crate::{
@@ -69,6 +70,17 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         );
         confidence = confidence.min(Confidence::Likely);
     }
+    if confidence < Confidence::Certain
+        && let Some(sure) = super::orphan::grade(case, &mut proofs)
+    {
+        confidence = confidence.max(sure);
+    }
+    if let Some(limit) = super::orphan::limit(case) {
+        confidence = confidence.min(limit);
+    }
+    let mut say = |rule: &str, detail: String| {
+        proofs.push(Proof { rule: rule.to_owned(), detail });
+    };
     confidence = after_losses(case, confidence, &mut say)?;
     Some(Grade { confidence, proofs })
 }
