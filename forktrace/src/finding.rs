@@ -127,7 +127,7 @@ pub struct Holder {
     pub pid: u32,
     /// The thread.
     pub tid: u32,
-    /// The thread's name at the fork, where known.
+    /// The thread's name: now where it lives, otherwise at the fork, where known.
     pub comm: Option<String>,
     /// What became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
