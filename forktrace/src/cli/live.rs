@@ -3,6 +3,7 @@
 use std::{io, time::Duration};
 
 use forktrace_common::maps::WaitState;
+use rustc_hash::FxHashMap;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -15,7 +16,7 @@ use crate::{
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
     inspect,
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
-    model::Change,
+    model::{Change, ProcId},
     order::{Orderer, Stamped},
     verdict::{self, Verdict},
 };
@@ -79,6 +80,8 @@ pub(super) struct Live {
     child: Option<RunningChild>,
     pub(super) outcome: Option<Outcome>,
     losses: Losses,
+    /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
+    python_reads: FxHashMap<ProcId, u64>,
     undecodable: u64,
 }
 
@@ -109,6 +112,7 @@ impl Live {
             child: None,
             outcome: None,
             losses: Losses::default(),
+            python_reads: FxHashMap::default(),
             undecodable: 0,
         })
     }
@@ -338,6 +342,9 @@ impl Live {
         let Body::Evidence(evidence) = &event.body else { return Ok(()) };
         let verdict = verdict::judge(&event, evidence, &self.pipeline.model);
         if matches!(verdict, Verdict::Finding(_)) && !look.complete {
+            let process = self.pipeline.model.live(look.task.pid).map(|process| process.id);
+            let first = process.map(|id| *self.python_reads.entry(id).or_insert(now));
+            look.evidence.python_read_ns = first;
             look.read_python(self.sender.clone());
             return Ok(());
         }

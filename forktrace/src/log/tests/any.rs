@@ -108,6 +108,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             first_writes: lock.0,
             waiters: lock.1,
             python_lock: lock.2,
+            python_read_ns: waking.0.map(|wakes| wakes >> 12),
             python_threads: lock.3,
         },
     )
