@@ -261,6 +261,10 @@ pub struct Evidence {
     /// The Python object whose lock the word is, where there is one.
     #[serde(default)]
     pub python_lock: Option<PythonLock>,
+    /// When the tracer first read the Python side of the process, `CLOCK_BOOTTIME`, ns. It may copy
+    /// pages, whose later writes are then not seen.
+    #[serde(default)]
+    pub python_read_ns: Option<u64>,
     /// The threads that Python knows in the process.
     #[serde(default)]
     pub python_threads: Vec<PythonThread>,

@@ -85,6 +85,7 @@ pub fn collect(
         first_writes: first_writes(pid, inherited),
         waiters: inherited.waiters(),
         python_lock: None,
+        python_read_ns: None,
         python_threads: Vec::new(),
     }
 }

@@ -220,8 +220,8 @@ fn kept(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
                 && then.bytes.len() == method.now.bytes.len()
                 && then.bytes.get(8..) == method.now.bytes.get(8..)
         }
-        // Not written since.
-        AtFork::Unknown(missing) => *missing == Missing::NoFault,
+        // Not written since, if every write was seen.
+        AtFork::Unknown(missing) => *missing == Missing::NoFault && !read_before(case),
     };
     let kept = existed(case) && exits.into_iter().any(since_fork);
     if kept {
@@ -239,6 +239,14 @@ fn same_owner(case: &Case<'_>) -> bool {
     let AtFork::Known(then) = &lock.at_fork else { return false };
     let (then, now) = (rlock(lock, then), rlock(lock, &lock.now));
     then == now && now.is_some_and(|(owner, count)| owner != 0 && count != 0)
+}
+
+/// The tracer had read the Python side of the process before one of those who wait for the lock began
+/// to. It may have copied pages then, so that what such a thread wrote was not seen.
+fn read_before(case: &Case<'_>) -> bool {
+    let read = case.evidence.python_read_ns;
+    let mut waiters = case.evidence.waiters.iter();
+    read.is_none_or(|read| waiters.any(|waiter| waiter.enter_ns >= read))
 }
 
 /// Nobody waited for the semaphore at the fork: who was in a `with` block of it had it.

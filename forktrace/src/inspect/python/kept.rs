@@ -19,7 +19,7 @@ use crate::event::{AtFork, KeptMethod, Mapping, Window};
 
 /// Most memory that is searched, and the most time that this may take.
 const MAX_BYTES: u64 = 256 << 20;
-const PATIENCE: Duration = Duration::from_millis(800);
+const PATIENCE: Duration = Duration::from_millis(1500);
 /// Most methods that are told.
 const MAX_METHODS: usize = 16;
 
@@ -77,12 +77,15 @@ impl Search<'_> {
         let Ok(read) = self.pagemap.read_at(&mut flags, start / PAGE * 8) else { return };
         let (flags, _) = flags.get(..read).unwrap_or_default().as_chunks::<8>();
         let pages = (start..end).step_by(PAGE as usize).zip(flags);
+        let wanted = self.lock.to_le_bytes();
         for (page, _) in pages.filter(|(_, flags)| u64::from_le_bytes(**flags) & PRESENT != 0) {
             self.left = self.left.saturating_sub(PAGE);
-            let words = self.remote.longs(page, (PAGE / 8) as usize);
-            let at = |index: usize| page.saturating_add(index as u64 * 8);
-            let hits = words.iter().enumerate().filter(|(_, word)| **word == self.lock);
-            let methods: Vec<_> = hits.filter_map(|(index, _)| self.method(at(index))).collect();
+            let Some(bytes) = self.remote.bytes::<{ PAGE as usize }>(page) else { continue };
+            // Objects are at multiples of 16, so that `m_self` is the second half of one.
+            let (pairs, _) = bytes.as_chunks::<16>();
+            let hits = (page..).step_by(16).zip(pairs).filter(|(_, pair)| pair[8..] == wanted);
+            let methods: Vec<_> =
+                hits.filter_map(|(at, _)| self.method(at.saturating_add(8))).collect();
             self.found.extend(methods);
         }
     }

@@ -136,6 +136,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                 first_writes: python.2.0,
                 waiters: python.2.1,
                 python_lock: python.2.2,
+                python_read_ns: waking.0.map(|wakes| wakes >> 12),
                 python_threads: python.2.3,
             }
         },

@@ -225,6 +225,7 @@ fn on_a_page_that_was_written_before_a_kept_with_block_makes_it_likely() {
             }),
             ("the method was not written since", |s| {
                 s.lock().exits[0].at_fork = AtFork::Unknown(Missing::NoFault);
+                s.evidence.python_read_ns = Some(ENTER + SECOND);
             }),
         ],
         busy_page,
@@ -235,6 +236,10 @@ fn on_a_page_that_was_written_before_a_kept_with_block_makes_it_likely() {
             ("nothing was kept: the memory may have been used again", |s| s.lock().exits.clear()),
             ("the method was dead at the fork", |s| {
                 s.lock().exits[0].at_fork = AtFork::Known(exit_method(0));
+            }),
+            ("not every write was seen", |s| {
+                s.lock().exits[0].at_fork = AtFork::Unknown(Missing::NoFault);
+                s.evidence.python_read_ns = Some(ENTER - SECOND);
             }),
             ("the method at the fork is not known", |s| {
                 s.lock().exits[0].at_fork = AtFork::Unknown(Missing::LimitReached);
