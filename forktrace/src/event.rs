@@ -4,6 +4,10 @@
 //! after that (model, verdict, reports) sees no difference. The serde names are those of the event
 //! log (SCHEMA.md); a change here is a change of the schema.
 
+mod late;
+
+pub use late::{Kin, KinThread, Late, Learnt, is_older};
+
 use serde::{Deserialize, Serialize};
 
 use crate::num;
@@ -94,6 +98,10 @@ pub struct TraceStart {
     pub min_wait_ns: u64,
     /// Which processes are traced, in words.
     pub filter: String,
+    /// Processes that were asked for by their pid: suspects about them are shown where nobody is
+    /// left in them who could go on.
+    #[serde(default)]
+    pub asked: Vec<u32>,
     /// Whether pages were kept as children inherited them.
     pub snapshots: bool,
     /// Byte offsets used to read tracepoints, by `event.field`.
@@ -193,6 +201,9 @@ pub struct Wait {
     pub val: u64,
     /// Whether the wait ends by itself.
     pub timed: bool,
+    /// The task was found in this wait: it began at an unknown time before `enter_ns`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub since_before: bool,
 }
 
 /// A futex wake.
@@ -233,6 +244,9 @@ pub struct Evidence {
     pub timers: Option<u32>,
     /// Python frames of the waiter, innermost first.
     pub python: Python,
+    /// What was learnt of the fork after the fact, where it was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Box<Late>>,
 }
 
 /// One line of `/proc/<pid>/maps`.

@@ -19,6 +19,7 @@ pub(super) struct Job {
     wait: Wait,
     shared_with: Vec<u32>,
     captured: Captured,
+    late: bool,
 }
 
 /// A look that was made.
@@ -33,14 +34,22 @@ impl Job {
     /// Takes what the maps know, now: the look itself runs elsewhere.
     pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, maps: &Maps) -> Self {
         let captured = Captured::take(maps, task.pid, wait.uaddr);
-        Job { task, wait, shared_with, captured }
+        Job { task, wait, shared_with, captured, late: false }
+    }
+
+    /// The same for a process whose fork was not seen: what can be told of it is looked for too.
+    pub(super) fn late(self) -> Self {
+        Job { late: true, ..self }
     }
 
     /// Makes the look in the background and sends it.
     pub(super) fn start(self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
-            let Job { task, wait, shared_with, captured } = self;
-            let evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            let Job { task, wait, shared_with, captured, late } = self;
+            let mut evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            if late && evidence.still_waiting {
+                inspect::late::add(&mut evidence, &task);
+            }
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(Look { task, evidence, complete: false });
         });

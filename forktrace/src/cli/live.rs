@@ -9,10 +9,13 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline};
+use super::{
+    evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline, standing::Before,
+};
 use crate::{
     decode::{self, Record},
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
+    finding::Confidence,
     inspect,
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
     model::Change,
@@ -79,11 +82,13 @@ pub(super) struct Live {
     child: Option<RunningChild>,
     pub(super) outcome: Option<Outcome>,
     losses: Losses,
+    before: Before,
     undecodable: u64,
 }
 
 impl Live {
-    /// Takes over the loaded programs. Must be called inside the tokio runtime.
+    /// Takes over the loaded programs. Must be called inside the tokio runtime. `asked`: processes
+    /// asked for by their pid.
     ///
     /// # Errors
     /// When the ring buffer cannot be watched.
@@ -93,6 +98,7 @@ impl Live {
         pipeline: Pipeline,
         min_wait_ns: u64,
         trace_all: bool,
+        asked: Vec<u32>,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
         Ok(Live {
@@ -109,6 +115,7 @@ impl Live {
             child: None,
             outcome: None,
             losses: Losses::default(),
+            before: Before::new(asked),
             undecodable: 0,
         })
     }
@@ -167,6 +174,7 @@ impl Live {
         }
         let pids: Vec<u32> = known.into_iter().collect();
         self.snapshot(&pids, false)?;
+        self.before.search(pids);
         Ok(())
     }
 
@@ -175,7 +183,10 @@ impl Live {
     /// # Errors
     /// When the output cannot be written.
     pub(super) fn adopt_all(&mut self) -> io::Result<()> {
-        self.snapshot(&everybody(), false)
+        let pids = everybody();
+        self.snapshot(&pids, false)?;
+        self.before.search(pids);
+        Ok(())
     }
 
     /// Parents come before their children, which the model relies on: they are older.
@@ -217,6 +228,7 @@ impl Live {
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,
+                found = self.before.found() => self.before.take(found, &mut self.kernel.maps),
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
             self.take(records);
@@ -317,7 +329,8 @@ impl Live {
     /// Looks closer at a wait if it could be for an inherited lock and a look is due.
     fn look(&mut self, wait: &WaitState, now: u64) {
         let Some(process) = self.pipeline.model.live(wait.tgid) else { return };
-        let candidate = process.inherited().is_some() && wait.timed == 0;
+        let late = self.before.concerns(process, wait);
+        let candidate = (late || process.inherited().is_some()) && wait.timed == 0;
         if !candidate || self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now) {
             return;
         }
@@ -327,6 +340,7 @@ impl Live {
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
         let shared_with = self.pipeline.model.memory_shared_with(wait.tgid);
         let job = evidence::Job::new(task, decode::wait(wait), shared_with, &self.kernel.maps);
+        let job = if late { job.late() } else { job };
         job.start(self.sender.clone());
     }
 
@@ -341,7 +355,11 @@ impl Live {
             return Ok(());
         }
         let settled = match &verdict {
-            Verdict::Finding(finding) => finding.confidence == crate::finding::Confidence::Certain,
+            // Without having seen the fork nothing is more than likely.
+            Verdict::Finding(finding) => match finding.unseen_fork {
+                Some(_) => finding.confidence >= Confidence::Likely,
+                None => finding.confidence == Confidence::Certain,
+            },
             Verdict::Innocent(_) => true,
             Verdict::Open(_) => false,
         };

@@ -4,7 +4,10 @@
 //! other ([`Error::Gone`]), and every look may be older than the next one.
 
 pub mod evidence;
+mod kin;
+pub mod late;
 pub mod memory;
+mod pages;
 mod proc_text;
 pub mod python;
 pub mod scan;

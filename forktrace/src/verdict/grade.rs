@@ -116,7 +116,7 @@ fn foreign_now(case: &Case<'_>) -> bool {
 }
 
 /// Rule (a): every thread of the child is in a wait that only the child itself could end.
-fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+pub(super) fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let threads = &case.evidence.threads;
     let waiter_seen = threads.iter().any(|thread| thread.tid == case.task.tid);
     let others: Vec<_> = threads.iter().filter(|thread| thread.tid != case.task.tid).collect();
@@ -148,7 +148,7 @@ fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
 /// A futex wait without timeout that only a thread of the same memory can wake: with the PRIVATE
 /// flag the kernel looks for waiters by address space (`get_futex_key`, `kernel/futex/core.c`,
 /// Linux 6.18).
-fn ends_only_from_inside(doing: &Doing) -> bool {
+pub(super) fn ends_only_from_inside(doing: &Doing) -> bool {
     match doing {
         Doing::Futex { op, timed, .. } => {
             !timed && *op < OP_WAIT_SYSCALL && op & FUTEX_PRIVATE_FLAG != 0
@@ -158,7 +158,7 @@ fn ends_only_from_inside(doing: &Doing) -> bool {
 }
 
 /// Whether something outside the threads' own code could release a lock that anybody may release.
-fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+pub(super) fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     if !case.reading.anyone_may_release {
         return false;
     }

@@ -9,6 +9,7 @@ mod advice;
 mod gates;
 mod grade;
 mod judge;
+mod late;
 #[cfg(test)]
 mod tests;
 
@@ -96,6 +97,9 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(task) = event.task.as_ref() else {
         return Verdict::Open(Reason::Unreadable);
     };
+    if let Some(late) = &evidence.late {
+        return late::judge(event, task, evidence, late, model);
+    }
     let case = match case(task, evidence, model) {
         Ok(case) => case,
         Err(verdict) => return verdict,
@@ -170,6 +174,8 @@ fn finding(
             threads_lost: u32::try_from(fork.lost.len()).unwrap_or(u32::MAX),
             lost: fork.lost.clone(),
         }),
+        unseen_fork: None,
+        since_before: case.evidence.wait.since_before,
         evidence,
         python,
         python_missing,

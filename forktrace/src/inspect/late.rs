@@ -1,0 +1,196 @@
+//! What can still be told, long after it, of a fork that was not seen; and which threads were
+//! blocked already when tracing began. Nothing here stops or changes a process.
+
+use std::{collections::HashSet, fs::read_link};
+
+use super::{
+    kin::{self, Entry, Image},
+    memory, pages,
+    proc_text::{self, Status},
+    scan, threads,
+};
+use crate::{
+    event::{AtFork, Doing, Evidence, Kin, KinThread, Late, Learnt, Task, Wait, Window, is_older},
+    locks::{self, Scene, State},
+};
+
+/// Most threads of a parent that are listed: each costs its reading and its place in the log.
+const MAX_THREADS: usize = 4096;
+
+/// A thread that was found blocked in a futex wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The thread.
+    pub task: Task,
+    /// Its wait; `enter_ns` is the time at which it was found.
+    pub wait: Wait,
+    /// How often it had left a CPU then: the same number later means the same wait.
+    pub switches: u64,
+}
+
+/// What was found at the start of a trace.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Processes that were forked before and have not exec'ed since, as far as it can be shown.
+    pub forked: HashSet<u32>,
+    /// Threads that are blocked without a timeout and may be waiting for an inherited lock.
+    pub standing: Vec<Standing>,
+}
+
+/// Looks at every thread of `pids`, at the time `now_ns` (`CLOCK_BOOTTIME`, ns). Takes some 10 µs a
+/// thread and a process: not for an async task.
+///
+/// `asked` are processes of which something is to be said even if nothing shows their fork.
+pub fn find(pids: &[u32], asked: &[u32], now_ns: u64) -> Found {
+    let forked = kin::forked(&kin::table());
+    let in_order = tids_in_order();
+    let mut standing = Vec::new();
+    for pid in pids {
+        let (waits, threads) = blocked(*pid, now_ns);
+        let all_blocked = waits.len() == threads;
+        let known = forked.contains(pid) || asked.contains(pid) && all_blocked;
+        let older = |one: &Standing| in_order && owner_is_older(&one.task, &one.wait);
+        standing.extend(waits.into_iter().filter(|one| known || older(one)));
+    }
+    let wanted: HashSet<u32> = pids.iter().copied().collect();
+    Found { forked: forked.intersection(&wanted).copied().collect(), standing }
+}
+
+/// Whether a thread that was found is still in that very wait.
+pub fn still_stands(one: &Standing) -> bool {
+    let Task { pid, tid, .. } = one.task;
+    let switches = Status::of(pid, tid).ok().and_then(|status| status.switches);
+    switches == Some(one.switches) && threads::is_in(&threads::doing(pid, tid), &one.wait)
+}
+
+/// The threads of a process that are in untimed futex waits, and how many it has in all.
+fn blocked(pid: u32, now_ns: u64) -> (Vec<Standing>, usize) {
+    let tids = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
+    let standing = |tid: &u32| {
+        let tid = *tid;
+        let Doing::Futex { uaddr, op, val, timed: false } = threads::doing(pid, tid) else {
+            return None;
+        };
+        let wait = Wait { enter_ns: now_ns, uaddr, op, val, timed: false, since_before: true };
+        let switches = Status::of(pid, tid).ok()?.switches?;
+        let comm = proc_text::comm(pid, tid).ok()?;
+        Some(Standing { task: Task { pid, tid, comm }, wait, switches })
+    };
+    (tids.iter().filter_map(standing).collect(), tids.len())
+}
+
+/// Whether the wait is for a lock whose owner has a lower number than the process itself.
+fn owner_is_older(task: &Task, wait: &Wait) -> bool {
+    let start = wait.uaddr.saturating_sub(64);
+    let Ok(bytes) = memory::read(task.pid, start, 192) else { return false };
+    let now = Window { address: start, bytes };
+    let mapping = memory::mapping(task.pid, wait.uaddr);
+    let scene = Scene { wait, mapping: mapping.as_ref(), now: &now, at_fork: None };
+    let owner = locks::read(&scene).map(|reading| reading.now);
+    matches!(owner, Some(State::Held { owner: Some(owner) }) if owner < task.pid)
+}
+
+/// Adds to the evidence what can be told of the waiter's fork after the fact.
+pub fn add(evidence: &mut Evidence, task: &Task) {
+    let Ok(own) = Entry::of(task.pid) else { return };
+    let Ok(start_ns) = scan::thread_start_ns(task.pid, task.pid) else { return };
+    let table = kin::table();
+    let witness = kin::witness(&own, &table);
+    let (address, len) = match &evidence.now {
+        Some(now) => (now.address, now.bytes.len()),
+        None => (evidence.wait.uaddr, 4),
+    };
+    let mut learnt = None;
+    let kin = witness.map(|witness| {
+        let mut kin = describe(&own, &witness);
+        kin.now = memory::read(kin.pid, address, len).ok().map(|bytes| Window { address, bytes });
+        if kin.parent {
+            learnt = pages::inherited(&own, &witness, &table, evidence.wait.uaddr, (address, len));
+        }
+        kin
+    });
+    let sharing = sharing(task, &table);
+    evidence.memory_shared_with.extend(sharing);
+    evidence.memory_shared_with.sort_unstable();
+    evidence.memory_shared_with.dedup();
+    let known = learnt.map(|(how, window): (Learnt, Window)| {
+        evidence.at_fork = AtFork::Known(window);
+        how
+    });
+    let late = Late { start_ns, kin, learnt: known, tids_in_order: tids_in_order() };
+    evidence.late = Some(Box::new(late));
+}
+
+fn describe(own: &Entry, witness: &Entry) -> Kin {
+    let pid = witness.pid;
+    let parent = pid == own.ppid;
+    let namespace = |pid: u32| read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let (theirs, ours) = (namespace(pid), namespace(own.pid));
+    Kin {
+        pid,
+        comm: proc_text::comm(pid, pid).unwrap_or_default(),
+        parent,
+        same_pid_ns: theirs.is_some() && theirs == ours,
+        threads: if parent { threads_of(pid) } else { Vec::new() },
+        forker: if parent { forker(own.pid, witness) } else { None },
+        now: None,
+    }
+}
+
+fn threads_of(pid: u32) -> Vec<KinThread> {
+    let tids = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
+    let thread = |tid| {
+        Some(KinThread {
+            tid,
+            ns_tid: Status::of(pid, tid).ok()?.ns_id.filter(|ns_tid| *ns_tid != tid),
+            comm: proc_text::comm(pid, tid).ok()?,
+            start_ns: scan::thread_start_ns(pid, tid).ok()?,
+        })
+    };
+    tids.into_iter().take(MAX_THREADS).filter_map(thread).collect()
+}
+
+/// The parent's thread on whose stack the child's first thread runs: it is the one that forked. A
+/// stack that was used again since, by a thread younger than the child, is no such sign.
+fn forker(child: u32, parent: &Entry) -> Option<u32> {
+    let stack = memory::mapping(child, threads::stack_pointer(child, child)?)?;
+    let tids = proc_text::numbers(parent.pid, &format!("{}/task", parent.pid)).ok()?;
+    let on_it = |tid: &u32| {
+        let pointer = threads::stack_pointer(parent.pid, *tid);
+        pointer.is_some_and(|pointer| (stack.start..stack.end).contains(&pointer))
+    };
+    let mut found = tids.into_iter().filter(on_it);
+    let (one, more) = (found.next()?, found.next());
+    let age = |pid, tid| Some((scan::thread_start_ns(pid, tid).ok()?, tid));
+    let older = is_older(age(parent.pid, one)?, age(child, child)?);
+    (more.is_none() && older).then_some(one)
+}
+
+/// Processes near the waiter that run in its very memory, or may.
+fn sharing(task: &Task, table: &[Entry]) -> Vec<u32> {
+    let Some(own) = table.iter().find(|entry| entry.pid == task.pid) else { return Vec::new() };
+    let Some(stack) = threads::stack_pointer(task.pid, task.tid) else { return Vec::new() };
+    // The parent of an orphan is no relative, nor are the others that it took in.
+    let related = Image::of(own.ppid).is_some_and(|image| Image::of(own.pid) == Some(image));
+    let near = |entry: &&Entry| {
+        let below_parent = entry.pid == own.ppid || entry.ppid == own.ppid;
+        entry.pid != own.pid && !entry.ended && (entry.ppid == own.pid || related && below_parent)
+    };
+    let near = table.iter().filter(near).map(|entry| entry.pid);
+    near.filter(|pid| pages::same_memory(task.pid, *pid, stack)).collect()
+}
+
+/// Whether the kernel has given out every task number once at most since it started: it counts up
+/// and begins again at its limit only (`alloc_pid`, `kernel/pid.c`). Fewer tasks were made in all
+/// than there are numbers; a tenth is left for attempts that failed.
+fn tids_in_order() -> bool {
+    let made = proc_text::find_line(0, "stat", |line| {
+        line.strip_prefix("processes ")?.trim().parse::<u64>().ok()
+    });
+    let limit = proc_text::small(0, "sys/kernel/pid_max");
+    let limit = limit.ok().and_then(|text| text.trim().parse::<u64>().ok());
+    match (made, limit) {
+        (Ok(Some(made)), Some(limit)) => made < limit - limit / 10,
+        _ => false,
+    }
+}
