@@ -5,6 +5,7 @@ mod cases;
 mod check;
 mod command;
 mod demos;
+mod late;
 mod losses;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
             attach::trials(),
             command::trials(),
             demos::trials(),
+            late::trials(),
             losses::trials(),
         ];
         all.into_iter().flatten().collect()

@@ -91,6 +91,14 @@ fn conclusion(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Re
     let (tone, text) = match hanging(summary) {
         Some((tone, text)) => (tone, text),
         None if !incomplete.is_empty() => (Tone::Warning, "no hang was shown".to_owned()),
+        None if summary.hidden > 0 => {
+            let (suspects, is) = match summary.hidden {
+                1 => ("a suspect".to_owned(), "is"),
+                many => (format!("{} suspects", count(many)), "are"),
+            };
+            let text = format!("no hang was shown, but {suspects} {is} hidden (--suspects)");
+            (Tone::Warning, text)
+        }
         None => {
             let looked_at = format!(
                 "{} and {} were looked at",

@@ -54,7 +54,7 @@ pub(super) fn judge(
     };
     let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
     let finding = finding(&case, confidence, proofs, waited_ns);
-    Verdict::Finding(Box::new(completed(finding, late, &owner)))
+    Verdict::Finding(Box::new(completed(finding, &case, late, &owner)))
 }
 
 fn read(evidence: &Evidence) -> Result<Reading, Reason> {
@@ -249,18 +249,26 @@ fn missing(late: &Late) -> String {
 }
 
 /// Puts what is known of the unseen fork in the place of what was assumed.
-fn completed(finding: Finding, late: &Late, owner: &Owner<'_>) -> Finding {
+fn completed(finding: Finding, case: &Case<'_>, late: &Late, owner: &Owner<'_>) -> Finding {
     let parent = late.kin.as_ref().filter(|kin| kin.parent);
-    let holder = match (owner, parent, &finding.holder) {
-        (Owner::OfParent(thread), Some(parent), _) => {
-            Some(Holder { pid: parent.pid, tid: thread.tid, comm: Some(thread.comm.clone()) })
-        }
+    let at_fork = match case.reading.at_fork {
+        State::Held { owner } => owner,
+        _ => None,
+    };
+    let same_numbers = case.evidence.ns_pid.is_none();
+    let holder = match (owner, parent, at_fork) {
+        (Owner::OfParent(thread), Some(parent), _) => Some((parent, thread.tid, Some(thread))),
         // By its number alone, out of the memory as inherited.
-        (_, Some(parent), Some(holder)) if parent.same_pid_ns && holder.tid != 0 => {
-            Some(Holder { pid: parent.pid, tid: holder.tid, comm: None })
+        (_, Some(parent), Some(tid)) if same_numbers && parent.same_pid_ns => {
+            Some((parent, tid, None))
         }
         _ => None,
     };
+    let holder = holder.map(|(parent, tid, thread)| Holder {
+        pid: parent.pid,
+        tid,
+        comm: thread.map(|thread| thread.comm.clone()),
+    });
     let forker = parent.and_then(|parent| parent.forker);
     let thread =
         parent.and_then(|parent| parent.threads.iter().find(|thread| Some(thread.tid) == forker));
