@@ -40,6 +40,10 @@ pub struct Found {
 /// Looks at every thread of `pids`, at the time `now_ns` (`CLOCK_BOOTTIME`, ns). Takes some 10 µs a
 /// thread and a process: not for an async task.
 ///
+/// Of the threads of forked processes those are taken that wait for a lock with an owner, and all of
+/// a process in which every thread waits. The others are mostly pools at rest, by the thousand, of
+/// which nothing could be said after the fact: somebody is there who may wake them.
+///
 /// `asked` are processes of which something is to be said even if nothing shows their fork.
 pub fn find(pids: &[u32], asked: &[u32], now_ns: u64) -> Found {
     let forked = kin::forked(&kin::table());
@@ -48,9 +52,15 @@ pub fn find(pids: &[u32], asked: &[u32], now_ns: u64) -> Found {
     for pid in pids {
         let (waits, threads) = blocked(*pid, now_ns);
         let all_blocked = waits.len() == threads;
-        let known = forked.contains(pid) || asked.contains(pid) && all_blocked;
-        let older = |one: &Standing| in_order && owner_is_older(&one.task, &one.wait);
-        standing.extend(waits.into_iter().filter(|one| known || older(one)));
+        let forked = forked.contains(pid);
+        standing.extend(waits.into_iter().filter(|one| {
+            let owner = || owner(&one.task, &one.wait);
+            match (forked, asked.contains(pid)) {
+                (true, _) => all_blocked || owner().is_some(),
+                (false, true) if all_blocked => true,
+                (false, _) => in_order && owner().is_some_and(|owner| owner < *pid),
+            }
+        }));
     }
     let wanted: HashSet<u32> = pids.iter().copied().collect();
     Found { forked: forked.intersection(&wanted).copied().collect(), standing }
@@ -79,15 +89,18 @@ fn blocked(pid: u32, now_ns: u64) -> (Vec<Standing>, usize) {
     (tids.iter().filter_map(standing).collect(), tids.len())
 }
 
-/// Whether the wait is for a lock whose owner has a lower number than the process itself.
-fn owner_is_older(task: &Task, wait: &Wait) -> bool {
-    let start = wait.uaddr.saturating_sub(64);
-    let Ok(bytes) = memory::read(task.pid, start, 192) else { return false };
-    let now = Window { address: start, bytes };
-    let mapping = memory::mapping(task.pid, wait.uaddr);
-    let scene = Scene { wait, mapping: mapping.as_ref(), now: &now, at_fork: None };
-    let owner = locks::read(&scene).map(|reading| reading.now);
-    matches!(owner, Some(State::Held { owner: Some(owner) }) if owner < task.pid)
+/// The owner that the lock names, if the wait is for one that does.
+fn owner(task: &Task, wait: &Wait) -> Option<u32> {
+    let address = wait.uaddr.saturating_sub(64);
+    let bytes = memory::read(task.pid, address, 192).ok()?;
+    let now = Window { address, bytes };
+    // The mapping would cost more than all the rest: a process with a thousand threads has
+    // thousands.
+    let scene = Scene { wait, mapping: None, now: &now, at_fork: None };
+    match locks::read(&scene)?.now {
+        State::Held { owner } => owner,
+        _ => None,
+    }
 }
 
 /// Adds to the evidence what can be told of the waiter's fork after the fact.

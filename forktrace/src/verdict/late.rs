@@ -285,3 +285,6 @@ fn completed(finding: Finding, case: &Case<'_>, late: &Late, owner: &Owner<'_>) 
         ..finding
     }
 }
+
+#[cfg(test)]
+mod tests;
