@@ -89,6 +89,8 @@ static CASES: &[Case] = &[
     case("late_page_after_a_later_fork", "late_page.c", &["gone"], Parent, HIDDEN),
     case("late_page_written_since", "late_page.c", &["written"], Child, PRINTED),
     case("late_page_free_at_fork", "late_page.c", &["free"], Child, Nothing),
+    case("late_page_taken_by_the_parent_since", "late_page.c", &["retaken"], Child, NoMoreThanSuspect),
+    case("late_page_of_a_helper_in_the_same_memory", "late_page.c", &["helper"], Child, NoMoreThanSuspect),
     case("late_python_parent", "lock_of_thread.py", &["Lock"], Parent, HIDDEN),
     case("late_python_child", "lock_of_thread.py", &["Lock"], Child, PRINTED),
 
