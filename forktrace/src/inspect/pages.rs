@@ -25,6 +25,11 @@
 //! The mark is also cleared by KSM's attempts, may get lost when a page comes back from swap
 //! (`do_swap_page`), and is kept for the first page alone of a huge one: none of these may be in
 //! play.
+//!
+//! Both rest on the parent being the one that forked, as the parent's number says. A parent that takes
+//! in orphans (the first process of a pid namespace, a subreaper) may be one by adoption; then the
+//! bytes are those that the dead process between them inherited. That is one of the reasons why a
+//! finding after the fact is no more than likely.
 
 use std::{fs::File, os::unix::fs::FileExt, sync::OnceLock};
 
