@@ -101,7 +101,7 @@ pub struct TraceStart {
     /// Processes that were asked for by their pid: suspects about them are shown where nobody is
     /// left in them who could go on.
     #[serde(default)]
-    pub asked: Vec<u32>,
+    pub asked: Box<[u32]>,
     /// Whether pages were kept as children inherited them.
     pub snapshots: bool,
     /// Byte offsets used to read tracepoints, by `event.field`.

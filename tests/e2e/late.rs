@@ -121,6 +121,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = CASES.iter().map(of).collect();
     let needs = [Need::Tracing, Need::Cc, Need::Setpriv];
     trials.push(trial("late_fork_before_and_wait_after", &needs, blocks_after_the_attach));
+    trials.push(trial("late_mutex_in_a_pid_namespace", &needs, in_a_pid_namespace));
     trials
 }
 
@@ -252,6 +253,31 @@ fn blocks_after_the_attach() -> Result<()> {
         let finding = check::one_finding(&log, Some(u64::from(child)))?;
         ensure!(finding.get("confidence").is_some_and(|sure| sure == "likely"), "{finding:#}");
         late(finding, &facts, child, false).with_context(|| format!("{finding:#}"))
+    };
+    judge().with_context(|| traced.said())
+}
+
+/// The lock's owner is named by its number in the namespace.
+fn in_a_pid_namespace() -> Result<()> {
+    let mut command = ["unshare", "--pid", "--fork"].map(str::to_owned).to_vec();
+    let args = ["normal", "thread", "keep", "single", HANGS];
+    command.extend(workload::command("inherited_mutex.c", &args)?);
+    let mut job = Job::start(&command, &[])?;
+    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    std::thread::sleep(OLD);
+    let traced = Job::forktrace(&arguments(Parent, job.pid(), 0))?.wait(LIMIT)?;
+    let facts = Facts::read(&job.stdout());
+    drop(job);
+    let judge = || -> Result<()> {
+        traced.expect_code(0)?;
+        let log = Log::read(&traced.log())?;
+        let finding = check::one_finding(&log, None)?;
+        let holder = number(finding, "/holder/tid");
+        let named = finding.pointer("/holder/comm").is_some_and(Value::is_string);
+        ensure!(number(finding, "/ns_pid") == Some(facts.one("stuck")?), "{finding:#}");
+        ensure!(holder != Some(facts.one("holder")?) && named, "{finding:#}");
+        ensure!(finding.get("confidence").is_some_and(|sure| sure == "likely"), "{finding:#}");
+        Ok(())
     };
     judge().with_context(|| traced.said())
 }

@@ -78,7 +78,7 @@ pub(super) fn pipeline(
 ) -> Result<Pipeline, Failure> {
     let (boot_id, offset) = clock(start);
     let asked = match &start.body {
-        Body::TraceStart(start) => start.asked.clone(),
+        Body::TraceStart(start) => start.asked.to_vec(),
         _ => Vec::new(),
     };
     let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
@@ -150,7 +150,7 @@ pub(super) fn start_event(
         clock_offset_ns: kernel::clock_offset_ns(),
         min_wait_ns,
         filter,
-        asked,
+        asked: asked.into(),
         snapshots: kernel.snapshots,
         offsets: kernel.offsets.clone(),
     };

@@ -1,7 +1,10 @@
 //! What can still be told, long after it, of a fork that was not seen; and which threads were
 //! blocked already when tracing began. Nothing here stops or changes a process.
 
-use std::{collections::HashSet, fs::read_link};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::read_link,
+};
 
 use super::{
     kin::{self, Entry, Image},
@@ -50,17 +53,19 @@ pub fn find(pids: &[u32], asked: &[u32], now_ns: u64) -> Found {
     let in_order = tids_in_order();
     let mut standing = Vec::new();
     for pid in pids {
-        let (waits, threads) = blocked(*pid, now_ns);
+        let (mut waits, threads) = blocked(*pid, now_ns);
         let all_blocked = waits.len() == threads;
-        let forked = forked.contains(pid);
-        standing.extend(waits.into_iter().filter(|one| {
-            let owner = || owner(&one.task, &one.wait);
-            match (forked, asked.contains(pid)) {
-                (true, _) => all_blocked || owner().is_some(),
-                (false, true) if all_blocked => true,
-                (false, _) => in_order && owner().is_some_and(|owner| owner < *pid),
-            }
-        }));
+        let (forked, asked) = (forked.contains(pid), asked.contains(pid));
+        if !(all_blocked && (forked || asked)) {
+            let mut owners = HashMap::new();
+            waits.retain(|(_, wait)| {
+                // Threads of a pool wait for few words.
+                let key = (wait.uaddr, wait.op, wait.val);
+                let owner = *owners.entry(key).or_insert_with(|| owner(*pid, wait));
+                owner.is_some_and(|owner| forked || in_order && owner < *pid)
+            });
+        }
+        standing.extend(waits.into_iter().filter_map(|(tid, wait)| named(*pid, tid, wait)));
     }
     let wanted: HashSet<u32> = pids.iter().copied().collect();
     Found { forked: forked.intersection(&wanted).copied().collect(), standing }
@@ -74,25 +79,28 @@ pub fn still_stands(one: &Standing) -> bool {
 }
 
 /// The threads of a process that are in untimed futex waits, and how many it has in all.
-fn blocked(pid: u32, now_ns: u64) -> (Vec<Standing>, usize) {
+fn blocked(pid: u32, now_ns: u64) -> (Vec<(u32, Wait)>, usize) {
     let tids = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
-    let standing = |tid: &u32| {
-        let tid = *tid;
-        let Doing::Futex { uaddr, op, val, timed: false } = threads::doing(pid, tid) else {
-            return None;
-        };
-        let wait = Wait { enter_ns: now_ns, uaddr, op, val, timed: false, since_before: true };
-        let switches = Status::of(pid, tid).ok()?.switches?;
-        let comm = proc_text::comm(pid, tid).ok()?;
-        Some(Standing { task: Task { pid, tid, comm }, wait, switches })
+    let waiting = |tid: &u32| match threads::doing(pid, *tid) {
+        Doing::Futex { uaddr, op, val, timed: false } => {
+            let wait = Wait { enter_ns: now_ns, uaddr, op, val, timed: false, since_before: true };
+            Some((*tid, wait))
+        }
+        _ => None,
     };
-    (tids.iter().filter_map(standing).collect(), tids.len())
+    (tids.iter().filter_map(waiting).collect(), tids.len())
+}
+
+fn named(pid: u32, tid: u32, wait: Wait) -> Option<Standing> {
+    let switches = Status::of(pid, tid).ok()?.switches?;
+    let comm = proc_text::comm(pid, tid).ok()?;
+    Some(Standing { task: Task { pid, tid, comm }, wait, switches })
 }
 
 /// The owner that the lock names, if the wait is for one that does.
-fn owner(task: &Task, wait: &Wait) -> Option<u32> {
+fn owner(pid: u32, wait: &Wait) -> Option<u32> {
     let address = wait.uaddr.saturating_sub(64);
-    let bytes = memory::read(task.pid, address, 192).ok()?;
+    let bytes = memory::read(pid, address, 192).ok()?;
     let now = Window { address, bytes };
     // The mapping would cost more than all the rest: a process with a thousand threads has
     // thousands.

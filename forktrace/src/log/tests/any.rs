@@ -145,7 +145,7 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             clock_offset_ns,
             min_wait_ns,
             filter: word,
-            asked: vec![7; min_wait_ns as usize % 3],
+            asked: vec![7; min_wait_ns as usize % 3].into(),
             snapshots: min_wait_ns % 2 == 0,
             offsets,
         })
