@@ -215,3 +215,76 @@ fn tids_in_order() -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use std::{
+        sync::{Arc, Mutex, mpsc},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+
+    fn own_tid() -> u32 {
+        u32::try_from(nix::unistd::gettid().as_raw()).unwrap()
+    }
+
+    #[test]
+    fn a_blocked_thread_is_found_and_known_again_until_it_goes_on() {
+        let pid = std::process::id();
+        let lock = Arc::new(Mutex::new(()));
+        let guard = lock.lock().unwrap();
+        let (tell, told) = mpsc::channel();
+        let waiter = thread::spawn({
+            let lock = lock.clone();
+            move || {
+                tell.send(own_tid()).unwrap();
+                drop(lock.lock());
+                // Lives on, so that it is not just gone.
+                tell.send(0).unwrap();
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        let tid = told.recv().unwrap();
+        let found = (0..2000).find_map(|_| {
+            thread::sleep(Duration::from_millis(1));
+            let (waits, threads) = blocked(pid, 77);
+            assert!(waits.len() < threads, "this thread runs");
+            waits.into_iter().find(|(waiter, _)| *waiter == tid)
+        });
+        let (_, wait) = found.unwrap();
+        assert!(wait.since_before && wait.enter_ns == 77 && !wait.timed);
+        let standing = named(pid, tid, wait).unwrap();
+        assert!(still_stands(&standing));
+        drop(guard);
+        assert_eq!(told.recv().unwrap(), 0);
+        assert!(!still_stands(&standing));
+        waiter.join().unwrap();
+        assert!(!still_stands(&standing));
+    }
+
+    #[test]
+    fn of_a_process_that_was_not_forked_nothing_is_taken() {
+        // This test program was exec'ed, and no thread of it waits for a lock with an owner.
+        let pid = std::process::id();
+        let found = find(&[pid, u32::MAX], &[pid], 1);
+        assert!(found.standing.is_empty() && !found.forked.contains(&pid));
+    }
+
+    #[test]
+    fn a_forks_traces_are_not_seen_in_a_program_that_was_execed() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id();
+        let task = Task { pid, tid: pid, comm: String::new() };
+        let mut evidence = Evidence::default();
+        add(&mut evidence, &task);
+        let late = evidence.late.unwrap();
+        assert!(late.start_ns > 0 && late.kin.is_none() && late.learnt.is_none());
+        assert!(evidence.memory_shared_with.is_empty());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -26,6 +26,22 @@ const MAX_READERS: usize = 4;
 
 static READERS: AtomicUsize = AtomicUsize::new(0);
 
+/// Takes a reader's place, when one gets free in time: after an attach many processes may be due at
+/// once.
+fn take_place() -> bool {
+    let start = std::time::Instant::now();
+    loop {
+        if READERS.fetch_add(1, Ordering::Relaxed) < MAX_READERS {
+            return true;
+        }
+        READERS.fetch_sub(1, Ordering::Relaxed);
+        if start.elapsed() >= PATIENCE {
+            return false;
+        }
+        std::thread::sleep(PATIENCE / 100);
+    }
+}
+
 /// Frames of a thread, innermost first, or why there are none.
 pub(super) fn frames(pid: u32, tid: u32, ns_tid: u32) -> Result<Vec<PythonFrame>, String> {
     match memory::any_mapping(pid, is_python) {
@@ -33,8 +49,7 @@ pub(super) fn frames(pid: u32, tid: u32, ns_tid: u32) -> Result<Vec<PythonFrame>
         Ok(false) => return Err("not a Python process".into()),
         Err(error) => return Err(error.to_string()),
     }
-    if READERS.fetch_add(1, Ordering::Relaxed) >= MAX_READERS {
-        READERS.fetch_sub(1, Ordering::Relaxed);
+    if !take_place() {
         return Err("too many Python processes are being read".into());
     }
     let (tell, told) = mpsc::sync_channel(1);
