@@ -83,6 +83,7 @@ pub(super) struct Live {
     pub(super) outcome: Option<Outcome>,
     losses: Losses,
     before: Before,
+    interrupts: Interrupts,
     undecodable: u64,
 }
 
@@ -116,6 +117,8 @@ impl Live {
             outcome: None,
             losses: Losses::default(),
             before: Before::new(asked),
+            // Before a command is released: whoever sees it run may interrupt.
+            interrupts: Interrupts::new()?,
             undecodable: 0,
         })
     }
@@ -216,7 +219,6 @@ impl Live {
     pub(super) async fn run(&mut self, until: &Until) -> io::Result<Stopped> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut interrupts = Interrupts::new()?;
         let far = Duration::from_secs(86_400 * 365);
         let end = Instant::now() + until.duration.unwrap_or(far);
         let mut found_at = None;
@@ -224,7 +226,7 @@ impl Live {
             let mut records = Vec::new();
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Ok(Stopped::Interrupted),
+                () = self.interrupts.next() => return Ok(Stopped::Interrupted),
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,
