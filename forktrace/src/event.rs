@@ -227,10 +227,19 @@ pub struct Evidence {
     pub ns_pid: Option<u32>,
     /// The mapping that holds the futex word; `None` when it could not be read.
     pub mapping: Option<Mapping>,
+    /// The file whose static data holds the futex word; `None`: no file's, or not known.
+    #[serde(default)]
+    pub module: Option<Module>,
+    /// The C library of the process; `None`: another one, or part of a static program.
+    #[serde(default)]
+    pub libc: Option<Libc>,
     /// Memory around the futex word while waiting; `None` when it could not be read.
     pub now: Option<Window>,
     /// Memory around the futex word as the process inherited it.
     pub at_fork: AtFork,
+    /// The lock itself, where the futex word is only what the waiter is parked on.
+    #[serde(default)]
+    pub target: Option<Place>,
     /// How often the process itself woke the word since it was forked; `None`: not known.
     pub wakes_since_fork: Option<u64>,
     /// Every thread of the process, the waiter included.
@@ -247,6 +256,22 @@ pub struct Evidence {
     /// What was learnt of the fork after the fact, where it was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Box<Late>>,
+}
+
+/// A lock that is elsewhere than the futex word, read as the word is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Address of the lock.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// The mapping that holds it; `None` when it could not be read.
+    pub mapping: Option<Mapping>,
+    /// Memory around it while waiting; `None` when it could not be read.
+    pub now: Option<Window>,
+    /// Memory around it as the process inherited it.
+    pub at_fork: AtFork,
+    /// Name of the Python type whose object the lock seems to be the first member of.
+    pub python_type: Option<String>,
 }
 
 /// One line of `/proc/<pid>/maps`.
@@ -267,6 +292,26 @@ pub struct Mapping {
     /// Offset in the file, bytes.
     #[serde(with = "num::hex")]
     pub offset: u64,
+}
+
+/// A place in the static data of a program or library.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// Path of the file.
+    pub path: String,
+    /// The place as the file's own addresses count, which those of its symbols do too.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+}
+
+/// A C library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Libc {
+    /// The GNU C library.
+    Glibc,
+    /// musl.
+    Musl,
 }
 
 /// A stretch of a process's memory.
@@ -293,6 +338,16 @@ pub enum AtFork {
 impl Default for AtFork {
     fn default() -> Self {
         AtFork::Unknown(Missing::NotObserved)
+    }
+}
+
+impl AtFork {
+    /// The bytes, where they are known.
+    pub fn known(&self) -> Option<&Window> {
+        match self {
+            AtFork::Known(window) => Some(window),
+            AtFork::Unknown(_) => None,
+        }
     }
 }
 

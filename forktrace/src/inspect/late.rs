@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     kin::{self, Entry, Image},
-    memory, pages,
+    memory, module, pages,
     proc_text::{self, Status},
     scan, threads,
 };
@@ -102,9 +102,9 @@ fn owner(pid: u32, wait: &Wait) -> Option<u32> {
     let address = wait.uaddr.saturating_sub(64);
     let bytes = memory::read(pid, address, 192).ok()?;
     let now = Window { address, bytes };
-    // The mapping would cost more than all the rest: a process with a thousand threads has
-    // thousands.
-    let scene = Scene { wait, mapping: None, now: &now, at_fork: None };
+    let libc = module::place(pid, wait.uaddr).libc;
+    let scene =
+        Scene { wait, mapping: None, now: &now, at_fork: None, module: None, libc, target: None };
     match locks::read(&scene)?.now {
         State::Held { owner } => owner,
         _ => None,

@@ -7,6 +7,7 @@ pub mod evidence;
 mod kin;
 pub mod late;
 pub mod memory;
+pub mod module;
 mod pages;
 mod proc_text;
 pub mod python;

@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod hang;
+mod kinds;
 mod late;
 pub mod ops;
 mod style;

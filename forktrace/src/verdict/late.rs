@@ -8,11 +8,11 @@
 
 use super::{
     Case, Reason, Verdict, finding, gates,
-    grade::{could_be_released, ends_only_from_inside, nobody_left},
+    grade::{Grade, could_be_released, ends_only_from_inside, nobody_left},
 };
 use crate::{
-    event::{AtFork, Event, Evidence, KinThread, Late, Learnt, Task, ThreadName, is_older},
-    finding::{Confidence, Finding, Holder, Proof, UnseenFork},
+    event::{Event, Evidence, KinThread, Late, Learnt, Task, ThreadName, is_older},
+    finding::{Confidence, Finding, Holder, Kind, Proof, UnseenFork},
     locks::{self, Reading, Scene, State},
     model::{Fork, Model},
 };
@@ -38,7 +38,7 @@ pub(super) fn judge(
         Err(reason) => return Verdict::Open(reason),
     };
     let fork = assumed_fork(late, task.pid);
-    let case = Case { task, evidence, process, fork: &fork, reading };
+    let case = Case { task, evidence, process, fork: &fork, reading, is_event: false };
     if let Some(reason) = gates::lock(&case) {
         return Verdict::Innocent(reason);
     }
@@ -53,17 +53,21 @@ pub(super) fn judge(
         return Verdict::Open(Reason::Undecided);
     };
     let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
-    let finding = finding(&case, confidence, proofs, waited_ns);
+    let finding = finding(&case, Kind::InheritedLock, Grade { confidence, proofs }, waited_ns);
     Verdict::Finding(Box::new(completed(finding, &case, late, &owner)))
 }
 
 fn read(evidence: &Evidence) -> Result<Reading, Reason> {
     let now = evidence.now.as_ref().ok_or(Reason::Unreadable)?;
-    let at_fork = match &evidence.at_fork {
-        AtFork::Known(window) => Some(window),
-        AtFork::Unknown(_) => None,
+    let scene = Scene {
+        wait: &evidence.wait,
+        mapping: evidence.mapping.as_ref(),
+        now,
+        at_fork: evidence.at_fork.known(),
+        module: evidence.module.as_ref().map(|module| module.path.as_str()),
+        libc: evidence.libc,
+        target: evidence.target.as_ref(),
     };
-    let scene = Scene { wait: &evidence.wait, mapping: evidence.mapping.as_ref(), now, at_fork };
     locks::read(&scene).ok_or(Reason::UnknownLock)
 }
 

@@ -62,6 +62,19 @@ fn at_fork() -> impl Strategy<Value = AtFork> {
     prop_oneof![window().prop_map(AtFork::Known), missing.prop_map(AtFork::Unknown)]
 }
 
+fn place() -> impl Strategy<Value = Place> {
+    let names = (any::<u64>(), option::of(text()));
+    (names, option::of(mapping()), option::of(window()), at_fork()).prop_map(
+        |((address, python_type), mapping, now, at_fork)| Place {
+            address,
+            mapping,
+            now,
+            at_fork,
+            python_type,
+        },
+    )
+}
+
 fn doing() -> impl Strategy<Value = Doing> {
     let futex = (any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>());
     prop_oneof![
@@ -91,25 +104,33 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         vec(python_frame(), 0..3).prop_map(Python::Frames),
         text().prop_map(Python::None),
     ];
-    let memory = (option::of(mapping()), option::of(window()), at_fork());
+    let module = (text(), any::<u64>()).prop_map(|(path, address)| Module { path, address });
+    let libc = option::of(prop::sample::select(vec![Libc::Glibc, Libc::Musl]));
+    let around = (option::of(module), libc, option::of(place()));
+    let memory = (option::of(mapping()), around, option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
     let late = option::of(late().prop_map(Box::new));
     (wait(), any::<bool>(), memory, process, waking, python, late).prop_map(
-        |(wait, still_waiting, (mapping, now, at_fork), process, waking, python, late)| Evidence {
-            wait,
-            still_waiting,
-            ns_pid: process.0,
-            mapping,
-            now,
-            at_fork,
-            wakes_since_fork: waking.0,
-            threads: process.1,
-            memory_shared_with: process.2,
-            handlers: waking.1,
-            timers: waking.2,
-            python,
-            late,
+        |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python, late)| {
+            Evidence {
+                wait,
+                still_waiting,
+                ns_pid: process.0,
+                mapping,
+                module: around.0,
+                libc: around.1,
+                now,
+                at_fork,
+                target: around.2,
+                wakes_since_fork: waking.0,
+                threads: process.1,
+                memory_shared_with: process.2,
+                handlers: waking.1,
+                timers: waking.2,
+                python,
+                late,
+            }
         },
     )
 }
@@ -245,8 +266,9 @@ fn fork_site() -> impl Strategy<Value = ForkSite> {
 
 /// Any finding.
 pub(super) fn finding() -> impl Strategy<Value = Finding> {
-    let sure =
-        prop::sample::select(vec![Confidence::Certain, Confidence::Likely, Confidence::Suspect]);
+    let kind = vec![Kind::InheritedLock, Kind::LostWaker, Kind::SelfDeadlock];
+    let confidence = vec![Confidence::Certain, Confidence::Likely, Confidence::Suspect];
+    let sure = (prop::sample::select(kind), prop::sample::select(confidence));
     let holder = (any::<u32>(), any::<u32>(), option::of(text()))
         .prop_map(|(pid, tid, comm)| Holder { pid, tid, comm });
     let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
@@ -264,8 +286,8 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
     let task = (task(), any::<u32>(), any::<Option<u32>>(), any::<u64>());
     let python = (vec(python_frame(), 0..3), option::of(text()), text());
     (sure, task, lock(), causes, python).prop_map(
-        |(confidence, (task, ppid, ns_pid, waited_ns), lock, causes, python)| Finding {
-            kind: Kind::InheritedLock,
+        |((kind, confidence), (task, ppid, ns_pid, waited_ns), lock, causes, python)| Finding {
+            kind,
             confidence,
             pid: task.pid,
             tid: task.tid,

@@ -4,8 +4,8 @@
 
 use super::*;
 use crate::event::{
-    Body, Doing, Kin, Mapping, ProcessExec, ProcessFork, ProcessSnapshot, ThreadSample, Wait,
-    Window,
+    AtFork, Body, Doing, Kin, Libc, Mapping, ProcessExec, ProcessFork, ProcessSnapshot,
+    ThreadSample, Wait, Window,
 };
 use crate::verdict::judge as judge_look;
 
@@ -83,6 +83,7 @@ impl Scene {
             wait,
             still_waiting: true,
             mapping: Some(mapping),
+            libc: Some(Libc::Glibc),
             now: Some(now),
             threads: vec![sample(CHILD, blocked(op))],
             handlers: Some(0),
