@@ -32,7 +32,8 @@ pub const COUNTERS: &str = "COUNTERS";
 /// Bytes of one page, the unit of the snapshot.
 pub const PAGE_SIZE: usize = 4096;
 
-/// One task's wait, from the entry of a futex system call until its exit.
+/// One task's wait, from the entry of a futex system call until its exit. The collector adds those
+/// that had begun before the programs were attached.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct WaitState {
@@ -53,8 +54,8 @@ pub struct WaitState {
     /// 1: a signal interrupted the wait and the kernel is about to restart it. `enter_ns` is kept
     /// across restarts, so that a profiler's timer does not make a hang look young for ever.
     pub restarting: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1: put here by the collector, which found the task in this wait: it began before `enter_ns`.
+    pub found: u32,
 }
 
 /// What the programs know of a child that could block on an inherited lock.

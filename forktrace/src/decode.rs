@@ -116,6 +116,7 @@ pub fn wait(state: &WaitState) -> Wait {
         op: state.op,
         val: state.val,
         timed: state.timed != 0,
+        since_before: state.found != 0,
     }
 }
 

@@ -5,6 +5,7 @@ mod cases;
 mod check;
 mod command;
 mod demos;
+mod late;
 mod losses;
 mod prefork;
 mod stacks;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
             attach::trials(),
             command::trials(),
             demos::trials(),
+            late::trials(),
             losses::trials(),
             stacks::trials(),
             prefork::trials(),

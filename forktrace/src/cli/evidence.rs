@@ -24,6 +24,7 @@ pub(super) struct Job {
     wait: Wait,
     shared_with: Vec<u32>,
     captured: Captured,
+    late: bool,
 }
 
 /// A look that was made.
@@ -43,14 +44,22 @@ impl Job {
             .and_then(|window| locks::target(&wait, &window));
         let owner = target.and_then(|lock| inspect::evidence::owner_of(task.pid, lock));
         let captured = Captured::take(maps, task.pid, wait.uaddr, target, owner);
-        Job { task, wait, shared_with, captured }
+        Job { task, wait, shared_with, captured, late: false }
+    }
+
+    /// The same for a process whose fork was not seen: what can be told of it is looked for too.
+    pub(super) fn late(self) -> Self {
+        Job { late: true, ..self }
     }
 
     /// Makes the look in the background and sends it.
     pub(super) fn start(self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
-            let Job { task, wait, shared_with, captured } = self;
-            let evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            let Job { task, wait, shared_with, captured, late } = self;
+            let mut evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            if late && evidence.still_waiting {
+                inspect::late::add(&mut evidence, &task);
+            }
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(Look { task, evidence, complete: false });
         });

@@ -10,10 +10,14 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline};
+use super::{
+    evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline,
+    standing::Before,
+};
 use crate::{
     decode::{self, Record},
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
+    finding::Confidence,
     inspect,
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
     model::{Change, ProcId},
@@ -82,13 +86,15 @@ pub(super) struct Live {
     losses: Losses,
     /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
     python_reads: FxHashMap<ProcId, u64>,
+    before: Before,
     undecodable: u64,
     interrupts: Interrupts,
 }
 
 impl Live {
     /// Takes over the loaded programs, and from here on the signals that end a trace: a command may
-    /// be interrupted as soon as it runs. Must be called inside the tokio runtime.
+    /// be interrupted as soon as it runs. Must be called inside the tokio runtime. `asked`: processes
+    /// asked for by their pid.
     ///
     /// # Errors
     /// When the ring buffer cannot be watched.
@@ -98,6 +104,7 @@ impl Live {
         pipeline: Pipeline,
         min_wait_ns: u64,
         trace_all: bool,
+        asked: Vec<u32>,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
         Ok(Live {
@@ -115,6 +122,7 @@ impl Live {
             outcome: None,
             losses: Losses::default(),
             python_reads: FxHashMap::default(),
+            before: Before::new(asked),
             undecodable: 0,
             interrupts: Interrupts::new()?,
         })
@@ -174,6 +182,7 @@ impl Live {
         }
         let pids: Vec<u32> = known.into_iter().collect();
         self.snapshot(&pids, false)?;
+        self.before.search(pids);
         Ok(())
     }
 
@@ -182,7 +191,10 @@ impl Live {
     /// # Errors
     /// When the output cannot be written.
     pub(super) fn adopt_all(&mut self) -> io::Result<()> {
-        self.snapshot(&everybody(), false)
+        let pids = everybody();
+        self.snapshot(&pids, false)?;
+        self.before.search(pids);
+        Ok(())
     }
 
     /// Parents come before their children, which the model relies on: they are older.
@@ -223,6 +235,7 @@ impl Live {
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,
+                found = self.before.found() => self.before.take(found, &mut self.kernel.maps),
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
             self.take(records);
@@ -323,7 +336,8 @@ impl Live {
     /// Looks closer at a wait if it could be for an inherited lock and a look is due.
     fn look(&mut self, wait: &WaitState, now: u64) {
         let Some(process) = self.pipeline.model.live(wait.tgid) else { return };
-        let candidate = process.inherited().is_some() && wait.timed == 0;
+        let late = self.before.concerns(process, wait);
+        let candidate = (late || process.inherited().is_some()) && wait.timed == 0;
         if !candidate || self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now) {
             return;
         }
@@ -333,6 +347,7 @@ impl Live {
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
         let shared_with = self.pipeline.model.memory_shared_with(wait.tgid);
         let job = evidence::Job::new(task, decode::wait(wait), shared_with, &self.kernel.maps);
+        let job = if late { job.late() } else { job };
         job.start(self.sender.clone());
     }
 
@@ -355,7 +370,11 @@ impl Live {
             return Ok(());
         }
         let settled = match &verdict {
-            Verdict::Finding(finding) => finding.confidence == crate::finding::Confidence::Certain,
+            // Without having seen the fork nothing is more than likely.
+            Verdict::Finding(finding) => match finding.unseen_fork {
+                Some(_) => finding.confidence >= Confidence::Likely,
+                None => finding.confidence == Confidence::Certain,
+            },
             Verdict::Innocent(_) => true,
             Verdict::Open(_) => false,
         };

@@ -77,6 +77,10 @@ pub(super) fn pipeline(
     start: &Event,
 ) -> Result<Pipeline, Failure> {
     let (boot_id, offset) = clock(start);
+    let asked = match &start.body {
+        Body::TraceStart(start) => start.asked.to_vec(),
+        _ => Vec::new(),
+    };
     let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
     let (text, logs) = if args.json {
         let writer = log::Writer::new(stdout, offset);
@@ -94,6 +98,7 @@ pub(super) fn pipeline(
         boot_id,
         shortfalls: Vec::new(),
         suspects: args.suspects,
+        asked,
         reasons: args.verbose >= 1,
     })
 }
@@ -127,7 +132,12 @@ pub(super) fn log(name: String, file: Out, start: &Event) -> Log {
 }
 
 /// The first event of a live trace.
-pub(super) fn start_event(kernel: &kernel::Kernel, min_wait_ns: u64, filter: String) -> Event {
+pub(super) fn start_event(
+    kernel: &kernel::Kernel,
+    min_wait_ns: u64,
+    filter: String,
+    asked: Vec<u32>,
+) -> Event {
     let release = nix::sys::utsname::uname()
         .map(|name| name.release().to_string_lossy().into_owned())
         .unwrap_or_default();
@@ -140,6 +150,7 @@ pub(super) fn start_event(kernel: &kernel::Kernel, min_wait_ns: u64, filter: Str
         clock_offset_ns: kernel::clock_offset_ns(),
         min_wait_ns,
         filter,
+        asked: asked.into(),
         snapshots: kernel.snapshots,
         offsets: kernel.offsets.clone(),
     };
@@ -148,15 +159,19 @@ pub(super) fn start_event(kernel: &kernel::Kernel, min_wait_ns: u64, filter: Str
 
 /// The summary, after the last event.
 pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
-    let Pipeline { model, judge, text, suspects, shortfalls, .. } = pipeline;
+    let (shown, hidden): (Vec<Finding>, Vec<Finding>) = pipeline
+        .judge
+        .findings()
+        .iter()
+        .map(|judged| judged.finding.clone())
+        .partition(|finding| pipeline.shows(finding));
+    let Pipeline { model, text, shortfalls, .. } = pipeline;
     let Some(text) = text else { return Ok(()) };
-    let findings: Vec<Finding> =
-        judge.findings().iter().map(|judged| judged.finding.clone()).collect();
     let summary = Summary {
         processes: model.all(),
         counts: model.counts(),
-        findings: &findings,
-        show_suspects: *suspects,
+        findings: &shown,
+        hidden: hidden.len() as u64,
         shortfalls,
     };
     writeln!(text.out())?;

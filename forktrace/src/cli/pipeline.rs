@@ -26,6 +26,8 @@ pub(super) struct Pipeline {
     /// What makes the result incomplete, a sentence each.
     pub(super) shortfalls: Vec<String>,
     pub(super) suspects: bool,
+    /// Processes that were asked for by their pid.
+    pub(super) asked: Vec<u32>,
     /// Say why a wait led to no finding.
     pub(super) reasons: bool,
 }
@@ -72,14 +74,13 @@ impl Pipeline {
             text.event(event, &self.model)?;
         }
         if let Body::TraceEnd(end) = &event.body {
-            self.shortfalls = shortfalls::of(end, &self.model, &self.judge);
+            self.shortfalls = shortfalls::of(end, &self.judge);
         }
         match self.judge.apply(event, &self.model) {
             Some(Outcome::Found(finding)) => self.found(event.boot_ns, &finding)?,
             Some(Outcome::Ended { finding, waited_ns }) => {
-                if let Some(text) = &mut self.text
-                    && (self.suspects || finding.confidence > Confidence::Suspect)
-                {
+                let shows = self.shows(&finding);
+                if let Some(text) = self.text.as_mut().filter(|_| shows) {
                     text.ended(&finding, waited_ns)?;
                 }
             }
@@ -104,9 +105,8 @@ impl Pipeline {
             log.write(|writer| writer.finding(finding, boot_ns, identity.as_ref()));
             log.write(|writer| writer.flush());
         }
-        if let Some(text) = &mut self.text
-            && (self.suspects || finding.confidence > Confidence::Suspect)
-        {
+        let shows = self.shows(finding);
+        if let Some(text) = self.text.as_mut().filter(|_| shows) {
             text.finding(finding)?;
         }
         Ok(())
@@ -137,7 +137,16 @@ impl Pipeline {
         }
     }
 
-    /// The findings that are shown.
+    /// Whether a finding is shown in text. A suspect is, also unasked, where somebody pointed at
+    /// this very process and it is a deadlock: then the question is not whether it hangs, but why.
+    pub(super) fn shows(&self, finding: &Finding) -> bool {
+        let pointed_at = finding.unseen_fork.is_some() && self.asked.contains(&finding.pid);
+        self.suspects
+            || finding.confidence > Confidence::Suspect
+            || pointed_at && finding.is_deadlock()
+    }
+
+    /// The findings that count: suspects do only where they were asked for.
     pub(super) fn shown(&self) -> impl Iterator<Item = &Judged> {
         let suspects = self.suspects;
         self.judge

@@ -40,7 +40,11 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recording = args.output.as_deref().map(|path| output::open_log(path)).transpose()?;
     let (kernel, ring) = kernel::load(&options)?;
-    let start = start_event(args, &kernel, &target);
+    let asked = match &target {
+        Target::Pids(pids) => pids.clone(),
+        Target::All | Target::Command(_) => Vec::new(),
+    };
+    let start = start_event(args, &kernel, &target, asked.clone());
     let mut pipeline = output::pipeline(&args.out, args.events, &start)?;
     if let Some((name, file)) = recording {
         pipeline.logs.push(output::log(name, file, &start));
@@ -54,7 +58,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         .build()
         .map_err(Failure::Output)?;
     runtime.block_on(async {
-        let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
+        let mut live =
+            Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all, asked)?;
         live.pipeline.event(&start)?;
         let until =
             Until { duration: args.duration, after_finding: None, targets_end: !options.trace_all };
@@ -121,7 +126,12 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn start_event(args: &TraceArgs, kernel: &kernel::Kernel, target: &Target) -> Event {
+fn start_event(
+    args: &TraceArgs,
+    kernel: &kernel::Kernel,
+    target: &Target,
+    asked: Vec<u32>,
+) -> Event {
     let filter = match target {
         Target::All => "all processes".to_owned(),
         Target::Command(_) => "the command and its children".to_owned(),
@@ -131,7 +141,7 @@ fn start_event(args: &TraceArgs, kernel: &kernel::Kernel, target: &Target) -> Ev
             format!("processes {}{children}", list.join(", "))
         }
     };
-    output::start_event(kernel, nanoseconds(args.min_wait), filter)
+    output::start_event(kernel, nanoseconds(args.min_wait), filter, asked)
 }
 
 fn exit_code(args: &TraceArgs, live: &Live, stopped: Stopped) -> u8 {

@@ -87,6 +87,7 @@ pub fn collect(
         python_lock: None,
         python_read_ns: None,
         python_threads: Vec::new(),
+        late: None,
     }
 }
 

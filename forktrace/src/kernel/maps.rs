@@ -21,6 +21,9 @@ use crate::event::Missing;
 
 type Map<K, V> = HashMap<MapData, K, V>;
 
+/// Do not replace an entry (`include/uapi/linux/bpf.h`).
+const BPF_NOEXIST: u64 = 1;
+
 /// Exact counts kept in the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -99,6 +102,20 @@ impl Maps {
         let waits = self.waits.iter().filter_map(Result::ok);
         let waits = waits.map(|(_, bytes)| value::<WaitState>(&bytes));
         waits.filter(|wait| wait.tgid == tgid && wait.uaddr == uaddr).collect()
+    }
+
+    /// Adds a wait that had begun before the programs were attached, unless the thread has begun
+    /// another one since. False: it was not added.
+    pub fn add_found_wait(&mut self, wait: &WaitState) -> bool {
+        self.waits.insert(wait.tid, key::<_, { size_of::<WaitState>() }>(wait), BPF_NOEXIST).is_ok()
+    }
+
+    /// Takes a wait back that was added though it was over already.
+    pub fn remove_found_wait(&mut self, wait: &WaitState) {
+        let entry = self.waits.get(&wait.tid, 0).map(|bytes| value::<WaitState>(&bytes));
+        if entry.is_ok_and(|entry| entry.found != 0 && entry.enter_ns == wait.enter_ns) {
+            ignore_missing(self.waits.remove(&wait.tid));
+        }
     }
 
     /// Deletes what a child left behind at its exec or end.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, duration, kinds, native, plural,
+    Clock, Style, duration, kinds, late, native, plural,
     style::{Tone, wrap},
 };
 use crate::{
@@ -91,8 +91,9 @@ fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()>
         Confidence::Likely => "probably cannot wake up",
         Confidence::Suspect => "may not wake up",
     };
+    let more = if finding.since_before { "more than " } else { "" };
     let text = format!(
-        "{}[{}]{thread} has been stuck for {} and {verdict}",
+        "{}[{}]{thread} has been stuck for {more}{} and {verdict}",
         style.clean(&finding.comm),
         finding.pid,
         duration(finding.waited_ns),
@@ -135,6 +136,7 @@ fn waits_for(finding: &Finding, style: Style) -> String {
     }
     let state = match (finding.confidence, lock.value_at_fork) {
         (Confidence::Certain | Confidence::Likely, Some(_)) => " taken before the fork",
+        (Confidence::Likely, None) if finding.unseen_fork.is_some() => " taken before the fork",
         (Confidence::Suspect, Some(_)) => "",
         (_, None) => "; its state at the fork is not known",
     };
@@ -142,6 +144,9 @@ fn waits_for(finding: &Finding, style: Style) -> String {
 }
 
 fn held_by(finding: &Finding, style: Style) -> String {
+    if let Some(fork) = &finding.unseen_fork {
+        return late::held_by(finding, fork, style);
+    }
     let semaphore = kinds::is_semaphore(finding);
     let Some(holder) = &finding.holder else {
         let why = match finding.lock.value_at_fork {
@@ -187,6 +192,9 @@ fn forking_process(fork: &ForkSite, style: Style) -> String {
 }
 
 fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
+    if let Some(fork) = &finding.unseen_fork {
+        return late::forked(fork, style, clock);
+    }
     let Some(fork) = &finding.fork else {
         return "not known: the fork was not seen, it happened before tracing began".into();
     };

@@ -105,6 +105,8 @@ mod tests {
                 stack: Vec::new(),
                 stack_cut: None,
             }),
+            unseen_fork: None,
+            since_before: false,
             evidence: Vec::new(),
             same_lock_in: Vec::new(),
             python: Vec::new(),

@@ -22,21 +22,17 @@ pub struct Summary<'a> {
     pub processes: &'a [Process],
     /// Totals, see [`crate::model::Model::counts`].
     pub counts: &'a Counts,
-    /// All findings, suspects included.
+    /// The findings that are shown.
     pub findings: &'a [Finding],
-    /// Whether suspects are shown (`--suspects`).
-    pub show_suspects: bool,
+    /// How many suspects are not shown.
+    pub hidden: u64,
     /// What else makes the result incomplete, a sentence each: a table that was full, a cut log.
     pub shortfalls: &'a [String],
 }
 
 /// Writes the summary.
 pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
-    let shown: Vec<&Finding> = summary
-        .findings
-        .iter()
-        .filter(|finding| summary.show_suspects || finding.confidence > Confidence::Suspect)
-        .collect();
+    let shown: Vec<&Finding> = summary.findings.iter().collect();
     if !summary.processes.is_empty() {
         writeln!(w, "{}", tree::draw(summary.processes, &shown, style))?;
     }
@@ -67,11 +63,13 @@ fn totals(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result
         count(number(summary, Confidence::Certain)),
         count(number(summary, Confidence::Likely)),
     );
-    if summary.show_suspects {
+    if suspects > 0 {
         findings.push_str(&format!(", {}", plural(suspects, "suspect", "suspects")));
-    } else if suspects > 0 {
-        let hidden = plural(suspects, "suspect", "suspects");
-        findings.push_str(&format!(" ({hidden} hidden: --suspects shows them)"));
+    }
+    if summary.hidden > 0 {
+        let hidden = plural(summary.hidden, "suspect", "suspects");
+        let them = if summary.hidden == 1 { "it" } else { "them" };
+        findings.push_str(&format!(" ({hidden} hidden: --suspects shows {them})"));
     }
     row(w, style, "findings", Tone::Plain, &findings)?;
     let tone = if counts.lost > 0 { Tone::Alarm } else { Tone::Plain };
@@ -93,6 +91,14 @@ fn conclusion(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Re
     let (tone, text) = match hanging(summary) {
         Some((tone, text)) => (tone, text),
         None if !incomplete.is_empty() => (Tone::Warning, "no hang was shown".to_owned()),
+        None if summary.hidden > 0 => {
+            let (suspects, is) = match summary.hidden {
+                1 => ("a suspect".to_owned(), "is"),
+                many => (format!("{} suspects", count(many)), "are"),
+            };
+            let text = format!("no hang was shown, but {suspects} {is} hidden (--suspects)");
+            (Tone::Warning, text)
+        }
         None => {
             let looked_at = format!(
                 "{} and {} were looked at",
@@ -121,7 +127,7 @@ fn hanging(summary: &Summary<'_>) -> Option<(Tone, String)> {
     let verbs = |n: u64| if n == 1 { "hangs" } else { "hang" };
     let certain = stuck(Confidence::Certain);
     let likely = stuck(Confidence::Likely);
-    let suspect = if summary.show_suspects { stuck(Confidence::Suspect) } else { 0 };
+    let suspect = stuck(Confidence::Suspect);
     let (tone, n, surely) = match (certain, likely, suspect) {
         (0, 0, 0) => return None,
         (0, 0, n) => (Tone::Strong, n, " perhaps"),

@@ -188,7 +188,7 @@ pub(super) fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -
 /// A futex wait without timeout that only a thread of the same memory can wake: with the PRIVATE
 /// flag the kernel looks for waiters by address space (`get_futex_key`, `kernel/futex/core.c`,
 /// Linux 6.18).
-fn ends_only_from_inside(doing: &Doing) -> bool {
+pub(super) fn ends_only_from_inside(doing: &Doing) -> bool {
     match doing {
         Doing::Futex { op, timed, .. } => {
             !timed && *op < OP_WAIT_SYSCALL && op & FUTEX_PRIVATE_FLAG != 0

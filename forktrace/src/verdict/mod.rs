@@ -9,6 +9,7 @@ mod advice;
 mod gates;
 mod grade;
 mod judge;
+mod late;
 mod native;
 mod ordinary;
 mod orphan;
@@ -140,6 +141,9 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(task) = event.task.as_ref() else {
         return Verdict::Open(Reason::Unreadable);
     };
+    if let Some(late) = &evidence.late {
+        return late::judge(event, task, evidence, late, model);
+    }
     let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
     let case = match case(task, evidence, model, waited_ns) {
         Ok(case) => case,
@@ -244,6 +248,8 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
             stack: Vec::new(),
             stack_cut: None,
         }),
+        unseen_fork: None,
+        since_before: case.evidence.wait.since_before,
         evidence,
         same_lock_in: Vec::new(),
         python,

@@ -66,7 +66,7 @@ fn a_thread_of_this_process_that_waits() {
     let wait = loop {
         match threads::doing(pid, tid) {
             Doing::Futex { uaddr, op, val, timed } => {
-                break Wait { enter_ns: 5, uaddr, op, val, timed };
+                break Wait { enter_ns: 5, uaddr, op, val, timed, since_before: false };
             }
             _ => std::thread::sleep(std::time::Duration::from_millis(1)),
         }
