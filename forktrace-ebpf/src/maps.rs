@@ -6,12 +6,12 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{HashMap, PerCpuArray, RingBuf},
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use forktrace_common::{
     maps::{
-        COUNTERS_LEN, Counter, NewTask, PAGE_SIZE, PageIndex, PageKey, Risk, WaitState, WakeState,
-        WordKey,
+        Attempt, COUNTERS_LEN, Counter, ForkWindow, Hold, LockKey, NewTask, PAGE_SIZE, PageIndex,
+        PageKey, PastKey, Risk, WaitState, WakeState, WordKey,
     },
     record::KINDS,
 };
@@ -43,6 +43,21 @@ pub(crate) static PAGES: HashMap<PageIndex, u64> =
 
 #[map]
 pub(crate) static WAKES: HashMap<WordKey, WakeState> =
+    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static ATTEMPTS: HashMap<u32, Attempt> =
+    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static HOLDS: HashMap<LockKey, Hold> =
+    HashMap::with_max_entries(1 << 18, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static PAST_HOLDS: LruHashMap<PastKey, Hold> = LruHashMap::with_max_entries(1 << 14, 0);
+
+#[map]
+pub(crate) static FORK_WINDOWS: HashMap<u32, ForkWindow> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 
 /// Room for one page per CPU: a page is too large for the program's stack.

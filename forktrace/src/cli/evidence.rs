@@ -4,7 +4,7 @@
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
-    event::{AtFork, Body, Event, Evidence, Missing, Task, Wait, Window},
+    event::{AtFork, Body, Event, Evidence, Missing, Probed, Task, Wait, Window},
     inspect::{self, evidence::Inherited},
     kernel::Maps,
 };
@@ -19,6 +19,7 @@ pub(super) struct Job {
     wait: Wait,
     shared_with: Vec<u32>,
     captured: Captured,
+    probed: Option<(u32, Probed)>,
 }
 
 /// A look that was made.
@@ -33,18 +34,38 @@ impl Job {
     /// Takes what the maps know, now: the look itself runs elsewhere.
     pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, maps: &Maps) -> Self {
         let captured = Captured::take(maps, task.pid, wait.uaddr);
-        Job { task, wait, shared_with, captured }
+        Job { task, wait, shared_with, captured, probed: None }
+    }
+
+    /// Adds what probes saw of the lock, in the waiter's process and in `parent`.
+    pub(super) fn with_probes(mut self, parent: u32, probed: Probed) -> Self {
+        self.probed = Some((parent, probed));
+        self
     }
 
     /// Makes the look in the background and sends it.
     pub(super) fn start(self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
-            let Job { task, wait, shared_with, captured } = self;
-            let evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            let Job { task, wait, shared_with, captured, probed } = self;
+            let mut evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            evidence.probed = probed.map(|(parent, mut probed)| {
+                for hold in &mut probed.holds {
+                    hold.place = place(parent, hold.caller);
+                }
+                probed
+            });
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(Look { task, evidence, complete: false });
         });
     }
+}
+
+/// An address of code as `file+offset`, the offset being that in the file.
+fn place(pid: u32, address: u64) -> Option<String> {
+    let mapping = inspect::memory::mapping(pid, address)?;
+    let name = mapping.path.rsplit('/').next().filter(|name| !name.is_empty())?;
+    let offset = (address - mapping.start).saturating_add(mapping.offset);
+    Some(format!("{name}+{offset:#x}"))
 }
 
 impl Look {

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline};
+use super::{evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline, probes};
 use crate::{
     decode::{self, Record},
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
@@ -270,14 +270,17 @@ impl Live {
         if let Body::EventsLost(lost) = &mut event.body {
             lost.by_kind = self.losses.explain(lost.count, &self.kernel.maps.counters().dropped);
         }
-        let changes = self.pipeline.event(&event)?;
-        if !self.kernel.exit_tells_last_thread {
-            for change in changes {
-                if let Change::Ended(id) = change {
-                    let pid = self.pipeline.model.get(id).pid;
+        for change in self.pipeline.event(&event)? {
+            if let Change::Ended(id) = change {
+                let pid = self.pipeline.model.get(id).pid;
+                if !self.kernel.exit_tells_last_thread {
                     self.kernel.maps.forget(pid);
                 }
+                self.kernel.forget_locks(pid);
             }
+        }
+        if let Some(locks) = &self.kernel.locks {
+            probes::consider(locks, &event);
         }
         Ok(())
     }
@@ -316,7 +319,8 @@ impl Live {
 
     /// Looks closer at a wait if it could be for an inherited lock and a look is due.
     fn look(&mut self, wait: &WaitState, now: u64) {
-        let Some(process) = self.pipeline.model.live(wait.tgid) else { return };
+        let model = &self.pipeline.model;
+        let Some(process) = model.live(wait.tgid) else { return };
         let candidate = process.inherited().is_some() && wait.timed == 0;
         if !candidate || self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now) {
             return;
@@ -325,8 +329,11 @@ impl Live {
         let thread = process.threads.get(&wait.tid);
         let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
-        let shared_with = self.pipeline.model.memory_shared_with(wait.tgid);
-        let job = evidence::Job::new(task, decode::wait(wait), shared_with, &self.kernel.maps);
+        let shared_with = model.memory_shared_with(wait.tgid);
+        let mut job = evidence::Job::new(task, decode::wait(wait), shared_with, &self.kernel.maps);
+        if let Some((parent, probed)) = probes::saw(&self.kernel, process, wait.uaddr, model) {
+            job = job.with_probes(parent, probed);
+        }
         job.start(self.sender.clone());
     }
 

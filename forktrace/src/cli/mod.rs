@@ -9,6 +9,7 @@ mod looks;
 mod losses;
 mod output;
 mod pipeline;
+mod probes;
 mod report;
 mod shortfalls;
 mod trace;

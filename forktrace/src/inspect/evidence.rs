@@ -53,6 +53,7 @@ pub fn collect(
         handlers: status.handlers,
         timers,
         python: Python::default(),
+        probed: None,
     }
 }
 

@@ -5,7 +5,7 @@
 //! *likely*: nobody is left, but a handler or timer could release it, or that it was held is not
 //! fully proven. *suspect*: held, but somebody is alive who may release it.
 
-use super::{Case, gates::owned_by_child};
+use super::{Case, gates::owned_by_child, probed};
 use crate::{
     event::{AtFork, Doing, Missing},
     finding::{Confidence, Proof},
@@ -43,6 +43,9 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         proofs.push(Proof { rule: rule.to_owned(), detail });
     };
     say_held(case, &mut say);
+    if let Some(detail) = probed::detail(case) {
+        say("holder-seen", detail);
+    }
     let foreign_owner = foreign_owner(case, &mut say);
     let nobody_left = nobody_left(case, &mut say);
     let could_be_released = could_be_released(case, &mut say);

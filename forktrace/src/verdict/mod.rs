@@ -9,6 +9,7 @@ mod advice;
 mod gates;
 mod grade;
 mod judge;
+mod probed;
 #[cfg(test)]
 mod tests;
 
@@ -192,6 +193,7 @@ fn holder(case: &Case<'_>) -> Option<Holder> {
     let forker = Holder { pid: fork.by_pid, tid: fork.by_tid, comm: Some(fork.by_comm.clone()) };
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,
+        _ if let Some(hold) = probed::holder(case) => hold.tid,
         // Alone at the fork, it had the lock itself: nobody else was there to have it.
         _ if fork.lost.is_empty() && !case.process.incomplete => return Some(forker),
         _ => return None,

@@ -77,6 +77,21 @@ fn python_frame() -> impl Strategy<Value = PythonFrame> {
     })
 }
 
+fn probed() -> impl Strategy<Value = Probed> {
+    let hold = (any::<[u64; 3]>(), any::<u32>(), any::<Option<u64>>(), option::of(text()))
+        .prop_map(|([address, since_ns, caller], tid, until_ns, place)| Hold {
+            address,
+            tid,
+            since_ns,
+            until_ns,
+            caller,
+            place,
+        });
+    (vec(hold, 0..3), any::<Option<u64>>(), any::<bool>()).prop_map(
+        |(holds, child_since_ns, child_used)| Probed { holds, child_since_ns, child_used },
+    )
+}
+
 fn evidence() -> impl Strategy<Value = Evidence> {
     let python = prop_oneof![
         vec(python_frame(), 0..3).prop_map(Python::Frames),
@@ -85,6 +100,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     let memory = (option::of(mapping()), option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
+    let python = (python, option::of(probed()));
     (wait(), any::<bool>(), memory, process, waking, python).prop_map(
         |(wait, still_waiting, (mapping, now, at_fork), process, waking, python)| Evidence {
             wait,
@@ -98,7 +114,8 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             memory_shared_with: process.2,
             handlers: waking.1,
             timers: waking.2,
-            python,
+            python: python.0,
+            probed: python.1,
         },
     )
 }
