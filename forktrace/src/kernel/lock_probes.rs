@@ -108,7 +108,7 @@ impl LockProbes {
     }
 
     /// Ends a process's probes, soon.
-    pub(super) fn detach(&self, pid: u32) {
+    pub fn detach(&self, pid: u32) {
         self.order(Order::Detach(pid));
     }
 
