@@ -13,7 +13,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, Sender, TryRecvError, channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -91,8 +91,9 @@ impl LockProbes {
         }
         let (orders, received) = channel();
         let since = Arc::default();
-        let (processes, libraries) = Default::default();
-        let worker = Worker { ebpf, everywhere, processes, libraries, since: Arc::clone(&since) };
+        let (processes, libraries, ending) = Default::default();
+        let shared = Arc::clone(&since);
+        let worker = Worker { ebpf, everywhere, processes, libraries, ending, since: shared };
         let worker = Some(std::thread::spawn(move || worker.run(&received)));
         Ok(LockProbes { orders, worker, since })
     }
@@ -136,6 +137,8 @@ struct Worker {
     everywhere: bool,
     processes: FxHashMap<u32, Probed>,
     libraries: BTreeSet<FileId>,
+    /// Probes of ended processes.
+    ending: Vec<(&'static str, UProbeLinkId)>,
     since: Arc<Mutex<FxHashMap<u32, u64>>>,
 }
 
@@ -147,11 +150,26 @@ struct Probed {
 }
 
 impl Worker {
+    /// Attaches before it ends anything: a process that begins must not wait for those that ended.
     fn run(mut self, orders: &Receiver<Order>) {
-        for order in orders {
+        loop {
+            let order = match self.ending.pop() {
+                None => orders.recv().ok(),
+                Some(link) => match orders.try_recv() {
+                    Err(TryRecvError::Empty) => {
+                        self.end(link);
+                        continue;
+                    }
+                    order => {
+                        self.ending.push(link);
+                        order.ok()
+                    }
+                },
+            };
             match order {
-                Order::Attach(pid) => self.attach(pid),
-                Order::Detach(pid) => self.detach(pid),
+                Some(Order::Attach(pid)) => self.attach(pid),
+                Some(Order::Detach(pid)) => self.detach(pid),
+                None => return,
             }
         }
     }
@@ -182,16 +200,18 @@ impl Worker {
     /// Ends a process's probes; those for all processes stay.
     fn detach(&mut self, pid: u32) {
         self.since().remove(&pid);
-        let Some(probed) = self.processes.remove(&pid) else { return };
-        if self.everywhere {
-            return;
+        if let Some(probed) = self.processes.remove(&pid)
+            && !self.everywhere
+        {
+            self.ending.extend(probed.links);
         }
-        for (name, link) in probed.links {
-            let ended = program(&mut self.ebpf, name)
-                .and_then(|program| program.detach(link).map_err(|error| error.to_string()));
-            if let Err(error) = ended {
-                tracing::debug!("ending a probe of {name}: {error}");
-            }
+    }
+
+    fn end(&mut self, (name, link): (&'static str, UProbeLinkId)) {
+        let ended = program(&mut self.ebpf, name)
+            .and_then(|program| program.detach(link).map_err(|error| error.to_string()));
+        if let Err(error) = ended {
+            tracing::debug!("ending a probe of {name}: {error}");
         }
     }
 }
@@ -314,7 +334,7 @@ pub fn price(probes: &LockProbes) -> Option<(u64, u64)> {
         std::thread::sleep(Duration::from_millis(1));
     }
     let with = pair_ns();
-    probes.detach(own);
+    // They stay to the end: ending them would take longer than what is to be traced may live.
     Some((without?, with?))
 }
 
