@@ -82,8 +82,8 @@ pub struct Config {
     pub child_page_cap: u32,
     /// 1: the kernel lets programs see a task's registers (from 5.15).
     pub registers: u32,
-    /// Keeps the size a multiple of eight bytes.
-    pub reserved: u32,
+    /// 1: calls of lock functions are probed, so that times of forks are needed too.
+    pub locks: u32,
     /// Field offsets of this kernel.
     pub offsets: Offsets,
 }

@@ -24,6 +24,15 @@ pub const TOUCHES: &str = "TOUCHES";
 pub const FORKERS: &str = "FORKERS";
 /// Hash map: [`WordKey`] → [`WakeState`]: futex words that an at-risk child has woken.
 pub const WAKES: &str = "WAKES";
+/// Hash map: tid → [`Attempt`]: the call of a lock function that the task is in (`--locks`).
+pub const ATTEMPTS: &str = "ATTEMPTS";
+/// Hash map: [`LockKey`] → [`Hold`]: who took a lock last (`--locks`).
+pub const HOLDS: &str = "HOLDS";
+/// Hash map, least recently used entries leave first: [`PastKey`] → [`Hold`]: locks released, or
+/// taken by another thread, that were held at a fork (`--locks`).
+pub const PAST_HOLDS: &str = "PAST_HOLDS";
+/// Hash map: tgid → [`ForkWindow`] of the process's latest fork (`--locks`).
+pub const FORK_WINDOWS: &str = "FORK_WINDOWS";
 /// Per-CPU array: [`crate::record::Kind`] → number of records that did not fit in the ring.
 pub const DROPS: &str = "DROPS";
 /// Per-CPU array: index of [`Counter`] → count.
@@ -83,6 +92,9 @@ pub struct Risk {
     pub written: u32,
     /// Zero.
     pub reserved: u32,
+    /// `CLOCK_BOOTTIME` of the entry of the fork system call, ns; 0: not known (without `--locks`).
+    /// The memory was copied between this and `fork_ns`.
+    pub enter_ns: u64,
     /// The registers of the thread that called fork, at the fork; all zero: not known.
     pub at_fork: Registers,
 }
@@ -222,6 +234,68 @@ pub struct WakeState {
     pub last_ns: u64,
 }
 
+/// A call of a lock function under way.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Attempt {
+    /// Address of the lock.
+    pub addr: u64,
+    /// Return address of the call.
+    pub caller: u64,
+}
+
+/// Identifies a lock of one process.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LockKey {
+    /// Address of the lock.
+    pub addr: u64,
+    /// The process.
+    pub tgid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Identifies a hold that is over and that covered (part of) a fork.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PastKey {
+    /// Address of the lock.
+    pub addr: u64,
+    /// [`ForkWindow::enter_ns`] of the process's latest fork when the hold ended.
+    pub enter_ns: u64,
+    /// The process.
+    pub tgid: u32,
+    /// The thread that held the lock.
+    pub tid: u32,
+}
+
+/// One thread's possession of a lock. Times are `CLOCK_BOOTTIME`, ns.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Hold {
+    /// When the lock function returned with the lock.
+    pub since_ns: u64,
+    /// When the lock was released (or found in another's possession); 0: not yet.
+    pub until_ns: u64,
+    /// Return address of the call that took it.
+    pub caller: u64,
+    /// The thread.
+    pub tid: u32,
+    /// How often it has it, for recursive locks.
+    pub depth: u32,
+}
+
+/// When a process's memory was copied. Times are `CLOCK_BOOTTIME`, ns.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForkWindow {
+    /// Entry of the system call: the copy was made after this.
+    pub enter_ns: u64,
+    /// `sched_process_fork`: it was complete before this. 0: the fork is under way.
+    pub end_ns: u64,
+}
+
 /// Exact counts kept in the kernel beside the ring's drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -240,7 +314,11 @@ pub enum Counter {
     PagesRefused = 5,
     /// Processes that the table of traced processes had no room for.
     ProcessesUntraced = 6,
+    /// Calls of lock functions seen (`--locks`).
+    LockCalls = 7,
+    /// Calls of lock functions that the tables had no room for (`--locks`).
+    LockCallsUntracked = 8,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS_LEN: u32 = 7;
+pub const COUNTERS_LEN: u32 = 9;

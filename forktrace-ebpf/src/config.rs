@@ -16,7 +16,7 @@ static CONFIG: Config = Config {
     snapshots: 0,
     child_page_cap: 0,
     registers: 0,
-    reserved: 0,
+    locks: 0,
     offsets: forktrace_common::config::Offsets {
         newtask_pid: 0,
         newtask_flags: 0,

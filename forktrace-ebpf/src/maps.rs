@@ -6,12 +6,12 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{HashMap, PerCpuArray, RingBuf},
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use forktrace_common::{
     maps::{
-        COUNTERS_LEN, Counter, Forker, NewTask, PAGE_SIZE, PageIndex, PageKey, Risk, Touch,
-        TouchKey, WaitState, WakeState, WordKey,
+        Attempt, COUNTERS_LEN, Counter, ForkWindow, Forker, Hold, LockKey, NewTask, PAGE_SIZE,
+        PageIndex, PageKey, PastKey, Risk, Touch, TouchKey, WaitState, WakeState, WordKey,
     },
     record::KINDS,
 };
@@ -51,6 +51,21 @@ pub(crate) static FORKERS: HashMap<u32, Forker> =
 
 #[map]
 pub(crate) static WAKES: HashMap<WordKey, WakeState> =
+    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static ATTEMPTS: HashMap<u32, Attempt> =
+    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static HOLDS: HashMap<LockKey, Hold> =
+    HashMap::with_max_entries(1 << 18, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static PAST_HOLDS: LruHashMap<PastKey, Hold> = LruHashMap::with_max_entries(1 << 14, 0);
+
+#[map]
+pub(crate) static FORK_WINDOWS: HashMap<u32, ForkWindow> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 
 /// Room for one page per CPU: a page is too large for the program's stack.

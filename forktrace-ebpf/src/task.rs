@@ -17,7 +17,8 @@ use forktrace_common::{
 
 use crate::{
     config::{config, current, field, traced},
-    maps::{AT_RISK, FORKERS, NEW_TASKS, TRACED, WAITS, count},
+    lock,
+    maps::{AT_RISK, ATTEMPTS, FORKERS, NEW_TASKS, TRACED, WAITS, count},
     registers,
     ring::{dropped, emit, now},
 };
@@ -56,10 +57,16 @@ pub(crate) fn sched_process_fork(ctx: TracePointContext) -> u32 {
     };
     let _ = NEW_TASKS.remove(&tid);
     let boot_ns = now();
+    // For threads too: the entry of the system call could not tell what it would make.
+    let enter_ns = if config!(locks) != 0 { lock::fork_done(tgid, boot_ns) } else { 0 };
     if !clone_flags::is_thread(flags) {
         follow(child_tid);
         if clone_flags::copies_memory(flags) {
-            register(&ctx, child_tid, boot_ns, tgid, tid);
+            let at_fork =
+                if config!(registers) != 0 { registers::of_current() } else { Default::default() };
+            let risk =
+                Risk { fork_ns: boot_ns, fork_tid: tid, enter_ns, at_fork, ..Risk::default() };
+            register(&ctx, child_tid, &risk, tgid);
         }
     }
     emit::<Fork>(&ctx, Kind::Fork, boot_ns, |fork| {
@@ -80,19 +87,16 @@ fn follow(child: u32) {
 /// Remembers a child that has its own copy of the memory, and that its creator's pages are shared
 /// again from here on.
 #[inline(always)]
-fn register(ctx: &TracePointContext, child: u32, boot_ns: u64, tgid: u32, tid: u32) {
+fn register(ctx: &TracePointContext, child: u32, risk: &Risk, tgid: u32) {
     if let Some(creator) = AT_RISK.get_ptr_mut(&tgid) {
         // SAFETY: a word of its own in a live entry; every writer writes the same value.
         unsafe { (*creator).forked = 1 };
     }
-    let at_fork =
-        if config!(registers) != 0 { registers::of_current() } else { Default::default() };
-    let risk = Risk { fork_ns: boot_ns, fork_tid: tid, at_fork, ..Risk::default() };
-    if AT_RISK.insert(&child, &risk, 0).is_err() {
+    if AT_RISK.insert(&child, risk, 0).is_err() {
         count(Counter::ChildrenUntracked);
         debug!(ctx, "no room to follow the memory of child {}", child);
     }
-    let forker = Forker { fork_ns: boot_ns, child, reserved: 0 };
+    let forker = Forker { fork_ns: risk.fork_ns, child, reserved: 0 };
     if FORKERS.insert(&tgid, &forker, 0).is_err() {
         // What is written from here on must not pass for written since the fork before.
         let _ = FORKERS.remove(&tgid);
@@ -159,6 +163,9 @@ pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
     }
     let _ = WAITS.remove(&tid);
     let _ = NEW_TASKS.remove(&tid);
+    if config!(locks) != 0 {
+        let _ = ATTEMPTS.remove(&tid);
+    }
     let offset = config!(offsets.exit_group_dead);
     let group = if offset == NO_FIELD {
         Exit::UNKNOWN

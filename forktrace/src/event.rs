@@ -10,7 +10,7 @@ pub mod native;
 
 pub use late::{Kin, KinThread, Late, Learnt, is_older};
 pub use lock_facts::{
-    FirstWrite, FirstWrites, KeptMethod, LockUse, PythonLock, PythonThread, Waiter,
+    FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, Waiter,
 };
 
 use serde::{Deserialize, Serialize};
@@ -280,6 +280,9 @@ pub struct Evidence {
     /// What was learnt of the fork after the fact, where it was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Box<Late>>,
+    /// What probes on lock functions saw of the lock; `None`: there were none (`--locks`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probed: Option<Probed>,
 }
 
 /// A lock that is elsewhere than the futex word, read as the word is.

@@ -68,6 +68,26 @@ pub mod hex {
     }
 }
 
+/// A number that may be unknown (`null`).
+pub mod opt {
+    use super::{Deserialize, Deserializer, Serializer};
+
+    /// Writes a number, a decimal string or null.
+    pub fn serialize<S: Serializer>(value: &Option<u64>, s: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::serialize(value, s),
+            None => s.serialize_none(),
+        }
+    }
+
+    /// Reads a number, a decimal string or null.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+        #[derive(Deserialize)]
+        struct Number(#[serde(with = "super")] u64);
+        Ok(Option::<Number>::deserialize(d)?.map(|Number(number)| number))
+    }
+}
+
 /// An address or mask that may be unknown (`null`).
 pub mod opt_hex {
     use super::{Deserialize, Deserializer, Error, Serializer, parse};

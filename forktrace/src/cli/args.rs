@@ -96,6 +96,11 @@ pub struct TraceArgs {
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = size)]
     pub snapshot_limit: u64,
 
+    /// Probe the lock functions of the traced processes: says who took a lock, where and when; each
+    /// lock call becomes slower
+    #[arg(long)]
+    pub locks: bool,
+
     /// Size of the buffer between kernel and forktrace, such as 16M
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
     pub ring_size: u64,

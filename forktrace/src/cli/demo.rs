@@ -133,6 +133,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         min_wait_ns: nanoseconds(MIN_WAIT),
         stream: false,
         snapshots: true,
+        locks: false,
         snapshot_limit: 64 << 20,
         ring_bytes: 1 << 22,
         diagnostics: args.verbose >= 2,

@@ -4,7 +4,9 @@
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
-    event::{AtFork, Body, Event, Evidence, FirstWrite, Missing, Task, Wait, Waiter, Window},
+    event::{
+        AtFork, Body, Event, Evidence, FirstWrite, Missing, Probed, Task, Wait, Waiter, Window,
+    },
     inspect::{
         self,
         evidence::{DESCRIPTOR_TID, Inherited},
@@ -25,6 +27,7 @@ pub(super) struct Job {
     shared_with: Vec<u32>,
     captured: Captured,
     late: bool,
+    probed: Option<(u32, Probed)>,
 }
 
 /// A look that was made.
@@ -44,7 +47,7 @@ impl Job {
             .and_then(|window| locks::target(&wait, &window));
         let owner = target.and_then(|lock| inspect::evidence::owner_of(task.pid, lock));
         let captured = Captured::take(maps, task.pid, wait.uaddr, target, owner);
-        Job { task, wait, shared_with, captured, late: false }
+        Job { task, wait, shared_with, captured, late: false, probed: None }
     }
 
     /// The same for a process whose fork was not seen: what can be told of it is looked for too.
@@ -52,18 +55,38 @@ impl Job {
         Job { late: true, ..self }
     }
 
+    /// Adds what probes saw of the lock, in the waiter's process and in `parent`.
+    pub(super) fn with_probes(mut self, parent: u32, probed: Probed) -> Self {
+        self.probed = Some((parent, probed));
+        self
+    }
+
     /// Makes the look in the background and sends it.
     pub(super) fn start(self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
-            let Job { task, wait, shared_with, captured, late } = self;
+            let Job { task, wait, shared_with, captured, late, probed } = self;
             let mut evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
             if late && evidence.still_waiting {
                 inspect::late::add(&mut evidence, &task);
             }
+            evidence.probed = probed.map(|(parent, mut probed)| {
+                for hold in &mut probed.holds {
+                    hold.place = place(parent, hold.caller);
+                }
+                probed
+            });
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(Look { task, evidence, complete: false });
         });
     }
+}
+
+/// An address of code as `file+offset`, the offset being that in the file.
+fn place(pid: u32, address: u64) -> Option<String> {
+    let mapping = inspect::memory::mapping(pid, address)?;
+    let name = mapping.path.rsplit('/').next().filter(|name| !name.is_empty())?;
+    let offset = (address - mapping.start).saturating_add(mapping.offset);
+    Some(format!("{name}+{offset:#x}"))
 }
 
 impl Look {

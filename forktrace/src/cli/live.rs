@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline,
+    evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline, probes,
     standing::Before,
 };
 use crate::{
@@ -289,14 +289,17 @@ impl Live {
         if let Body::EventsLost(lost) = &mut event.body {
             lost.by_kind = self.losses.explain(lost.count, &self.kernel.maps.counters().dropped);
         }
-        let changes = self.pipeline.event(&event)?;
-        if !self.kernel.exit_tells_last_thread {
-            for change in changes {
-                if let Change::Ended(id) = change {
-                    let pid = self.pipeline.model.get(id).pid;
+        for change in self.pipeline.event(&event)? {
+            if let Change::Ended(id) = change {
+                let pid = self.pipeline.model.get(id).pid;
+                if !self.kernel.exit_tells_last_thread {
                     self.kernel.maps.forget(pid);
                 }
+                self.kernel.forget_locks(pid);
             }
+        }
+        if let Some(locks) = &self.kernel.locks {
+            probes::consider(locks, &event);
         }
         Ok(())
     }
@@ -335,7 +338,8 @@ impl Live {
 
     /// Looks closer at a wait if it could be for an inherited lock and a look is due.
     fn look(&mut self, wait: &WaitState, now: u64) {
-        let Some(process) = self.pipeline.model.live(wait.tgid) else { return };
+        let model = &self.pipeline.model;
+        let Some(process) = model.live(wait.tgid) else { return };
         let late = self.before.concerns(process, wait);
         let candidate = (late || process.inherited().is_some()) && wait.timed == 0;
         if !candidate || self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now) {
@@ -345,9 +349,12 @@ impl Live {
         let thread = process.threads.get(&wait.tid);
         let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
-        let shared_with = self.pipeline.model.memory_shared_with(wait.tgid);
+        let shared_with = model.memory_shared_with(wait.tgid);
         let job = evidence::Job::new(task, decode::wait(wait), shared_with, &self.kernel.maps);
-        let job = if late { job.late() } else { job };
+        let mut job = if late { job.late() } else { job };
+        if let Some((parent, probed)) = probes::saw(&self.kernel, process, wait.uaddr, model) {
+            job = job.with_probes(parent, probed);
+        }
         job.start(self.sender.clone());
     }
 

@@ -10,6 +10,7 @@ mod losses;
 mod native;
 mod output;
 mod pipeline;
+mod probes;
 mod report;
 mod shortfalls;
 mod standing;

@@ -33,6 +33,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         min_wait_ns: nanoseconds(args.min_wait),
         stream: args.events == Events::All,
         snapshots: !args.no_snapshots,
+        locks: args.locks,
         snapshot_limit: args.snapshot_limit,
         ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31).min(1 << 31),
         diagnostics: args.out.verbose >= 2,
@@ -40,6 +41,9 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recording = args.output.as_deref().map(|path| output::open_log(path)).transpose()?;
     let (kernel, ring) = kernel::load(&options)?;
+    if let Some(probes) = &kernel.locks {
+        tell_price(probes);
+    }
     let asked = match &target {
         Target::Pids(pids) => pids.clone(),
         Target::All | Target::Command(_) => Vec::new(),
@@ -70,6 +74,19 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         output::summary(&mut live.pipeline, output::style(&args.out))?;
         Ok(exit_code(args, &live, stopped))
     })
+}
+
+/// Probes are not free, so their price is told before anybody pays it.
+fn tell_price(probes: &kernel::LockProbes) {
+    match kernel::price(probes) {
+        Some((without, with)) => eprintln!(
+            "forktrace: --locks: in traced processes, taking and releasing a free lock takes {:.1} µs \
+             instead of {:.2} µs (measured here and now)",
+            with as f64 / 1000.0,
+            without as f64 / 1000.0
+        ),
+        None => eprintln!("forktrace: --locks: each lock call of traced processes becomes slower"),
+    }
 }
 
 fn target(args: &TraceArgs) -> Result<Target, Failure> {

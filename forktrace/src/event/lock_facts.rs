@@ -107,3 +107,37 @@ pub enum LockUse {
     /// Nothing.
     Nothing,
 }
+
+/// What probes on lock functions saw of a lock around the futex word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// Threads of the forking process that had it while the memory was copied: none was seen with
+    /// it, or it changed hands meanwhile, where this is not one.
+    pub holds: Vec<Hold>,
+    /// Since when the waiter's own process is probed, `CLOCK_BOOTTIME`, ns; `None`: it is not.
+    #[serde(with = "num::opt")]
+    pub child_since_ns: Option<u64>,
+    /// Whether the waiter's own process was seen to take or release it.
+    pub child_used: bool,
+}
+
+/// A thread's possession of a lock, as probes on lock functions saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Address of the lock.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// The thread.
+    pub tid: u32,
+    /// When it had taken the lock, `CLOCK_BOOTTIME`, ns.
+    #[serde(with = "num")]
+    pub since_ns: u64,
+    /// When it released it; `None`: not yet.
+    #[serde(with = "num::opt")]
+    pub until_ns: Option<u64>,
+    /// Where the call that took it returned to.
+    #[serde(with = "num::hex")]
+    pub caller: u64,
+    /// The same as `file+offset`, where the mapping is known.
+    pub place: Option<String>,
+}

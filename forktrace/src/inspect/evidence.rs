@@ -88,6 +88,7 @@ pub fn collect(
         python_read_ns: None,
         python_threads: Vec::new(),
         late: None,
+        probed: None,
     }
 }
 

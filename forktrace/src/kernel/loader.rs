@@ -18,7 +18,10 @@ use nix::{
 };
 use zerocopy::IntoBytes as _;
 
-use super::{Error, maps::Maps, privilege, registers::Visitor, ring::Ring, tracefs::Tracefs};
+use super::{
+    Error, lock_probes::LockProbes, maps::Maps, privilege, registers::Visitor, ring::Ring,
+    tracefs::Tracefs,
+};
 
 /// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
@@ -43,6 +46,14 @@ const OPTIONAL: [(&str, &str); 6] = [
     ("sys_enter_futex_requeue", "syscalls/sys_enter_futex_requeue"),
 ];
 
+/// The times of forks, which probes on lock functions are compared with. Not every architecture has
+/// every one.
+const FORKS: [(&str, &str); 3] = [
+    ("sys_enter_clone", "syscalls/sys_enter_clone"),
+    ("sys_enter_clone", "syscalls/sys_enter_clone3"),
+    ("sys_enter_clone", "syscalls/sys_enter_fork"),
+];
+
 /// The fork-time snapshot needs both.
 const FAULTS: [(&str, &str); 2] = [
     ("page_fault_user", "exceptions/page_fault_user"),
@@ -65,6 +76,8 @@ pub struct Options {
     pub stream: bool,
     /// Keep pages as children inherit them.
     pub snapshots: bool,
+    /// Probe the lock functions of traced processes.
+    pub locks: bool,
     /// The most bytes of pages kept in all.
     pub snapshot_limit: u64,
     /// Bytes of the ring buffer; rounded up to a power of two.
@@ -88,7 +101,20 @@ pub struct Kernel {
     /// Whether the exit tracepoint tells a process's last thread (from 6.16). Otherwise ended
     /// processes are to be forgotten by [`Maps::forget`].
     pub exit_tells_last_thread: bool,
-    _ebpf: Ebpf,
+    /// The probes on lock functions, if asked for.
+    pub locks: Option<LockProbes>,
+    /// Keeps the programs attached, unless the probes have taken it over.
+    _ebpf: Option<Ebpf>,
+}
+
+impl Kernel {
+    /// Ends the probes of a process that has ended. Without `--locks`, nothing happens.
+    pub fn forget_locks(&mut self, pid: u32) {
+        if let Some(locks) = &self.locks {
+            locks.detach(pid);
+            self.maps.forget_locks(pid);
+        }
+    }
 }
 
 /// Loads and attaches the programs.
@@ -126,7 +152,8 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
     let mut ebpf = load_object(options, offsets, snapshots, registers)?;
     let optional = OPTIONAL.iter().filter(|(_, event)| tracefs.has(event));
     let faults = FAULTS.iter().filter(|_| snapshots);
-    for (program, event) in REQUIRED.iter().chain(optional).chain(faults) {
+    let forks = FORKS.iter().filter(|(_, event)| options.locks && tracefs.has(event));
+    for (program, event) in REQUIRED.iter().chain(optional).chain(faults).chain(forks) {
         attach(&mut ebpf, program, event)?;
     }
     let diagnostics = match options.diagnostics {
@@ -137,6 +164,10 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
     let ring = Ring::take(&mut ebpf)?;
     let maps = Maps::take(&mut ebpf, snapshots)?;
     let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
+    let (locks, ebpf) = match options.locks {
+        true => (Some(LockProbes::start(ebpf, options.trace_all)?), None),
+        false => (None, Some(ebpf)),
+    };
     let kernel = Kernel {
         maps,
         diagnostics,
@@ -144,6 +175,7 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
         offsets: named,
         snapshots,
         exit_tells_last_thread,
+        locks,
         _ebpf: ebpf,
     };
     Ok((kernel, ring))
@@ -171,7 +203,7 @@ fn load_object(
         snapshots: snapshots.into(),
         child_page_cap: (u64::from(pages) / CHILD_SHARE).max(1) as u32,
         registers: registers.into(),
-        reserved: 0,
+        locks: options.locks.into(),
         offsets,
     };
     let log_level = if options.diagnostics { u8::MAX } else { 0 };

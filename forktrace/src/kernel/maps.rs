@@ -8,9 +8,10 @@ use aya::{
 };
 use forktrace_common::{
     maps::{
-        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORKER_PAGES, FORKERS, Forker, PAGE_SIZE, PAGES,
-        PageIndex, PageKey, Registers, Risk, SIDE_CHILD, SNAPSHOTS, TOUCHES, TRACED, Touch,
-        TouchKey, WAITS, WAKES, WaitState, WakeState, WordKey,
+        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKER_PAGES, FORKERS, ForkWindow,
+        Forker, HOLDS, Hold, LockKey, PAGE_SIZE, PAGES, PAST_HOLDS, PageIndex, PageKey, PastKey,
+        Registers, Risk, SIDE_CHILD, SNAPSHOTS, TOUCHES, TRACED, Touch, TouchKey, WAITS, WAKES,
+        WaitState, WakeState, WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -50,6 +51,9 @@ pub struct Maps {
     touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
     forkers: Map<u32, [u8; size_of::<Forker>()]>,
     wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
+    holds: Map<[u8; size_of::<LockKey>()], [u8; size_of::<Hold>()]>,
+    past_holds: Map<[u8; size_of::<PastKey>()], [u8; size_of::<Hold>()]>,
+    fork_windows: Map<u32, [u8; size_of::<ForkWindow>()]>,
     drops: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, u64>,
     snapshots_on: bool,
@@ -66,6 +70,9 @@ impl Maps {
             touches: hash_map(ebpf, TOUCHES)?,
             forkers: hash_map(ebpf, FORKERS)?,
             wakes: hash_map(ebpf, WAKES)?,
+            holds: hash_map(ebpf, HOLDS)?,
+            past_holds: hash_map(ebpf, PAST_HOLDS)?,
+            fork_windows: hash_map(ebpf, FORK_WINDOWS)?,
             drops: per_cpu(ebpf, DROPS)?,
             counters: per_cpu(ebpf, COUNTERS)?,
             snapshots_on,
@@ -224,6 +231,8 @@ const COUNTER_NAMES: [&str; COUNTERS_LEN as usize] = [
     "pages_kept",
     "pages_refused",
     "processes_untraced",
+    "lock_calls",
+    "lock_calls_untracked",
 ];
 
 /// What is known of a child's memory as it inherited it.
@@ -272,6 +281,49 @@ impl Maps {
             Ok(bytes) => Some(value::<WakeState>(&bytes).count),
             Err(_) if risk.wakes_lost != 0 => None,
             Err(_) => Some(0),
+        }
+    }
+}
+
+/// What probes on lock functions saw (`--locks`).
+impl Maps {
+    /// Who had the lock at `addr` of process `parent` while the memory of its child `pid` was
+    /// copied. Empty: nobody was seen with it; more than one: it changed hands meanwhile.
+    pub fn holds_at_fork(&self, pid: u32, parent: u32, addr: u64) -> Vec<Hold> {
+        let Some(risk) = self.risk(pid).filter(|risk| risk.enter_ns != 0) else {
+            return Vec::new();
+        };
+        let covers = |hold: &Hold| {
+            hold.tid != 0
+                && hold.since_ns <= risk.fork_ns
+                && (hold.until_ns == 0 || hold.until_ns >= risk.enter_ns)
+        };
+        let past = self.past_holds.iter().filter_map(Result::ok).filter_map(|(place, bytes)| {
+            let place: PastKey = value(&place);
+            (place.tgid == parent && place.addr == addr).then(|| value::<Hold>(&bytes))
+        });
+        let mut holds: Vec<Hold> = past.chain(self.hold(parent, addr)).filter(covers).collect();
+        holds.sort_by_key(|hold| (hold.tid, hold.since_ns));
+        holds.dedup_by_key(|hold| (hold.tid, hold.since_ns));
+        holds
+    }
+
+    /// The last that was seen of the lock at `addr` in process `pid` itself.
+    pub fn hold(&self, pid: u32, addr: u64) -> Option<Hold> {
+        let place = LockKey { addr, tgid: pid, reserved: 0 };
+        self.holds.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
+    }
+
+    /// Forgets what was seen of the locks of a process that ended or runs another program.
+    pub fn forget_locks(&mut self, pid: u32) {
+        ignore_missing(self.fork_windows.remove(&pid));
+        let keys: Vec<_> = self.holds.keys().filter_map(Result::ok).collect();
+        for bytes in keys.into_iter().filter(|bytes| value::<LockKey>(bytes).tgid == pid) {
+            ignore_missing(self.holds.remove(&bytes));
+        }
+        let keys: Vec<_> = self.past_holds.keys().filter_map(Result::ok).collect();
+        for bytes in keys.into_iter().filter(|bytes| value::<PastKey>(bytes).tgid == pid) {
+            ignore_missing(self.past_holds.remove(&bytes));
         }
     }
 }

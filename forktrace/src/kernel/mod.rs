@@ -4,7 +4,10 @@
 
 #[expect(unsafe_code, reason = "fork and exec")]
 mod gate;
+#[expect(unsafe_code, reason = "calls pthread functions")]
+mod libc_lock;
 mod loader;
+mod lock_probes;
 mod maps;
 mod privilege;
 #[expect(unsafe_code, reason = "bpf(2), for an iterator over one task")]
@@ -17,6 +20,7 @@ mod tracefs;
 
 pub use gate::{GatedChild, Outcome, RunningChild};
 pub use loader::{Kernel, Options, load};
+pub use lock_probes::{LockProbes, price};
 pub use maps::{Counters, Maps};
 pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};

@@ -6,7 +6,7 @@
 //! fully proven. *suspect*: held, but somebody is alive who may release it; `orphan.rs` has the rules
 //! that tell such a lock from one whose holder is not in the child.
 
-use super::{Case, gates::owned_by_child};
+use super::{Case, gates::owned_by_child, probed};
 use crate::{
     event::{AtFork, Doing, Missing},
     finding::{Confidence, Proof},
@@ -46,6 +46,9 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         proofs.push(Proof { rule: rule.to_owned(), detail });
     };
     say_held(case, &mut say);
+    if let Some(detail) = probed::detail(case) {
+        say("holder-seen", detail);
+    }
     let foreign_owner = foreign_owner(case, &mut say);
     let nobody_left = nobody_left(case, &mut say);
     let could_be_released = could_be_released(case, &mut say);

@@ -13,6 +13,7 @@ mod late;
 mod native;
 mod ordinary;
 mod orphan;
+mod probed;
 mod self_deadlock;
 mod siblings;
 #[cfg(test)]
@@ -297,6 +298,7 @@ fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
                 false => Holder::new(fork.by_pid, tid, comm),
             });
         }
+        _ if let Some(hold) = probed::holder(case) => hold.tid,
         // Alone at the fork, it had the lock itself: nobody else was there to have it.
         _ if fork.lost.is_empty() && !case.process.incomplete => return Some(forker),
         _ => return None,

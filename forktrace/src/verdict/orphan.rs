@@ -18,7 +18,7 @@
 //! Python's lock objects are told by their type, and a thread that waits in `with lock:` uses it as a
 //! lock. A bare `sem_t` stays a suspect.
 
-use super::Case;
+use super::{Case, probed};
 use crate::{
     event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonLock, PythonThread, Window},
     finding::{Confidence, Proof},
@@ -46,7 +46,7 @@ const COUNT: u64 = 32;
 /// Who released the lock in the process that forked, without having taken it since the fork: the
 /// thread that had it at the fork.
 pub(super) fn released_by(case: &Case<'_>) -> Option<u32> {
-    let write = case.evidence.first_writes.forker.as_ref()?;
+    let write = case.evidence.first_writes.forker.as_ref().filter(|_| case.target().is_none())?;
     (is_on_word(case, write) && write.function.as_deref() == Some("sem_post")).then_some(write.tid)
 }
 
@@ -60,7 +60,8 @@ pub(super) fn released_here(case: &Case<'_>) -> bool {
 
 /// How sure the rules of this file make us, if they do.
 pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confidence> {
-    if !matches!(case.reading.at_fork, State::Held { owner: None }) {
+    // What is known of the word's page says nothing of a lock that is elsewhere.
+    if !matches!(case.reading.at_fork, State::Held { owner: None }) || case.target().is_some() {
         return None;
     }
     let mut say = |rule: &str, detail: String| {
@@ -69,7 +70,7 @@ pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confiden
     if foreign_owner(case, &mut say) {
         return Some(Confidence::Certain);
     }
-    let untouched = untouched(case, &mut say);
+    let untouched = untouched(case, &mut say) || never_used(case, &mut say);
     let elsewhere = elsewhere(case, &mut say);
     let is_used_as_lock = is_lock(case, &mut say)?;
     if untouched && (elsewhere || heir_waits(case, &mut say)) {
@@ -78,7 +79,8 @@ pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confiden
             false => Confidence::Likely,
         });
     }
-    if !is_used_as_lock || somebody_inside(case) || !kept(case, &mut say) {
+    let seen = probed::holder_is_lost(case) && existed(case) && !probed::used_here(case);
+    if !is_used_as_lock || somebody_inside(case) || !(kept(case, &mut say) || seen) {
         return None;
     }
     if elsewhere && same_owner(case) {
@@ -140,8 +142,25 @@ fn heir_waits(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     waits
 }
 
+/// The child was probed before it first wrote to the lock's page, and was not seen to use the lock.
+fn never_used(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let first_write_ns = case.evidence.first_writes.child.as_ref().map(|write| write.boot_ns);
+    let never = probed::never_used(case, first_write_ns);
+    if never {
+        say(
+            "never-used-here",
+            "probes saw no thread of this process take or release it since the fork".into(),
+        );
+    }
+    never
+}
+
 /// Who had the lock at the fork is not in the child.
 fn elsewhere(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    if probed::holder_is_lost(case) {
+        // The proof is said already, beside the holder.
+        return true;
+    }
     let Some(tid) = released_by(case).filter(|tid| *tid != case.fork.by_tid) else { return false };
     say(
         "released-by-holder",

@@ -105,6 +105,21 @@ fn python_frame() -> impl Strategy<Value = PythonFrame> {
     })
 }
 
+fn probed() -> impl Strategy<Value = Probed> {
+    let hold = (any::<[u64; 3]>(), any::<u32>(), any::<Option<u64>>(), option::of(text()))
+        .prop_map(|([address, since_ns, caller], tid, until_ns, place)| Hold {
+            address,
+            tid,
+            since_ns,
+            until_ns,
+            caller,
+            place,
+        });
+    (vec(hold, 0..3), any::<Option<u64>>(), any::<bool>()).prop_map(
+        |(holds, child_since_ns, child_used)| Probed { holds, child_since_ns, child_used },
+    )
+}
+
 fn evidence() -> impl Strategy<Value = Evidence> {
     let python = prop_oneof![
         vec(python_frame(), 0..3).prop_map(Python::Frames),
@@ -123,7 +138,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         vec(python_thread(), 0..3),
     );
     let python = (python, option::of(super::native::native()), lock);
-    let late = option::of(late().prop_map(Box::new));
+    let late = (option::of(late().prop_map(Box::new)), option::of(probed()));
     (wait(), any::<bool>(), memory, process, waking, python, late).prop_map(
         |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python, late)| {
             Evidence {
@@ -148,7 +163,8 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                 python_lock: python.2.2,
                 python_read_ns: waking.0.map(|wakes| wakes >> 12),
                 python_threads: python.2.3,
-                late,
+                late: late.0,
+                probed: late.1,
             }
         },
     )

@@ -1,0 +1,389 @@
+//! Probes on the C library's lock functions in the traced processes (`--locks`).
+//!
+//! Each call of a probed function traps into the kernel, which costs far more than the lock itself,
+//! so the probes are asked for, kept to the traced processes, and their price is measured and told.
+//! A probe sits at an offset of a file. One function may be exported in several versions
+//! (`sem_wait@GLIBC_2.2.5`, `sem_wait@@GLIBC_2.34`), at one address or several: every address is
+//! probed, once.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, Sender, TryRecvError, channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use aya::{
+    Ebpf,
+    programs::{
+        UProbe,
+        uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope},
+    },
+};
+use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
+use rustc_hash::FxHashMap;
+
+use super::{Error, boot_ns, loader::refused};
+use crate::{event::Mapping, inspect::memory};
+
+/// Functions that take the lock of their first argument and return 0 for success. Those of
+/// semaphores are complete. Of the others, which say themselves who owns them or are seldom timed,
+/// the timed ones are left out: a hold that is not seen is unknown, and every probe costs time when
+/// a process begins and ends.
+const TAKE: [&str; 8] = [
+    "sem_wait",
+    "sem_trywait",
+    "sem_timedwait",
+    "sem_clockwait",
+    "pthread_mutex_lock",
+    "pthread_mutex_trylock",
+    "pthread_rwlock_rdlock",
+    "pthread_rwlock_wrlock",
+];
+
+/// Functions after which nobody has the lock of their first argument.
+const RELEASE: [&str; 4] =
+    ["sem_post", "sem_init", "pthread_mutex_unlock", "pthread_rwlock_unlock"];
+
+/// Programs by what they are attached to.
+const ENTER: &str = "lock_enter";
+const RETURN: &str = "lock_return";
+const LEAVE: &str = "lock_release";
+
+/// The largest library that is read for its symbols, bytes.
+const MAX_LIBRARY: u64 = 64 << 20;
+
+/// How long the measurement waits for its probes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pairs of calls in a measurement of the price.
+const PAIRS: u32 = 2_000;
+
+/// A file as the kernel tells it from others: device and inode.
+type FileId = (u64, u64);
+
+/// The probes. They are attached and ended by a thread of their own: the kernel waits for a grace
+/// period, up to a tenth of a second, at the end of each, and records must not wait for that.
+pub struct LockProbes {
+    orders: Sender<Order>,
+    worker: Option<JoinHandle<()>>,
+    since: Arc<Mutex<FxHashMap<u32, u64>>>,
+}
+
+enum Order {
+    Attach(u32),
+    Detach(u32),
+}
+
+impl LockProbes {
+    /// Loads the programs and takes the object over, whose other programs stay attached with it.
+    pub(super) fn start(mut ebpf: Ebpf, everywhere: bool) -> Result<Self, Error> {
+        for name in [ENTER, RETURN, LEAVE] {
+            program(&mut ebpf, name)
+                .and_then(|program| program.load().map_err(|error| error.to_string()))
+                .map_err(|error| refused(&format!("the probe {name}"), &error))?;
+        }
+        let (orders, received) = channel();
+        let since = Arc::default();
+        let (processes, libraries, ending) = Default::default();
+        let shared = Arc::clone(&since);
+        let worker = Worker { ebpf, everywhere, processes, libraries, ending, since: shared };
+        let worker = Some(std::thread::spawn(move || worker.run(&received)));
+        Ok(LockProbes { orders, worker, since })
+    }
+
+    /// Since when the lock functions of a process are probed, `CLOCK_BOOTTIME`, ns.
+    pub fn since_ns(&self, pid: u32) -> Option<u64> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner).get(&pid).copied()
+    }
+
+    /// Probes what a process has mapped, soon.
+    pub fn attach(&self, pid: u32) {
+        self.order(Order::Attach(pid));
+    }
+
+    /// Ends a process's probes, soon.
+    pub fn detach(&self, pid: u32) {
+        self.order(Order::Detach(pid));
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::debug!("the thread of the lock probes has ended");
+        }
+    }
+}
+
+impl Drop for LockProbes {
+    /// Ends every probe and waits for that.
+    fn drop(&mut self) {
+        (self.orders, _) = channel();
+        if let Some(worker) = self.worker.take() {
+            // It has nothing to tell.
+            let _ = worker.join();
+        }
+    }
+}
+
+struct Worker {
+    ebpf: Ebpf,
+    /// Every process of the host is traced: a library is probed once, for all.
+    everywhere: bool,
+    processes: FxHashMap<u32, Probed>,
+    libraries: BTreeSet<FileId>,
+    /// Probes of ended processes.
+    ending: Vec<(&'static str, UProbeLinkId)>,
+    since: Arc<Mutex<FxHashMap<u32, u64>>>,
+}
+
+/// One process's probes.
+#[derive(Default)]
+struct Probed {
+    files: BTreeSet<FileId>,
+    links: Vec<(&'static str, UProbeLinkId)>,
+}
+
+impl Worker {
+    /// Attaches before it ends anything: a process that begins must not wait for those that ended.
+    fn run(mut self, orders: &Receiver<Order>) {
+        loop {
+            let order = match self.ending.pop() {
+                None => orders.recv().ok(),
+                Some(link) => match orders.try_recv() {
+                    Err(TryRecvError::Empty) => {
+                        self.end(link);
+                        continue;
+                    }
+                    order => {
+                        self.ending.push(link);
+                        order.ok()
+                    }
+                },
+            };
+            match order {
+                Some(Order::Attach(pid)) => self.attach(pid),
+                Some(Order::Detach(pid)) => self.detach(pid),
+                None => return,
+            }
+        }
+    }
+
+    fn since(&self) -> MutexGuard<'_, FxHashMap<u32, u64>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Probes what a process has mapped and is not probed yet.
+    fn attach(&mut self, pid: u32) {
+        if self.since().contains_key(&pid) {
+            return;
+        }
+        let known = self.processes.entry(pid).or_default();
+        let scope = match NonZeroU32::new(pid) {
+            Some(pid) if !self.everywhere => UProbeScope::OneProcess(pid),
+            _ => UProbeScope::AllProcesses,
+        };
+        for (id, path) in libraries(pid) {
+            let files = if self.everywhere { &mut self.libraries } else { &mut known.files };
+            if files.insert(id) {
+                probe(&mut self.ebpf, &path, scope, &mut known.links);
+            }
+        }
+        self.since().entry(pid).or_insert_with(boot_ns);
+    }
+
+    /// Ends a process's probes; those for all processes stay.
+    fn detach(&mut self, pid: u32) {
+        self.since().remove(&pid);
+        if let Some(probed) = self.processes.remove(&pid)
+            && !self.everywhere
+        {
+            self.ending.extend(probed.links);
+        }
+    }
+
+    fn end(&mut self, (name, link): (&'static str, UProbeLinkId)) {
+        let ended = program(&mut self.ebpf, name)
+            .and_then(|program| program.detach(link).map_err(|error| error.to_string()));
+        if let Err(error) = ended {
+            tracing::debug!("ending a probe of {name}: {error}");
+        }
+    }
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String> {
+    ebpf.program_mut(name)
+        .ok_or_else(|| "the object has no such program".to_owned())?
+        .try_into()
+        .map_err(|error: aya::programs::ProgramError| error.to_string())
+}
+
+/// Attaches to every lock function of a library. One that cannot be probed is left out.
+fn probe(
+    ebpf: &mut Ebpf,
+    path: &PathBuf,
+    scope: UProbeScope,
+    links: &mut Vec<(&'static str, UProbeLinkId)>,
+) {
+    let Some(functions) = functions(path) else {
+        tracing::debug!("{}: no lock functions", path.display());
+        return;
+    };
+    let mut attach = |name: &'static str, offset: u64| {
+        let attached = program(ebpf, name).and_then(|program| {
+            let place = UProbeAttachLocation::AbsoluteOffset(offset);
+            program.attach(place, path, scope).map_err(|error| error.to_string())
+        });
+        match attached {
+            Ok(link) => links.push((name, link)),
+            Err(error) => tracing::debug!("{}+{offset:#x}: {error}", path.display()),
+        }
+    };
+    // The return first: an attempt that is noted is then certain to be concluded.
+    for offset in functions.take {
+        attach(RETURN, offset);
+        attach(ENTER, offset);
+    }
+    for offset in functions.release {
+        attach(LEAVE, offset);
+    }
+}
+
+/// The lock functions of a library, as offsets in its file.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Functions {
+    take: BTreeSet<u64>,
+    release: BTreeSet<u64>,
+}
+
+fn functions(path: &PathBuf) -> Option<Functions> {
+    let size = fs::metadata(path).ok()?.len();
+    if size > MAX_LIBRARY {
+        return None;
+    }
+    let bytes = fs::read(path).ok()?;
+    let file = object::File::parse(bytes.as_slice()).ok()?;
+    let mut found = Functions::default();
+    for symbol in file.dynamic_symbols().chain(file.symbols()) {
+        let Ok(name) = symbol.name() else { continue };
+        // Static symbol tables carry the version in the name.
+        let name = name.split('@').next().unwrap_or(name);
+        if !symbol.is_definition() || symbol.kind() != object::SymbolKind::Text {
+            continue;
+        }
+        let set = match name {
+            name if TAKE.contains(&name) => &mut found.take,
+            name if RELEASE.contains(&name) => &mut found.release,
+            _ => continue,
+        };
+        let offset = file.segments().find_map(|segment| {
+            let (start, length) = segment.file_range();
+            let inside = symbol.address().checked_sub(segment.address())?;
+            (inside < length).then(|| start.saturating_add(inside))
+        });
+        set.extend(offset);
+    }
+    (!found.take.is_empty()).then_some(found)
+}
+
+/// The files mapped by a process that can hold lock functions, by paths that this process can open:
+/// the C library, or a program linked statically.
+fn libraries(pid: u32) -> Vec<(FileId, PathBuf)> {
+    let mut paths = BTreeSet::new();
+    // The answer "none" makes the search go through every mapping.
+    let _ = memory::any_mapping(pid, |mapping| {
+        if is_library(mapping) {
+            paths.insert(PathBuf::from(format!("/proc/{pid}/root{}", mapping.path)));
+        }
+        false
+    });
+    if paths.is_empty() {
+        paths.insert(PathBuf::from(format!("/proc/{pid}/exe")));
+    }
+    let identify = |path: PathBuf| {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = fs::metadata(&path).ok()?;
+        Some(((metadata.dev(), metadata.ino()), path))
+    };
+    paths.into_iter().filter_map(identify).collect()
+}
+
+fn is_library(mapping: &Mapping) -> bool {
+    let name = mapping.path.rsplit('/').next().unwrap_or_default();
+    let starts =
+        ["libc.so.", "libc-2.", "libpthread.so.", "libpthread-2.", "ld-musl-", "libc.musl"];
+    mapping.perms.contains('x') && starts.iter().any(|start| name.starts_with(start))
+}
+
+/// What a pair of taking and releasing a lock costs under the probes, measured on this process:
+/// ns without and with. `None` where it cannot be measured.
+pub fn price(probes: &LockProbes) -> Option<(u64, u64)> {
+    let own = std::process::id();
+    let without = pair_ns();
+    probes.attach(own);
+    let end = Instant::now() + PATIENCE;
+    while probes.since_ns(own).is_none() {
+        if Instant::now() > end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let with = pair_ns();
+    // They stay to the end: ending them would take longer than what is to be traced may live.
+    Some((without?, with?))
+}
+
+/// The time of one pair, ns, on a lock of libc's: the standard library's own make no calls.
+fn pair_ns() -> Option<u64> {
+    let lock = super::libc_lock::Lock::new();
+    let start = Instant::now();
+    for _ in 0..PAIRS {
+        lock.take_and_release();
+    }
+    u64::try_from(start.elapsed().as_nanos()).ok().map(|all| all / u64::from(PAIRS))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn this_process_has_a_library_with_lock_functions() {
+        let found = libraries(std::process::id());
+        let functions: Vec<_> = found.iter().filter_map(|(_, path)| functions(path)).collect();
+        assert!(
+            functions
+                .iter()
+                .any(|f| f.take.len() == TAKE.len() && f.release.len() == RELEASE.len())
+        );
+    }
+
+    #[test]
+    fn files_that_are_no_libraries_have_none() {
+        assert_eq!(functions(&PathBuf::from("/proc/self/status")), None);
+        assert_eq!(functions(&PathBuf::from("/no/such/file")), None);
+        assert!(libraries(u32::MAX).is_empty());
+    }
+
+    #[test]
+    fn libraries_are_told_by_name() {
+        let mapping = |path: &str, perms: &str| Mapping {
+            path: path.into(),
+            perms: perms.into(),
+            ..Mapping::default()
+        };
+        for path in ["/usr/lib/libc.so.6", "/lib/ld-musl-x86_64.so.1", "/lib/libpthread-2.31.so"] {
+            assert!(is_library(&mapping(path, "r-xp")), "{path}");
+        }
+        assert!(!is_library(&mapping("/usr/lib/libc.so.6", "r--p")));
+        assert!(!is_library(&mapping("/usr/lib/libcap.so.2", "r-xp")));
+        assert!(!is_library(&mapping("/tmp/libc.so.6/x", "r-xp")));
+    }
+}
