@@ -127,18 +127,18 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     ];
     let module = (text(), any::<u64>()).prop_map(|(path, address)| Module { path, address });
     let libc = option::of(prop::sample::select(vec![Libc::Glibc, Libc::Musl]));
-    let around = (option::of(module), libc, option::of(place()));
-    let memory = (option::of(mapping()), around, option::of(window()), at_fork());
-    let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
+    let around = (option::of(module), libc, option::of(place())).boxed();
+    let memory = (option::of(mapping()), around, option::of(window()), at_fork()).boxed();
+    let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>()).boxed();
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
     let lock = (
         first_writes(),
         vec(waiter(), 0..3),
-        option::of(python_lock()),
+        option::of(python_lock()).boxed(),
         vec(python_thread(), 0..3),
     );
-    let python = (python, option::of(super::native::native()), lock);
-    let late = (option::of(late().prop_map(Box::new)), option::of(probed()));
+    let python = (python, option::of(super::native::native()), lock.boxed()).boxed();
+    let late = (option::of(late().prop_map(Box::new)), option::of(probed())).boxed();
     (wait(), any::<bool>(), memory, process, waking, python, late).prop_map(
         |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python, late)| {
             Evidence {
@@ -290,7 +290,7 @@ fn task_event() -> impl Strategy<Value = Body> {
             .prop_map(|(wait, result)| Body::FutexWait(FutexWait { wait, result })),
         (any::<u64>(), any::<u32>())
             .prop_map(|(uaddr, op)| Body::FutexWake(FutexWake { uaddr, op })),
-        evidence().prop_map(|evidence| Body::Evidence(Box::new(evidence))),
+        evidence().prop_map(|evidence| Body::Evidence(Box::new(evidence))).boxed(),
     ]
 }
 
@@ -381,10 +381,10 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
         },
     );
     let fork = option::of(fork_site());
-    let causes = (option::of(holder), fork, vec(proof, 0..3), option::of(unseen));
+    let causes = (option::of(holder), fork, vec(proof, 0..3), option::of(unseen)).boxed();
     let task = (task(), any::<u32>(), any::<Option<u32>>(), any::<u64>());
     let native = (super::native::stack(), vec(super::native::task_now(), 0..2));
-    let python = (vec(python_frame(), 0..3), option::of(text()), text(), native);
+    let python = (vec(python_frame(), 0..3), option::of(text()), text(), native.boxed()).boxed();
     (sure, task, lock(), causes, python).prop_map(
         |((kind, confidence), (task, ppid, ns_pid, waited_ns), lock, causes, python)| Finding {
             kind,

@@ -1,14 +1,15 @@
-//! Any native stacks.
+//! Any native stacks. Boxed strategies: others hold all of their parts by value, and a test's stack
+//! is small.
 
 use proptest::{collection::vec, option, prelude::*};
 
 use super::any::{doing, text, window};
 use crate::event::native::{Fate, Frame, Native, Place, Stack, TaskNow};
 
-fn frame() -> impl Strategy<Value = Frame> {
+fn frame() -> BoxedStrategy<Frame> {
     let names = (option::of(text()), option::of(text()), option::of(text()), option::of(text()));
-    (any::<u64>(), names, any::<Option<u64>>(), any::<Option<u32>>()).prop_map(
-        |(address, (symbol, module, file, build_id), offset, line)| Frame {
+    (any::<u64>(), names, any::<Option<u64>>(), any::<Option<u32>>())
+        .prop_map(|(address, (symbol, module, file, build_id), offset, line)| Frame {
             address,
             symbol,
             module,
@@ -16,24 +17,25 @@ fn frame() -> impl Strategy<Value = Frame> {
             file,
             line,
             build_id,
-        },
-    )
+        })
+        .boxed()
 }
 
-pub(super) fn stack() -> impl Strategy<Value = Stack> {
-    (vec(frame(), 0..3), option::of(text())).prop_map(|(frames, cut)| Stack { frames, cut })
+pub(super) fn stack() -> BoxedStrategy<Stack> {
+    (vec(frame(), 0..3), option::of(text())).prop_map(|(frames, cut)| Stack { frames, cut }).boxed()
 }
 
-pub(super) fn place() -> impl Strategy<Value = Place> {
+pub(super) fn place() -> BoxedStrategy<Place> {
     prop_oneof![
         (text(), option::of(text()), option::of(text()), any::<u64>()).prop_map(
             |(path, section, symbol, offset)| Place::Module { path, section, symbol, offset }
         ),
         any::<u32>().prop_map(|tid| Place::Stack { tid }),
     ]
+    .boxed()
 }
 
-pub(super) fn task_now() -> impl Strategy<Value = TaskNow> {
+pub(super) fn task_now() -> BoxedStrategy<TaskNow> {
     let fate = prop::sample::select(vec![
         Fate::Alive,
         Fate::Exited,
@@ -41,14 +43,27 @@ pub(super) fn task_now() -> impl Strategy<Value = TaskNow> {
         Fate::Replaced,
         Fate::Unknown,
     ]);
-    (any::<[u32; 2]>(), option::of(text()), fate, doing(), stack()).prop_map(
-        |([pid, tid], comm, fate, doing, stack)| TaskNow { pid, tid, comm, fate, doing, stack },
-    )
+    (any::<[u32; 2]>(), option::of(text()), fate, doing(), stack())
+        .prop_map(|([pid, tid], comm, fate, doing, stack)| TaskNow {
+            pid,
+            tid,
+            comm,
+            fate,
+            doing,
+            stack,
+        })
+        .boxed()
 }
 
-pub(super) fn native() -> impl Strategy<Value = Native> {
+pub(super) fn native() -> BoxedStrategy<Native> {
     let word = option::of(place());
-    (stack(), stack(), word, option::of(window()), vec(task_now(), 0..2)).prop_map(
-        |(stack, fork, word, in_parent, holders)| Native { stack, fork, word, in_parent, holders },
-    )
+    (stack(), stack(), word, option::of(window()), vec(task_now(), 0..2))
+        .prop_map(|(stack, fork, word, in_parent, holders)| Native {
+            stack,
+            fork,
+            word,
+            in_parent,
+            holders,
+        })
+        .boxed()
 }
