@@ -121,6 +121,7 @@ pub(super) fn run(name: Option<&str>, args: &OutputArgs) -> Result<u8, Failure> 
 }
 
 fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
+    kernel::check_pid_namespace()?;
     let folder = tempfile::Builder::new().prefix("forktrace-demo-").tempdir()?;
     let script = folder.path().join(format!("{}.py", demo.name.replace('-', "_")));
     std::fs::write(&script, demo.program)?;

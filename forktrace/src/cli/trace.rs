@@ -68,6 +68,11 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
 }
 
 fn target(args: &TraceArgs) -> Result<Target, Failure> {
+    if !args.all && args.cmd.is_empty() && args.pid.is_empty() {
+        return Err(usage("say what to trace: -p PID, -a, or -- CMD (see --help)"));
+    }
+    // Before any pid is looked up: in another namespace it would be somebody else's.
+    kernel::check_pid_namespace()?;
     if args.all {
         return Ok(Target::All);
     }
@@ -78,9 +83,6 @@ fn target(args: &TraceArgs) -> Result<Target, Failure> {
     let mut pids: Vec<u32> = args.pid.iter().flat_map(|list| list.0.iter().copied()).collect();
     pids.sort_unstable();
     pids.dedup();
-    if pids.is_empty() {
-        return Err(usage("say what to trace: -p PID, -a, or -- CMD (see --help)"));
-    }
     for pid in &pids {
         if *pid == std::process::id() {
             return Err(usage("forktrace cannot trace itself"));

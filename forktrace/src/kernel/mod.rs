@@ -6,6 +6,7 @@
 mod gate;
 mod loader;
 mod maps;
+mod namespace;
 mod privilege;
 #[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
 mod ring;
@@ -16,6 +17,7 @@ mod tracefs;
 pub use gate::{GatedChild, Outcome, RunningChild};
 pub use loader::{Kernel, Options, load};
 pub use maps::{Counters, Maps};
+pub use namespace::check_pid_namespace;
 pub use ring::{AsyncRing, Ring};
 pub use signals::{ProcessGroup, restore_interrupt};
 pub use tracefs::{Format, FormatError};
@@ -32,6 +34,16 @@ pub enum Error {
     Privilege {
         /// The capabilities that are missing, by name.
         missing: String,
+    },
+    /// Pids here are not those that the kernel's programs see.
+    #[error(
+        "{found} (a pid namespace of its own), where the kernel's process ids mean nothing; run \
+         forktrace on the host, or in a container that has the host's processes (docker run \
+         --pid=host, or hostPID: true in a pod)"
+    )]
+    PidNamespace {
+        /// What was found.
+        found: &'static str,
     },
     /// tracefs is not mounted and could not be.
     #[error(
