@@ -123,11 +123,13 @@ pub(super) fn run(name: Option<&str>, args: &OutputArgs) -> Result<u8, Failure> 
 fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     kernel::check_pid_namespace()?;
     let folder = tempfile::Builder::new().prefix("forktrace-demo-").tempdir()?;
-    let script = folder.path().join(format!("{}.py", demo.name.replace('-', "_")));
+    let script = folder.path().join(format!("demo_{}.py", demo.name.replace('-', "_")));
     std::fs::write(&script, demo.program)?;
     let command = vec![interpreter()?, script.display().to_string()];
-    let child = GatedChild::spawn(&command, true)?;
+    let options = kernel::Start { for_ourselves: true, stdout_is_taken: args.json };
+    let child = GatedChild::spawn(&command, options)?;
     let group = ProcessGroup::of(child.pid());
+    let began_ns = kernel::boot_ns();
     let (kernel, ring) = kernel::load(&kernel::Options {
         trace_all: false,
         follow: true,
@@ -143,7 +145,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         std::io::stdout().write_all(intro.as_bytes())?;
     }
     let filter = format!("demo {}", demo.name);
-    let start = output::start_event(&kernel, nanoseconds(MIN_WAIT), filter);
+    let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter);
     let pipeline = output::pipeline(args, Events::Waits, &start)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {

@@ -23,6 +23,9 @@ use crate::{
 /// How often waits are looked at and what is due is done.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a command may take to end after a signal that was for it too.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How far apart two CPUs' records may arrive out of order.
 const REORDER_NS: u64 = 20_000_000;
 
@@ -51,6 +54,8 @@ pub(super) enum Stopped {
     TargetsEnded,
     /// A finding was made, and that was enough.
     Found,
+    /// Whoever read the output has gone away.
+    OutputClosed,
 }
 
 impl Stopped {
@@ -60,6 +65,7 @@ impl Stopped {
             Stopped::Duration => "duration",
             Stopped::TargetsEnded => "targets ended",
             Stopped::Found => "found",
+            Stopped::OutputClosed => "output closed",
         }
     }
 }
@@ -77,7 +83,7 @@ pub(super) struct Live {
     min_wait_ns: u64,
     trace_all: bool,
     child: Option<RunningChild>,
-    pub(super) outcome: Option<Outcome>,
+    outcome: Option<Outcome>,
     losses: Losses,
     undecodable: u64,
 }
@@ -123,6 +129,11 @@ impl Live {
         self.child.map(RunningChild::pid)
     }
 
+    /// How that command has ended, if it has.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.outcome.or_else(|| self.child.and_then(RunningChild::try_wait))
+    }
+
     /// Puts a command that waits for its release into the trace, under the name that it will have.
     ///
     /// # Errors
@@ -136,6 +147,7 @@ impl Live {
             {
                 task.comm = name.to_owned();
                 snapshot.exe = None;
+                snapshot.command = true;
                 for thread in &mut snapshot.threads {
                     thread.comm = name.to_owned();
                 }
@@ -213,7 +225,10 @@ impl Live {
             let mut records = Vec::new();
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Ok(Stopped::Interrupted),
+                () = interrupts.next() => {
+                    self.follow_to_its_end().await?;
+                    return Ok(Stopped::Interrupted);
+                }
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,
@@ -221,6 +236,9 @@ impl Live {
             }
             self.take(records);
             self.release(kernel::boot_ns())?;
+            if self.pipeline.reader_gone {
+                return Ok(Stopped::OutputClosed);
+            }
             if found_at.is_none() && self.pipeline.shown().next().is_some() {
                 found_at = Some(Instant::now());
             }
@@ -233,6 +251,26 @@ impl Live {
                 return Ok(Stopped::TargetsEnded);
             }
         }
+    }
+
+    /// After a signal: on a terminal the command has got it too, and is given a moment to end, so
+    /// that its end is seen and its status known. A second signal ends forktrace.
+    async fn follow_to_its_end(&mut self) -> io::Result<()> {
+        kernel::restore_interrupt();
+        let end = Instant::now() + FAREWELL;
+        while self.child.is_some() && self.outcome.is_none() && Instant::now() < end {
+            tokio::time::sleep(FAREWELL / 50).await;
+            self.drain();
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Takes every record that is in the ring now.
+    fn drain(&mut self) {
+        let mut records = Vec::new();
+        self.ring.drain(|bytes| records.push(decode::decode(bytes)));
+        self.take(records);
     }
 
     /// Whether every process that was traced is known to have ended.
@@ -358,9 +396,7 @@ impl Live {
         if !self.losses.is_due(total, now, last) {
             return Ok(());
         }
-        let mut records = Vec::new();
-        self.ring.drain(|bytes| records.push(decode::decode(bytes)));
-        self.take(records);
+        self.drain();
         self.order.set_total_lost(now, total);
         self.kernel.maps.sweep();
         let alive = if self.trace_all { everybody() } else { self.kernel.maps.traced() };
@@ -372,18 +408,15 @@ impl Live {
     /// # Errors
     /// When the output cannot be written.
     pub(super) fn finish(&mut self, stopped: Stopped) -> io::Result<()> {
-        let now = kernel::boot_ns();
-        let mut records = Vec::new();
-        self.ring.drain(|bytes| records.push(decode::decode(bytes)));
-        self.take(records);
-        self.check_losses(now, true)?;
+        self.drain();
+        self.check_losses(kernel::boot_ns(), true)?;
         for event in self.order.flush() {
             self.deliver(event)?;
         }
         let counters = self.kernel.maps.counters();
         let lost = counters.lost() + self.undecodable;
         let end = TraceEnd { reason: stopped.reason().into(), counters: counters.others, lost };
-        let event = Event { boot_ns: now, task: None, body: Body::TraceEnd(end) };
+        let event = Event { boot_ns: kernel::boot_ns(), task: None, body: Body::TraceEnd(end) };
         self.pipeline.event(&event)?;
         self.pipeline.flush()
     }

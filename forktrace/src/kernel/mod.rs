@@ -10,11 +10,11 @@ mod namespace;
 mod privilege;
 #[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
 mod ring;
-#[expect(unsafe_code, reason = "restores a signal's default action")]
+#[expect(unsafe_code, reason = "reads and restores signals' actions")]
 mod signals;
 mod tracefs;
 
-pub use gate::{GatedChild, Outcome, RunningChild};
+pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use loader::{Kernel, Options, load};
 pub use maps::{Counters, Maps};
 pub use namespace::check_pid_namespace;
@@ -44,6 +44,17 @@ pub enum Error {
     PidNamespace {
         /// What was found.
         found: &'static str,
+    },
+    /// Fewer files may be open than programs, maps and links need.
+    #[error(
+        "only {limit} files may be open at once, and forktrace needs {needed}: raise the limit with \
+         ulimit -n {needed}"
+    )]
+    OpenFiles {
+        /// The soft limit.
+        limit: u64,
+        /// What is needed.
+        needed: u64,
     },
     /// tracefs is not mounted and could not be.
     #[error(

@@ -196,7 +196,7 @@ impl<'a> Forest<'a> {
                 if finding.is_some() {
                     label.push_str(", ");
                 }
-                let lived = duration(end.saturating_sub(process.start_ns));
+                let lived = duration(end.saturating_sub(process.began_ns));
                 label.push_str(&style.paint(Tone::Dim, &format!("lived {lived}")));
             }
         }

@@ -5,7 +5,7 @@
 //! *likely*: nobody is left, but a handler or timer could release it, or that it was held is not
 //! fully proven. *suspect*: held, but somebody is alive who may release it.
 
-use super::{Case, gates::owned_by_child};
+use super::{Case, gates::owned_by_child, holder::has_heir};
 use crate::{
     event::{AtFork, Doing, Missing},
     finding::{Confidence, Proof},
@@ -60,6 +60,11 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         State::Unknown if nobody_left => Confidence::Suspect,
         State::HeldUnproven | State::Unknown | State::Free => return None,
     };
+    if !case.fork.lost_known && !case.process.incomplete {
+        let threads = "forktrace was still attaching at the fork: which threads the forking process \
+                       had besides is not fully known";
+        say("threads-unknown", threads.into());
+    }
     if case.process.incomplete {
         say("events-lost", "events were lost, so something may have been missed".into());
         confidence = confidence.lowered()?;
@@ -91,7 +96,8 @@ fn why(missing: Missing) -> &'static str {
     }
 }
 
-/// Rule (b): the owner was a thread of the parent other than the forking one, and still is.
+/// Rule (b): the owner was a thread of the parent, or of who forked that, without an heir here, and
+/// still is.
 fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let (State::Held { owner: Some(then) }, State::Held { owner: Some(now) }) =
         (case.reading.at_fork, case.reading.now)
@@ -100,7 +106,7 @@ fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     };
     // In another pid namespace the forking thread's own number is not known.
     let known = case.evidence.ns_pid.is_none();
-    let foreign = then == now && !owned_by_child(case, now) && known && now != case.fork.by_tid;
+    let foreign = then == now && !owned_by_child(case, now) && known && !has_heir(&case.line, now);
     if foreign {
         say(
             "owner-not-here",

@@ -8,6 +8,7 @@
 mod advice;
 mod gates;
 mod grade;
+mod holder;
 mod judge;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,8 @@ pub use judge::{Judge, Judged, Outcome};
 
 use crate::{
     event::{AtFork, Event, Evidence, Python, Task},
-    finding::{Confidence, Finding, ForkSite, Holder, Kind, Lock, Proof},
-    locks::{self, Reading, Scene, State},
+    finding::{Confidence, Finding, ForkSite, Kind, Lock, Proof},
+    locks::{self, Reading, Scene},
     model::{Fork, Model, Process},
     report::ops::wait_op,
 };
@@ -88,6 +89,8 @@ pub(crate) struct Case<'a> {
     evidence: &'a Evidence,
     process: &'a Process,
     fork: &'a Fork,
+    /// The forks by which the memory came here, see [`holder::line`].
+    line: Vec<&'a Fork>,
     reading: Reading,
 }
 
@@ -127,7 +130,8 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
     };
     let scene = Scene { wait: &evidence.wait, mapping: evidence.mapping.as_ref(), now, at_fork };
     let reading = locks::read(&scene).ok_or(Verdict::Open(Reason::UnknownLock))?;
-    Ok(Case { task, evidence, process, fork, reading })
+    let line = holder::line(process, model);
+    Ok(Case { task, evidence, process, fork, line, reading })
 }
 
 fn finding(
@@ -161,7 +165,7 @@ fn finding(
             value_at_fork: reading.value_at_fork,
             mapping,
         },
-        holder: holder(case),
+        holder: holder::holder(case),
         fork: Some(ForkSite {
             boot_ns: fork.boot_ns,
             by_pid: fork.by_pid,
@@ -184,23 +188,4 @@ fn mapping_name(mapping: &crate::event::Mapping) -> String {
         "" => "anonymous memory".into(),
         path => path.to_owned(),
     }
-}
-
-/// Who had the lock: whom the owner field names, or the parent's only thread.
-fn holder(case: &Case<'_>) -> Option<Holder> {
-    let fork = case.fork;
-    let forker = Holder { pid: fork.by_pid, tid: fork.by_tid, comm: Some(fork.by_comm.clone()) };
-    let owner = match case.reading.at_fork {
-        State::Held { owner: Some(owner) } => owner,
-        // Alone at the fork, it had the lock itself: nobody else was there to have it.
-        _ if fork.lost.is_empty() && !case.process.incomplete => return Some(forker),
-        _ => return None,
-    };
-    // The owner field holds a number of the holder's own pid namespace; names go by the host's.
-    let same_namespace = case.evidence.ns_pid.is_none();
-    if same_namespace && owner == fork.by_tid {
-        return Some(forker);
-    }
-    let comm = fork.lost.iter().find(|lost| same_namespace && lost.tid == owner);
-    Some(Holder { pid: fork.by_pid, tid: owner, comm: comm.map(|lost| lost.comm.clone()) })
 }
