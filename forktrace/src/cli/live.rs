@@ -86,13 +86,17 @@ pub(super) struct Live {
     outcome: Option<Outcome>,
     losses: Losses,
     undecodable: u64,
+    interrupts: Interrupts,
+    /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
+    drained_ns: u64,
 }
 
 impl Live {
-    /// Takes over the loaded programs. Must be called inside the tokio runtime.
+    /// Takes over the loaded programs, and signals from here on. Must be called inside the tokio
+    /// runtime.
     ///
     /// # Errors
-    /// When the ring buffer cannot be watched.
+    /// When the ring buffer or signals cannot be watched.
     pub(super) fn new(
         kernel: Kernel,
         ring: Ring,
@@ -116,6 +120,8 @@ impl Live {
             outcome: None,
             losses: Losses::default(),
             undecodable: 0,
+            interrupts: Interrupts::new()?,
+            drained_ns: 0,
         })
     }
 
@@ -154,7 +160,7 @@ impl Live {
             }
             self.order.push_unsequenced(event);
         }
-        Ok(self.release(now)?)
+        Ok(self.release()?)
     }
 
     /// Puts processes that are alive already into the trace, with all their descendants unless
@@ -207,7 +213,7 @@ impl Live {
             let body = Body::Resync(Resync { processes });
             self.order.push_unsequenced(Event { boot_ns: now, task: None, body });
         }
-        self.release(now)
+        self.release()
     }
 
     /// Runs until something ends it.
@@ -217,7 +223,6 @@ impl Live {
     pub(super) async fn run(&mut self, until: &Until) -> io::Result<Stopped> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut interrupts = Interrupts::new()?;
         let far = Duration::from_secs(86_400 * 365);
         let end = Instant::now() + until.duration.unwrap_or(far);
         let mut found_at = None;
@@ -225,7 +230,7 @@ impl Live {
             let mut records = Vec::new();
             tokio::select! {
                 biased;
-                () = interrupts.next() => {
+                () = self.interrupts.next() => {
                     self.follow_to_its_end().await?;
                     return Ok(Stopped::Interrupted);
                 }
@@ -235,7 +240,8 @@ impl Live {
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
             self.take(records);
-            self.release(kernel::boot_ns())?;
+            self.drain();
+            self.release()?;
             if self.pipeline.reader_gone {
                 return Ok(Stopped::OutputClosed);
             }
@@ -266,11 +272,16 @@ impl Live {
         Ok(())
     }
 
-    /// Takes every record that is in the ring now.
-    fn drain(&mut self) {
+    /// Takes the records that are in the ring, at most a batch; whether none is left.
+    fn drain(&mut self) -> bool {
+        let before = kernel::boot_ns();
         let mut records = Vec::new();
-        self.ring.drain(|bytes| records.push(decode::decode(bytes)));
+        let emptied = self.ring.drain(|bytes| records.push(decode::decode(bytes)));
         self.take(records);
+        if emptied {
+            self.drained_ns = before;
+        }
+        emptied
     }
 
     /// Whether every process that was traced is known to have ended.
@@ -296,9 +307,10 @@ impl Live {
         }
     }
 
-    /// Hands on every event that is old enough to be in its final order.
-    fn release(&mut self, now_ns: u64) -> io::Result<()> {
-        while let Some(event) = self.order.pop_ready(now_ns) {
+    /// Hands on every event that is old enough to be in its final order: older ones may still be in
+    /// the ring, however late it is.
+    fn release(&mut self) -> io::Result<()> {
+        while let Some(event) = self.order.pop_ready(self.drained_ns) {
             self.deliver(event)?;
         }
         Ok(())
@@ -338,7 +350,7 @@ impl Live {
         for wait in &waits {
             self.look(wait, now);
         }
-        self.release(now)?;
+        self.release()?;
         self.pipeline.flush()
     }
 
@@ -408,7 +420,7 @@ impl Live {
     /// # Errors
     /// When the output cannot be written.
     pub(super) fn finish(&mut self, stopped: Stopped) -> io::Result<()> {
-        self.drain();
+        while !self.drain() {}
         self.check_losses(kernel::boot_ns(), true)?;
         for event in self.order.flush() {
             self.deliver(event)?;

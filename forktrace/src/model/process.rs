@@ -19,7 +19,7 @@ pub struct Process {
     /// that `/proc` shows; 0: not known.
     pub start_ns: u64,
     /// `CLOCK_BOOTTIME`, ns, from which its life is counted: its start, or its release where
-    /// forktrace had held it back.
+    /// forktrace had held it back; 0: not known.
     pub began_ns: u64,
     /// Current name: of its leader.
     pub comm: String,
@@ -125,6 +125,11 @@ impl Process {
         let fork = self.fork.as_ref()?;
         let copied = forktrace_common::clone_flags::copies_memory(fork.clone_flags);
         (copied && self.exec.is_none()).then_some(fork)
+    }
+
+    /// How long it has lived at `at` (`CLOCK_BOOTTIME`, ns); `None` where its start is not known.
+    pub fn lived_ns(&self, at: u64) -> Option<u64> {
+        at.checked_sub(self.began_ns).filter(|_| self.began_ns > 0)
     }
 
     /// Whether it has not ended.

@@ -213,7 +213,7 @@ fn forked<'a>(fork: &ProcessFork, model: &Model) -> Row<'a> {
 
 fn exited<'a>(event: &Event, model: &Model) -> Row<'a> {
     let process = event.task.as_ref().and_then(|task| process(task, model));
-    let lived = process.and_then(|process| event.boot_ns.checked_sub(process.began_ns));
+    let lived = process.and_then(|process| process.lived_ns(event.boot_ns));
     Row::new("exit", lived.map_or_else(String::new, |ns| format!("lived {}", duration(ns))))
 }
 
