@@ -41,6 +41,8 @@ pub(super) struct Until {
     pub(super) after_finding: Option<Duration>,
     /// When no traced process is alive any more.
     pub(super) targets_end: bool,
+    /// A signal from the terminal is for the command too: after one, its end is waited for a moment.
+    pub(super) command_hears_signals: bool,
 }
 
 /// Why tracing stopped.
@@ -231,7 +233,9 @@ impl Live {
             tokio::select! {
                 biased;
                 () = self.interrupts.next() => {
-                    self.follow_to_its_end().await?;
+                    if until.command_hears_signals {
+                        self.follow_to_its_end().await?;
+                    }
                     return Ok(Stopped::Interrupted);
                 }
                 () = sleep_until(end) => return Ok(Stopped::Duration),

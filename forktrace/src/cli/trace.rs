@@ -60,8 +60,12 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     runtime.block_on(async {
         let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
         live.pipeline.event(&start)?;
-        let until =
-            Until { duration: args.duration, after_finding: None, targets_end: !options.trace_all };
+        let until = Until {
+            duration: args.duration,
+            after_finding: None,
+            targets_end: !options.trace_all,
+            command_hears_signals: true,
+        };
         begin(&mut live, target, args)?;
         let stopped = live.run(&until).await?;
         kernel::restore_interrupt();
