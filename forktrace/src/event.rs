@@ -4,6 +4,8 @@
 //! after that (model, verdict, reports) sees no difference. The serde names are those of the event
 //! log (SCHEMA.md); a change here is a change of the schema.
 
+pub mod native;
+
 use serde::{Deserialize, Serialize};
 
 use crate::num;
@@ -223,10 +225,19 @@ pub struct Evidence {
     pub ns_pid: Option<u32>,
     /// The mapping that holds the futex word; `None` when it could not be read.
     pub mapping: Option<Mapping>,
+    /// The file whose static data holds the futex word; `None`: no file's, or not known.
+    #[serde(default)]
+    pub module: Option<Module>,
+    /// The C library of the process; `None`: another one, or part of a static program.
+    #[serde(default)]
+    pub libc: Option<Libc>,
     /// Memory around the futex word while waiting; `None` when it could not be read.
     pub now: Option<Window>,
     /// Memory around the futex word as the process inherited it.
     pub at_fork: AtFork,
+    /// The lock itself, where the futex word is only what the waiter is parked on.
+    #[serde(default)]
+    pub target: Option<Place>,
     /// How often the process itself woke the word since it was forked; `None`: not known.
     pub wakes_since_fork: Option<u64>,
     /// Every thread of the process, the waiter included.
@@ -240,6 +251,39 @@ pub struct Evidence {
     pub timers: Option<u32>,
     /// Python frames of the waiter, innermost first.
     pub python: Python,
+    /// Native stacks and what they are about; boxed because it is large beside the rest.
+    #[serde(default)]
+    pub native: Option<Box<native::Native>>,
+}
+
+/// A lock that is elsewhere than the futex word, read as the word is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Address of the lock.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// The mapping that holds it; `None` when it could not be read.
+    pub mapping: Option<Mapping>,
+    /// Memory around it while waiting; `None` when it could not be read.
+    pub now: Option<Window>,
+    /// Memory around it as the process inherited it.
+    pub at_fork: AtFork,
+    /// Name of the Python type whose object the lock seems to be the first member of.
+    pub python_type: Option<String>,
+    /// The thread that the lock says owns it.
+    pub owner: Option<OwnerThread>,
+}
+
+/// A thread that a lock names by the address of its descriptor, a `pthread_t`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerThread {
+    /// Address of the descriptor.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// The thread's tid in the descriptor as inherited; `None`: not known.
+    pub tid_at_fork: Option<u32>,
+    /// The tid there now; 0: no living thread has this descriptor.
+    pub tid: Option<u32>,
 }
 
 /// One line of `/proc/<pid>/maps`.
@@ -260,6 +304,26 @@ pub struct Mapping {
     /// Offset in the file, bytes.
     #[serde(with = "num::hex")]
     pub offset: u64,
+}
+
+/// A place in the static data of a program or library.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// Path of the file.
+    pub path: String,
+    /// The place as the file's own addresses count, which those of its symbols do too.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+}
+
+/// A C library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Libc {
+    /// The GNU C library.
+    Glibc,
+    /// musl.
+    Musl,
 }
 
 /// A stretch of a process's memory.
@@ -286,6 +350,16 @@ pub enum AtFork {
 impl Default for AtFork {
     fn default() -> Self {
         AtFork::Unknown(Missing::NotObserved)
+    }
+}
+
+impl AtFork {
+    /// The bytes, where they are known.
+    pub fn known(&self) -> Option<&Window> {
+        match self {
+            AtFork::Known(window) => Some(window),
+            AtFork::Unknown(_) => None,
+        }
     }
 }
 

@@ -5,41 +5,90 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::{Need, scratch};
 
 /// The comment that marks the line at which a Python workload's child hangs.
 const MARK: &str = "# hangs here";
 
-/// The source file of a workload.
+/// The source file of a workload in C or Python.
 pub fn source(program: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads").join(program)
 }
 
 /// What a workload needs, by its file name.
 pub fn need(program: &str) -> Need {
-    if program.ends_with(".py") { Need::Python } else { Need::Cc }
+    Language::of(program).map_or(Need::Cc, |language| language.need)
 }
 
-/// The command line that runs a workload (`name.c` or `name.py`), compiled if need be.
+/// How the workloads of one language become programs.
+#[derive(Debug)]
+struct Language {
+    /// How their file names end, longest first.
+    suffix: &'static str,
+    need: Need,
+    made: Made,
+}
+
+#[derive(Debug)]
+enum Made {
+    /// Run by `python3` as they are.
+    Interpreted,
+    /// By this compiler with these options.
+    Compiled(&'static [&'static str]),
+    /// By cargo, from `tests/workloads-rust`.
+    Built,
+}
+
+static LANGUAGES: &[Language] = &[
+    Language { suffix: ".py", need: Need::Python, made: Made::Interpreted },
+    Language { suffix: ".rs", need: Need::Cargo, made: Made::Built },
+    Language { suffix: ".musl.c", need: Need::Musl, made: Made::Compiled(&["musl-gcc"]) },
+    Language { suffix: ".omp.c", need: Need::Cc, made: Made::Compiled(&["cc", "-fopenmp"]) },
+    Language { suffix: ".c", need: Need::Cc, made: Made::Compiled(&["cc"]) },
+    Language { suffix: ".cc", need: Need::Cxx, made: Made::Compiled(&["g++", "-std=c++20"]) },
+];
+
+impl Language {
+    fn of(program: &str) -> Option<&'static Language> {
+        LANGUAGES.iter().find(|language| program.ends_with(language.suffix))
+    }
+}
+
+/// The command line that runs a workload, compiled if need be. Its file name says how: `name.py`,
+/// `name.rs`, `name.c`, `name.omp.c` (OpenMP), `name.musl.c` (linked with musl) or `name.cc`.
 ///
 /// # Errors
 /// When it does not compile.
 pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
-    let mut command = match program.rsplit_once('.') {
-        Some((_, "py")) => vec!["python3".to_owned(), source(program).display().to_string()],
-        Some((name, "c")) => vec![compiled(name)?.display().to_string()],
-        _ => bail!("{program} is neither C nor Python"),
+    let Some(language) = Language::of(program) else {
+        bail!("{program} is in none of the languages of the workloads");
+    };
+    let mut command = match language.made {
+        Made::Interpreted => vec!["python3".to_owned(), source(program).display().to_string()],
+        Made::Compiled(compiler) => {
+            let name = program.trim_end_matches(language.suffix);
+            vec![compile(program, name, compiler, &["-O1"])?.display().to_string()]
+        }
+        Made::Built => vec![built(program.trim_end_matches(".rs"))?.display().to_string()],
     };
     command.extend(args.iter().map(|arg| (*arg).to_owned()));
     Ok(command)
 }
 
-fn compiled(name: &str) -> Result<PathBuf> {
+/// A workload in C, compiled once with these flags beside the usual ones, under a name of its own.
+///
+/// # Errors
+/// When it does not compile.
+pub fn compiled_with(program: &str, name: &str, flags: &[&str]) -> Result<PathBuf> {
+    compile(program, name, &["cc"], flags)
+}
+
+fn compile(program: &str, name: &str, compiler: &[&str], flags: &[&str]) -> Result<PathBuf> {
     static DONE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     // Held while compiling, so that nobody runs half a file.
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,15 +96,27 @@ fn compiled(name: &str) -> Result<PathBuf> {
         return Ok(path.clone());
     }
     let path = scratch()?.join(name);
-    let output = Command::new("cc")
-        .args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"])
+    let (compiler, options) = compiler.split_first().context("no compiler")?;
+    let output = Command::new(compiler)
+        .args(options)
+        .args(["-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
         .arg(&path)
-        .arg(source(&format!("{name}.c")))
+        .args(flags)
+        .arg(source(program))
         .output()
-        .context("running cc")?;
+        .with_context(|| format!("running {compiler}"))?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     done.insert(name.to_owned(), path.clone());
     Ok(path)
+}
+
+/// A workload in Rust; all are built at the first call.
+fn built(name: &str) -> Result<PathBuf> {
+    static PROGRAMS: OnceLock<Result<Vec<PathBuf>, String>> = OnceLock::new();
+    let build = || crate::build("forktrace-workloads").map_err(|error| format!("{error:#}"));
+    let programs = PROGRAMS.get_or_init(build).as_ref().map_err(|error| anyhow!("{error}"))?;
+    let program = programs.iter().find(|path| path.file_name().is_some_and(|file| file == name));
+    program.cloned().with_context(|| format!("no program {name} was built"))
 }
 
 /// The number of the line at which a Python workload's child hangs.
@@ -63,9 +124,17 @@ fn compiled(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// When no line is marked.
 pub fn hanging_line(program: &str) -> Result<u64> {
+    marked_line(program, MARK)
+}
+
+/// The number of the line that ends with a mark.
+///
+/// # Errors
+/// When there is none.
+pub fn marked_line(program: &str, mark: &str) -> Result<u64> {
     let text = fs::read_to_string(source(program))?;
-    let line = text.lines().zip(1..).find(|(line, _)| line.ends_with(MARK));
-    line.map(|(_, number)| number).with_context(|| format!("no line of {program} ends with {MARK}"))
+    let line = text.lines().zip(1..).find(|(line, _)| line.ends_with(mark));
+    line.map(|(_, number)| number).with_context(|| format!("no line of {program} ends with {mark}"))
 }
 
 /// What a workload said about itself: lines `name=number [number]` on its stdout.

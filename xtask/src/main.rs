@@ -1,6 +1,7 @@
-//! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask test`.
+//! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`.
 
 mod ebpf;
+mod pythons;
 mod test;
 
 use anyhow::Result;
@@ -21,6 +22,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Make the Pythons of other versions that some tests need, with debootstrap, as root.
+    Pythons,
     /// Run every test, as root on this machine's kernel, and print what was skipped and why.
     Test {
         /// Fail when anything is skipped.
@@ -34,6 +37,7 @@ enum Chore {
 fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Ebpf { check } => ebpf::run(check),
+        Chore::Pythons => pythons::run(),
         Chore::Test { no_skip, filter } => test::run(no_skip, filter.as_deref()),
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(no_skip: bool, filter: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-fn is_root() -> Result<bool> {
+pub(crate) fn is_root() -> Result<bool> {
     let id = Command::new("id").arg("-u").output().context("running id")?;
     Ok(id.stdout.trim_ascii() == b"0")
 }

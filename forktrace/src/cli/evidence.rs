@@ -5,8 +5,13 @@ use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
     event::{AtFork, Body, Event, Evidence, Missing, Task, Wait, Window},
-    inspect::{self, evidence::Inherited},
-    kernel::Maps,
+    inspect::{
+        self,
+        evidence::{DESCRIPTOR_TID, Inherited},
+        native::Ask,
+    },
+    kernel::{Maps, Visitor},
+    locks,
 };
 use forktrace_common::maps::PAGE_SIZE;
 
@@ -30,9 +35,14 @@ pub(super) struct Look {
 }
 
 impl Job {
-    /// Takes what the maps know, now: the look itself runs elsewhere.
+    /// Takes what the maps know, now: the look itself runs elsewhere. Where the lock is elsewhere
+    /// than the futex word, the few bytes that tell where are read here, because the pages around
+    /// it are to be taken too.
     pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, maps: &Maps) -> Self {
-        let captured = Captured::take(maps, task.pid, wait.uaddr);
+        let target = inspect::evidence::around(task.pid, wait.uaddr)
+            .and_then(|window| locks::target(&wait, &window));
+        let owner = target.and_then(|lock| inspect::evidence::owner_of(task.pid, lock));
+        let captured = Captured::take(maps, task.pid, wait.uaddr, target, owner);
         Job { task, wait, shared_with, captured }
     }
 
@@ -54,35 +64,54 @@ impl Look {
         Event { boot_ns, task: Some(self.task.clone()), body }
     }
 
-    /// Adds the Python frames in the background and sends the look again.
-    pub(super) fn read_python(mut self, sender: UnboundedSender<Look>) {
+    /// Adds the stacks in the background and sends the look again. Whatever was to be learnt of
+    /// inherited pages is in `ask` already: reading Python frames makes the kernel copy pages.
+    pub(super) fn read_stacks(
+        mut self,
+        ask: Ask,
+        registers: Visitor,
+        sender: UnboundedSender<Look>,
+    ) {
         spawn_blocking(move || {
             let Task { pid, tid, .. } = self.task;
             let thread = self.evidence.threads.iter().find(|thread| thread.tid == tid);
             let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
-            self.evidence.python = inspect::python::frames(pid, tid, ns_tid);
+            std::thread::scope(|scope| {
+                let python = scope.spawn(|| inspect::python::frames(pid, tid, ns_tid));
+                self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
+                self.evidence.python = python.join().unwrap_or_default();
+            });
             self.complete = true;
             let _ = sender.send(self);
         });
     }
 }
 
-/// What the maps knew of the pages around a futex word.
+/// What the maps knew of a wait.
 struct Captured {
-    uaddr: u64,
-    /// Each page's first address and bytes, in the order of addresses.
-    pages: Vec<(u64, Result<[u8; PAGE_SIZE], Missing>)>,
+    around_futex: Pages,
+    around_target: Option<Pages>,
+    /// Around the tid of the owner's descriptor, and that descriptor's address.
+    around_owner: Option<(Pages, u64)>,
     wakes: Option<u64>,
 }
 
+/// The pages around a word.
+struct Pages {
+    word: u64,
+    /// Each page's first address and bytes, in the order of addresses.
+    pages: Vec<(u64, Result<[u8; PAGE_SIZE], Missing>)>,
+}
+
 impl Captured {
-    fn take(maps: &Maps, pid: u32, uaddr: u64) -> Self {
-        let around = [uaddr.saturating_sub(REACH), uaddr, uaddr.saturating_add(REACH)];
-        let mut starts = around.map(page).to_vec();
-        starts.dedup();
-        let read = |start| (start, maps.inherited_page(pid, start));
-        let pages = starts.into_iter().map(read).collect();
-        Captured { uaddr, pages, wakes: maps.wakes_since_fork(pid, uaddr) }
+    fn take(maps: &Maps, pid: u32, uaddr: u64, target: Option<u64>, owner: Option<u64>) -> Self {
+        let around = |word| Pages::take(word, |start| maps.inherited_page(pid, start));
+        Captured {
+            around_futex: around(uaddr),
+            around_target: target.map(around),
+            around_owner: owner.map(|at| (around(at.saturating_add(DESCRIPTOR_TID)), at)),
+            wakes: maps.wakes_since_fork(pid, uaddr),
+        }
     }
 }
 
@@ -91,18 +120,52 @@ fn page(address: u64) -> u64 {
 }
 
 impl Inherited for Captured {
-    /// The futex word's own page decides; its neighbours are joined to it where they are known.
     fn bytes(&self, _pid: u32, address: u64, len: usize) -> AtFork {
         let end = address.saturating_add(len as u64);
+        let owner = self.around_owner.iter().map(|(pages, _)| pages);
+        let mut known = owner.chain(&self.around_target).chain([&self.around_futex]);
+        let asked = known.find(|pages| (address..end).contains(&pages.word));
+        asked.map_or_else(AtFork::default, |pages| pages.window(address, end))
+    }
+
+    fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
+        self.wakes
+    }
+
+    fn target(&self) -> Option<u64> {
+        self.around_target.as_ref().map(|pages| pages.word)
+    }
+
+    fn owner(&self) -> Option<u64> {
+        self.around_owner.as_ref().map(|(_, address)| *address)
+    }
+}
+
+impl Pages {
+    fn take(word: u64, read: impl Fn(u64) -> Result<[u8; PAGE_SIZE], Missing>) -> Self {
+        let around = [word.saturating_sub(REACH), word, word.saturating_add(REACH)];
+        let mut starts = around.map(page).to_vec();
+        starts.dedup();
+        Pages { word, pages: starts.into_iter().map(|start| (start, read(start))).collect() }
+    }
+
+    /// What is known from `address` to `end`. The word's own page decides; its neighbours are
+    /// joined to it where they are known.
+    fn window(&self, address: u64, end: u64) -> AtFork {
         let mut window: Option<Window> = None;
         let mut why = Missing::NoFault;
         for (start, page_bytes) in &self.pages {
-            let own = *start == page(self.uaddr);
+            let own = *start == page(self.word);
             match page_bytes {
                 Ok(bytes) => {
                     let page_end = start.saturating_add(PAGE_SIZE as u64);
                     let from = address.clamp(*start, page_end);
                     let to = end.clamp(*start, page_end);
+                    // A page near the word that the window does not reach says nothing of where
+                    // the window begins.
+                    if from == to {
+                        continue;
+                    }
                     let range = (from - start) as usize..(to - start) as usize;
                     let bytes = bytes.get(range).unwrap_or_default();
                     let window =
@@ -114,15 +177,11 @@ impl Inherited for Captured {
                     window = None;
                     break;
                 }
-                Err(_) if *start < page(self.uaddr) => window = None,
+                Err(_) if *start < page(self.word) => window = None,
                 Err(_) => break,
             }
         }
         window.filter(|window| !window.bytes.is_empty()).map_or(AtFork::Unknown(why), AtFork::Known)
-    }
-
-    fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
-        self.wakes
     }
 }
 
@@ -133,14 +192,20 @@ mod tests {
     use super::*;
 
     /// Pages 1 and 2 hold their numbers, page 3 is not known.
+    fn pages(word: u64) -> Pages {
+        Pages::take(word, |start| match start >> 12 {
+            number @ (1 | 2) => Ok([number as u8; PAGE_SIZE]),
+            _ => Err(Missing::NoFault),
+        })
+    }
+
     fn captured(uaddr: u64) -> AtFork {
-        let mut starts = [uaddr - REACH, uaddr, uaddr + REACH].map(page).to_vec();
-        starts.dedup();
-        let pages = starts.into_iter().map(|start| match start >> 12 {
-            number @ (1 | 2) => (start, Ok([number as u8; PAGE_SIZE])),
-            _ => (start, Err(Missing::NoFault)),
-        });
-        let captured = Captured { uaddr, pages: pages.collect(), wakes: None };
+        let captured = Captured {
+            around_futex: pages(uaddr),
+            around_target: None,
+            around_owner: None,
+            wakes: None,
+        };
         captured.bytes(1, uaddr - 128, 256)
     }
 
@@ -159,9 +224,32 @@ mod tests {
         assert_eq!(known(0x1800), (0x1780, 256, 1, 1));
         assert_eq!(known(0x1ff0), (0x1f70, 256, 1, 2), "the word's page and the next");
         assert_eq!(known(0x2010), (0x1f90, 256, 1, 2), "the page before and the word's");
+        assert_eq!(
+            known(0x20ac),
+            (0x202c, 256, 2, 2),
+            "the page before is known but not asked for"
+        );
+        assert_eq!(known(0x1f40), (0x1ec0, 256, 1, 1), "the same of the page after");
         assert_eq!(known(0x1010), (0x1000, 144, 1, 1), "the page before is not known");
         assert_eq!(known(0x2ff0), (0x2f70, 144, 2, 2), "the page after is not known");
         let unknown = AtFork::Unknown(Missing::NoFault);
         assert_eq!(captured(0x3010), unknown, "the word's own page decides");
+    }
+
+    #[test]
+    fn a_target_has_pages_of_its_own() {
+        let around_target = Some(pages(0x2800));
+        let captured = Captured {
+            around_futex: pages(0x1800),
+            around_target,
+            around_owner: None,
+            wakes: None,
+        };
+        assert_eq!((captured.target(), captured.owner()), (Some(0x2800), None));
+        let of = |address| Window { address, bytes: vec![(address >> 12) as u8; 16] };
+        for word in [0x1800, 0x2800] {
+            assert_eq!(captured.bytes(1, word - 8, 16), AtFork::Known(of(word - 8)));
+        }
+        assert_eq!(captured.bytes(1, 0x1100, 16), AtFork::default(), "not asked for");
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline};
+use super::{evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline};
 use crate::{
     decode::{self, Record},
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
@@ -94,8 +94,8 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Takes over the loaded programs, and signals from here on. Must be called inside the tokio
-    /// runtime.
+    /// Takes over the loaded programs, and from here on the signals that end a trace: a command may
+    /// be interrupted as soon as it runs. Must be called inside the tokio runtime.
     ///
     /// # Errors
     /// When the ring buffer or signals cannot be watched.
@@ -384,14 +384,18 @@ impl Live {
         job.start(self.sender.clone());
     }
 
-    /// Takes a finished look. Python frames are read only for what would be a finding.
+    /// Takes a finished look. Stacks are read only for what would be a finding.
     fn looked(&mut self, look: evidence::Look) -> io::Result<()> {
         let now = kernel::boot_ns();
         let event = look.event(now);
         let Body::Evidence(evidence) = &event.body else { return Ok(()) };
         let verdict = verdict::judge(&event, evidence, &self.pipeline.model);
-        if matches!(verdict, Verdict::Finding(_)) && !look.complete {
-            look.read_python(self.sender.clone());
+        if let Verdict::Finding(finding) = &verdict
+            && !look.complete
+        {
+            let (maps, model) = (&self.kernel.maps, &self.pipeline.model);
+            let ask = native::ask(&look.task, evidence, finding, maps, model);
+            look.read_stacks(ask, self.kernel.registers.clone(), self.sender.clone());
             return Ok(());
         }
         let settled = match &verdict {

@@ -8,6 +8,8 @@ mod loader;
 mod maps;
 mod namespace;
 mod privilege;
+#[expect(unsafe_code, reason = "bpf(2), for an iterator over one task")]
+mod registers;
 #[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
 mod ring;
 #[expect(unsafe_code, reason = "reads and restores signals' actions")]
@@ -18,6 +20,7 @@ pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use loader::{Kernel, Options, load};
 pub use maps::{Counters, Maps};
 pub use namespace::check_pid_namespace;
+pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};
 pub use signals::{ProcessGroup, restore_interrupt};
 pub use tracefs::{Format, FormatError};

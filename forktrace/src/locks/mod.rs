@@ -4,13 +4,25 @@
 //! which they are asked, most specific first. A decoder that is not sure says nothing: a wait that
 //! nobody recognises is shown as unknown, never guessed.
 
+mod cxa_guard;
+mod event;
+mod glibc_internal;
 mod glibc_mutex;
+mod glibc_robust;
 mod glibc_rwlock;
 mod glibc_sem;
+mod musl_file;
+mod musl_mutex;
+mod musl_once;
+mod musl_rwlock;
+mod neighbours;
+mod parking_lot;
+mod py_mutex;
+mod rust_std;
 
 use forktrace_common::futex;
 
-use crate::event::{Mapping, Wait, Window};
+use crate::event::{Libc, Mapping, Place, Wait, Window};
 
 /// What a decoder gets to see.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +35,24 @@ pub struct Scene<'a> {
     pub now: &'a Window,
     /// Memory around the word as inherited, where known.
     pub at_fork: Option<&'a Window>,
+    /// Path of the file whose static data the word is in.
+    pub module: Option<&'a str>,
+    /// The C library that the program is linked with, where known.
+    pub libc: Option<Libc>,
+    /// The lock itself, if [`target`] says that it is elsewhere.
+    pub target: Option<&'a Place>,
+}
+
+impl Scene<'_> {
+    /// Whether the program is known to run on glibc.
+    fn on_glibc(&self) -> bool {
+        self.libc == Some(Libc::Glibc)
+    }
+
+    /// Whether the program is known to run on musl.
+    fn on_musl(&self) -> bool {
+        self.libc == Some(Libc::Musl)
+    }
 }
 
 /// A lock recognised around a futex word.
@@ -66,16 +96,53 @@ pub enum State {
 pub trait Decoder: Sync {
     /// The lock around the word, or `None` if this is not (for certain) one of this family.
     fn read(&self, scene: &Scene<'_>) -> Option<Reading>;
+
+    /// Where the lock is, if the bytes around the futex word are those of a waiter of this family
+    /// that is parked for a lock elsewhere.
+    fn target(&self, _wait: &Wait, _now: &Window) -> Option<u64> {
+        None
+    }
 }
 
 /// All decoders, in the order in which they are asked.
-pub static DECODERS: &[&dyn Decoder] =
-    &[&glibc_mutex::GlibcMutex, &glibc_rwlock::GlibcRwlock, &glibc_sem::GlibcSem];
+pub static DECODERS: &[&dyn Decoder] = &[
+    &py_mutex::PyMutex,
+    &parking_lot::ParkingLot,
+    &glibc_mutex::GlibcMutex,
+    &glibc_robust::GlibcRobust,
+    &glibc_rwlock::GlibcRwlock,
+    &glibc_sem::GlibcSem,
+    &glibc_internal::GlibcInternal,
+    &cxa_guard::CxaGuard,
+    &musl_mutex::MuslMutex,
+    &musl_rwlock::MuslRwlock,
+    &musl_file::MuslFile,
+    &musl_once::MuslOnce,
+    &rust_std::mutex::RustMutex,
+    &rust_std::once::RustOnce,
+    &rust_std::rwlock::RustRwLock,
+];
 
 /// The first decoder's answer, if any recognises the lock.
 pub fn read(scene: &Scene<'_>) -> Option<Reading> {
     DECODERS.iter().find_map(|decoder| decoder.read(scene))
 }
+
+/// The word as something that is waited for without being held by anybody, such as a condition
+/// variable. Only for words that [`read`] does not know.
+pub fn read_event(scene: &Scene<'_>) -> Option<Reading> {
+    event::read(scene)
+}
+
+/// Where the lock is, if that is elsewhere than the futex word: the word is then only what the
+/// waiter is parked on. The lock's memory goes into [`Scene::target`].
+pub fn target(wait: &Wait, now: &Window) -> Option<u64> {
+    DECODERS.iter().find_map(|decoder| decoder.target(wait, now))
+}
+
+/// Address after the last that a process may have: `TASK_SIZE_MAX`,
+/// `arch/x86/include/asm/page_64.h`, Linux 6.18 (four levels of page tables).
+const ADDRESS_LIMIT: u64 = 1 << 47;
 
 /// Largest tid plus one: `PID_MAX_LIMIT`, `include/linux/threads.h`, Linux 6.18 (64-bit).
 const TID_LIMIT: u32 = 1 << 22;
@@ -108,6 +175,12 @@ impl Mapping {
 }
 
 impl Window {
+    /// The byte at `address`, if the window holds it.
+    pub fn byte(&self, address: u64) -> Option<u8> {
+        let at = usize::try_from(address.checked_sub(self.address)?).ok()?;
+        self.bytes.get(at).copied()
+    }
+
     /// The 32-bit word at `address`, if the window holds it. Little endian, as x86-64 is.
     pub fn word(&self, address: u64) -> Option<u32> {
         let start = usize::try_from(address.checked_sub(self.address)?).ok()?;

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, duration, plural,
+    Clock, Style, duration, kinds, native, plural,
     style::{Tone, wrap},
 };
 use crate::{
     event::PythonFrame,
-    finding::{Confidence, Finding, ForkSite, Holder, Kind},
+    finding::{Confidence, Finding, ForkSite, Holder},
 };
 
 /// Column at which a row's text begins.
@@ -26,8 +26,12 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
     if let Some(ns_pid) = finding.ns_pid {
         row(w, style, "namespace", &format!("pid {ns_pid} inside of its own pid namespace"))?;
     }
-    row(w, style, "waits for", &waits_for(finding, style))?;
-    row(w, style, "held by", &held_by(finding, style))?;
+    let rows = kinds::rows(finding, style).unwrap_or_else(|| {
+        [("waits for", waits_for(finding, style)), ("held by", held_by(finding, style))]
+    });
+    for (label, text) in rows {
+        row(w, style, label, &text)?;
+    }
     row(w, style, "forked", &forked(finding, style, clock))?;
     stuck_at(w, finding, style)?;
     let proof: Vec<_> = finding.evidence.iter().map(|p| style.clean(&p.detail)).collect();
@@ -59,7 +63,6 @@ pub(super) fn word(confidence: Confidence) -> &'static str {
 }
 
 fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
-    let Kind::InheritedLock = finding.kind;
     let thread = match finding.tid == finding.pid {
         true => String::new(),
         false => format!(" thread {}", finding.tid),
@@ -107,13 +110,10 @@ fn row(w: &mut impl Write, style: Style, label: &str, text: &str) -> io::Result<
 
 fn waits_for(finding: &Finding, style: Style) -> String {
     let lock = &finding.lock;
-    let known = [&lock.kind, &lock.mapping];
-    let known: Vec<_> =
-        known.iter().filter(|text| !text.is_empty()).map(|text| style.clean(text)).collect();
-    let about = match known.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", known.join(", ")),
-    };
+    let about = kinds::about(finding, style);
+    if kinds::is_semaphore(finding) && lock.value_at_fork.is_some() {
+        return format!("semaphore {:#x}{about}, at zero since before the fork", lock.address);
+    }
     let state = match (finding.confidence, lock.value_at_fork) {
         (Confidence::Certain | Confidence::Likely, Some(_)) => " taken before the fork",
         (Confidence::Suspect, Some(_)) => "",
@@ -123,22 +123,32 @@ fn waits_for(finding: &Finding, style: Style) -> String {
 }
 
 fn held_by(finding: &Finding, style: Style) -> String {
+    let semaphore = kinds::is_semaphore(finding);
     let Some(holder) = &finding.holder else {
-        return match finding.lock.value_at_fork {
-            Some(_) => "not known: nothing in the lock says who took it".into(),
-            None => "not known: the lock as it was at the fork was not seen".into(),
+        let why = match finding.lock.value_at_fork {
+            Some(_) if semaphore => {
+                "not known: nothing in a semaphore says who took it, or whether a thread that was \
+                 not copied was yet to post it"
+            }
+            Some(_) => "not known: nothing in the lock says who took it",
+            None => "not known: the lock as it was at the fork was not seen",
         };
+        return format!("{why}{}", native::candidates(finding, style));
     };
     let process = match &finding.fork {
         Some(fork) if fork.by_pid == holder.pid => forking_process(fork, style),
+        _ if holder.pid == finding.pid => format!("process {}", holder.pid),
         _ => format!("ancestor process {}", holder.pid),
     };
     let parent = if holder.pid == finding.ppid { "parent " } else { "" };
-    let fate = match finding.fork.as_ref().is_some_and(|fork| fork.by_tid == holder.tid) {
+    let here = match finding.fork.as_ref().is_some_and(|fork| fork.by_tid == holder.tid) {
         true => "it is the thread that forked",
         false => "that thread does not exist here",
     };
-    format!("{} of {parent}{process} at the fork; {fate}", holding_thread(holder, style))
+    let unless = if semaphore { ", unless it was yet to be posted" } else { "" };
+    let since = native::fate(holder, holder.pid == finding.ppid, style);
+    let thread = holding_thread(holder, style);
+    format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}")
 }
 
 fn holding_thread(holder: &Holder, style: Style) -> String {
@@ -174,7 +184,10 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
         text.push_str(&format!("; {threads} {were} not copied"));
         text.push_str(&lost_names(fork, style));
     }
-    text
+    match native::fork_site(&fork.stack, style) {
+        site if site.is_empty() => text,
+        site => format!("{text}; at {site}"),
+    }
 }
 
 fn lost_names(fork: &ForkSite, style: Style) -> String {
@@ -197,10 +210,15 @@ fn lost_names(fork: &ForkSite, style: Style) -> String {
 
 fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
     if finding.python.is_empty() {
-        return match &finding.python_missing {
-            Some(why) => row(w, style, "stuck at", &format!("not known ({})", style.clean(why))),
-            None => Ok(()),
+        let why = finding.stack_cut.as_ref().or(finding.python_missing.as_ref());
+        let text = match native::stuck(finding, style) {
+            at if !at.is_empty() => at,
+            _ => match why {
+                Some(why) => format!("not known ({})", style.clean(why)),
+                None => return Ok(()),
+            },
         };
+        return row(w, style, "stuck at", &text);
     }
     let user = finding.python.iter().position(is_user_code).unwrap_or(0);
     let mut label = "stuck at";
@@ -213,7 +231,10 @@ fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<(
         row(w, style, label, &format!("{file}{line} in {function}"))?;
         label = "";
     }
-    Ok(())
+    match native::below_python(&finding.stack, style) {
+        below if below.is_empty() => Ok(()),
+        below => row(w, style, label, &format!("in {below}")),
+    }
 }
 
 /// Whether a frame belongs to the program and not to Python's standard library, judged by its

@@ -5,6 +5,8 @@
 
 mod clock;
 pub mod hang;
+mod kinds;
+mod native;
 pub mod ops;
 mod style;
 pub mod summary;

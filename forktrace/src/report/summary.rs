@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Style, count, plural,
+    Style, count, kinds, plural,
     style::{Tone, wrap},
     tree,
 };
@@ -145,7 +145,13 @@ fn hanging(summary: &Summary<'_>) -> Option<(Tone, String)> {
         (n, ..) => (Tone::Alarm, n, ""),
     };
     let children = plural(n, "child", "children");
-    Some((tone, format!("{children}{surely} {} on an inherited lock", verbs(n))))
+    let least = match (certain, likely) {
+        (0, 0) => Confidence::Suspect,
+        (0, _) => Confidence::Likely,
+        _ => Confidence::Certain,
+    };
+    let how = kinds::together(summary.findings.iter().filter(|f| f.confidence == least));
+    Some((tone, format!("{children}{surely} {}{how}", verbs(n))))
 }
 
 /// Why the result is incomplete, a sentence each.
@@ -196,12 +202,16 @@ mod tests {
                 value: 2,
                 value_at_fork: Some(1),
                 mapping: String::new(),
+                place: None,
             },
             holder: None,
             fork: None,
             evidence: Vec::new(),
             python: Vec::new(),
             python_missing: None,
+            stack: Vec::new(),
+            stack_cut: None,
+            candidates: Vec::new(),
             advice: String::new(),
         }
     }

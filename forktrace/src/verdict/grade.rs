@@ -11,7 +11,9 @@ use crate::{
     finding::{Confidence, Proof},
     locks::State,
 };
-use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, OP_WAIT_SYSCALL};
+use forktrace_common::futex::{
+    FUTEX_CMD_MASK, FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_PRIVATE_FLAG, OP_WAIT_SYSCALL,
+};
 
 /// Signals whose handlers do not count as "could release it": SIGINT, which Python always handles;
 /// those that a fault raises in the running thread (a blocked one runs nothing), which crash
@@ -65,17 +67,43 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
                        had besides is not fully known";
         say("threads-unknown", threads.into());
     }
-    if case.process.incomplete {
-        say("events-lost", "events were lost, so something may have been missed".into());
-        confidence = confidence.lowered()?;
+    if passed_on_at_exit(case) {
+        say(
+            "owner-may-end",
+            "the kernel passes it on when its owner, a thread of another process, ends".into(),
+        );
+        confidence = confidence.min(Confidence::Likely);
     }
+    confidence = after_losses(case, confidence, &mut say)?;
     Some(Grade { confidence, proofs })
 }
 
+/// The confidence where events may be missing; `None` below suspect.
+pub(super) fn after_losses(
+    case: &Case<'_>,
+    confidence: Confidence,
+    say: &mut impl FnMut(&str, String),
+) -> Option<Confidence> {
+    if !case.process.incomplete {
+        return Some(confidence);
+    }
+    say("events-lost", "events were lost, so something may have been missed".into());
+    confidence.lowered()
+}
+
+/// Whether the wait is in the kernel's own queue for a priority inheriting lock: the end of the
+/// owner wakes the first of it (`exit_pi_state_list`, `kernel/futex/core.c`, Linux 6.18).
+fn passed_on_at_exit(case: &Case<'_>) -> bool {
+    matches!(case.evidence.wait.op & FUTEX_CMD_MASK, FUTEX_LOCK_PI | FUTEX_LOCK_PI2)
+}
+
 fn say_held(case: &Case<'_>, say: &mut impl FnMut(&str, String)) {
-    match (&case.reading.at_fork, &case.evidence.at_fork) {
+    match (&case.reading.at_fork, case.at_fork()) {
         (State::Held { .. }, _) => say("held-at-fork", case.reading.detail.clone()),
         (State::HeldUnproven, _) => say("unchanged-since-fork", case.reading.detail.clone()),
+        (State::Unknown, AtFork::Known(_)) => {
+            say("fork-state-unproven", case.reading.detail.clone());
+        }
         (_, AtFork::Unknown(missing)) => {
             say(
                 "fork-state-unknown",
@@ -122,7 +150,7 @@ fn foreign_now(case: &Case<'_>) -> bool {
 }
 
 /// Rule (a): every thread of the child is in a wait that only the child itself could end.
-fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+pub(super) fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let threads = &case.evidence.threads;
     let waiter_seen = threads.iter().any(|thread| thread.tid == case.task.tid);
     let others: Vec<_> = threads.iter().filter(|thread| thread.tid != case.task.tid).collect();
@@ -164,7 +192,7 @@ fn ends_only_from_inside(doing: &Doing) -> bool {
 }
 
 /// Whether something outside the threads' own code could release a lock that anybody may release.
-fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+pub(super) fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     if !case.reading.anyone_may_release {
         return false;
     }

@@ -6,7 +6,8 @@
 
 use super::Case;
 use crate::{
-    finding::Holder,
+    event::Task,
+    finding::{Holder, Kind},
     locks::State,
     model::{Fork, Model, Process},
 };
@@ -44,8 +45,16 @@ pub(super) fn has_heir(line: &[&Fork], owner: u32) -> bool {
 }
 
 /// Whom the owner field names, or the parent's only thread.
-pub(super) fn holder(case: &Case<'_>) -> Option<Holder> {
+pub(super) fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
     let fork = case.fork;
+    match kind {
+        Kind::InheritedLock => {}
+        Kind::LostWaker => return None,
+        Kind::SelfDeadlock => {
+            let Task { pid, tid, comm } = case.task.clone();
+            return Some(Holder::new(pid, tid, Some(comm)));
+        }
+    }
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,
         // Alone at the fork, it had the lock itself: nobody else was there to have it.
@@ -57,11 +66,11 @@ pub(super) fn holder(case: &Case<'_>) -> Option<Holder> {
         None => case.line.iter().find_map(|fork| thread_of(fork, owner)),
         Some(_) => None,
     };
-    Some(known.unwrap_or(Holder { pid: fork.by_pid, tid: owner, comm: None }))
+    Some(known.unwrap_or(Holder::new(fork.by_pid, owner, None)))
 }
 
 fn forker(fork: &Fork) -> Holder {
-    Holder { pid: fork.by_pid, tid: fork.by_tid, comm: Some(fork.by_comm.clone()) }
+    Holder::new(fork.by_pid, fork.by_tid, Some(fork.by_comm.clone()))
 }
 
 /// The thread of this number that the forking process had.
@@ -70,5 +79,5 @@ fn thread_of(fork: &Fork, tid: u32) -> Option<Holder> {
         return Some(forker(fork));
     }
     let thread = fork.lost.iter().find(|thread| thread.tid == tid)?;
-    Some(Holder { pid: fork.by_pid, tid, comm: Some(thread.comm.clone()) })
+    Some(Holder::new(fork.by_pid, tid, Some(thread.comm.clone())))
 }

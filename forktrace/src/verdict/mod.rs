@@ -10,14 +10,17 @@ mod gates;
 mod grade;
 mod holder;
 mod judge;
+mod native;
+mod self_deadlock;
 #[cfg(test)]
 mod tests;
+mod waker;
 
 pub use judge::{Judge, Judged, Outcome};
 
 use crate::{
-    event::{AtFork, Event, Evidence, Python, Task},
-    finding::{Confidence, Finding, ForkSite, Kind, Lock, Proof},
+    event::{AtFork, Event, Evidence, Mapping, Place, Python, Task, Window},
+    finding::{Finding, ForkSite, Kind, Lock},
     locks::{self, Reading, Scene},
     model::{Fork, Model, Process},
     report::ops::wait_op,
@@ -92,6 +95,34 @@ pub(crate) struct Case<'a> {
     /// The forks by which the memory came here, see [`holder::line`].
     line: Vec<&'a Fork>,
     reading: Reading,
+    /// Nobody holds what is waited for: it is a condition, a barrier, …
+    is_event: bool,
+}
+
+impl Case<'_> {
+    /// Where the lock is, if that is elsewhere than the futex word.
+    fn target(&self) -> Option<&Place> {
+        self.evidence.target.as_ref().filter(|place| place.address == self.reading.address)
+    }
+
+    /// The mapping that holds the lock.
+    fn mapping(&self) -> Option<&Mapping> {
+        match self.target() {
+            Some(place) => place.mapping.as_ref(),
+            None => self.evidence.mapping.as_ref(),
+        }
+    }
+
+    /// The lock's memory as inherited.
+    fn at_fork(&self) -> &AtFork {
+        self.target().map_or(&self.evidence.at_fork, |place| &place.at_fork)
+    }
+
+    /// How often the child has woken a waiter of this lock; `None`: not known. Waking what the
+    /// waiter is parked on says nothing of the lock that it waits for.
+    fn wakes_since_fork(&self) -> Option<u64> {
+        self.evidence.wakes_since_fork.filter(|_| self.target().is_none())
+    }
 }
 
 /// Judges one look at a wait. `event` is the evidence's event, for its time and task.
@@ -103,14 +134,28 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
         Ok(case) => case,
         Err(verdict) => return verdict,
     };
-    if let Some(reason) = gates::lock(&case) {
-        return Verdict::Innocent(reason);
-    }
-    let Some(grade) = grade::grade(&case) else {
-        return Verdict::Open(Reason::Undecided);
+    let (kind, grade) = match graded(&case) {
+        Ok(graded) => graded,
+        Err(verdict) => return verdict,
     };
     let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
-    Verdict::Finding(Box::new(finding(&case, grade.confidence, grade.proofs, waited_ns)))
+    Verdict::Finding(Box::new(finding(&case, kind, grade, waited_ns)))
+}
+
+/// What is wrong, and how sure that is.
+fn graded(case: &Case<'_>) -> Result<(Kind, grade::Grade), Verdict> {
+    if case.is_event {
+        let grade = waker::grade(case).ok_or(Verdict::Open(Reason::UnknownLock))?;
+        return Ok((Kind::LostWaker, grade));
+    }
+    if let Some(grade) = self_deadlock::grade(case) {
+        return Ok((Kind::SelfDeadlock, grade));
+    }
+    if let Some(reason) = gates::lock(case) {
+        return Err(Verdict::Innocent(reason));
+    }
+    let grade = grade::grade(case).ok_or(Verdict::Open(Reason::Undecided))?;
+    Ok((Kind::InheritedLock, grade))
 }
 
 /// Collects what the rules need, or says why they cannot be applied.
@@ -124,31 +169,39 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
         return Err(Verdict::Innocent(Reason::NotForked));
     }
     let now = evidence.now.as_ref().ok_or(Verdict::Open(Reason::Unreadable))?;
-    let at_fork = match &evidence.at_fork {
-        AtFork::Known(window) => Some(window),
-        AtFork::Unknown(_) => None,
-    };
-    let scene = Scene { wait: &evidence.wait, mapping: evidence.mapping.as_ref(), now, at_fork };
-    let reading = locks::read(&scene).ok_or(Verdict::Open(Reason::UnknownLock))?;
+    let scene = scene(evidence, now, evidence.at_fork.known());
+    let lock = locks::read(&scene);
+    let is_event = lock.is_none();
+    let reading =
+        lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
     let line = holder::line(process, model);
-    Ok(Case { task, evidence, process, fork, line, reading })
+    Ok(Case { task, evidence, process, fork, line, reading, is_event })
 }
 
-fn finding(
-    case: &Case<'_>,
-    confidence: Confidence,
-    evidence: Vec<Proof>,
-    waited_ns: u64,
-) -> Finding {
+/// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.
+fn scene<'a>(evidence: &'a Evidence, now: &'a Window, at_fork: Option<&'a Window>) -> Scene<'a> {
+    Scene {
+        wait: &evidence.wait,
+        mapping: evidence.mapping.as_ref(),
+        now,
+        at_fork,
+        module: evidence.module.as_ref().map(|module| module.path.as_str()),
+        libc: evidence.libc,
+        target: evidence.target.as_ref(),
+    }
+}
+
+fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> Finding {
     let Case { task, process, fork, reading, .. } = case;
+    let grade::Grade { confidence, proofs: evidence } = grade;
     let (python, python_missing) = match &case.evidence.python {
         Python::Frames(frames) => (frames.clone(), None),
         Python::None(why) => (Vec::new(), Some(why.clone())),
     };
     let is_python = !python.is_empty();
-    let mapping = case.evidence.mapping.as_ref().map(mapping_name).unwrap_or_default();
-    Finding {
-        kind: Kind::InheritedLock,
+    let mapping = mapping_name(case);
+    let finding = Finding {
+        kind,
         confidence,
         pid: task.pid,
         tid: task.tid,
@@ -164,8 +217,9 @@ fn finding(
             value: reading.value,
             value_at_fork: reading.value_at_fork,
             mapping,
+            place: None,
         },
-        holder: holder::holder(case),
+        holder: holder::holder(case, kind),
         fork: Some(ForkSite {
             boot_ns: fork.boot_ns,
             by_pid: fork.by_pid,
@@ -173,19 +227,28 @@ fn finding(
             by_comm: fork.by_comm.clone(),
             threads_lost: u32::try_from(fork.lost.len()).unwrap_or(u32::MAX),
             lost: fork.lost.clone(),
+            stack: Vec::new(),
+            stack_cut: None,
         }),
         evidence,
         python,
         python_missing,
-        advice: advice::advice(is_python, fork.lost.is_empty()).to_owned(),
-    }
+        stack: Vec::new(),
+        stack_cut: None,
+        candidates: Vec::new(),
+        advice: advice::advice(kind, is_python, fork.lost.is_empty()).to_owned(),
+    };
+    native::complete(finding, case)
 }
 
-/// The mapping in a word or two.
-fn mapping_name(mapping: &crate::event::Mapping) -> String {
-    match mapping.path.as_str() {
-        "[heap]" => "heap".into(),
-        "" => "anonymous memory".into(),
-        path => path.to_owned(),
+/// Where the lock lies, in a word or two.
+fn mapping_name(case: &Case<'_>) -> String {
+    let module = case.evidence.module.as_ref().filter(|_| case.target().is_none());
+    match (case.mapping().map(|mapping| mapping.path.as_str()), module) {
+        (None, _) => String::new(),
+        (Some("[heap]"), _) => "heap".into(),
+        (Some(""), Some(module)) => module.path.clone(),
+        (Some(""), None) => "anonymous memory".into(),
+        (Some(path), _) => path.to_owned(),
     }
 }
