@@ -147,7 +147,7 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
         tgid,
         tid,
         restarting: 0,
-        reserved: 0,
+        found: 0,
     };
     // SAFETY: only this task writes its entry while it lives.
     if let Some(old) = unsafe { WAITS.get(&tid) }
@@ -157,6 +157,7 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
         && old.val == wait.val
     {
         wait.enter_ns = old.enter_ns;
+        wait.found = old.found;
     } else {
         count(Counter::Waits);
     }

@@ -4,7 +4,14 @@
 //! after that (model, verdict, reports) sees no difference. The serde names are those of the event
 //! log (SCHEMA.md); a change here is a change of the schema.
 
+mod late;
+mod lock_facts;
 pub mod native;
+
+pub use late::{Kin, KinThread, Late, Learnt, is_older};
+pub use lock_facts::{
+    FirstWrite, FirstWrites, KeptMethod, LockUse, PythonLock, PythonThread, Waiter,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +103,10 @@ pub struct TraceStart {
     pub min_wait_ns: u64,
     /// Which processes are traced, in words.
     pub filter: String,
+    /// Processes that were asked for by their pid: suspects about them are shown where nobody is
+    /// left in them who could go on.
+    #[serde(default)]
+    pub asked: Box<[u32]>,
     /// Whether pages were kept as children inherited them.
     pub snapshots: bool,
     /// Byte offsets used to read tracepoints, by `event.field`.
@@ -202,6 +213,9 @@ pub struct Wait {
     pub val: u64,
     /// Whether the wait ends by itself.
     pub timed: bool,
+    /// The task was found in this wait: it began at an unknown time before `enter_ns`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub since_before: bool,
 }
 
 /// A futex wake.
@@ -254,6 +268,25 @@ pub struct Evidence {
     /// Native stacks and what they are about; boxed because it is large beside the rest.
     #[serde(default)]
     pub native: Option<Box<native::Native>>,
+    /// Who first wrote to the word's page after the fork.
+    #[serde(default)]
+    pub first_writes: FirstWrites,
+    /// The threads of the process that wait for the word, the waiter included.
+    #[serde(default)]
+    pub waiters: Vec<Waiter>,
+    /// The Python object whose lock the word is, where there is one.
+    #[serde(default)]
+    pub python_lock: Option<PythonLock>,
+    /// When the tracer first read the Python side of the process, `CLOCK_BOOTTIME`, ns. It may copy
+    /// pages, whose later writes are then not seen.
+    #[serde(default)]
+    pub python_read_ns: Option<u64>,
+    /// The threads that Python knows in the process.
+    #[serde(default)]
+    pub python_threads: Vec<PythonThread>,
+    /// What was learnt of the fork after the fact, where it was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Box<Late>>,
 }
 
 /// A lock that is elsewhere than the futex word, read as the word is.

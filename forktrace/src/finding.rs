@@ -36,8 +36,18 @@ pub struct Finding {
     pub holder: Option<Holder>,
     /// The fork, where it was observed.
     pub fork: Option<ForkSite>,
+    /// What is known of the fork where it was not observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_fork: Option<UnseenFork>,
+    /// The wait had begun before tracing did: it has lasted longer than `waited_ns`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub since_before: bool,
     /// The rules that led here, strongest first.
     pub evidence: Vec<Proof>,
+    /// Other processes of the same fork's maker that were found stuck on the same lock: one fault in
+    /// all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same_lock_in: Vec<u32>,
     /// Python frames of the stuck task, innermost first.
     pub python: Vec<PythonFrame>,
     /// Why there are no Python frames, when there are none.
@@ -54,6 +64,14 @@ pub struct Finding {
     pub candidates: Vec<TaskNow>,
     /// What to do.
     pub advice: String,
+}
+
+impl Finding {
+    /// Whether nobody was left in the stuck process who could have gone on.
+    pub fn is_deadlock(&self) -> bool {
+        let rules = ["single-thread", "all-threads-blocked"];
+        self.evidence.iter().any(|proof| rules.contains(&proof.rule.as_str()))
+    }
 }
 
 /// What is wrong.
@@ -123,7 +141,7 @@ pub struct Holder {
     pub pid: u32,
     /// The thread.
     pub tid: u32,
-    /// The thread's name at the fork, where known.
+    /// The thread's name: now where it lives, otherwise at the fork, where known.
     pub comm: Option<String>,
     /// What became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +186,22 @@ pub struct ForkSite {
     /// Why callers may be missing in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_cut: Option<String>,
+}
+
+/// A fork that was not seen: it happened before tracing began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnseenFork {
+    /// `CLOCK_BOOTTIME`, ns, exact to one clock tick (10 ms): the start of the child.
+    #[serde(with = "num")]
+    pub boot_ns: u64,
+    /// The process that forked, where that is known: the living parent.
+    pub by_pid: Option<u32>,
+    /// Its name.
+    pub by_comm: Option<String>,
+    /// The thread that forked, where known.
+    pub by_tid: Option<u32>,
+    /// That thread's name.
+    pub by_thread: Option<String>,
 }
 
 /// One rule that was applied.

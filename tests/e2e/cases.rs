@@ -242,6 +242,7 @@ static CASES: &[Case] = &[
     case("quiet_condition", "condition.c", &[], NOTHING),
     case("quiet_semaphore_event", "semaphore_event.c", &[], MAYBE),
     case("quiet_young_semaphore", "young_semaphore.c", &[], NOTHING),
+    case("quiet_semaphore_of_thread", "semaphore_of_thread.c", &[], MAYBE),
     case("quiet_killed", "killed.c", &[], NOTHING),
     case("quiet_futex_storm", "futex_storm.c", &["500", "2"], NOTHING),
     case("quiet_10000_forks", "quick_forks.c", &["10000"], NOTHING),

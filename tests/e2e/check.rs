@@ -140,7 +140,7 @@ fn check(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()
 }
 
 /// The HANG blocks of a text output: from a line with HANG to the next empty one.
-fn hang_blocks(text: &str) -> Vec<String> {
+pub(crate) fn hang_blocks(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in text.lines() {

@@ -5,7 +5,9 @@ mod cases;
 mod check;
 mod command;
 mod demos;
+mod late;
 mod losses;
+mod prefork;
 mod stacks;
 
 use std::process::ExitCode;
@@ -19,8 +21,10 @@ fn main() -> ExitCode {
             attach::trials(),
             command::trials(),
             demos::trials(),
+            late::trials(),
             losses::trials(),
             stacks::trials(),
+            prefork::trials(),
         ];
         all.into_iter().flatten().collect()
     })

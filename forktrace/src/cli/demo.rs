@@ -150,11 +150,11 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         std::io::stdout().write_all(intro.as_bytes())?;
     }
     let filter = format!("demo {}", demo.name);
-    let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter);
+    let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter, Vec::new());
     let pipeline = output::pipeline(args, Events::Waits, &start)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let mut live = Live::new(kernel, ring, pipeline, nanoseconds(MIN_WAIT), false)?;
+        let mut live = Live::new(kernel, ring, pipeline, nanoseconds(MIN_WAIT), false, Vec::new())?;
         live.pipeline.event(&start)?;
         start_command(&mut live, child, &command)?;
         let until = Until {

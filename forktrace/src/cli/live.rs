@@ -3,19 +3,24 @@
 use std::{io, time::Duration};
 
 use forktrace_common::maps::WaitState;
+use rustc_hash::FxHashMap;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline};
+use super::{
+    evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline,
+    standing::Before,
+};
 use crate::{
     decode::{self, Record},
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
+    finding::Confidence,
     inspect,
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
-    model::Change,
+    model::{Change, ProcId},
     order::{Orderer, Stamped},
     verdict::{self, Verdict},
 };
@@ -87,6 +92,9 @@ pub(super) struct Live {
     child: Option<RunningChild>,
     outcome: Option<Outcome>,
     losses: Losses,
+    /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
+    python_reads: FxHashMap<ProcId, u64>,
+    before: Before,
     undecodable: u64,
     interrupts: Interrupts,
     /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
@@ -95,7 +103,8 @@ pub(super) struct Live {
 
 impl Live {
     /// Takes over the loaded programs, and from here on the signals that end a trace: a command may
-    /// be interrupted as soon as it runs. Must be called inside the tokio runtime.
+    /// be interrupted as soon as it runs. Must be called inside the tokio runtime. `asked`: processes
+    /// asked for by their pid.
     ///
     /// # Errors
     /// When the ring buffer or signals cannot be watched.
@@ -105,6 +114,7 @@ impl Live {
         pipeline: Pipeline,
         min_wait_ns: u64,
         trace_all: bool,
+        asked: Vec<u32>,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
         Ok(Live {
@@ -121,6 +131,8 @@ impl Live {
             child: None,
             outcome: None,
             losses: Losses::default(),
+            python_reads: FxHashMap::default(),
+            before: Before::new(asked),
             undecodable: 0,
             interrupts: Interrupts::new()?,
             drained_ns: 0,
@@ -187,6 +199,7 @@ impl Live {
         }
         let pids: Vec<u32> = known.into_iter().collect();
         self.snapshot(&pids, false)?;
+        self.before.search(pids);
         Ok(())
     }
 
@@ -195,7 +208,10 @@ impl Live {
     /// # Errors
     /// When the output cannot be written.
     pub(super) fn adopt_all(&mut self) -> io::Result<()> {
-        self.snapshot(&everybody(), false)
+        let pids = everybody();
+        self.snapshot(&pids, false)?;
+        self.before.search(pids);
+        Ok(())
     }
 
     /// Parents come before their children, which the model relies on: they are older.
@@ -241,6 +257,7 @@ impl Live {
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,
+                found = self.before.found() => self.before.take(found, &mut self.kernel.maps),
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
             self.take(records);
@@ -371,7 +388,8 @@ impl Live {
     /// Looks closer at a wait if it could be for an inherited lock and a look is due.
     fn look(&mut self, wait: &WaitState, now: u64) {
         let Some(process) = self.pipeline.model.live(wait.tgid) else { return };
-        let candidate = process.inherited().is_some() && wait.timed == 0;
+        let late = self.before.concerns(process, wait);
+        let candidate = (late || process.inherited().is_some()) && wait.timed == 0;
         if !candidate || self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now) {
             return;
         }
@@ -381,12 +399,14 @@ impl Live {
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
         let shared_with = self.pipeline.model.memory_shared_with(wait.tgid);
         let job = evidence::Job::new(task, decode::wait(wait), shared_with, &self.kernel.maps);
+        let job = if late { job.late() } else { job };
         job.start(self.sender.clone());
     }
 
     /// Takes a finished look. Stacks are read only for what would be a finding.
-    fn looked(&mut self, look: evidence::Look) -> io::Result<()> {
+    fn looked(&mut self, mut look: evidence::Look) -> io::Result<()> {
         let now = kernel::boot_ns();
+        look.add_inherited(&self.kernel.maps);
         let event = look.event(now);
         let Body::Evidence(evidence) = &event.body else { return Ok(()) };
         let verdict = verdict::judge(&event, evidence, &self.pipeline.model);
@@ -395,11 +415,18 @@ impl Live {
         {
             let (maps, model) = (&self.kernel.maps, &self.pipeline.model);
             let ask = native::ask(&look.task, evidence, finding, maps, model);
+            let process = model.live(look.task.pid).map(|process| process.id);
+            let first = process.map(|id| *self.python_reads.entry(id).or_insert(now));
+            look.evidence.python_read_ns = first;
             look.read_stacks(ask, self.kernel.registers.clone(), self.sender.clone());
             return Ok(());
         }
         let settled = match &verdict {
-            Verdict::Finding(finding) => finding.confidence == crate::finding::Confidence::Certain,
+            // Without having seen the fork nothing is more than likely.
+            Verdict::Finding(finding) => match finding.unseen_fork {
+                Some(_) => finding.confidence >= Confidence::Likely,
+                None => finding.confidence == Confidence::Certain,
+            },
             Verdict::Innocent(_) => true,
             Verdict::Open(_) => false,
         };

@@ -12,6 +12,7 @@ mod output;
 mod pipeline;
 mod report;
 mod shortfalls;
+mod standing;
 mod trace;
 
 use std::process::ExitCode;

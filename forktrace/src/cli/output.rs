@@ -80,6 +80,10 @@ pub(super) fn pipeline(
     start: &Event,
 ) -> Result<Pipeline, Failure> {
     let (boot_id, offset) = clock(start);
+    let asked = match &start.body {
+        Body::TraceStart(start) => start.asked.to_vec(),
+        _ => Vec::new(),
+    };
     let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
     let (text, logs) = if args.json {
         let writer = log::Writer::new(stdout, offset);
@@ -98,6 +102,7 @@ pub(super) fn pipeline(
         shortfalls: Vec::new(),
         reader_gone: false,
         suspects: args.suspects,
+        asked,
         reasons: args.verbose >= 1,
     })
 }
@@ -141,6 +146,7 @@ pub(super) fn start_event(
     began_ns: u64,
     min_wait_ns: u64,
     filter: String,
+    asked: Vec<u32>,
 ) -> Event {
     let release = nix::sys::utsname::uname()
         .map(|name| name.release().to_string_lossy().into_owned())
@@ -154,6 +160,7 @@ pub(super) fn start_event(
         clock_offset_ns: kernel::clock_offset_ns(),
         min_wait_ns,
         filter,
+        asked: asked.into(),
         snapshots: kernel.snapshots,
         offsets: kernel.offsets.clone(),
     };
@@ -165,14 +172,18 @@ pub(super) fn start_event(
 /// # Errors
 /// When the output cannot be written.
 pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
-    let findings: Vec<Finding> =
-        pipeline.judge.findings().iter().map(|judged| judged.finding.clone()).collect();
+    let (shown, hidden): (Vec<Finding>, Vec<Finding>) = pipeline
+        .judge
+        .findings()
+        .iter()
+        .map(|judged| judged.finding.clone())
+        .partition(|finding| pipeline.shows(finding));
     pipeline.write_text(|text, pipeline| {
         let summary = Summary {
             processes: pipeline.model.all(),
             counts: pipeline.model.counts(),
-            findings: &findings,
-            show_suspects: pipeline.suspects,
+            findings: &shown,
+            hidden: hidden.len() as u64,
             shortfalls: &pipeline.shortfalls,
         };
         writeln!(text.out())?;

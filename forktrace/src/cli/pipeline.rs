@@ -31,6 +31,8 @@ pub(super) struct Pipeline {
     /// Whoever read stdout has gone away.
     pub(super) reader_gone: bool,
     pub(super) suspects: bool,
+    /// Processes that were asked for by their pid.
+    pub(super) asked: Vec<u32>,
     /// Say why a wait led to no finding.
     pub(super) reasons: bool,
 }
@@ -77,12 +79,12 @@ impl Pipeline {
         }
         self.write_text(|text, pipeline| text.event(event, &pipeline.model))?;
         if let Body::TraceEnd(end) = &event.body {
-            self.shortfalls = shortfalls::of(end, &self.model, &self.judge);
+            self.shortfalls = shortfalls::of(end, &self.judge);
         }
         match self.judge.apply(event, &self.model) {
             Some(Outcome::Found(finding)) => self.found(event.boot_ns, &finding)?,
             Some(Outcome::Ended { finding, waited_ns }) => {
-                if self.suspects || finding.confidence > Confidence::Suspect {
+                if self.shows(&finding) {
                     self.write_text(|text, _| text.ended(&finding, waited_ns))?;
                 }
             }
@@ -102,7 +104,7 @@ impl Pipeline {
             log.write(|writer| writer.finding(finding, boot_ns, identity.as_ref()));
             log.write(|writer| writer.flush());
         }
-        if self.suspects || finding.confidence > Confidence::Suspect {
+        if self.shows(finding) {
             self.write_text(|text, _| text.finding(finding))?;
         }
         Ok(())
@@ -163,7 +165,16 @@ impl Pipeline {
         self.write_text(|text, _| text.out().flush())
     }
 
-    /// The findings that are shown.
+    /// Whether a finding is shown in text. A suspect is, also unasked, where somebody pointed at
+    /// this very process and it is a deadlock: then the question is not whether it hangs, but why.
+    pub(super) fn shows(&self, finding: &Finding) -> bool {
+        let pointed_at = finding.unseen_fork.is_some() && self.asked.contains(&finding.pid);
+        self.suspects
+            || finding.confidence > Confidence::Suspect
+            || pointed_at && finding.is_deadlock()
+    }
+
+    /// The findings that count: suspects do only where they were asked for.
     pub(super) fn shown(&self) -> impl Iterator<Item = &Judged> {
         let suspects = self.suspects;
         self.judge

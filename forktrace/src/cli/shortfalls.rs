@@ -3,13 +3,12 @@
 
 use crate::{
     event::TraceEnd,
-    model::Model,
     report::plural,
     verdict::{Judge, Reason},
 };
 
 /// A sentence for each shortfall of a trace that has ended.
-pub(super) fn of(end: &TraceEnd, model: &Model, judge: &Judge) -> Vec<String> {
+pub(super) fn of(end: &TraceEnd, judge: &Judge) -> Vec<String> {
     let mut sentences = Vec::new();
     let mut say = |count: u64, one: &str, many: &str, sentence: &str| {
         if count > 0 {
@@ -17,11 +16,11 @@ pub(super) fn of(end: &TraceEnd, model: &Model, judge: &Judge) -> Vec<String> {
         }
     };
     say(
-        forked_before(model),
-        "process was",
-        "processes were",
-        "forked before tracing began and not judged: what they inherited was not seen; only a \
-         fork that happens while forktrace watches can be judged",
+        judge.unjudged(Reason::NotForked),
+        "long wait",
+        "long waits",
+        "had begun before tracing did and could not be judged: nothing shows any more that its \
+         process was forked (its parent is gone, or runs another program)",
     );
     say(
         judge.unjudged(Reason::UnknownLock),
@@ -58,15 +57,4 @@ pub(super) fn of(end: &TraceEnd, model: &Model, judge: &Judge) -> Vec<String> {
         "did not fit in the table of traced processes and were not followed",
     );
     sentences
-}
-
-/// Living processes that were found at the attach and run their parent's program: they were forked
-/// without an exec, and what they inherited was not seen.
-fn forked_before(model: &Model) -> u64 {
-    let unseen = model.all().iter().filter(|process| {
-        let found = process.fork.is_none() && process.exec.is_none() && process.is_alive();
-        let parent = process.parent.map(|parent| model.get(parent));
-        found && process.exe.is_some() && parent.is_some_and(|parent| parent.exe == process.exe)
-    });
-    unseen.count() as u64
 }

@@ -44,7 +44,11 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     let recording = recording.map(output::open_log).transpose()?;
     let began_ns = kernel::boot_ns();
     let (kernel, ring) = kernel::load(&options)?;
-    let start = start_event(args, &kernel, began_ns, &target);
+    let asked = match &target {
+        Target::Pids(pids) => pids.clone(),
+        Target::All | Target::Command(_) => Vec::new(),
+    };
+    let start = start_event(args, &kernel, began_ns, &target, asked.clone());
     let mut pipeline = output::pipeline(out, args.events, &start)?;
     if let Some((name, file)) = recording {
         pipeline.logs.push(output::log(name, file, &start));
@@ -58,7 +62,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         .build()
         .map_err(Failure::Output)?;
     runtime.block_on(async {
-        let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
+        let mut live =
+            Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all, asked)?;
         live.pipeline.event(&start)?;
         let until = Until {
             duration: args.duration,
@@ -154,7 +159,13 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn start_event(args: &TraceArgs, kernel: &kernel::Kernel, began_ns: u64, target: &Target) -> Event {
+fn start_event(
+    args: &TraceArgs,
+    kernel: &kernel::Kernel,
+    began_ns: u64,
+    target: &Target,
+    asked: Vec<u32>,
+) -> Event {
     let filter = match target {
         Target::All => "all processes".to_owned(),
         Target::Command(_) => "the command and its children".to_owned(),
@@ -164,7 +175,7 @@ fn start_event(args: &TraceArgs, kernel: &kernel::Kernel, began_ns: u64, target:
             format!("processes {}{children}", list.join(", "))
         }
     };
-    output::start_event(kernel, began_ns, nanoseconds(args.min_wait), filter)
+    output::start_event(kernel, began_ns, nanoseconds(args.min_wait), filter, asked)
 }
 
 /// The status to exit with; says what became of the command where that is no matter of course.

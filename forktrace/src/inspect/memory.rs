@@ -68,6 +68,21 @@ pub fn mappings(pid: u32) -> Result<Vec<Mapping>> {
     Ok(mappings)
 }
 
+/// The kernel's flags of the mapping that holds `address`, two letters each, with blanks between
+/// (`VmFlags` in `smaps`; `Documentation/filesystems/proc.rst`, Linux 6.18).
+pub fn flags(pid: u32, address: u64) -> Option<String> {
+    let mut inside = false;
+    proc_text::find_line(pid, &format!("{pid}/smaps"), |line| {
+        if let Some(mapping) = parse(line) {
+            inside = (mapping.start..mapping.end).contains(&address);
+        }
+        let flags = line.strip_prefix("VmFlags:").filter(|_| inside)?;
+        Some(flags.trim().to_owned())
+    })
+    .ok()
+    .flatten()
+}
+
 /// Whether any mapping is `wanted`.
 pub fn any_mapping(pid: u32, mut wanted: impl FnMut(&Mapping) -> bool) -> Result<bool> {
     let found = proc_text::find_line(pid, &format!("{pid}/maps"), |line| {

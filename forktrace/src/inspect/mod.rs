@@ -4,13 +4,17 @@
 //! other ([`Error::Gone`]), and every look may be older than the next one.
 
 pub mod evidence;
+mod kin;
+pub mod late;
 pub mod memory;
 pub mod module;
 pub mod native;
+mod pages;
 mod patience;
 mod proc_text;
 pub mod python;
 pub mod scan;
+pub mod symbol;
 pub mod threads;
 
 use std::io;

@@ -17,11 +17,16 @@ const MAX_LINE: u64 = 20 * 1024;
 
 /// The whole of a small file below `/proc`, such as `1234/status`.
 pub(super) fn small(pid: u32, path: &str) -> Result<String> {
+    Ok(String::from_utf8_lossy(&bytes(pid, path, MAX_SMALL)?).into_owned())
+}
+
+/// The first `most` bytes of a file below `/proc`.
+pub(super) fn bytes(pid: u32, path: &str, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(2048);
     File::open(format!("/proc/{path}"))
-        .and_then(|file| file.take(MAX_SMALL).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
         .map_err(|error| Error::sort(pid, "/proc", error))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 /// The first answer of `pick` to the lines of a file below `/proc`.
@@ -71,6 +76,8 @@ pub(super) fn comm(pid: u32, tid: u32) -> Result<String> {
 pub(super) struct Status {
     /// Signals with a handler (`SigCgt`).
     pub(super) handlers: Option<u64>,
+    /// Signals that are ignored (`SigIgn`).
+    pub(super) ignored: Option<u64>,
     /// The task's id in its innermost pid namespace (last of `NSpid`).
     pub(super) ns_id: Option<u32>,
     /// How often it left a CPU, by itself or not.
@@ -91,6 +98,7 @@ impl Status {
             let value = value.trim();
             match name {
                 "SigCgt" => status.handlers = u64::from_str_radix(value, 16).ok(),
+                "SigIgn" => status.ignored = u64::from_str_radix(value, 16).ok(),
                 "NSpid" => {
                     status.ns_id = value.split_whitespace().last().and_then(|id| id.parse().ok());
                 }
@@ -112,10 +120,11 @@ mod tests {
 
     #[test]
     fn status_fields_are_found_and_names_are_not_fields() {
-        let text = "Name:\tSigCgt:\\n7\nTgid:\t12\nNSpid:\t12\t3\nSigCgt:\t0000000180000002\n\
+        let text = "Name:\tSigCgt:\\n7\nTgid:\t12\nSigIgn:\t0000000000010000\nNSpid:\t12\t3\nSigCgt:\t0000000180000002\n\
                     voluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n";
         let status = Status::parse(text);
         assert_eq!(status.handlers, Some(0x1_8000_0002));
+        assert_eq!(status.ignored, Some(1 << 16));
         assert_eq!(status.ns_id, Some(3));
         assert_eq!(status.switches, Some(42));
     }

@@ -139,8 +139,19 @@ fn processes() -> Result<Vec<(u32, u32)>> {
     Ok(pids.into_iter().filter_map(parent).collect())
 }
 
-fn stat(pid: u32) -> Result<Stat> {
-    Stat::from_file(format!("/proc/{pid}/stat")).map_err(|error| match error {
+/// A process's `stat`.
+pub(super) fn stat(pid: u32) -> Result<Stat> {
+    stat_at(pid, &format!("/proc/{pid}/stat"))
+}
+
+/// The start of a thread on `CLOCK_BOOTTIME`, ns, exact to one clock tick.
+pub(super) fn thread_start_ns(pid: u32, tid: u32) -> Result<u64> {
+    let stat = stat_at(pid, &format!("/proc/{pid}/task/{tid}/stat"))?;
+    Ok(ticks_to_ns(stat.starttime, procfs::ticks_per_second()))
+}
+
+fn stat_at(pid: u32, path: &str) -> Result<Stat> {
+    Stat::from_file(path).map_err(|error| match error {
         ProcError::NotFound(_) => Error::Gone { pid },
         ProcError::PermissionDenied(_) => Error::Denied { pid },
         ProcError::Io(error, _) => Error::sort(pid, "stat", error),

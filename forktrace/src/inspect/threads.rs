@@ -96,6 +96,14 @@ pub fn doing(pid: u32, tid: u32) -> Doing {
     }
 }
 
+/// Where a blocked thread's stack ends now; `None` for one that runs.
+pub(super) fn stack_pointer(pid: u32, tid: u32) -> Option<u64> {
+    match Syscall::from_file(format!("/proc/{pid}/task/{tid}/syscall")) {
+        Ok(Syscall::Blocked { stack_pointer, .. }) => Some(stack_pointer),
+        _ => None,
+    }
+}
+
 /// Names a blocked system call as the kernel programs name it in a [`Wait`].
 fn decode(number: i64, arguments: [u64; 6]) -> Doing {
     let [first, second, third, fourth, ..] = arguments;

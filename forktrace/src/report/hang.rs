@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, duration, kinds, native, plural,
+    Clock, Style, duration, kinds, late, native, plural,
     style::{Tone, wrap},
 };
 use crate::{
@@ -19,6 +19,9 @@ const HEADER_COLUMN: usize = 6;
 const CALLERS: usize = 3;
 /// Names of lost threads shown.
 const NAMES: usize = 4;
+
+/// Processes with the same fault shown.
+const PIDS: usize = 8;
 
 /// Writes the block of one finding.
 pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock) -> io::Result<()> {
@@ -38,10 +41,26 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
     if !proof.is_empty() {
         row(w, style, "proof", &proof.join("; "))?;
     }
+    if !finding.same_lock_in.is_empty() {
+        row(w, style, "also in", &also_in(finding))?;
+    }
     if !finding.advice.is_empty() {
         row(w, style, "what to do", &style.clean(&finding.advice))?;
     }
     Ok(())
+}
+
+/// The other processes with the same fault.
+fn also_in(finding: &Finding) -> String {
+    let pids: Vec<_> = finding.same_lock_in.iter().take(PIDS).map(u32::to_string).collect();
+    let more = match finding.same_lock_in.len().saturating_sub(pids.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let processes = plural(finding.same_lock_in.len() as u64, "process", "processes");
+    let from = finding.fork.as_ref().map(|fork| format!(" forked by {}", fork.by_pid));
+    let from = from.unwrap_or_default();
+    format!("{processes}{from}: {}{more}; it is one fault in all of them", pids.join(", "))
 }
 
 /// The colour of a confidence.
@@ -72,8 +91,9 @@ fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()>
         Confidence::Likely => "probably cannot wake up",
         Confidence::Suspect => "may not wake up",
     };
+    let more = if finding.since_before { "more than " } else { "" };
     let text = format!(
-        "{}[{}]{thread} has been stuck for {} and {verdict}",
+        "{}[{}]{thread} has been stuck for {more}{} and {verdict}",
         style.clean(&finding.comm),
         finding.pid,
         duration(finding.waited_ns),
@@ -116,6 +136,7 @@ fn waits_for(finding: &Finding, style: Style) -> String {
     }
     let state = match (finding.confidence, lock.value_at_fork) {
         (Confidence::Certain | Confidence::Likely, Some(_)) => " taken before the fork",
+        (Confidence::Likely, None) if finding.unseen_fork.is_some() => " taken before the fork",
         (Confidence::Suspect, Some(_)) => "",
         (_, None) => "; its state at the fork is not known",
     };
@@ -123,6 +144,9 @@ fn waits_for(finding: &Finding, style: Style) -> String {
 }
 
 fn held_by(finding: &Finding, style: Style) -> String {
+    if let Some(fork) = &finding.unseen_fork {
+        return late::held_by(finding, fork, style);
+    }
     let semaphore = kinds::is_semaphore(finding);
     let Some(holder) = &finding.holder else {
         let why = match finding.lock.value_at_fork {
@@ -169,6 +193,9 @@ fn forking_process(fork: &ForkSite, style: Style) -> String {
 }
 
 fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
+    if let Some(fork) = &finding.unseen_fork {
+        return late::forked(fork, style, clock);
+    }
     let Some(fork) = &finding.fork else {
         return "not known: the fork was not seen, it happened before tracing began".into();
     };

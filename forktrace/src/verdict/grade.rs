@@ -3,7 +3,8 @@
 //! *certain*: held at the fork, and either (a) nobody is left in the child who could release it, or
 //! (b) its owner field names a thread of the parent that the child does not have, unchanged.
 //! *likely*: nobody is left, but a handler or timer could release it, or that it was held is not
-//! fully proven. *suspect*: held, but somebody is alive who may release it.
+//! fully proven. *suspect*: held, but somebody is alive who may release it; `orphan.rs` has the rules
+//! that tell such a lock from one whose holder is not in the child.
 
 use super::{Case, gates::owned_by_child, holder::has_heir};
 use crate::{
@@ -74,6 +75,17 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         );
         confidence = confidence.min(Confidence::Likely);
     }
+    if confidence < Confidence::Certain
+        && let Some(sure) = super::orphan::grade(case, &mut proofs)
+    {
+        confidence = confidence.max(sure);
+    }
+    if let Some(limit) = super::orphan::limit(case) {
+        confidence = confidence.min(limit);
+    }
+    let mut say = |rule: &str, detail: String| {
+        proofs.push(Proof { rule: rule.to_owned(), detail });
+    };
     confidence = after_losses(case, confidence, &mut say)?;
     Some(Grade { confidence, proofs })
 }
@@ -182,7 +194,7 @@ pub(super) fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -
 /// A futex wait without timeout that only a thread of the same memory can wake: with the PRIVATE
 /// flag the kernel looks for waiters by address space (`get_futex_key`, `kernel/futex/core.c`,
 /// Linux 6.18).
-fn ends_only_from_inside(doing: &Doing) -> bool {
+pub(super) fn ends_only_from_inside(doing: &Doing) -> bool {
     match doing {
         Doing::Futex { op, timed, .. } => {
             !timed && *op < OP_WAIT_SYSCALL && op & FUTEX_PRIVATE_FLAG != 0

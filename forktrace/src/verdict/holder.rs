@@ -4,7 +4,7 @@
 //! parent before the parent forked. The owner field then names a thread that only the grandparent
 //! ever had.
 
-use super::Case;
+use super::{Case, orphan};
 use crate::{
     event::Task,
     finding::{Holder, Kind},
@@ -44,7 +44,7 @@ pub(super) fn has_heir(line: &[&Fork], owner: u32) -> bool {
     false
 }
 
-/// Whom the owner field names, or the parent's only thread.
+/// Whom the owner field names, who released it after the fork, or the parent's only thread.
 pub(super) fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
     let fork = case.fork;
     match kind {
@@ -57,6 +57,10 @@ pub(super) fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
     }
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,
+        State::Held { owner: None } if let Some(tid) = orphan::released_by(case) => {
+            let named = thread_of(fork, tid);
+            return Some(named.unwrap_or(Holder::new(fork.by_pid, tid, None)));
+        }
         // Alone at the fork, it had the lock itself: nobody else was there to have it.
         _ if fork.lost.is_empty() && fork.lost_known => return Some(forker(fork)),
         _ => return None,

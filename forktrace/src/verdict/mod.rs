@@ -10,8 +10,12 @@ mod gates;
 mod grade;
 mod holder;
 mod judge;
+mod late;
 mod native;
+mod ordinary;
+mod orphan;
 mod self_deadlock;
+mod siblings;
 #[cfg(test)]
 mod tests;
 mod waker;
@@ -62,6 +66,10 @@ pub enum Reason {
     OwnedByChild,
     /// The child has released the lock since the fork.
     WokenSince,
+    /// The child's first write to the word was a release, or made a new lock.
+    ReleasedHere,
+    /// It is a wait of Python's library for a signal.
+    OrdinaryWait,
     /// Nothing proves that the lock was held, and something may still release it.
     Undecided,
 }
@@ -81,6 +89,10 @@ impl Reason {
             Reason::OwnerChanged => "the lock has another owner than at the fork",
             Reason::OwnedByChild => "a thread of the child itself owns the lock",
             Reason::WokenSince => "the child has released the lock since the fork",
+            Reason::ReleasedHere => {
+                "the child has released the lock or made it anew since the fork"
+            }
+            Reason::OrdinaryWait => "Python waits here for a signal, not for a lock",
             Reason::Undecided => "nothing proves that the lock was held at the fork",
         }
     }
@@ -97,6 +109,8 @@ pub(crate) struct Case<'a> {
     reading: Reading,
     /// Nobody holds what is waited for: it is a condition, a barrier, …
     is_event: bool,
+    /// How long the wait has lasted, ns.
+    waited_ns: u64,
 }
 
 impl Case<'_> {
@@ -130,7 +144,11 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(task) = event.task.as_ref() else {
         return Verdict::Open(Reason::Unreadable);
     };
-    let case = match case(task, evidence, model) {
+    if let Some(late) = &evidence.late {
+        return late::judge(event, task, evidence, late, model);
+    }
+    let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
+    let case = match case(task, evidence, model, waited_ns) {
         Ok(case) => case,
         Err(verdict) => return verdict,
     };
@@ -138,8 +156,7 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
         Ok(graded) => graded,
         Err(verdict) => return verdict,
     };
-    let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
-    Verdict::Finding(Box::new(finding(&case, kind, grade, waited_ns)))
+    Verdict::Finding(Box::new(finding(&case, kind, grade)))
 }
 
 /// What is wrong, and how sure that is.
@@ -159,7 +176,12 @@ fn graded(case: &Case<'_>) -> Result<(Kind, grade::Grade), Verdict> {
 }
 
 /// Collects what the rules need, or says why they cannot be applied.
-fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<Case<'a>, Verdict> {
+fn case<'a>(
+    task: &'a Task,
+    evidence: &'a Evidence,
+    model: &'a Model,
+    waited_ns: u64,
+) -> Result<Case<'a>, Verdict> {
     if let Some(verdict) = gates::wait(evidence) {
         return Err(verdict);
     }
@@ -175,7 +197,7 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
     let reading =
         lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
     let line = holder::line(process, model);
-    Ok(Case { task, evidence, process, fork, line, reading, is_event })
+    Ok(Case { task, evidence, process, fork, line, reading, is_event, waited_ns })
 }
 
 /// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.
@@ -191,8 +213,8 @@ fn scene<'a>(evidence: &'a Evidence, now: &'a Window, at_fork: Option<&'a Window
     }
 }
 
-fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> Finding {
-    let Case { task, process, fork, reading, .. } = case;
+fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
+    let Case { task, process, fork, reading, waited_ns, .. } = case;
     let grade::Grade { confidence, proofs: evidence } = grade;
     let (python, python_missing) = match &case.evidence.python {
         Python::Frames(frames) => (frames.clone(), None),
@@ -208,7 +230,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
         comm: task.comm.clone(),
         ppid: process.ppid,
         ns_pid: case.evidence.ns_pid,
-        waited_ns,
+        waited_ns: *waited_ns,
         lock: Lock {
             address: reading.address,
             futex: case.evidence.wait.uaddr,
@@ -230,7 +252,10 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
             stack: Vec::new(),
             stack_cut: None,
         }),
+        unseen_fork: None,
+        since_before: case.evidence.wait.since_before,
         evidence,
+        same_lock_in: Vec::new(),
         python,
         python_missing,
         stack: Vec::new(),

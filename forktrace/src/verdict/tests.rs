@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod indirect;
+mod orphan;
 
 use super::*;
 use crate::event::{
@@ -68,7 +69,7 @@ fn in_futex(op: u32, timed: bool) -> Doing {
 
 impl Scene {
     fn new(op: u32, val: u64, at_fork: Window, now: Window) -> Self {
-        let wait = Wait { enter_ns: 10 * SECOND, uaddr: UADDR, op, val, timed: false };
+        let wait = Wait { enter_ns: 10 * SECOND, uaddr: UADDR, op, val, ..Wait::default() };
         Scene {
             parent_threads: vec![PARENT, POLLER],
             before: Vec::new(),

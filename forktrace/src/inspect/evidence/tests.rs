@@ -18,6 +18,14 @@ impl Inherited for Sevens {
     fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
         Some(3)
     }
+
+    fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2] {
+        [Some((FirstWrite { tid: 4, ..FirstWrite::default() }, 1)), None]
+    }
+
+    fn waiters(&self) -> Vec<Waiter> {
+        vec![Waiter { tid: 4, enter_ns: 5 }]
+    }
 }
 
 /// A window that ends before the word.
@@ -30,6 +38,14 @@ impl Inherited for TooShort {
 
     fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
         None
+    }
+
+    fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2] {
+        [None, None]
+    }
+
+    fn waiters(&self) -> Vec<Waiter> {
+        Vec::new()
     }
 }
 
@@ -50,7 +66,7 @@ fn a_thread_of_this_process_that_waits() {
     let wait = loop {
         match threads::doing(pid, tid) {
             Doing::Futex { uaddr, op, val, timed } => {
-                break Wait { enter_ns: 5, uaddr, op, val, timed };
+                break Wait { enter_ns: 5, uaddr, op, val, timed, since_before: false };
             }
             _ => std::thread::sleep(std::time::Duration::from_millis(1)),
         }

@@ -33,7 +33,7 @@ impl Parked {
             ..Mapping::default()
         };
         Parked {
-            wait: Wait { enter_ns: 1, uaddr, op, val, timed: false },
+            wait: Wait { enter_ns: 1, uaddr, op, val, ..Wait::default() },
             now: window(uaddr - BEFORE_FUTEX, now),
             lock: Place {
                 address: lock,
@@ -59,8 +59,6 @@ impl Parked {
             module: None,
             libc: None,
             target: Some(&self.lock),
-            module: None,
-            libc: None,
         })
     }
 

@@ -46,7 +46,7 @@ impl Case {
     /// A wait on the word `offset` bytes into the lock.
     fn new(offset: u64, op: u32, val: u64, at_fork: &str, now: &str) -> Self {
         Case {
-            wait: Wait { enter_ns: 1, uaddr: LOCK + offset, op, val, timed: false },
+            wait: Wait { enter_ns: 1, uaddr: LOCK + offset, op, val, ..Wait::default() },
             mapping: Some(Mapping {
                 start: 0x5655_0100_0000,
                 end: 0x5655_0102_1000,

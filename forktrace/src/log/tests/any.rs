@@ -4,7 +4,7 @@ use proptest::{collection::btree_map, collection::vec, option, prelude::*};
 
 use crate::{
     event::*,
-    finding::{Confidence, Finding, ForkSite, Holder, Kind, Lock, Proof},
+    finding::{Confidence, Finding, ForkSite, Holder, Kind, Lock, Proof, UnseenFork},
 };
 
 /// Texts as a traced program may choose them, control characters and all.
@@ -21,8 +21,17 @@ fn thread_name() -> impl Strategy<Value = ThreadName> {
 }
 
 fn wait() -> impl Strategy<Value = Wait> {
-    (any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>())
-        .prop_map(|(enter_ns, uaddr, op, val, timed)| Wait { enter_ns, uaddr, op, val, timed })
+    let numbers = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>());
+    (numbers, any::<bool>(), any::<bool>()).prop_map(
+        |((enter_ns, uaddr, op, val), timed, since_before)| Wait {
+            enter_ns,
+            uaddr,
+            op,
+            val,
+            timed,
+            since_before,
+        },
+    )
 }
 
 pub(super) fn window() -> impl Strategy<Value = Window> {
@@ -107,9 +116,16 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     let memory = (option::of(mapping()), around, option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
-    let python = (python, option::of(super::native::native()));
-    (wait(), any::<bool>(), memory, process, waking, python).prop_map(
-        |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python)| {
+    let lock = (
+        first_writes(),
+        vec(waiter(), 0..3),
+        option::of(python_lock()),
+        vec(python_thread(), 0..3),
+    );
+    let python = (python, option::of(super::native::native()), lock);
+    let late = option::of(late().prop_map(Box::new));
+    (wait(), any::<bool>(), memory, process, waking, python, late).prop_map(
+        |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python, late)| {
             Evidence {
                 wait,
                 still_waiting,
@@ -127,8 +143,86 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                 timers: waking.2,
                 python: python.0,
                 native: python.1.map(Box::new),
+                first_writes: python.2.0,
+                waiters: python.2.1,
+                python_lock: python.2.2,
+                python_read_ns: waking.0.map(|wakes| wakes >> 12),
+                python_threads: python.2.3,
+                late,
             }
         },
+    )
+}
+
+fn first_writes() -> impl Strategy<Value = FirstWrites> {
+    let name = || option::of(text());
+    let write = || {
+        (any::<[u64; 3]>(), any::<u32>(), name(), name()).prop_map(
+            |([boot_ns, address, other_ns], tid, module, function)| FirstWrite {
+                boot_ns,
+                tid,
+                address,
+                other_ns,
+                module,
+                function,
+            },
+        )
+    };
+    (option::of(write()), option::of(write()))
+        .prop_map(|(child, forker)| FirstWrites { child, forker })
+}
+
+fn waiter() -> impl Strategy<Value = Waiter> {
+    any::<(u32, u64)>().prop_map(|(tid, enter_ns)| Waiter { tid, enter_ns })
+}
+
+fn python_lock() -> impl Strategy<Value = PythonLock> {
+    let method = (any::<u64>(), window(), at_fork())
+        .prop_map(|(address, now, at_fork)| KeptMethod { address, now, at_fork });
+    (any::<u64>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
+        |(address, type_name, now, at_fork, exits)| PythonLock {
+            address,
+            type_name,
+            now,
+            at_fork,
+            exits,
+        },
+    )
+}
+
+fn python_thread() -> impl Strategy<Value = PythonThread> {
+    let uses = [
+        LockUse::With,
+        LockUse::Refers,
+        LockUse::Calls,
+        LockUse::Manager,
+        LockUse::Unknown,
+        LockUse::Nothing,
+    ];
+    let lock_use = prop::sample::select(uses.to_vec());
+    (any::<Option<u32>>(), any::<u64>(), lock_use, option::of(python_frame())).prop_map(
+        |(tid, ident, lock_use, innermost)| PythonThread { tid, ident, lock_use, innermost },
+    )
+}
+
+fn late() -> impl Strategy<Value = Late> {
+    let thread = (any::<u32>(), any::<Option<u32>>(), text(), any::<u64>())
+        .prop_map(|(tid, ns_tid, comm, start_ns)| KinThread { tid, ns_tid, comm, start_ns });
+    let about = (any::<u32>(), text(), any::<bool>(), any::<bool>(), any::<Option<u32>>());
+    let kin = (about, vec(thread, 0..3), option::of(window())).prop_map(
+        |((pid, comm, parent, same_pid_ns, forker), threads, now)| Kin {
+            pid,
+            comm,
+            parent,
+            same_pid_ns,
+            threads,
+            forker,
+            now,
+        },
+    );
+    let learnt = prop_oneof![any::<u32>().prop_map(Learnt::SharedWith), Just(Learnt::LatestFork)];
+    (any::<u64>(), option::of(kin), option::of(learnt), any::<bool>()).prop_map(
+        |(start_ns, kin, learnt, tids_in_order)| Late { start_ns, kin, learnt, tids_in_order },
     )
 }
 
@@ -142,6 +236,7 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             clock_offset_ns,
             min_wait_ns,
             filter: word,
+            asked: vec![7; min_wait_ns as usize % 3].into(),
             snapshots: min_wait_ns % 2 == 0,
             offsets,
         })
@@ -262,7 +357,17 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             stack: now.stack.frames,
         });
     let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
-    let causes = (option::of(holder), option::of(fork_site()), vec(proof, 0..3));
+    let unseen = (any::<u64>(), any::<Option<u32>>(), option::of(text())).prop_map(
+        |(boot_ns, by_pid, by_comm)| UnseenFork {
+            boot_ns,
+            by_pid,
+            by_tid: by_pid,
+            by_thread: by_comm.clone(),
+            by_comm,
+        },
+    );
+    let fork = option::of(fork_site());
+    let causes = (option::of(holder), fork, vec(proof, 0..3), option::of(unseen));
     let task = (task(), any::<u32>(), any::<Option<u32>>(), any::<u64>());
     let native = (super::native::stack(), vec(super::native::task_now(), 0..2));
     let python = (vec(python_frame(), 0..3), option::of(text()), text(), native);
@@ -279,7 +384,10 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             lock,
             holder: causes.0,
             fork: causes.1,
+            unseen_fork: causes.3,
+            since_before: ppid % 2 == 0,
             evidence: causes.2,
+            same_lock_in: ns_pid.into_iter().collect(),
             python: python.0,
             python_missing: python.1,
             stack: python.3.0.frames,

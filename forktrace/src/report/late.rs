@@ -1,0 +1,46 @@
+//! Rows of the HANG block about a fork that was not seen.
+
+use super::{Clock, Style};
+use crate::finding::{Finding, Holder, UnseenFork};
+
+/// Who had the lock.
+pub(super) fn held_by(finding: &Finding, fork: &UnseenFork, style: Style) -> String {
+    let Some(holder) = &finding.holder else {
+        return match finding.lock.value_at_fork {
+            Some(_) => "not known: nothing in the lock says who took it".into(),
+            None => "not known: the fork happened before tracing began".into(),
+        };
+    };
+    let process = match (&fork.by_comm, fork.by_pid == Some(holder.pid)) {
+        (Some(comm), true) => format!("parent {}[{}]", style.clean(comm), holder.pid),
+        _ => format!("process {}", holder.pid),
+    };
+    let fate = match (fork.by_tid == Some(holder.tid), &holder.comm) {
+        (true, _) => "it is the thread that forked",
+        (false, Some(_)) => "that thread lives there and does not exist here",
+        (false, None) => "that thread has ended there and does not exist here",
+    };
+    format!("{} of {process} at the fork; {fate}", thread(holder, style))
+}
+
+fn thread(holder: &Holder, style: Style) -> String {
+    match &holder.comm {
+        Some(_) if holder.tid == holder.pid => format!("the main thread [{}]", holder.tid),
+        Some(comm) => format!("thread \"{}\"[{}]", style.clean(comm), holder.tid),
+        None => format!("thread {}", holder.tid),
+    }
+}
+
+/// When the process was forked and by whom, as far as that can be told after the fact.
+pub(super) fn forked(fork: &UnseenFork, style: Style, clock: &Clock) -> String {
+    let when = format!("{}, before tracing began", clock.time(fork.boot_ns));
+    let (Some(pid), Some(comm)) = (fork.by_pid, &fork.by_comm) else {
+        return format!("{when}; by whom is not known");
+    };
+    let thread = match (fork.by_tid, &fork.by_thread) {
+        (Some(tid), _) if tid == pid => " in its main thread".to_owned(),
+        (Some(tid), Some(name)) => format!(" in its thread \"{}\"[{tid}]", style.clean(name)),
+        _ => String::new(),
+    };
+    format!("{when}, by parent {}[{pid}]{thread}", style.clean(comm))
+}

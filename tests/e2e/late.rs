@@ -1,0 +1,283 @@
+//! Attaching to a hang that is there already, or to a child that was forked already.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use forktrace_tests::{
+    Need,
+    log::{Log, number},
+    run::{Ended, Job},
+    trial,
+    workload::{self, Facts},
+};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::check;
+
+const LIMIT: Duration = Duration::from_secs(40);
+/// How long a workload may take to get going.
+const START: Duration = Duration::from_secs(15);
+/// How long a hang is old before the tracer attaches.
+const OLD: Duration = Duration::from_millis(500);
+/// How long the workloads hang: long enough for a slow machine to attach and to look twice.
+const HANGS: &str = "12";
+
+/// Which process the tracer is pointed at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Parent,
+    Child,
+    Host,
+}
+use Target::{Child, Host, Parent};
+
+/// What must be said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    /// One finding, likely; its holder is known or not.
+    Likely { holder: bool },
+    /// A suspect, printed or hidden.
+    Suspect { printed: bool },
+    /// No finding; a suspect is allowed.
+    NoMoreThanSuspect,
+    /// No finding at all.
+    Nothing,
+    /// No finding, but that something could not be judged.
+    Unjudged,
+}
+use Expect::{Likely, NoMoreThanSuspect, Nothing, Suspect, Unjudged};
+
+struct Case {
+    name: &'static str,
+    program: &'static str,
+    args: &'static [&'static str],
+    target: Target,
+    expect: Expect,
+}
+
+const fn case(
+    name: &'static str,
+    program: &'static str,
+    args: &'static [&'static str],
+    target: Target,
+    expect: Expect,
+) -> Case {
+    Case { name, program, args, target, expect }
+}
+
+const OWNED: Expect = Likely { holder: true };
+const OWNERLESS: Expect = Likely { holder: false };
+const HIDDEN: Expect = Suspect { printed: false };
+const PRINTED: Expect = Suspect { printed: true };
+
+#[rustfmt::skip]
+static CASES: &[Case] = &[
+    case("late_mutex_parent", "inherited_mutex.c", &["normal", "thread", "keep", "single"], Parent, OWNED),
+    case("late_mutex_child", "inherited_mutex.c", &["normal", "thread", "keep", "single"], Child, OWNED),
+    case("late_mutex_host", "inherited_mutex.c", &["normal", "thread", "keep", "single"], Host, OWNED),
+    case("late_recursive", "inherited_mutex.c", &["recursive", "thread", "keep", "single"], Parent, OWNED),
+    case("late_mutex_of_the_forking_thread", "inherited_mutex.c", &["normal", "forker", "keep", "single"], Parent, OWNED),
+    case("late_mutex_of_forker_released_since", "inherited_mutex.c", &["normal", "forker", "release", "single"], Parent, OWNED),
+    case("late_mutex_child_has_threads", "inherited_mutex.c", &["normal", "thread", "keep", "threads"], Child, OWNED),
+    case("late_mutex_released_holder_gone", "inherited_mutex.c", &["normal", "thread", "release", "single"], Parent, HIDDEN),
+    case("late_mutex_released_holder_gone_child", "inherited_mutex.c", &["normal", "thread", "release", "single"], Child, PRINTED),
+    case("late_mutex_parent_dead", "inherited_mutex.c", &["normal", "thread", "die", "single"], Child, Unjudged),
+    case("late_page_of_the_latest_fork", "late_page.c", &["latest"], Parent, OWNERLESS),
+    case("late_page_of_the_latest_fork_host", "late_page.c", &["latest"], Host, OWNERLESS),
+    case("late_page_shared_with_a_sibling", "late_page.c", &["shared"], Child, OWNERLESS),
+    case("late_page_after_a_later_fork", "late_page.c", &["gone"], Parent, HIDDEN),
+    case("late_page_written_since", "late_page.c", &["written"], Child, PRINTED),
+    case("late_page_free_at_fork", "late_page.c", &["free"], Child, Nothing),
+    case("late_page_taken_by_the_parent_since", "late_page.c", &["retaken"], Child, NoMoreThanSuspect),
+    case("late_page_of_a_helper_in_the_same_memory", "late_page.c", &["helper"], Child, NoMoreThanSuspect),
+    case("late_python_parent", "lock_of_thread.py", &["Lock"], Parent, HIDDEN),
+    case("late_python_child", "lock_of_thread.py", &["Lock"], Child, PRINTED),
+
+    case("late_quiet_join", "late_quiet.c", &["join"], Child, Nothing),
+    case("late_quiet_pool", "late_quiet.c", &["pool"], Parent, Nothing),
+    case("late_quiet_self", "late_quiet.c", &["self"], Child, Nothing),
+    case("late_quiet_dead_thread", "late_quiet.c", &["dead"], Child, NoMoreThanSuspect),
+    case("late_quiet_exec", "late_quiet.c", &["exec"], Child, Nothing),
+    case("late_quiet_shared", "late_quiet.c", &["shared"], Child, Nothing),
+    case("late_quiet_timed", "late_quiet.c", &["timed"], Child, Nothing),
+    case("late_quiet_same_memory", "late_quiet.c", &["vm"], Child, Nothing),
+    case("late_quiet_parked", "late_quiet.c", &["parked"], Child, Nothing),
+    case("late_quiet_handler", "late_quiet.c", &["posted"], Child, Nothing),
+    case("late_quiet_alone", "late_quiet.c", &["alone"], Child, NoMoreThanSuspect),
+    case("late_quiet_event", "event.py", &[], Parent, NoMoreThanSuspect),
+    case("late_quiet_python_pool", "pool.py", &[], Parent, Nothing),
+    case("late_quiet_python_executor", "executor.py", &[], Parent, Nothing),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let of = |case: &'static Case| {
+        let own = match case.program {
+            "lock_of_thread.py" => Need::SemaphorePython,
+            program => workload::need(program),
+        };
+        trial(case.name, &[Need::Tracing, own, Need::Setpriv], || run(case))
+    };
+    let mut trials: Vec<Trial> = CASES.iter().map(of).collect();
+    let needs = [Need::Tracing, Need::Cc, Need::Setpriv];
+    trials.push(trial("late_fork_before_and_wait_after", &needs, blocks_after_the_attach));
+    trials.push(trial("late_mutex_in_a_pid_namespace", &needs, in_a_pid_namespace));
+    trials
+}
+
+/// The stuck process, or the job's own where the workload names none.
+fn stuck(job: &Job) -> Result<u32> {
+    let facts = Facts::read(&job.stdout());
+    let named = facts.all("stuck").next();
+    Ok(named.map(u32::try_from).transpose()?.unwrap_or(job.pid()))
+}
+
+fn start(case: &Case) -> Result<Job> {
+    let mut command = workload::command(case.program, case.args)?;
+    command.push(HANGS.to_owned());
+    let mut job = Job::start(&command, &[])?;
+    if fs::read_to_string(workload::source(case.program))?.contains("stuck") {
+        job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+        std::thread::sleep(OLD);
+    } else {
+        // It says nothing of itself: by then it rests.
+        std::thread::sleep(4 * OLD);
+    }
+    Ok(job)
+}
+
+fn arguments(target: Target, parent: u32, child: u32) -> Vec<String> {
+    let mut args = ["-q", "-d", "5s", "-o", "{log}"].map(str::to_owned).to_vec();
+    match target {
+        Parent => args.extend(["-p".to_owned(), parent.to_string()]),
+        Child => args.extend(["-p".to_owned(), child.to_string()]),
+        Host => args.push("-a".to_owned()),
+    }
+    args
+}
+
+fn run(case: &Case) -> Result<()> {
+    let job = start(case)?;
+    let child = stuck(&job)?;
+    let before = switches(child);
+    let traced = Job::forktrace(&arguments(case.target, job.pid(), child))?.wait(LIMIT)?;
+    let after = switches(child);
+    let facts = Facts::read(&job.stdout());
+    drop(job);
+    let judge = || -> Result<()> {
+        traced.expect_code(0)?;
+        let hangs = matches!(case.expect, Likely { .. } | Suspect { .. });
+        ensure!(!hangs || before.is_some() && before == after, "it ran: {before:?} {after:?}");
+        let log = Log::read(&traced.log())?;
+        log.expect_whole()?;
+        judge(case, &traced, &log, &facts, child)
+    };
+    judge().with_context(|| traced.said())
+}
+
+/// How often a process's first thread has left a CPU.
+fn switches(pid: u32) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let lines: Vec<&str> = status.lines().filter(|line| line.contains("ctxt_switches")).collect();
+    (lines.len() == 2).then(|| lines.join(" "))
+}
+
+fn judge(case: &Case, traced: &Ended, log: &Log, facts: &Facts, child: u32) -> Result<()> {
+    let mut findings = log.findings();
+    // The host may have others.
+    let own = |line: &&Value| number(line, "/pid") == Some(u64::from(child));
+    findings.retain(|line| case.target != Host || own(line));
+    let confidence = |line: &Value| line.get("confidence").cloned().unwrap_or_default();
+    let sure = findings.iter().filter(|line| confidence(line) != "suspect").count();
+    let blocks = |text: &str| check::hang_blocks(text);
+    let named = format!("[{child}]");
+    let block = blocks(&traced.stdout).iter().any(|block| block.contains(&named));
+    match case.expect {
+        Likely { holder } => {
+            let [one] = findings.as_slice() else { anyhow::bail!("found {findings:#?}") };
+            ensure!(confidence(one) == "likely" && block, "not likely: {one:#}");
+            late(one, facts, child, true).with_context(|| format!("{one:#}"))?;
+            let known = one.get("holder").is_some_and(Value::is_object);
+            ensure!(known == holder, "wrong holder: {one:#}");
+            if holder {
+                ensure!(number(one, "/holder/tid") == Some(facts.one("holder")?), "{one:#}");
+            }
+        }
+        Suspect { printed } => {
+            let [one] = findings.as_slice() else { anyhow::bail!("found {findings:#?}") };
+            ensure!(confidence(one) == "suspect" && block == printed, "not a suspect: {one:#}");
+            late(one, facts, child, true).with_context(|| format!("{one:#}"))?;
+            ensure!(printed || traced.stdout.contains("1 suspect hidden"), "not told of");
+        }
+        NoMoreThanSuspect => ensure!(sure == 0, "found {findings:#?}"),
+        Nothing | Unjudged => {
+            ensure!(findings.is_empty() && !block, "found {findings:#?}");
+            let told = traced.stdout.contains("could not be judged");
+            ensure!(case.expect != Unjudged || told, "not told of");
+        }
+    }
+    let again = traced.report(&["-q"])?.stdout;
+    ensure!(blocks(&traced.stdout) == blocks(&again), "the report says: {again}");
+    Ok(())
+}
+
+/// Fails unless the finding says what can be said of a fork that was not seen.
+fn late(finding: &Value, facts: &Facts, child: u32, before: bool) -> Result<()> {
+    ensure!(number(finding, "/pid") == Some(u64::from(child)), "another process");
+    ensure!(finding.get("fork").is_some_and(Value::is_null), "a fork that was not seen");
+    let forker = facts.one("forker")?;
+    ensure!(number(finding, "/unseen_fork/by_pid") == Some(forker), "another parent");
+    ensure!(number(finding, "/unseen_fork/by_tid") == Some(forker), "another thread");
+    let since_before = finding.get("since_before").is_some_and(|value| value == true);
+    ensure!(since_before == before, "since before the trace: {since_before}");
+    Ok(())
+}
+
+/// The child was forked before the attach and blocks after it.
+fn blocks_after_the_attach() -> Result<()> {
+    let mut command = workload::command("late_page.c", &["later"])?;
+    command.push(HANGS.to_owned());
+    let mut job = Job::start(&command, &[("WORKLOAD_WAITS", "1")])?;
+    job.until("ready", START, |job| job.stdout().contains("ready="))?;
+    let child = stuck(&job)?;
+    let mut tracer = Job::forktrace(&arguments(Parent, job.pid(), child))?;
+    tracer.until("attached", START, |tracer| tracer.log_text().contains("process.snapshot"))?;
+    std::thread::sleep(OLD);
+    job.tell()?;
+    let traced = tracer.wait(LIMIT)?;
+    let facts = Facts::read(&job.stdout());
+    drop(job);
+    let judge = || -> Result<()> {
+        traced.expect_code(0)?;
+        let log = Log::read(&traced.log())?;
+        let finding = check::one_finding(&log, Some(u64::from(child)))?;
+        ensure!(finding.get("confidence").is_some_and(|sure| sure == "likely"), "{finding:#}");
+        late(finding, &facts, child, false).with_context(|| format!("{finding:#}"))
+    };
+    judge().with_context(|| traced.said())
+}
+
+/// The lock's owner is named by its number in the namespace.
+fn in_a_pid_namespace() -> Result<()> {
+    let mut command = ["unshare", "--pid", "--fork"].map(str::to_owned).to_vec();
+    let args = ["normal", "thread", "keep", "single", HANGS];
+    command.extend(workload::command("inherited_mutex.c", &args)?);
+    let mut job = Job::start(&command, &[])?;
+    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    std::thread::sleep(OLD);
+    let traced = Job::forktrace(&arguments(Parent, job.pid(), 0))?.wait(LIMIT)?;
+    let facts = Facts::read(&job.stdout());
+    drop(job);
+    let judge = || -> Result<()> {
+        traced.expect_code(0)?;
+        let log = Log::read(&traced.log())?;
+        let finding = check::one_finding(&log, None)?;
+        let holder = number(finding, "/holder/tid");
+        let named = finding.pointer("/holder/comm").is_some_and(Value::is_string);
+        ensure!(number(finding, "/ns_pid") == Some(facts.one("stuck")?), "{finding:#}");
+        ensure!(holder != Some(facts.one("holder")?) && named, "{finding:#}");
+        ensure!(finding.get("confidence").is_some_and(|sure| sure == "likely"), "{finding:#}");
+        Ok(())
+    };
+    judge().with_context(|| traced.said())
+}
