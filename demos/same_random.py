@@ -15,8 +15,8 @@ def draw(generator):
 
 
 def child():
-    print(f"child  {os.getpid()}: my own generator {draw(own)}", flush=True)
-    print(f"child  {os.getpid()}: Python's module  {draw(random)}", flush=True)
+    print(f"child  {os.getpid()}: a generator of my own     {draw(own)}", flush=True)
+    print(f"child  {os.getpid()}: the module's, seeded anew {draw(random)}", flush=True)
     time.sleep(0.3)
 
 
@@ -28,7 +28,7 @@ def main():
         process.start()
     for process in children:
         process.join()
-    print(f"parent {os.getpid()}: the two lines of their own generators are the same", flush=True)
+    print(f"parent {os.getpid()}: the children's own generators gave the same numbers", flush=True)
 
 
 if __name__ == "__main__":

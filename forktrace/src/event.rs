@@ -129,6 +129,13 @@ pub struct ProcessSnapshot {
     pub threads: Vec<ThreadName>,
     /// True when taken again because events were lost.
     pub resync: bool,
+    /// When the look was over, on `CLOCK_BOOTTIME`, ns. The event's own time is its beginning: of
+    /// threads that ended in between nothing is known. 0: not told.
+    #[serde(with = "num", default)]
+    pub read_ns: u64,
+    /// True for the command that forktrace started and held back: it begins to run now.
+    #[serde(default)]
+    pub command: bool,
 }
 
 /// A thread and its name.

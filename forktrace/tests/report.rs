@@ -90,6 +90,17 @@ fn a_cut_log_gives_all_whole_lines_and_says_so() {
 }
 
 #[test]
+fn a_cut_log_without_a_finding_gives_no_all_clear() {
+    let whole = fs::read_to_string(golden("python_lock.jsonl")).unwrap();
+    let beginning: String = whole.split_inclusive('\n').take(5).collect();
+    let output = report().arg("-").write_stdin(beginning).assert().success();
+    let stdout = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    assert!(stdout.contains("no hang was shown"), "{stdout}");
+    assert!(stdout.contains("the log was cut off"), "{stdout}");
+    assert!(!stdout.contains("no child hangs"), "{stdout}");
+}
+
+#[test]
 fn what_is_no_log_is_refused_in_one_sentence() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for bytes in [&b""[..], b"\x00\xff\x1b[31m", b"{}\n", b"[]", b"{\"schema\":2,\"type\":\"x\"}\n"]

@@ -61,6 +61,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = TARGETS.iter().map(of).collect();
     trials.push(trial("attach_while_forks_go_on", &needs, || busy_tree(false)));
     trials.push(trial("attach_all_while_forks_go_on", &needs, || busy_tree(true)));
+    trials.push(trial("attach_to_churning_python", &needs, || churn(false)));
+    trials.push(trial("attach_all_to_churning_python", &needs, || churn(true)));
     trials.push(trial("attach_to_a_hang", &needs, attach_late));
     trials
 }
@@ -140,6 +142,34 @@ fn busy_tree(all: bool) -> Result<()> {
             log.expect_all_ended()?;
             ensure!(log.findings().is_empty(), "found {:#?}", log.findings());
         }
+        Ok(())
+    };
+    judge().with_context(|| traced.said())
+}
+
+/// Attaches to a process that makes threads and forks all the time, and then has a child hang:
+/// nothing was lost, and the hang is proven.
+fn churn(all: bool) -> Result<()> {
+    let waiting = Waiting { program: "churn.py", args: &["8"], hang: Hang::PYTHON };
+    let mut job = start(&waiting)?;
+    let pid = job.pid().to_string();
+    let target = if all { ["-a", "-d8"] } else { ["-p", &pid] };
+    let mut tracer = Job::forktrace(&[&["-q", "-o", "{log}"], &target[..]].concat())?;
+    until_attached(&mut tracer, &[job.pid()])?;
+    job.tell()?;
+    let traced = tracer.wait(LIMIT)?;
+    let ended = job.wait(LIMIT)?;
+    let judge = || -> Result<()> {
+        ended.expect_code(0)?;
+        traced.expect_code(0)?;
+        let log = Log::read(&traced.log())?;
+        log.expect_whole()?;
+        let stuck = Facts::read(&ended.stdout).one("stuck")?;
+        let finding = check::one_finding(&log, Some(stuck))?;
+        ensure!(finding["confidence"] == "certain", "{finding:#}");
+        let rules = finding["evidence"].as_array().into_iter().flatten();
+        let lost = rules.filter(|proof| proof["rule"] == "events-lost").count();
+        ensure!(lost == 0, "a loss is told, though nothing was lost: {finding:#}");
         Ok(())
     };
     judge().with_context(|| traced.said())

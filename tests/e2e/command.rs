@@ -30,10 +30,15 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("command_exit_code_of_a_finding", &needs, exit_code),
         trial("command_output_undisturbed", &needs, output),
         trial("command_json", &needs, json),
+        trial("command_json_keeps_stdout_for_the_log", &needs, json_stdout),
+        trial("command_signals_as_untraced", &needs, signals),
+        trial("command_ended_by_ctrl_c", &needs, ctrl_c),
+        trial("command_output_closed", &needs, closed),
         trial("command_left_running_after_duration", &needs, duration),
         trial("command_interrupted", &needs, interrupted),
         trial("command_survives_the_tracer", &needs, tracer_killed),
         trial("log_is_private", &needs, private_log),
+        trial("log_made_under_sudo_belongs_to_the_user", &needs, sudo_log),
     ]);
     trials
 }
@@ -69,6 +74,67 @@ fn json() -> Result<()> {
     log.expect_whole()?;
     ensure!(log.of("process.exec").count() > 0, "no exec seen\n{}", ended.said());
     Ok(())
+}
+
+/// What the command writes to stdout is not mixed with the log.
+fn json_stdout() -> Result<()> {
+    for flags in [&["--json"][..], &["-o", "-"], &["--json", "-o", "-"]] {
+        let args = [flags, &["--", "sh", "-c", "echo said"]].concat();
+        let ended = Job::forktrace(&args)?.wait(LIMIT)?;
+        ended.expect_code(0)?;
+        let log = Log::parse(&ended.stdout).with_context(|| ended.said())?;
+        log.expect_whole().with_context(|| ended.said())?;
+        ensure!(ended.stderr == "said\n", "{}", ended.said());
+    }
+    Ok(())
+}
+
+/// A traced command ignores and blocks the signals that it would ignore and block untraced.
+fn signals() -> Result<()> {
+    let masks = |text: &str| -> Vec<String> {
+        let wanted = |line: &&str| line.starts_with("SigIgn") || line.starts_with("SigBlk");
+        text.lines().filter(wanted).map(str::to_owned).collect()
+    };
+    let tracer = forktrace_tests::forktrace()?.display();
+    for before in ["", "trap '' PIPE; "] {
+        let run = |command: String| -> Result<Vec<String>> {
+            let shell = ["sh", "-c", &format!("{before}{command} cat /proc/self/status")];
+            let ended = Job::start(&shell.map(str::to_owned), &[])?.wait(LIMIT)?;
+            ended.expect_code(0)?;
+            Ok(masks(&ended.stdout))
+        };
+        let (untraced, traced) = (run("exec".into())?, run(format!("exec {tracer} -q --"))?);
+        ensure!(untraced.len() == 2 && untraced == traced, "{traced:?} instead of {untraced:?}");
+    }
+    Ok(())
+}
+
+/// Ctrl-C on a terminal is for the command too: its end is seen, and its status is ours.
+fn ctrl_c() -> Result<()> {
+    let mut job = Job::forktrace(&["-o", "{log}", "--", "sh", "-c", "echo up; exec sleep 60"])?;
+    job.until("running", START, |job| job.stdout().contains("up\n"))?;
+    let group = nix::unistd::Pid::from_raw(i32::try_from(job.pid())?);
+    nix::sys::signal::killpg(group, Signal::SIGINT)?;
+    let ended = job.wait(LIMIT)?;
+    ended.expect_code(130)?;
+    ensure!(ended.stderr.contains("ended by signal 2"), "{}", ended.said());
+    ensure!(ended.stdout.contains(" exit "), "its end was not seen\n{}", ended.said());
+    Log::read(&ended.log())?.expect_whole()
+}
+
+/// Whoever reads the output goes away: tracing ends, the log is whole, the command goes on.
+fn closed() -> Result<()> {
+    let script = "for i in 1 2 3 4 5 6 7 8; do /bin/true; sleep 0.2; done; sleep 60";
+    let tracer = forktrace_tests::forktrace()?.display();
+    let line = format!("{tracer} -o {{log}} -- sh -c '{script}' | head -n 3");
+    let shell = ["sh", "-c", &line].map(str::to_owned);
+    let (ended, left) = Job::start(&shell, &[])?.wait_and_leave(LIMIT)?;
+    ended.expect_code(0)?;
+    ensure!(!left.is_empty(), "the command was ended\n{}", ended.said());
+    let said = ended.stderr.lines().collect::<Vec<_>>();
+    ensure!(said.len() == 1 && said[0].contains("left running"), "{}", ended.said());
+    ensure!(ended.stdout.lines().count() == 3, "{}", ended.said());
+    Log::read(&ended.log())?.expect_whole()
 }
 
 fn duration() -> Result<()> {
@@ -117,5 +183,18 @@ fn private_log() -> Result<()> {
     ended.expect_code(0)?;
     let mode = fs::metadata(ended.log())?.permissions().mode() & 0o7777;
     ensure!(mode == 0o600, "its mode is {mode:o}");
+    Ok(())
+}
+
+fn sudo_log() -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = [("SUDO_UID", "65534"), ("SUDO_GID", "65534")];
+    let tracer = forktrace_tests::forktrace()?.display().to_string();
+    let command = [&tracer, "-q", "-o", "{log}", "--", "true"].map(str::to_owned);
+    let ended = Job::start(&command, &user)?.wait(LIMIT)?;
+    ended.expect_code(0)?;
+    let metadata = fs::metadata(ended.log())?;
+    ensure!((metadata.uid(), metadata.gid()) == (65534, 65534), "it belongs to {}", metadata.uid());
+    ensure!(metadata.mode() & 0o777 == 0o600, "its mode is {:o}", metadata.mode());
     Ok(())
 }

@@ -13,8 +13,8 @@ static DEMOS: &[(&str, &[&str])] = &[
     ("copied-state", &["blue, set by the parent before the fork", "still blue"]),
     ("shared-file", &["second line, by the child", "moved me to byte 52"]),
     ("inherited-lock", &["HANG", "certain", "I want the lock", "inherited_lock.py:"]),
-    ("lost-threads", &["I have 4 threads", "I have 1 thread"]),
-    ("same-random", &["my own generator"]),
+    ("lost-threads", &["I have 4 threads", "I have 1 thread", "beats went on in me"]),
+    ("same-random", &["a generator of my own", "seeded anew"]),
     ("spawn", &["I have the lock", "the child has ended"]),
 ];
 
@@ -33,6 +33,8 @@ fn run(name: &str, words: &[&str]) -> Result<()> {
     for word in words.iter().chain(&[name, "SEEN BY THE TRACER"]) {
         ensure!(ended.stdout.contains(word), "it does not say {word:?}\n{}", ended.said());
     }
+    let (titles, program) = (ended.stdout.find("TIME "), ended.stdout.find("\nparent "));
+    ensure!(titles < program, "the titles come after the program's lines\n{}", ended.said());
     let hangs = words.contains(&"HANG");
     ensure!(hangs || !ended.stdout.contains("HANG"), "a hang was found\n{}", ended.said());
     Ok(())

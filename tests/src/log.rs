@@ -62,11 +62,15 @@ impl Log {
         let last = self.lines.last().context("the log is empty")?;
         ensure!(kind(first) == "trace.start", "first line: {first}");
         ensure!(kind(last) == "trace.end", "last line: {last}");
+        let mut latest = 0;
         for (line, seq) in self.lines.iter().zip(1..) {
             ensure!(number(line, "/seq") == Some(seq), "expected seq {seq}: {line}");
             ensure!(number(line, "/schema") == Some(1), "not schema 1: {line}");
             let timed = line.get("ts").is_some_and(Value::is_string);
-            ensure!(timed && number(line, "/boot_ns").is_some(), "no time: {line}");
+            let at = number(line, "/boot_ns").unwrap_or_default();
+            ensure!(timed && at > 0, "no time: {line}");
+            ensure!(at >= latest, "the time goes back: {line}");
+            latest = at;
         }
         if let Some(lost) = self.of("events.lost").next() {
             anyhow::bail!("events were lost: {lost}");

@@ -41,7 +41,7 @@ pub enum Command {
     },
     /// Judge a recorded log again and print it; needs no root
     Report {
-        /// The log, as recorded with -o FILE.jsonl.
+        /// The log, as recorded with -o FILE.jsonl; `-` is stdin.
         file: PathBuf,
         /// Output options.
         #[command(flatten)]
@@ -53,14 +53,21 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct TraceArgs {
     /// Attach to these processes and their children; repeatable, comma or space lists
-    #[arg(short, long = "pid", value_name = "PID[,PID…]", value_parser = pids)]
+    #[arg(
+        short,
+        long = "pid",
+        value_name = "PID[,PID…]",
+        value_parser = pids,
+        allow_hyphen_values = true
+    )]
     pub pid: Vec<Pids>,
 
     /// Trace the whole host
     #[arg(short, long, conflicts_with_all = ["pid", "cmd"])]
     pub all: bool,
 
-    /// Run this command, held back until the probes are attached; its exit status becomes ours
+    /// Run this command, held back until the probes are attached; its exit status becomes ours.
+    /// With --json or -o - its stdout goes to stderr
     #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
     pub cmd: Vec<String>,
 
@@ -80,7 +87,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub min_wait: Duration,
 
-    /// Record the events; `-` is stdout
+    /// Record the events; `-` is the same as --json
     #[arg(short, long = "output", value_name = "FILE.jsonl")]
     pub output: Option<PathBuf>,
 
@@ -93,7 +100,7 @@ pub struct TraceArgs {
     pub no_snapshots: bool,
 
     /// The most memory for these pages in all, such as 128M
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = snapshot_limit)]
     pub snapshot_limit: u64,
 
     /// Probe the lock functions of the traced processes: says who took a lock, where and when; each
@@ -102,7 +109,7 @@ pub struct TraceArgs {
     pub locks: bool,
 
     /// Size of the buffer between kernel and forktrace, such as 16M
-    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
     pub ring_size: u64,
 
     /// Exit with this status if there was a finding
@@ -117,7 +124,8 @@ pub struct TraceArgs {
 /// How results are shown.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
-    /// JSON lines on stdout instead of text
+    /// JSON lines on stdout instead of text, and nothing else: what CMD writes to stdout goes to
+    /// stderr
     #[arg(long)]
     pub json: bool,
 
@@ -126,7 +134,7 @@ pub struct OutputArgs {
     pub suspects: bool,
 
     /// Findings and the summary only
-    #[arg(short, long, conflicts_with = "verbose")]
+    #[arg(short, long)]
     pub quiet: bool,
 
     /// Say more: -v why a wait is not reported, -vv what the eBPF programs say
@@ -203,6 +211,25 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The kernel's limits for a ring buffer whose size is told in 32 bits: a page, and the largest
+/// power of two (`ringbuf_map_alloc`, `kernel/bpf/ringbuf.c`, Linux 6.18).
+fn ring_size(text: &str) -> Result<u64, String> {
+    within(text, 4 << 10, 2 << 30, "4K to 2G")
+}
+
+/// From one page of 4 KiB on.
+fn snapshot_limit(text: &str) -> Result<u64, String> {
+    within(text, 4 << 10, 64 << 30, "4K to 64G")
+}
+
+fn within(text: &str, least: u64, most: u64, range: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    match (least..=most).contains(&bytes) {
+        true => Ok(bytes),
+        false => Err(format!("give a size from {range}")),
+    }
+}
+
 fn size(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -248,6 +275,12 @@ mod tests {
         for bad in ["", "s", "-1s", "1d", "0", "1e400s", "..s"] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
+        assert_eq!(ring_size("4K").unwrap(), 4096);
+        assert_eq!(ring_size("2G").unwrap(), 1 << 31);
+        for bad in ["3", "4095", "3G", "999999G"] {
+            assert!(ring_size(bad).unwrap_err().contains("4K to 2G"), "{bad:?}");
+        }
+        assert!(snapshot_limit("1K").is_err() && snapshot_limit("65G").is_err());
         assert_eq!(size("64M").unwrap(), 64 << 20);
         assert_eq!(size("1GiB").unwrap(), 1 << 30);
         for bad in ["", "M", "0", "99999999999999999999", "18446744073709551615G", "1T"] {

@@ -71,7 +71,9 @@ static DEMOS: [Demo; 6] = [
         name: "lost-threads",
         title: "the parent's threads do not exist in the child",
         shows: "Only the thread that calls fork exists in the child. The parent has several \
-                threads at work when it forks; the child has their memory, but not them.",
+                threads at work when it forks; the child has their memory, but not them. The \
+                threads add to one number, the beats: it goes on in the parent, and stands still \
+                in the child.",
         program: include_str!("../../../demos/lost_threads.py"),
         hangs: false,
         seen: lost_threads,
@@ -80,7 +82,9 @@ static DEMOS: [Demo; 6] = [
         name: "same-random",
         title: "a generator seeded before the fork repeats itself in every child",
         shows: "A random generator is memory too. Two children of one parent draw from a \
-                generator that was seeded before the fork, and draw the same numbers.",
+                generator that was seeded before the fork, and draw the same numbers. The \
+                functions of Python's `random` module differ: since Python 3.7 they are seeded \
+                anew in a forked child. A generator of one's own is not.",
         program: include_str!("../../../demos/same_random.py"),
         hangs: false,
         seen: same_random,
@@ -90,7 +94,8 @@ static DEMOS: [Demo; 6] = [
         title: "the hang's program with the spawn method: no hang",
         shows: "The same program as inherited-lock, but the child is spawned: a new program is \
                 executed, which shares no memory with the parent, so that its lock is its own and \
-                free.",
+                free. Python starts a second process besides, its resource tracker: it removes \
+                shared memory and the like that a program leaves behind.",
         program: include_str!("../../../demos/spawn.py"),
         hangs: false,
         seen: spawn,
@@ -121,12 +126,15 @@ pub(super) fn run(name: Option<&str>, args: &OutputArgs) -> Result<u8, Failure> 
 }
 
 fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
+    kernel::check_pid_namespace()?;
     let folder = tempfile::Builder::new().prefix("forktrace-demo-").tempdir()?;
-    let script = folder.path().join(format!("{}.py", demo.name.replace('-', "_")));
+    let script = folder.path().join(format!("demo_{}.py", demo.name.replace('-', "_")));
     std::fs::write(&script, demo.program)?;
     let command = vec![interpreter()?, script.display().to_string()];
-    let child = GatedChild::spawn(&command, true)?;
+    let options = kernel::Start { for_ourselves: true, stdout_is_taken: args.json };
+    let child = GatedChild::spawn(&command, options)?;
     let group = ProcessGroup::of(child.pid());
+    let began_ns = kernel::boot_ns();
     let (kernel, ring) = kernel::load(&kernel::Options {
         trace_all: false,
         follow: true,
@@ -143,7 +151,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         std::io::stdout().write_all(intro.as_bytes())?;
     }
     let filter = format!("demo {}", demo.name);
-    let start = output::start_event(&kernel, nanoseconds(MIN_WAIT), filter, Vec::new());
+    let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter, Vec::new());
     let pipeline = output::pipeline(args, Events::Waits, &start)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -154,6 +162,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
             duration: Some(LIMIT),
             after_finding: demo.hangs.then_some(AFTER_FINDING),
             targets_end: true,
+            command_hears_signals: false,
         };
         let stopped = live.run(&until).await?;
         kernel::restore_interrupt();

@@ -1,8 +1,8 @@
-//! What can go wrong, and with which exit status.
+//! What can go wrong, with which exit status, and how it is said.
 
 use std::{io, path::PathBuf};
 
-use crate::kernel;
+use crate::{kernel, report::sanitize};
 
 /// Exit status of a wrong command line.
 pub(super) const USAGE: u8 = 2;
@@ -13,7 +13,7 @@ pub(super) enum Failure {
     #[error("{0}")]
     Usage(String),
     #[error("no process {pid}: {cause}; see which are running with: ps -e")]
-    NoProcess { pid: u32, cause: String },
+    NoProcess { pid: u32, cause: &'static str },
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
     #[error("cannot write {path}: {cause}", path = path.display())]
@@ -22,27 +22,58 @@ pub(super) enum Failure {
     CannotRead { path: PathBuf, cause: String },
     #[error("{0}")]
     Demo(String),
-    #[error("cannot write the output: {0}")]
+    #[error("cannot write the output: {}", cause(.0))]
     Output(io::Error),
 }
 
 impl Failure {
-    /// 1 failure, 2 usage, 3 privilege or kernel, 4 no such target.
+    /// 1 failure, 2 usage, 3 privilege or kernel, 4 no such target. Whoever closed the output has
+    /// seen enough: that is no failure.
     pub(super) fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) => USAGE,
             Failure::Kernel(kernel::Error::Command { .. }) | Failure::NoProcess { .. } => 4,
             Failure::Kernel(_) => 3,
+            Failure::Output(_) if self.is_quiet() => 0,
             Failure::CannotWrite { .. }
             | Failure::CannotRead { .. }
             | Failure::Demo(_)
             | Failure::Output(_) => 1,
         }
     }
+
+    /// Whether there is nothing to say: the reader of the output went away, as `head` does.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Failure::Output(error)
+    }
+}
+
+/// Says something on stderr, on one line. Names in it may come from anywhere: nothing in them
+/// reaches the terminal but as text.
+pub(super) fn say(message: &str) {
+    eprintln!("forktrace: {}", sanitize(message));
+}
+
+/// An error of the operating system in words, with the remedy where there is one.
+pub(super) fn cause(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EISDIR) => "it is a folder; name a file".into(),
+        Some(libc::ENOENT) => "there is no such file or folder".into(),
+        Some(libc::EACCES) => "permission denied; it belongs to somebody else: use sudo, or have \
+                               it given to you with chown"
+            .into(),
+        Some(libc::ENOSPC) => "no space is left on the device".into(),
+        Some(libc::EMFILE | libc::ENFILE) => "too many open files: raise ulimit -n".into(),
+        _ => {
+            // The number says nothing that the words do not.
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_owned()
+        }
     }
 }

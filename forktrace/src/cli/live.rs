@@ -28,6 +28,9 @@ use crate::{
 /// How often waits are looked at and what is due is done.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a command may take to end after a signal that was for it too.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How far apart two CPUs' records may arrive out of order.
 const REORDER_NS: u64 = 20_000_000;
 
@@ -43,6 +46,8 @@ pub(super) struct Until {
     pub(super) after_finding: Option<Duration>,
     /// When no traced process is alive any more.
     pub(super) targets_end: bool,
+    /// A signal from the terminal is for the command too: after one, its end is waited for a moment.
+    pub(super) command_hears_signals: bool,
 }
 
 /// Why tracing stopped.
@@ -56,6 +61,8 @@ pub(super) enum Stopped {
     TargetsEnded,
     /// A finding was made, and that was enough.
     Found,
+    /// Whoever read the output has gone away.
+    OutputClosed,
 }
 
 impl Stopped {
@@ -65,6 +72,7 @@ impl Stopped {
             Stopped::Duration => "duration",
             Stopped::TargetsEnded => "targets ended",
             Stopped::Found => "found",
+            Stopped::OutputClosed => "output closed",
         }
     }
 }
@@ -82,13 +90,15 @@ pub(super) struct Live {
     min_wait_ns: u64,
     trace_all: bool,
     child: Option<RunningChild>,
-    pub(super) outcome: Option<Outcome>,
+    outcome: Option<Outcome>,
     losses: Losses,
     /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
     python_reads: FxHashMap<ProcId, u64>,
     before: Before,
     undecodable: u64,
     interrupts: Interrupts,
+    /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
+    drained_ns: u64,
 }
 
 impl Live {
@@ -97,7 +107,7 @@ impl Live {
     /// asked for by their pid.
     ///
     /// # Errors
-    /// When the ring buffer cannot be watched.
+    /// When the ring buffer or signals cannot be watched.
     pub(super) fn new(
         kernel: Kernel,
         ring: Ring,
@@ -125,6 +135,7 @@ impl Live {
             before: Before::new(asked),
             undecodable: 0,
             interrupts: Interrupts::new()?,
+            drained_ns: 0,
         })
     }
 
@@ -136,6 +147,11 @@ impl Live {
     /// That command's pid, if there is one.
     pub(super) fn child_pid(&self) -> Option<u32> {
         self.child.map(RunningChild::pid)
+    }
+
+    /// How that command has ended, if it has.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.outcome.or_else(|| self.child.and_then(RunningChild::try_wait))
     }
 
     /// Puts a command that waits for its release into the trace, under the name that it will have.
@@ -151,13 +167,14 @@ impl Live {
             {
                 task.comm = name.to_owned();
                 snapshot.exe = None;
+                snapshot.command = true;
                 for thread in &mut snapshot.threads {
                     thread.comm = name.to_owned();
                 }
             }
             self.order.push_unsequenced(event);
         }
-        Ok(self.release(now)?)
+        Ok(self.release()?)
     }
 
     /// Puts processes that are alive already into the trace, with all their descendants unless
@@ -214,7 +231,7 @@ impl Live {
             let body = Body::Resync(Resync { processes });
             self.order.push_unsequenced(Event { boot_ns: now, task: None, body });
         }
-        self.release(now)
+        self.release()
     }
 
     /// Runs until something ends it.
@@ -231,7 +248,12 @@ impl Live {
             let mut records = Vec::new();
             tokio::select! {
                 biased;
-                () = self.interrupts.next() => return Ok(Stopped::Interrupted),
+                () = self.interrupts.next() => {
+                    if until.command_hears_signals {
+                        self.follow_to_its_end().await?;
+                    }
+                    return Ok(Stopped::Interrupted);
+                }
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,
@@ -239,7 +261,11 @@ impl Live {
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
             self.take(records);
-            self.release(kernel::boot_ns())?;
+            self.drain();
+            self.release()?;
+            if self.pipeline.reader_gone {
+                return Ok(Stopped::OutputClosed);
+            }
             if found_at.is_none() && self.pipeline.shown().next().is_some() {
                 found_at = Some(Instant::now());
             }
@@ -252,6 +278,31 @@ impl Live {
                 return Ok(Stopped::TargetsEnded);
             }
         }
+    }
+
+    /// After a signal: on a terminal the command has got it too, and is given a moment to end, so
+    /// that its end is seen and its status known. A second signal ends forktrace.
+    async fn follow_to_its_end(&mut self) -> io::Result<()> {
+        kernel::restore_interrupt();
+        let end = Instant::now() + FAREWELL;
+        while self.child.is_some() && self.outcome.is_none() && Instant::now() < end {
+            tokio::time::sleep(FAREWELL / 50).await;
+            self.drain();
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the records that are in the ring, at most a batch; whether none is left.
+    fn drain(&mut self) -> bool {
+        let before = kernel::boot_ns();
+        let mut records = Vec::new();
+        let emptied = self.ring.drain(|bytes| records.push(decode::decode(bytes)));
+        self.take(records);
+        if emptied {
+            self.drained_ns = before;
+        }
+        emptied
     }
 
     /// Whether every process that was traced is known to have ended.
@@ -277,9 +328,10 @@ impl Live {
         }
     }
 
-    /// Hands on every event that is old enough to be in its final order.
-    fn release(&mut self, now_ns: u64) -> io::Result<()> {
-        while let Some(event) = self.order.pop_ready(now_ns) {
+    /// Hands on every event that is old enough to be in its final order: older ones may still be in
+    /// the ring, however late it is.
+    fn release(&mut self) -> io::Result<()> {
+        while let Some(event) = self.order.pop_ready(self.drained_ns) {
             self.deliver(event)?;
         }
         Ok(())
@@ -322,7 +374,7 @@ impl Live {
         for wait in &waits {
             self.look(wait, now);
         }
-        self.release(now)?;
+        self.release()?;
         self.pipeline.flush()
     }
 
@@ -398,9 +450,7 @@ impl Live {
         if !self.losses.is_due(total, now, last) {
             return Ok(());
         }
-        let mut records = Vec::new();
-        self.ring.drain(|bytes| records.push(decode::decode(bytes)));
-        self.take(records);
+        self.drain();
         self.order.set_total_lost(now, total);
         self.kernel.maps.sweep();
         let alive = if self.trace_all { everybody() } else { self.kernel.maps.traced() };
@@ -412,18 +462,15 @@ impl Live {
     /// # Errors
     /// When the output cannot be written.
     pub(super) fn finish(&mut self, stopped: Stopped) -> io::Result<()> {
-        let now = kernel::boot_ns();
-        let mut records = Vec::new();
-        self.ring.drain(|bytes| records.push(decode::decode(bytes)));
-        self.take(records);
-        self.check_losses(now, true)?;
+        while !self.drain() {}
+        self.check_losses(kernel::boot_ns(), true)?;
         for event in self.order.flush() {
             self.deliver(event)?;
         }
         let counters = self.kernel.maps.counters();
         let lost = counters.lost() + self.undecodable;
         let end = TraceEnd { reason: stopped.reason().into(), counters: counters.others, lost };
-        let event = Event { boot_ns: now, task: None, body: Body::TraceEnd(end) };
+        let event = Event { boot_ns: kernel::boot_ns(), task: None, body: Body::TraceEnd(end) };
         self.pipeline.event(&event)?;
         self.pipeline.flush()
     }

@@ -18,7 +18,10 @@ mod trace;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use clap::{
+    Parser as _,
+    error::{ContextKind, ContextValue},
+};
 
 pub use args::Cli;
 use args::Command;
@@ -28,10 +31,15 @@ use failure::Failure;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            let failure = Failure::Usage(shortened(&error));
+            failure::say(&failure.to_string());
+            return ExitCode::from(failure.code());
+        }
         Err(error) => {
             // Help and version are answers, not errors. A reader that is gone cannot be told.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+            return ExitCode::SUCCESS;
         }
     };
     let result = match cli.command {
@@ -42,14 +50,40 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("forktrace: {failure}");
+            if !failure.is_quiet() {
+                failure::say(&failure.to_string());
+            }
             ExitCode::from(failure.code())
         }
     }
 }
 
-/// A usage error in clap's own words and form.
+/// clap's message in one sentence: its paragraphs on usage are what `--help` is for.
+fn shortened(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let wanted = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more");
+    let lines = text.lines().take_while(wanted);
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let sentence = words.join(" ");
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    // Its tip is about values that look like flags, which nothing here takes.
+    let sentence = sentence.split(" tip: to pass").next().unwrap_or(sentence);
+    let sentence = sentence.replace(" tip: ", "; ");
+    match error.get(ContextKind::InvalidArg).or(error.get(ContextKind::InvalidSubcommand)) {
+        Some(ContextValue::String(argument)) if !argument.starts_with('-') => {
+            let args: Vec<String> =
+                std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+            let at = args.iter().position(|arg| arg == argument).unwrap_or(0);
+            let (ours, command) = args.split_at(at);
+            let line = [&["forktrace".to_owned()], ours, &["--".to_owned()], command].concat();
+            let line = line.join(" ");
+            format!("{sentence}; to trace a command, put -- before it: {line}")
+        }
+        _ => format!("{sentence} (see forktrace --help)"),
+    }
+}
+
+/// A usage error of our own, in the same form.
 fn usage(message: &str) -> Failure {
-    let error = Cli::command().error(ErrorKind::MissingRequiredArgument, message);
-    Failure::Usage(error.render().to_string().trim_start_matches("error: ").trim_end().to_owned())
+    Failure::Usage(format!("{message} (see forktrace --help)"))
 }

@@ -13,7 +13,7 @@ use tracing_subscriber::{
 
 use super::{
     args::{Color, Events, OutputArgs},
-    failure::Failure,
+    failure::{Failure, cause},
     pipeline::{Log, Out, Pipeline},
 };
 use crate::{
@@ -55,7 +55,10 @@ fn color(args: &OutputArgs, terminal: bool) -> bool {
     match args.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        Color::Auto => {
+            let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+            terminal && !dumb && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        }
     }
 }
 
@@ -84,7 +87,7 @@ pub(super) fn pipeline(
     let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
     let (text, logs) = if args.json {
         let writer = log::Writer::new(stdout, offset);
-        (None, vec![Log { name: "the JSON output".into(), writer, failed: false }])
+        (None, vec![Log { name: "the JSON output".into(), writer, failed: false, is_stdout: true }])
     } else {
         let quiet = args.quiet || events == Events::Findings;
         let clock = Clock { offset_ns: offset, zone: jiff::tz::TimeZone::system() };
@@ -97,6 +100,7 @@ pub(super) fn pipeline(
         logs,
         boot_id,
         shortfalls: Vec::new(),
+        reader_gone: false,
         suspects: args.suspects,
         asked,
         reasons: args.verbose >= 1,
@@ -111,29 +115,35 @@ fn clock(start: &Event) -> (String, i64) {
     }
 }
 
-/// Opens a file to record to; `-` is stdout.
+/// Opens a file to record to.
 pub(super) fn open_log(path: &Path) -> Result<(String, Out), Failure> {
     let name = path.display().to_string();
-    if path == Path::new("-") {
-        return Ok(("stdout".into(), Box::new(BufWriter::with_capacity(BUFFER, io::stdout()))));
-    }
     let cannot = |cause: String| Failure::CannotWrite { path: path.to_owned(), cause };
     if path.extension().is_none_or(|extension| extension != "jsonl") {
         return Err(cannot("the name must end in .jsonl, the only format that is written".into()));
     }
-    let file = log::open_for_writing(path).map_err(|error| cannot(error.to_string()))?;
+    let file = log::open_for_writing(path, sudo_user()).map_err(|error| cannot(cause(&error)))?;
     Ok((name, Box::new(BufWriter::with_capacity(BUFFER, file))))
+}
+
+/// Who ran sudo: a log made for them is theirs to read. `None` where nobody did.
+fn sudo_user() -> Option<(u32, u32)> {
+    let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    let (user, group) = (id("SUDO_UID")?, id("SUDO_GID")?);
+    nix::unistd::geteuid().is_root().then_some((user, group))
 }
 
 /// A log in an open file.
 pub(super) fn log(name: String, file: Out, start: &Event) -> Log {
     let (_, offset) = clock(start);
-    Log { name, writer: log::Writer::new(file, offset), failed: false }
+    Log { name, writer: log::Writer::new(file, offset), failed: false, is_stdout: false }
 }
 
-/// The first event of a live trace.
+/// The first event of a live trace. `began_ns` (`CLOCK_BOOTTIME`) is before the first program was
+/// attached, so that no event is older.
 pub(super) fn start_event(
     kernel: &kernel::Kernel,
+    began_ns: u64,
     min_wait_ns: u64,
     filter: String,
     asked: Vec<u32>,
@@ -154,10 +164,13 @@ pub(super) fn start_event(
         snapshots: kernel.snapshots,
         offsets: kernel.offsets.clone(),
     };
-    Event { boot_ns: kernel::boot_ns(), task: None, body: Body::TraceStart(start) }
+    Event { boot_ns: began_ns, task: None, body: Body::TraceStart(start) }
 }
 
 /// The summary, after the last event.
+///
+/// # Errors
+/// When the output cannot be written.
 pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
     let (shown, hidden): (Vec<Finding>, Vec<Finding>) = pipeline
         .judge
@@ -165,16 +178,16 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
         .iter()
         .map(|judged| judged.finding.clone())
         .partition(|finding| pipeline.shows(finding));
-    let Pipeline { model, text, shortfalls, .. } = pipeline;
-    let Some(text) = text else { return Ok(()) };
-    let summary = Summary {
-        processes: model.all(),
-        counts: model.counts(),
-        findings: &shown,
-        hidden: hidden.len() as u64,
-        shortfalls,
-    };
-    writeln!(text.out())?;
-    summary::write(text.out(), &summary, style)?;
-    text.out().flush()
+    pipeline.write_text(|text, pipeline| {
+        let summary = Summary {
+            processes: pipeline.model.all(),
+            counts: pipeline.model.counts(),
+            findings: &shown,
+            hidden: hidden.len() as u64,
+            shortfalls: &pipeline.shortfalls,
+        };
+        writeln!(text.out())?;
+        summary::write(text.out(), &summary, style)?;
+        text.out().flush()
+    })
 }

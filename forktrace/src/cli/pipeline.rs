@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::shortfalls;
+use super::{
+    failure::{cause, say},
+    shortfalls,
+};
 use crate::{
     event::{Body, Event},
     finding::{Confidence, Finding},
@@ -25,6 +28,8 @@ pub(super) struct Pipeline {
     pub(super) boot_id: String,
     /// What makes the result incomplete, a sentence each.
     pub(super) shortfalls: Vec<String>,
+    /// Whoever read stdout has gone away.
+    pub(super) reader_gone: bool,
     pub(super) suspects: bool,
     /// Processes that were asked for by their pid.
     pub(super) asked: Vec<u32>,
@@ -38,6 +43,7 @@ pub(super) struct Log {
     pub(super) name: String,
     pub(super) writer: log::Writer<Out>,
     pub(super) failed: bool,
+    pub(super) is_stdout: bool,
 }
 
 impl Log {
@@ -50,7 +56,8 @@ impl Log {
             self.failed = true;
             // A reader that went away, as `head` does, is no fault.
             if error.kind() != io::ErrorKind::BrokenPipe {
-                eprintln!("forktrace: cannot write {}: {error}; recording stops here", self.name);
+                let cause = cause(&error);
+                say(&format!("cannot write {}: {cause}; recording stops here", self.name));
             }
         }
     }
@@ -70,28 +77,20 @@ impl Pipeline {
                 log.write(|writer| writer.event(event, identity.as_ref()));
             }
         }
-        if let Some(text) = &mut self.text {
-            text.event(event, &self.model)?;
-        }
+        self.write_text(|text, pipeline| text.event(event, &pipeline.model))?;
         if let Body::TraceEnd(end) = &event.body {
             self.shortfalls = shortfalls::of(end, &self.judge);
         }
         match self.judge.apply(event, &self.model) {
             Some(Outcome::Found(finding)) => self.found(event.boot_ns, &finding)?,
             Some(Outcome::Ended { finding, waited_ns }) => {
-                let shows = self.shows(&finding);
-                if let Some(text) = self.text.as_mut().filter(|_| shows) {
-                    text.ended(&finding, waited_ns)?;
+                if self.shows(&finding) {
+                    self.write_text(|text, _| text.ended(&finding, waited_ns))?;
                 }
             }
             Some(Outcome::Silent(reason)) if self.reasons => {
                 if let Some(task) = &event.task {
-                    eprintln!(
-                        "forktrace: {}[{}] waits: {}",
-                        task.comm.escape_debug(),
-                        task.tid,
-                        reason.text()
-                    );
+                    say(&format!("{}[{}] waits: {}", task.comm, task.tid, reason.text()));
                 }
             }
             Some(Outcome::Silent(_)) | None => {}
@@ -105,11 +104,42 @@ impl Pipeline {
             log.write(|writer| writer.finding(finding, boot_ns, identity.as_ref()));
             log.write(|writer| writer.flush());
         }
-        let shows = self.shows(finding);
-        if let Some(text) = self.text.as_mut().filter(|_| shows) {
-            text.finding(finding)?;
+        if self.shows(finding) {
+            self.write_text(|text, _| text.finding(finding))?;
         }
         Ok(())
+    }
+
+    /// Writes text, if any is wanted. A reader of it that has gone away is no error, but noted.
+    ///
+    /// # Errors
+    /// Any other failure.
+    pub(super) fn write_text(
+        &mut self,
+        write: impl FnOnce(&mut Text<Out>, &Self) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(mut text) = self.text.take() else { return Ok(()) };
+        match write(&mut text, self) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.reader_gone = true;
+                Ok(())
+            }
+            result => {
+                self.text = Some(text);
+                result
+            }
+        }
+    }
+
+    /// Writes the titles of the text's columns now rather than with its first line.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.write_text(|text, _| {
+            text.begin()?;
+            text.out().flush()
+        })
     }
 
     fn identity(&self, event: &Event) -> Option<Identity> {
@@ -130,11 +160,9 @@ impl Pipeline {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         for log in &mut self.logs {
             log.write(|writer| writer.flush());
+            self.reader_gone |= log.failed && log.is_stdout;
         }
-        match &mut self.text {
-            Some(text) => text.out().flush(),
-            None => Ok(()),
-        }
+        self.write_text(|text, _| text.out().flush())
     }
 
     /// Whether a finding is shown in text. A suspect is, also unasked, where somebody pointed at

@@ -1,15 +1,21 @@
 //! `forktrace report FILE`: the same tree and findings from a recorded log, without root.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    os::unix::fs::FileTypeExt as _,
+    path::Path,
+};
 
 use super::{
     args::{Events, OutputArgs},
-    failure::Failure,
+    failure::{Failure, cause, say},
     output,
     pipeline::Pipeline,
+    shortfalls,
 };
 use crate::{
-    event::Event,
+    event::{Event, TraceEnd},
     log::{Cause, LineKind, Reader, Summary},
 };
 
@@ -20,20 +26,20 @@ const BUFFER: usize = 1 << 20;
 pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
     output::init_diagnostics(args);
     let cannot = |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
-    let file = File::open(path).map_err(|error| cannot(error.to_string()))?;
-    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, file));
+    let mut reader = Reader::new(open(path).map_err(cannot)?);
     let mut pipeline: Option<Pipeline> = None;
     for line in reader.by_ref() {
         let line = match line {
             Ok(line) => line,
             Err(error) => match error.cause {
-                Cause::Io(_) | Cause::Empty | Cause::NoStart(_) | Cause::NewerSchema(_) => {
+                Cause::Io(error) => return Err(cannot(cause(&error))),
+                Cause::Empty | Cause::NoStart(_) | Cause::NewerSchema(_) | Cause::Endless => {
                     return Err(cannot(error.cause.to_string()));
                 }
                 // Said once at the end.
                 Cause::Cut => continue,
                 _ => {
-                    eprintln!("forktrace: {}: {error}; it is passed over", path.display());
+                    say(&format!("{}: {error}; it is passed over", path.display()));
                     continue;
                 }
             },
@@ -42,14 +48,41 @@ pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
         if let LineKind::Event(event) = line.kind {
             take(&mut pipeline, &event, args)?;
         }
+        if pipeline.as_ref().is_some_and(|pipeline| pipeline.reader_gone) {
+            return Ok(0);
+        }
     }
     let Some(mut pipeline) = pipeline else {
         return Err(cannot("it holds no event".into()));
     };
     pipeline.flush()?;
+    let missing = missing(reader.summary());
+    if !reader.summary().ended {
+        let end = TraceEnd::default();
+        pipeline.shortfalls = shortfalls::of(&end, &pipeline.judge);
+    }
+    for sentence in &missing {
+        say(&format!("{}: {sentence}", path.display()));
+    }
+    pipeline.shortfalls.extend(missing);
     output::summary(&mut pipeline, output::style(args))?;
-    say_what_is_missing(path, reader.summary());
     Ok(0)
+}
+
+/// Opens a log; `-` is stdin. What is neither a file nor a pipe holds no log, and may never end.
+fn open(path: &Path) -> Result<Box<dyn BufRead>, String> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufReader::with_capacity(BUFFER, io::stdin())));
+    }
+    let kind = std::fs::metadata(path).map_err(|error| cause(&error))?.file_type();
+    if kind.is_dir() {
+        return Err("it is a folder; name a file".into());
+    }
+    if !kind.is_file() && !kind.is_fifo() {
+        return Err("it is neither a file nor a pipe".into());
+    }
+    let file = File::open(path).map_err(|error| cause(&error))?;
+    Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
 }
 
 /// The first event, `trace.start`, says how to set up the pipeline.
@@ -62,25 +95,24 @@ fn take(pipeline: &mut Option<Pipeline>, event: &Event, args: &OutputArgs) -> Re
     Ok(())
 }
 
-fn say_what_is_missing(path: &Path, summary: &Summary) {
-    let path = path.display();
+/// What is missing in the log, a sentence each.
+fn missing(summary: &Summary) -> Vec<String> {
+    let mut sentences = Vec::new();
     if !summary.ended {
-        eprintln!(
-            "forktrace: {path} was cut off: it has no last line (trace.end), all before it is shown"
-        );
+        let cut = "the log was cut off: it has no last line (trace.end), all before it is shown";
+        sentences.push(cut.to_owned());
     }
     if summary.bad > 0 && summary.ended {
-        eprintln!(
-            "forktrace: {path}: {} lines could not be read, so this is incomplete",
-            summary.bad
-        );
+        let lines = crate::report::plural(summary.bad, "line", "lines");
+        sentences.push(format!("{lines} of the log could not be read, so this is incomplete"));
     }
     if let Some(gap) = &summary.first_gap {
-        eprintln!(
-            "forktrace: {path}: lines are missing before line {} (number {} follows {})",
+        sentences.push(format!(
+            "lines of the log are missing before line {} (number {} follows {})",
             gap.line,
             gap.found,
             gap.expected.saturating_sub(1)
-        );
+        ));
     }
+    sentences
 }

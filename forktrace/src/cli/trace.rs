@@ -3,15 +3,15 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    args::{Events, TraceArgs},
-    failure::Failure,
+    args::{Events, OutputArgs, TraceArgs},
+    failure::{Failure, say},
     live::{Live, Stopped, Until},
     output, usage,
 };
 use crate::{
     event::Event,
     inspect,
-    kernel::{self, GatedChild},
+    kernel::{self, GatedChild, Outcome},
 };
 
 /// What to trace.
@@ -26,7 +26,9 @@ enum Target {
 
 pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     output::init_diagnostics(&args.out);
-    let target = target(args)?;
+    let to_stdout = args.output.as_deref() == Some(Path::new("-"));
+    let out = &OutputArgs { json: args.out.json || to_stdout, ..args.out.clone() };
+    let target = target(args, out)?;
     let options = kernel::Options {
         trace_all: matches!(target, Target::All),
         follow: !args.no_follow,
@@ -35,11 +37,13 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         snapshots: !args.no_snapshots,
         locks: args.locks,
         snapshot_limit: args.snapshot_limit,
-        ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31).min(1 << 31),
+        ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
         diagnostics: args.out.verbose >= 2,
     };
     // Opened before anything is loaded, so that a mistyped path costs nothing.
-    let recording = args.output.as_deref().map(|path| output::open_log(path)).transpose()?;
+    let recording = args.output.as_deref().filter(|_| !to_stdout);
+    let recording = recording.map(output::open_log).transpose()?;
+    let began_ns = kernel::boot_ns();
     let (kernel, ring) = kernel::load(&options)?;
     if let Some(probes) = &kernel.locks {
         tell_price(probes);
@@ -48,13 +52,13 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         Target::Pids(pids) => pids.clone(),
         Target::All | Target::Command(_) => Vec::new(),
     };
-    let start = start_event(args, &kernel, &target, asked.clone());
-    let mut pipeline = output::pipeline(&args.out, args.events, &start)?;
+    let start = start_event(args, &kernel, began_ns, &target, asked.clone());
+    let mut pipeline = output::pipeline(out, args.events, &start)?;
     if let Some((name, file)) = recording {
         pipeline.logs.push(output::log(name, file, &start));
     }
     if args.no_snapshots || !kernel.snapshots {
-        eprintln!("forktrace: pages are not kept at forks: few hangs can be proven");
+        say("pages are not kept at forks: few hangs can be proven");
     }
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -65,13 +69,17 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         let mut live =
             Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all, asked)?;
         live.pipeline.event(&start)?;
-        let until =
-            Until { duration: args.duration, after_finding: None, targets_end: !options.trace_all };
+        let until = Until {
+            duration: args.duration,
+            after_finding: None,
+            targets_end: !options.trace_all,
+            command_hears_signals: true,
+        };
         begin(&mut live, target, args)?;
         let stopped = live.run(&until).await?;
         kernel::restore_interrupt();
         live.finish(stopped)?;
-        output::summary(&mut live.pipeline, output::style(&args.out))?;
+        output::summary(&mut live.pipeline, output::style(out))?;
         Ok(exit_code(args, &live, stopped))
     })
 }
@@ -89,30 +97,53 @@ fn tell_price(probes: &kernel::LockProbes) {
     }
 }
 
-fn target(args: &TraceArgs) -> Result<Target, Failure> {
+fn target(args: &TraceArgs, out: &OutputArgs) -> Result<Target, Failure> {
+    if !args.all && args.cmd.is_empty() && args.pid.is_empty() {
+        return Err(usage("say what to trace: -p PID, -a, or -- CMD"));
+    }
+    // Before any pid is looked up: in another namespace it would be somebody else's.
+    kernel::check_pid_namespace()?;
     if args.all {
         return Ok(Target::All);
     }
     if !args.cmd.is_empty() {
         // Before any thread exists.
-        return Ok(Target::Command(GatedChild::spawn(&args.cmd, false)?));
+        let options = kernel::Start { for_ourselves: false, stdout_is_taken: out.json };
+        return Ok(Target::Command(GatedChild::spawn(&args.cmd, options)?));
     }
     let mut pids: Vec<u32> = args.pid.iter().flat_map(|list| list.0.iter().copied()).collect();
     pids.sort_unstable();
     pids.dedup();
-    if pids.is_empty() {
-        return Err(usage("say what to trace: -p PID, -a, or -- CMD (see --help)"));
+    if pids.contains(&std::process::id()) {
+        return Err(usage("forktrace cannot trace itself"));
     }
-    for pid in &pids {
-        if *pid == std::process::id() {
-            return Err(usage("forktrace cannot trace itself"));
-        }
-        if !inspect::scan::is_process(*pid) {
-            let cause = "it does not exist or has ended".to_owned();
-            return Err(Failure::NoProcess { pid: *pid, cause });
-        }
+    Ok(Target::Pids(traceable(&pids)?))
+}
+
+/// Those of a list of processes that can be traced. The others are named: in a list made a moment
+/// ago, as by pgrep, some may have ended.
+fn traceable(pids: &[u32]) -> Result<Vec<u32>, Failure> {
+    let mut refused = Vec::new();
+    let mut alive = Vec::new();
+    for pid in pids.iter().copied() {
+        let cause = match inspect::scan::kind(pid) {
+            inspect::scan::Kind::Process => {
+                alive.push(pid);
+                continue;
+            }
+            inspect::scan::Kind::Kernel => "it is a thread of the kernel, which forks no memory",
+            inspect::scan::Kind::Thread => "it is one thread of a process; name the process",
+            inspect::scan::Kind::Gone => "it does not exist or has ended",
+        };
+        refused.push(Failure::NoProcess { pid, cause });
     }
-    Ok(Target::Pids(pids))
+    if alive.is_empty() && !refused.is_empty() {
+        return Err(refused.swap_remove(0));
+    }
+    for failure in refused {
+        say(&format!("{failure}; the others are traced"));
+    }
+    Ok(alive)
 }
 
 /// Puts the target under the tracer and lets a command run.
@@ -134,6 +165,8 @@ pub(super) fn start_command(
     let name = command.first().map(String::as_str).unwrap_or_default();
     let name = Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
     live.adopt_command(child.pid(), &name)?;
+    // What the command writes comes after it.
+    live.pipeline.begin()?;
     let running = child.release()?;
     live.set_child(running);
     Ok(())
@@ -146,6 +179,7 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 fn start_event(
     args: &TraceArgs,
     kernel: &kernel::Kernel,
+    began_ns: u64,
     target: &Target,
     asked: Vec<u32>,
 ) -> Event {
@@ -158,21 +192,27 @@ fn start_event(
             format!("processes {}{children}", list.join(", "))
         }
     };
-    output::start_event(kernel, nanoseconds(args.min_wait), filter, asked)
+    output::start_event(kernel, began_ns, nanoseconds(args.min_wait), filter, asked)
 }
 
+/// The status to exit with; says what became of the command where that is no matter of course.
 fn exit_code(args: &TraceArgs, live: &Live, stopped: Stopped) -> u8 {
+    match (live.outcome(), live.child_pid()) {
+        (Some(Outcome::Signaled(signal)), _) => {
+            say(&format!("the command was ended by signal {signal}"));
+        }
+        (Some(Outcome::Exited(code)), _) if stopped == Stopped::Interrupted => {
+            say(&format!("the command has ended with status {code}"));
+        }
+        (None, Some(pid)) => {
+            say(&format!("the command is left running as process {pid}, no longer traced"));
+        }
+        _ => {}
+    }
     if let Some(code) = args.exit_code
         && live.pipeline.shown().next().is_some()
     {
         return code;
     }
-    match (stopped, live.outcome, live.child_pid()) {
-        (Stopped::TargetsEnded, Some(outcome), _) => outcome.code(),
-        (_, None, Some(pid)) => {
-            eprintln!("forktrace: the command is left running as process {pid}");
-            0
-        }
-        _ => 0,
-    }
+    live.outcome().map_or(0, Outcome::code)
 }

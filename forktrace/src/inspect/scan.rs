@@ -15,19 +15,51 @@ use crate::event::{Body, Event, ProcessSnapshot, Task, ThreadName};
 
 /// A task of the kernel itself: `PF_KTHREAD`, `include/linux/sched.h`, Linux 6.18.
 const PF_KTHREAD: u32 = 0x0020_0000;
+/// A task on its way out: `PF_EXITING`, `include/linux/sched.h`. Set before the exit tracepoint
+/// (`do_exit`, `kernel/exit.c`, Linux 6.18), so that a task whose end was told never looks alive.
+const PF_EXITING: u32 = 0x4;
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// Whether `pid` is a living process, and not a thread's number or a process that has ended.
-pub fn is_process(pid: u32) -> bool {
+/// What a number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A living process.
+    Process,
+    /// A thread of a process, other than its first.
+    Thread,
+    /// A task of the kernel itself.
+    Kernel,
+    /// Nothing, or a process that has ended.
+    Gone,
+}
+
+/// What `pid` stands for.
+pub fn kind(pid: u32) -> Kind {
+    let Ok(stat) = stat(pid) else { return Kind::Gone };
     // `/proc` lists processes only, but opens threads' numbers too.
     let listed = proc_text::numbers(0, "").is_ok_and(|pids| pids.binary_search(&pid).is_ok());
-    listed && stat(pid).is_ok_and(|stat| !has_ended(pid, &stat))
+    match listed {
+        _ if stat.flags & PF_KTHREAD != 0 => Kind::Kernel,
+        false => Kind::Thread,
+        true if has_ended(pid, &stat) => Kind::Gone,
+        true => Kind::Process,
+    }
 }
 
 /// A leader that has ended shows as a zombie, but its process lives on with its other threads.
 fn has_ended(pid: u32, stat: &Stat) -> bool {
     matches!(stat.state, 'Z' | 'X')
         && proc_text::numbers(pid, &format!("{pid}/task")).is_ok_and(|tids| tids.len() < 2)
+}
+
+/// A thread and its name, unless it has ended or is about to.
+fn living_thread(pid: u32, tid: u32) -> Option<ThreadName> {
+    // The name is in brackets and may hold any character; the numbers begin after its end. The
+    // seventh is `flags` (proc(5)).
+    let stat = proc_text::small(pid, &format!("{pid}/task/{tid}/stat")).ok()?;
+    let flags: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()?;
+    let comm = proc_text::comm(pid, tid).ok()?;
+    (flags & PF_EXITING == 0).then_some(ThreadName { tid, comm })
 }
 
 /// What `/proc` shows of a process now, as an event at `boot_ns` (`CLOCK_BOOTTIME`, ns). `resync`:
@@ -37,18 +69,23 @@ pub fn snapshot(pid: u32, boot_ns: u64, resync: bool) -> Result<Event> {
     if has_ended(pid, &stat) {
         return Err(Error::Gone { pid });
     }
-    let name = |tid| Some(ThreadName { tid, comm: proc_text::comm(pid, tid).ok()? });
     let tids = proc_text::numbers(pid, &format!("{pid}/task"))?;
+    let threads: Vec<_> = tids.into_iter().filter_map(|tid| living_thread(pid, tid)).collect();
+    if threads.is_empty() {
+        return Err(Error::Gone { pid });
+    }
+    let comm = proc_text::comm(pid, pid)?;
     let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
     let snapshot = ProcessSnapshot {
         ppid: u32::try_from(stat.ppid).unwrap_or_default(),
         start_ns: ticks_to_ns(stat.starttime, procfs::ticks_per_second()),
         exe: exe.map(|path| path.to_string_lossy().into_owned()),
         ns_pid: ns_pid(pid),
-        threads: tids.into_iter().filter_map(name).collect(),
+        threads,
         resync,
+        read_ns: crate::kernel::boot_ns(),
+        command: false,
     };
-    let comm = proc_text::comm(pid, pid)?;
     Ok(Event {
         boot_ns,
         task: Some(Task { pid, tid: pid, comm }),
@@ -170,7 +207,7 @@ mod tests {
         }
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0], pid);
-        assert!(is_process(pid) && !is_process(u32::MAX));
+        assert_eq!((kind(pid), kind(u32::MAX)), (Kind::Process, Kind::Gone));
         assert!(tree(&[std::process::id()]).unwrap().contains(&found[1]));
         let all = all().unwrap();
         assert!(all.contains(&pid) && all.contains(&found[1]));
@@ -180,7 +217,7 @@ mod tests {
         shell.wait().unwrap();
         assert!(matches!(snapshot(pid, 0, false), Err(Error::Gone { .. })));
         assert_eq!(tree(&[pid]).unwrap(), Vec::<u32>::new());
-        assert!(!is_process(pid));
+        assert_eq!(kind(pid), Kind::Gone);
     }
 
     #[test]
@@ -188,6 +225,7 @@ mod tests {
         // Pid 2 is kthreadd in the initial pid namespace and somebody's process in another.
         let kernel = std::fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm == "kthreadd\n");
         assert!(!kernel || !all().unwrap().contains(&2));
+        assert!(!kernel || kind(2) == Kind::Kernel);
     }
 
     #[test]

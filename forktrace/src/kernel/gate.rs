@@ -6,7 +6,7 @@
 
 use std::{
     ffi::CString,
-    io::{self, Read as _, Write as _},
+    io::{Read as _, Write as _},
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
@@ -17,14 +17,27 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::OFlag,
-    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    sys::{
+        prctl::set_pdeathsig,
+        signal::Signal,
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    },
     unistd::{ForkResult, Pid, fork, pipe2, setpgid},
 };
 
-use super::Error;
+use super::{Error, signals};
 
 /// Exit status of the child when the tracer went away before letting it run.
 const TRACER_GONE: i32 = 125;
+
+/// How a command is started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// It gets a process group of its own, to be ended as a whole, and ends with forktrace.
+    pub for_ourselves: bool,
+    /// Stdout is for data: what the command writes there goes to stderr.
+    pub stdout_is_taken: bool,
+}
 
 /// The command's process before it runs the command.
 pub struct GatedChild {
@@ -54,12 +67,11 @@ impl Outcome {
 }
 
 impl GatedChild {
-    /// Forks the child. Must be called while the process has a single thread; `own_group` puts the
-    /// child into a process group of its own, so that it can be ended as a whole.
+    /// Forks the child. Must be called while the process has a single thread.
     ///
     /// # Errors
     /// When the command does not exist or no process can be made.
-    pub fn spawn(command: &[String], own_group: bool) -> Result<Self, Error> {
+    pub fn spawn(command: &[String], start: Start) -> Result<Self, Error> {
         let name = command.first().cloned().unwrap_or_default();
         let fail = |cause: String| Error::Command { command: name.clone(), cause };
         let program = find(&name).map_err(fail)?;
@@ -77,14 +89,16 @@ impl GatedChild {
         match unsafe { fork() }.map_err(os)? {
             ForkResult::Child => {
                 drop(gate_write);
-                if own_group {
+                if start.for_ourselves {
                     // The parent does the same; whoever comes first.
                     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+                    // It fails for invalid signals only.
+                    let _ = set_pdeathsig(Signal::SIGKILL);
                 }
-                wait_and_exec(&gate_read, &failure_write, &path, &argv)
+                wait_and_exec(&gate_read, &failure_write, &path, &argv, start)
             }
             ForkResult::Parent { child } => {
-                if own_group {
+                if start.for_ourselves {
                     let _ = setpgid(child, child);
                 }
                 Ok(GatedChild {
@@ -114,8 +128,7 @@ impl GatedChild {
         match <[u8; 4]>::try_from(errno) {
             Ok(bytes) => {
                 let _ = waitpid(self.pid, None);
-                let error = io::Error::from_raw_os_error(i32::from_ne_bytes(bytes));
-                Err(fail(error.to_string()))
+                Err(fail(refusal(Errno::from_raw(i32::from_ne_bytes(bytes)))))
             }
             // Closed by a successful exec.
             Err(_) => Ok(RunningChild { pid: self.pid }),
@@ -149,20 +162,49 @@ impl RunningChild {
 
 /// Resolves a command as a shell does.
 fn find(name: &str) -> Result<PathBuf, String> {
-    let found = |path: &Path| path.is_file();
     if name.contains('/') {
-        let path = PathBuf::from(name);
-        return if found(&path) { Ok(path) } else { Err("no such file".into()) };
+        return runnable(PathBuf::from(name));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|candidate| found(candidate) && executable(candidate))
-        .ok_or_else(|| "no such command in PATH".into())
+    let candidates = std::env::split_paths(&path).map(|folder| folder.join(name));
+    let mut refused = None;
+    for candidate in candidates.filter(|candidate| candidate.is_file()) {
+        match runnable(candidate) {
+            Ok(program) => return Ok(program),
+            Err(why) => refused = Some(why),
+        }
+    }
+    Err(refused.unwrap_or_else(|| "there is no such command in PATH".into()))
+}
+
+/// The path, if it can be executed; otherwise why not.
+fn runnable(path: PathBuf) -> Result<PathBuf, String> {
+    let Ok(metadata) = path.metadata() else { return Err("there is no such file".into()) };
+    if metadata.is_dir() {
+        return Err("it is a folder; name a program".into());
+    }
+    match metadata.is_file() && executable(&path) {
+        true => Ok(path),
+        false => Err(refusal(Errno::EACCES)),
+    }
 }
 
 fn executable(path: &Path) -> bool {
     nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+}
+
+/// Why a file could not be executed, with the remedy.
+fn refusal(errno: Errno) -> String {
+    match errno {
+        Errno::EACCES => "it is not executable; name the program that is to read it (such as \
+                          python3) before it, or make it executable with chmod +x"
+            .into(),
+        Errno::ENOEXEC => "it is no program and has no #! line; name the program that is to read \
+                           it (such as sh) before it"
+            .into(),
+        Errno::ENOENT => "the interpreter that it names does not exist".into(),
+        other => other.desc().to_owned(),
+    }
 }
 
 /// The child's side; never returns.
@@ -171,6 +213,7 @@ fn wait_and_exec(
     failure: &OwnedFd,
     path: &CString,
     argv: &[*const libc::c_char],
+    start: Start,
 ) -> ! {
     let mut byte = [0u8];
     let read = loop {
@@ -180,6 +223,11 @@ fn wait_and_exec(
         }
     };
     if read == Ok(1) {
+        signals::restore_sigpipe();
+        if start.stdout_is_taken {
+            // SAFETY: it touches descriptors only, which are this process's own.
+            unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) };
+        }
         // SAFETY: `path` and every element of `argv` are NUL-terminated strings that outlive the
         // call, and `argv` ends with a null pointer; `environ` is whatever this process has.
         unsafe { libc::execv(path.as_ptr(), argv.as_ptr()) };

@@ -9,19 +9,21 @@ mod libc_lock;
 mod loader;
 mod lock_probes;
 mod maps;
+mod namespace;
 mod privilege;
 #[expect(unsafe_code, reason = "bpf(2), for an iterator over one task")]
 mod registers;
 #[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
 mod ring;
-#[expect(unsafe_code, reason = "restores a signal's default action")]
+#[expect(unsafe_code, reason = "reads and restores signals' actions")]
 mod signals;
 mod tracefs;
 
-pub use gate::{GatedChild, Outcome, RunningChild};
+pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use loader::{Kernel, Options, load};
 pub use lock_probes::{LockProbes, price};
 pub use maps::{Counters, Maps};
+pub use namespace::check_pid_namespace;
 pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};
 pub use signals::{ProcessGroup, restore_interrupt};
@@ -39,6 +41,27 @@ pub enum Error {
     Privilege {
         /// The capabilities that are missing, by name.
         missing: String,
+    },
+    /// Pids here are not those that the kernel's programs see.
+    #[error(
+        "{found} (a pid namespace of its own), where the kernel's process ids mean nothing; run \
+         forktrace on the host, or in a container that has the host's processes (docker run \
+         --pid=host, or hostPID: true in a pod)"
+    )]
+    PidNamespace {
+        /// What was found.
+        found: &'static str,
+    },
+    /// Fewer files may be open than programs, maps and links need.
+    #[error(
+        "only {limit} files may be open at once, and forktrace needs {needed}: raise the limit with \
+         ulimit -n {needed}"
+    )]
+    OpenFiles {
+        /// The soft limit.
+        limit: u64,
+        /// What is needed.
+        needed: u64,
     },
     /// tracefs is not mounted and could not be.
     #[error(

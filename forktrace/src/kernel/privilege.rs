@@ -1,6 +1,7 @@
-//! Which capabilities are needed, and whether they are there.
+//! Which capabilities and limits are needed, and whether they are there.
 
 use caps::{CapSet, Capability, has_cap};
+use nix::sys::resource::{Resource, getrlimit};
 
 use super::Error;
 
@@ -8,6 +9,10 @@ use super::Error;
 /// from programs, and reading the memory of other users' processes.
 const NEEDED: [Capability; 3] =
     [Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE];
+
+/// Open files that are enough: one for each program, map and attachment, some 50, and those that
+/// are read of traced processes.
+const OPEN_FILES: u64 = 128;
 
 /// Fails with the names of the capabilities that are missing. `CAP_SYS_ADMIN` stands for the first
 /// two (`bpf_capable`, `perfmon_capable`, `include/linux/capability.h`, Linux 6.18).
@@ -23,7 +28,15 @@ pub(super) fn check() -> Result<(), Error> {
         .map(|capability| capability.to_string())
         .collect();
     if missing.is_empty() {
-        return Ok(());
+        return open_files();
     }
     Err(Error::Privilege { missing: missing.join(", ") })
+}
+
+fn open_files() -> Result<(), Error> {
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((limit, _)) if limit < OPEN_FILES => Err(Error::OpenFiles { limit, needed: OPEN_FILES }),
+        // Where it cannot be told, it will be seen.
+        _ => Ok(()),
+    }
 }

@@ -12,7 +12,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::{Error, loader::refused};
 
 /// The most records taken in one go, so that timers and signals get their turn in a storm.
-const BATCH: usize = 4096;
+const BATCH: usize = 1024;
 
 /// The consumer side of the ring buffer.
 pub struct Ring(RingBuf<MapData>);
@@ -61,10 +61,15 @@ impl AsyncRing {
         Ok(())
     }
 
-    /// Hands every record that is there now to `each`, without waiting.
-    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) {
-        while let Some(record) = self.0.get_mut().next() {
-            each(&record);
+    /// Hands the records that are there now to `each`, without waiting, at most a batch. Whether
+    /// the ring was found empty then.
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> bool {
+        for _ in 0..BATCH {
+            match self.0.get_mut().next() {
+                Some(record) => each(&record),
+                None => return true,
+            }
         }
+        false
     }
 }

@@ -14,6 +14,9 @@ use crate::{
 /// The longest line that is read, bytes without its newline.
 pub const MAX_LINE: usize = 16 << 20;
 
+/// How far the end of a longer line is looked for, bytes. What goes on is no text, and may never end.
+const MAX_SKIP: u64 = 64 << 20;
+
 /// One line of a log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -70,6 +73,9 @@ pub enum Cause {
     /// Longer than [`MAX_LINE`]; it was passed over.
     #[error("longer than {} MiB", MAX_LINE >> 20)]
     TooLong,
+    /// So long that no end was found; nothing more is read.
+    #[error("a line of more than {} MiB, which no log has", (MAX_LINE as u64 + MAX_SKIP) >> 20)]
+    Endless,
     /// Not UTF-8.
     #[error("not UTF-8 (byte {0})")]
     NotUtf8(usize),
@@ -128,6 +134,7 @@ enum Ended {
     Newline,
     EndOfFile,
     TooLong,
+    Never,
 }
 
 /// What every line has.
@@ -185,15 +192,17 @@ impl<R: BufRead> Reader<R> {
             return Ok(Some(Ended::Newline));
         }
         if self.buffer.len() > MAX_LINE {
-            self.skip_line()?;
             self.buffer = Vec::new();
-            return Ok(Some(Ended::TooLong));
+            let ended = if self.skip_line()? { Ended::TooLong } else { Ended::Never };
+            return Ok(Some(ended));
         }
         Ok(Some(Ended::EndOfFile))
     }
 
-    fn skip_line(&mut self) -> io::Result<()> {
-        loop {
+    /// Whether the line's end was found.
+    fn skip_line(&mut self) -> io::Result<bool> {
+        let mut skipped = 0;
+        while skipped < MAX_SKIP {
             let bytes = match self.input.fill_buf() {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -204,10 +213,12 @@ impl<R: BufRead> Reader<R> {
                 None => (bytes.len(), bytes.is_empty()),
             };
             self.input.consume(used);
+            skipped += used as u64;
             if done {
-                return Ok(());
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     fn step(&mut self) -> Option<Result<Line, Cause>> {
@@ -225,6 +236,10 @@ impl<R: BufRead> Reader<R> {
         };
         let parsed = match ended {
             Ended::TooLong => Err(Cause::TooLong),
+            Ended::Never => {
+                self.finished = true;
+                return Some(Err(Cause::Endless));
+            }
             Ended::Newline => parse(&self.buffer),
             Ended::EndOfFile => parse(&self.buffer).map_err(|_| Cause::Cut),
         };

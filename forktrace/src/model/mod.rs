@@ -166,12 +166,17 @@ impl Model {
         });
         if !same {
             self.end(task.pid, at, changes);
-            self.appear(task.pid, seen.start_ns, &task.comm, changes);
+            let id = self.appear(task.pid, seen.start_ns, &task.comm, changes);
+            self.processes[id.0 as usize].threads_known_ns = None;
         }
         let parent = self.live.get(&seen.ppid).copied();
         let Some(process) = self.get_mut(task.pid) else { return };
         if process.start_ns == 0 {
             process.start_ns = seen.start_ns;
+            process.began_ns = seen.start_ns;
+        }
+        if seen.command {
+            process.began_ns = at;
         }
         process.comm.clone_from(&task.comm);
         process.ppid = seen.ppid;
@@ -179,11 +184,15 @@ impl Model {
         process.ns_pid = seen.ns_pid;
         process.exe.clone_from(&seen.exe);
         process.resynced |= seen.resync;
-        let mut before = std::mem::take(&mut process.threads);
-        for thread in &seen.threads {
-            let mut known = before.remove(&thread.tid).unwrap_or_default();
-            known.comm.clone_from(&thread.comm);
-            process.threads.insert(thread.tid, known);
+        // Threads that every event has told of are known better than a look can tell.
+        if process.threads_known_ns.is_none() || seen.resync {
+            process.threads_known_ns = Some(seen.read_ns);
+            let mut before = std::mem::take(&mut process.threads);
+            for thread in &seen.threads {
+                let mut known = before.remove(&thread.tid).unwrap_or_default();
+                known.comm.clone_from(&thread.comm);
+                process.threads.insert(thread.tid, known);
+            }
         }
         let id = process.id;
         if let Some(parent) = parent {
@@ -204,7 +213,8 @@ impl Model {
         id
     }
 
-    /// The task's process; one that was never announced is added as known incompletely.
+    /// The task's process; one that was never announced is added. It was alive before the trace and
+    /// is about to be looked at, unless something was lost: then it may be anybody's.
     fn known(&mut self, task: &Task, changes: &mut Vec<Change>) -> ProcId {
         self.rename(task);
         if let Some(id) = self.live.get(&task.pid) {
@@ -212,7 +222,8 @@ impl Model {
         }
         let id = self.appear(task.pid, 0, &task.comm, changes);
         let process = &mut self.processes[id.0 as usize];
-        process.incomplete = true;
+        process.incomplete = self.counts.lost > 0;
+        process.threads_known_ns = None;
         process.threads.insert(task.tid, Thread { comm: task.comm.clone(), ..Thread::default() });
         id
     }
@@ -250,6 +261,7 @@ impl Model {
             .map(|(tid, thread)| ThreadName { tid: *tid, comm: thread.comm.clone() })
             .collect();
         let incomplete = creator.incomplete && !creator.resynced;
+        let lost_known = !incomplete && creator.threads_known_ns.is_some_and(|known| known <= at);
         let child = self.appear(fork.child_pid, at, &task.comm, changes);
         self.processes[by.0 as usize].children.push(child);
         let process = &mut self.processes[child.0 as usize];
@@ -266,6 +278,7 @@ impl Model {
             by_comm: task.comm.clone(),
             clone_flags: fork.clone_flags,
             lost,
+            lost_known,
         });
     }
 
@@ -293,6 +306,7 @@ impl Model {
         process.threads.clear();
         let leader = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
         process.threads.insert(task.pid, leader);
+        process.threads_known_ns.get_or_insert(at);
         changes.push(Change::Execed(id));
     }
 

@@ -18,6 +18,9 @@ pub struct Process {
     /// `CLOCK_BOOTTIME` of its start, ns: of the fork where that was seen, otherwise the start time
     /// that `/proc` shows; 0: not known.
     pub start_ns: u64,
+    /// `CLOCK_BOOTTIME`, ns, from which its life is counted: its start, or its release where
+    /// forktrace had held it back; 0: not known.
+    pub began_ns: u64,
     /// Current name: of its leader.
     pub comm: String,
     /// Pid of its present parent; 0 when that is not known, as after the parent's end.
@@ -42,6 +45,9 @@ pub struct Process {
     /// True when `/proc` was looked at after the latest loss: its threads and parent are right
     /// again, so that its future children are known completely.
     pub(super) resynced: bool,
+    /// From when on `threads` are all its threads, `CLOCK_BOOTTIME`, ns; `None`: not yet. Forks of a
+    /// process that was alive at the attach may come before forktrace has looked at it.
+    pub(super) threads_known_ns: Option<u64>,
     /// Pid in its own pid namespace, where known and different.
     pub ns_pid: Option<u32>,
 }
@@ -63,6 +69,9 @@ pub struct Fork {
     pub clone_flags: u64,
     /// The forking process's other threads at that instant: they do not exist in the child.
     pub lost: Vec<ThreadName>,
+    /// Whether these are all. False when the fork came while forktrace was still attaching, or
+    /// after a loss of events.
+    pub lost_known: bool,
 }
 
 /// A program replaced.
@@ -93,6 +102,7 @@ impl Process {
             id,
             pid,
             start_ns,
+            began_ns: start_ns,
             comm: comm.to_owned(),
             ppid: 0,
             parent: None,
@@ -104,6 +114,7 @@ impl Process {
             end_ns: None,
             incomplete: false,
             resynced: false,
+            threads_known_ns: Some(0),
             ns_pid: None,
         }
     }
@@ -114,6 +125,11 @@ impl Process {
         let fork = self.fork.as_ref()?;
         let copied = forktrace_common::clone_flags::copies_memory(fork.clone_flags);
         (copied && self.exec.is_none()).then_some(fork)
+    }
+
+    /// How long it has lived at `at` (`CLOCK_BOOTTIME`, ns); `None` where its start is not known.
+    pub fn lived_ns(&self, at: u64) -> Option<u64> {
+        at.checked_sub(self.began_ns).filter(|_| self.began_ns > 0)
     }
 
     /// Whether it has not ended.

@@ -174,10 +174,38 @@ fn events_of_processes_that_are_gone_do_not_bring_them_back() {
 }
 
 #[test]
-fn an_unknown_creator_is_known_incompletely_and_so_are_its_children() {
-    let model = model(&[fork(2, 10, 11, 20, 0)]);
+fn a_creator_not_yet_looked_at_may_have_had_more_threads_and_nothing_else_is_missing() {
+    let mut model = model(&[fork(2, 10, 11, 20, 0)]);
+    let seen = ProcessSnapshot { ppid: 1, read_ns: 6, ..Default::default() };
+    let threads = [10, 11].map(|tid| ThreadName { tid, comm: format!("t{tid}") }).to_vec();
+    let look = Body::ProcessSnapshot(ProcessSnapshot { threads, ..seen });
+    for event in [at(4, 10, 10, look), fork(5, 10, 10, 21, 0), fork(6, 10, 10, 22, 0)] {
+        model.apply(&event);
+    }
+    for (child, known) in [(20, false), (21, false), (22, true)] {
+        let child = model.live(child).unwrap();
+        assert_eq!(child.fork.as_ref().unwrap().lost_known, known, "{}", child.pid);
+        assert!(!child.incomplete, "nothing about {} was lost", child.pid);
+    }
+    assert!(!model.live(10).unwrap().incomplete);
+    assert_eq!(tids(&model, 20), [20]);
+}
+
+#[test]
+fn after_a_loss_an_unknown_creator_and_its_children_are_known_incompletely() {
+    let model = model(&[lost(1), fork(2, 10, 11, 20, 0)]);
     assert!(model.live(10).unwrap().incomplete);
     assert!(model.live(20).unwrap().incomplete);
+    assert!(!model.live(20).unwrap().fork.as_ref().unwrap().lost_known);
+}
+
+#[test]
+fn a_first_look_changes_nothing_of_threads_that_events_have_told() {
+    let mut model = model(&[alive(1, 10, 1, &[10], false), fork(2, 10, 10, 20, 0)]);
+    model.apply(&thread(3, 20, 21));
+    let seen = ProcessSnapshot { ppid: 10, start_ns: 2, ..Default::default() };
+    model.apply(&at(4, 20, 20, Body::ProcessSnapshot(seen)));
+    assert_eq!(tids(&model, 20), [20, 21]);
 }
 
 #[test]

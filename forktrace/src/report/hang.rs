@@ -161,7 +161,8 @@ fn held_by(finding: &Finding, style: Style) -> String {
     };
     let process = match &finding.fork {
         Some(fork) if fork.by_pid == holder.pid => forking_process(fork, style),
-        _ => format!("process {}", holder.pid),
+        _ if holder.pid == finding.pid => format!("process {}", holder.pid),
+        _ => format!("ancestor process {}", holder.pid),
     };
     let parent = if holder.pid == finding.ppid { "parent " } else { "" };
     let here = match finding.fork.as_ref().is_some_and(|fork| fork.by_tid == holder.tid) {

@@ -61,12 +61,18 @@ impl<W: Write> Text<W> {
         if self.quiet && row.event != "LOST" {
             return Ok(());
         }
-        if !self.begun {
+        self.begin()?;
+        self.line(event, &row, model)
+    }
+
+    /// Writes the titles of the columns, once. The first line does it where nobody did before.
+    pub fn begin(&mut self) -> io::Result<()> {
+        if !self.begun && !self.quiet {
             self.begun = true;
             let titles = columns("TIME", "EVENT", "PID", "PPID", "COMM");
             writeln!(self.out, "{}", self.style.paint(Tone::Dim, &format!("{titles}DETAIL")))?;
         }
-        self.line(event, &row, model)
+        Ok(())
     }
 
     /// Writes a finding's HANG block, set off by empty lines.
@@ -139,7 +145,7 @@ impl<W: Write> Text<W> {
             },
             Body::ProcessExit(_) => exited(event, model),
             // Kernels before 6.16 do not say which thread was the last; the model concludes it.
-            Body::ThreadExit(_) if task.is_some_and(|task| model.live(task.pid).is_none()) => {
+            Body::ThreadExit(_) if task.is_some_and(|task| was_last(event, task, model)) => {
                 exited(event, model)
             }
             Body::ThreadExit(_) => Row::new("texit", format!("thread {}", task?.tid)),
@@ -166,6 +172,13 @@ fn columns(time: &str, event: &str, pid: &str, ppid: &str, comm: &str) -> String
 fn process<'m>(task: &Task, model: &'m Model) -> Option<&'m Process> {
     let latest = || model.all().iter().rev().find(|process| process.pid == task.pid);
     model.live(task.pid).or_else(latest)
+}
+
+/// Whether the process ended with this event. One that is not known at all has not: its thread ended
+/// before forktrace had looked at it.
+fn was_last(event: &Event, task: &Task, model: &Model) -> bool {
+    model.live(task.pid).is_none()
+        && process(task, model).is_some_and(|process| process.end_ns == Some(event.boot_ns))
 }
 
 fn parent(event: &Event, task: &Task, model: &Model) -> Option<u32> {
@@ -200,7 +213,7 @@ fn forked<'a>(fork: &ProcessFork, model: &Model) -> Row<'a> {
 
 fn exited<'a>(event: &Event, model: &Model) -> Row<'a> {
     let process = event.task.as_ref().and_then(|task| process(task, model));
-    let lived = process.and_then(|process| event.boot_ns.checked_sub(process.start_ns));
+    let lived = process.and_then(|process| process.lived_ns(event.boot_ns));
     Row::new("exit", lived.map_or_else(String::new, |ns| format!("lived {}", duration(ns))))
 }
 

@@ -196,8 +196,9 @@ impl<'a> Forest<'a> {
                 if finding.is_some() {
                     label.push_str(", ");
                 }
-                let lived = duration(end.saturating_sub(process.start_ns));
-                label.push_str(&style.paint(Tone::Dim, &format!("lived {lived}")));
+                let lived = process.lived_ns(end).map(|ns| format!("lived {}", duration(ns)));
+                let lived = lived.unwrap_or_else(|| "ended".into());
+                label.push_str(&style.paint(Tone::Dim, &lived));
             }
         }
         if process.incomplete {

@@ -6,7 +6,7 @@
 //! fully proven. *suspect*: held, but somebody is alive who may release it; `orphan.rs` has the rules
 //! that tell such a lock from one whose holder is not in the child.
 
-use super::{Case, gates::owned_by_child, probed};
+use super::{Case, gates::owned_by_child, holder::has_heir, probed};
 use crate::{
     event::{AtFork, Doing, Missing},
     finding::{Confidence, Proof},
@@ -66,6 +66,11 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         State::Unknown if nobody_left => Confidence::Suspect,
         State::HeldUnproven | State::Unknown | State::Free => return None,
     };
+    if !case.fork.lost_known && !case.process.incomplete {
+        let threads = "forktrace was still attaching at the fork: which threads the forking process \
+                       had besides is not fully known";
+        say("threads-unknown", threads.into());
+    }
     if passed_on_at_exit(case) {
         say(
             "owner-may-end",
@@ -134,7 +139,8 @@ fn why(missing: Missing) -> &'static str {
     }
 }
 
-/// Rule (b): the owner was a thread of the parent other than the forking one, and still is.
+/// Rule (b): the owner was a thread of the parent, or of who forked that, without an heir here, and
+/// still is.
 fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let (State::Held { owner: Some(then) }, State::Held { owner: Some(now) }) =
         (case.reading.at_fork, case.reading.now)
@@ -143,7 +149,7 @@ fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     };
     // In another pid namespace the forking thread's own number is not known.
     let known = case.evidence.ns_pid.is_none();
-    let foreign = then == now && !owned_by_child(case, now) && known && now != case.fork.by_tid;
+    let foreign = then == now && !owned_by_child(case, now) && known && !has_heir(&case.line, now);
     if foreign {
         say(
             "owner-not-here",

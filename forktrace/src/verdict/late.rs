@@ -39,7 +39,9 @@ pub(super) fn judge(
     };
     let fork = assumed_fork(late, task.pid);
     let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
-    let case = Case { task, evidence, process, fork: &fork, reading, is_event: false, waited_ns };
+    let line = vec![&fork];
+    let case =
+        Case { task, evidence, process, fork: &fork, line, reading, is_event: false, waited_ns };
     if let Some(reason) = gates::lock(&case) {
         return Verdict::Innocent(reason);
     }
@@ -79,6 +81,7 @@ fn assumed_fork(late: &Late, pid: u32) -> Fork {
         lost: others
             .map(|thread| ThreadName { tid: thread.tid, comm: thread.comm.clone() })
             .collect(),
+        lost_known: false,
     }
 }
 

@@ -8,6 +8,7 @@
 mod advice;
 mod gates;
 mod grade;
+mod holder;
 mod judge;
 mod late;
 mod native;
@@ -24,8 +25,8 @@ pub use judge::{Judge, Judged, Outcome};
 
 use crate::{
     event::{AtFork, Event, Evidence, Mapping, Place, Python, Task, Window},
-    finding::{Finding, ForkSite, Holder, Kind, Lock},
-    locks::{self, Reading, Scene, State},
+    finding::{Finding, ForkSite, Kind, Lock},
+    locks::{self, Reading, Scene},
     model::{Fork, Model, Process},
     report::ops::wait_op,
 };
@@ -104,6 +105,8 @@ pub(crate) struct Case<'a> {
     evidence: &'a Evidence,
     process: &'a Process,
     fork: &'a Fork,
+    /// The forks by which the memory came here, see [`holder::line`].
+    line: Vec<&'a Fork>,
     reading: Reading,
     /// Nobody holds what is waited for: it is a condition, a barrier, …
     is_event: bool,
@@ -194,7 +197,8 @@ fn case<'a>(
     let is_event = lock.is_none();
     let reading =
         lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
-    Ok(Case { task, evidence, process, fork, reading, is_event, waited_ns })
+    let line = holder::line(process, model);
+    Ok(Case { task, evidence, process, fork, line, reading, is_event, waited_ns })
 }
 
 /// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.
@@ -238,7 +242,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
             mapping,
             place: None,
         },
-        holder: holder(case, kind),
+        holder: holder::holder(case, kind),
         fork: Some(ForkSite {
             boot_ns: fork.boot_ns,
             by_pid: fork.by_pid,
@@ -273,41 +277,4 @@ fn mapping_name(case: &Case<'_>) -> String {
         (Some(""), None) => "anonymous memory".into(),
         (Some(path), _) => path.to_owned(),
     }
-}
-
-/// Who had the lock: whom the owner field names, who released it after the fork, or the parent's only
-/// thread.
-fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
-    let fork = case.fork;
-    match kind {
-        Kind::InheritedLock => {}
-        Kind::LostWaker => return None,
-        Kind::SelfDeadlock => {
-            let Task { pid, tid, comm } = case.task.clone();
-            return Some(Holder::new(pid, tid, Some(comm)));
-        }
-    }
-    let forker = Holder::new(fork.by_pid, fork.by_tid, Some(fork.by_comm.clone()));
-    let owner = match case.reading.at_fork {
-        State::Held { owner: Some(owner) } => owner,
-        State::Held { owner: None } if let Some(tid) = orphan::released_by(case) => {
-            let lost = fork.lost.iter().find(|lost| lost.tid == tid);
-            let comm = lost.map(|lost| lost.comm.clone());
-            return Some(match tid == fork.by_tid {
-                true => forker,
-                false => Holder::new(fork.by_pid, tid, comm),
-            });
-        }
-        _ if let Some(hold) = probed::holder(case) => hold.tid,
-        // Alone at the fork, it had the lock itself: nobody else was there to have it.
-        _ if fork.lost.is_empty() && !case.process.incomplete => return Some(forker),
-        _ => return None,
-    };
-    // The owner field holds a number of the holder's own pid namespace; names go by the host's.
-    let same_namespace = case.evidence.ns_pid.is_none();
-    if same_namespace && owner == fork.by_tid {
-        return Some(forker);
-    }
-    let comm = fork.lost.iter().find(|lost| same_namespace && lost.tid == owner);
-    Some(Holder::new(fork.by_pid, owner, comm.map(|lost| lost.comm.clone())))
 }

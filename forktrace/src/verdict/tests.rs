@@ -369,6 +369,26 @@ fn without_the_inherited_page_nothing_is_certain() {
 }
 
 #[test]
+fn a_fork_during_the_attach_is_judged_but_its_holder_is_not_guessed() {
+    let mut scene = Scene::semaphore();
+    scene.parent_threads = vec![PARENT];
+    // Another process was forked before the parent was looked at: the parent is known from then on.
+    let early = ProcessFork { child_pid: 150, clone_flags: 0x0120_0000 };
+    let mut model = Model::default();
+    model.apply(&event(SECOND, PARENT, PARENT, Body::ProcessFork(early)));
+    let fork = ProcessFork { child_pid: CHILD, clone_flags: 0x0120_0000 };
+    model.apply(&event(5 * SECOND, PARENT, PARENT, Body::ProcessFork(fork)));
+    let look = Body::Evidence(Box::new(scene.evidence.clone()));
+    let look = event(11 * SECOND, CHILD, CHILD, look);
+    let Verdict::Finding(finding) = judge(&look, &scene.evidence, &model) else {
+        panic!("no finding")
+    };
+    assert_eq!(finding.confidence, Confidence::Certain);
+    assert_eq!(finding.holder, None);
+    assert!(finding.evidence.iter().any(|proof| proof.rule == "threads-unknown"));
+}
+
+#[test]
 fn a_loss_of_events_lowers_the_confidence() {
     let mut scene = Scene::semaphore();
     let lost = Body::EventsLost(EventsLost { count: 1, ..Default::default() });
@@ -412,4 +432,41 @@ fn a_wait_that_cannot_be_judged_is_counted_until_it_ends() {
     let back = crate::event::FutexWait { wait: scene.evidence.wait.clone(), result: Some(0) };
     judge.apply(&event(12 * SECOND, CHILD, CHILD, Body::FutexWait(back)), &model);
     assert_eq!(judge.unjudged(Reason::UnknownLock), 0);
+}
+
+const GRANDPARENT: u32 = 50;
+
+/// The parent was itself forked, by thread `by` of a grandparent with the threads 50 and 51.
+fn twice_forked(by: u32, owner: u32) -> Scene {
+    let mut scene = Scene::new(MUTEX_OP, 2, mutex(1, owner), mutex(2, owner));
+    let threads = [GRANDPARENT, 51].map(|tid| ThreadName { tid, comm: format!("t{tid}") });
+    let seen = ProcessSnapshot { threads: threads.to_vec(), ..Default::default() };
+    let fork = ProcessFork { child_pid: PARENT, clone_flags: 0x0120_0000 };
+    // After the snapshot of the parent that every scene begins with: it is another process now.
+    scene.before = vec![
+        event(2 * SECOND, GRANDPARENT, GRANDPARENT, Body::ProcessSnapshot(seen)),
+        event(3 * SECOND, GRANDPARENT, by, Body::ProcessFork(fork)),
+    ];
+    scene
+}
+
+#[test]
+fn a_lock_inherited_twice_was_held_by_a_thread_of_the_grandparent() {
+    let finding = twice_forked(GRANDPARENT, 51).with_live_helper().finding();
+    assert_eq!(finding.confidence, Confidence::Certain);
+    let holder = finding.holder.unwrap();
+    assert_eq!((holder.pid, holder.tid), (GRANDPARENT, 51));
+    assert_eq!(holder.comm.as_deref(), Some("t51"));
+}
+
+#[test]
+fn the_heir_of_an_heir_may_release_what_the_grandparent_held() {
+    let scene = twice_forked(51, 51).with_live_helper();
+    assert_eq!(scene.confidence(), Confidence::Suspect);
+    assert_eq!(scene.finding().holder.unwrap().pid, GRANDPARENT);
+    let mut execed = twice_forked(51, 51).with_live_helper();
+    let exec = ProcessExec { old_tid: PARENT, filename: "/bin/x".into() };
+    execed.before.push(event(4 * SECOND, PARENT, PARENT, Body::ProcessExec(exec)));
+    let holder = execed.finding().holder.unwrap();
+    assert_eq!((holder.pid, holder.comm), (PARENT, None), "the grandparent's memory is gone");
 }

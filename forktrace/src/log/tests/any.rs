@@ -259,15 +259,17 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
 }
 
 fn snapshot() -> impl Strategy<Value = ProcessSnapshot> {
-    let flags = (any::<Option<u32>>(), any::<bool>());
+    let flags = (any::<Option<u32>>(), any::<bool>(), any::<u64>(), any::<bool>());
     (any::<u32>(), any::<u64>(), option::of(text()), vec(thread_name(), 0..3), flags).prop_map(
-        |(ppid, start_ns, exe, threads, (ns_pid, resync))| ProcessSnapshot {
+        |(ppid, start_ns, exe, threads, (ns_pid, resync, read_ns, command))| ProcessSnapshot {
             ppid,
             start_ns,
             exe,
             ns_pid,
             threads,
             resync,
+            read_ns,
+            command,
         },
     )
 }

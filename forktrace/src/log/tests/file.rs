@@ -1,7 +1,7 @@
 use std::{
     fs,
     io::Write,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::Path,
 };
 
@@ -11,7 +11,7 @@ use crate::log::open_for_writing;
 fn a_new_log_is_its_owners_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new.jsonl");
-    open_for_writing(&path).unwrap().write_all(b"x").unwrap();
+    open_for_writing(&path, None).unwrap().write_all(b"x").unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::read(&path).unwrap(), b"x");
 }
@@ -21,8 +21,27 @@ fn an_existing_file_is_emptied() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("old.jsonl");
     fs::write(&path, "a longer text").unwrap();
-    open_for_writing(&path).unwrap().write_all(b"x").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+    open_for_writing(&path, None).unwrap().write_all(b"x").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"x");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_new_log_is_given_away_and_an_existing_one_keeps_its_owner() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.jsonl");
+    let owner = |path: &Path| {
+        let metadata = fs::metadata(path).unwrap();
+        (metadata.uid(), metadata.gid(), metadata.permissions().mode() & 0o777)
+    };
+    open_for_writing(&path, Some((1234, 5678))).unwrap();
+    assert_eq!(owner(&path), (1234, 5678, 0o600));
+    open_for_writing(&path, Some((77, 77))).unwrap();
+    assert_eq!(owner(&path), (1234, 5678, 0o600));
 }
 
 #[test]
@@ -33,15 +52,15 @@ fn links_are_refused_and_what_they_name_is_untouched() {
     let (soft, hard) = (dir.path().join("soft"), dir.path().join("hard"));
     symlink(&target, &soft).unwrap();
     fs::hard_link(&target, &hard).unwrap();
-    let error = open_for_writing(&soft).unwrap_err().to_string();
+    let error = open_for_writing(&soft, None).unwrap_err().to_string();
     assert!(error.contains("is a symbolic link"), "{error}");
-    let error = open_for_writing(&hard).unwrap_err().to_string();
+    let error = open_for_writing(&hard, None).unwrap_err().to_string();
     assert!(error.contains("hard link"), "{error}");
     assert_eq!(fs::read(&target).unwrap(), b"precious");
 
     let dangling = dir.path().join("dangling");
     symlink(dir.path().join("made-by-link"), &dangling).unwrap();
-    open_for_writing(&dangling).unwrap_err();
+    open_for_writing(&dangling, None).unwrap_err();
     assert!(!dir.path().join("made-by-link").exists());
 }
 
@@ -51,9 +70,9 @@ fn what_is_no_regular_file_is_refused() {
     let pipe = dir.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     for path in [pipe.as_path(), Path::new("/dev/null")] {
-        let error = open_for_writing(path).unwrap_err().to_string();
+        let error = open_for_writing(path, None).unwrap_err().to_string();
         assert!(error.contains("is no regular file"), "{error}");
     }
-    open_for_writing(dir.path()).unwrap_err();
-    open_for_writing(&dir.path().join("no/such/folder")).unwrap_err();
+    open_for_writing(dir.path(), None).unwrap_err();
+    open_for_writing(&dir.path().join("no/such/folder"), None).unwrap_err();
 }

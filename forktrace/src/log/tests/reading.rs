@@ -195,3 +195,13 @@ proptest! {
         holds(&bytes)?;
     }
 }
+
+#[test]
+fn a_line_without_end_ends_the_reading() {
+    let zeroes = BufReader::new(io::repeat(0));
+    let mut reader = Reader::new(io::Cursor::new(nth(0)).chain(zeroes));
+    assert!(reader.next().unwrap().is_ok());
+    let error = reader.next().unwrap().unwrap_err();
+    assert!(error.to_string().contains("80 MiB"), "{error}");
+    assert!(reader.next().is_none());
+}

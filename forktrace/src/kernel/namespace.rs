@@ -1,0 +1,46 @@
+//! Whether pids mean the same to the kernel's programs, to `/proc` and to this process.
+//!
+//! eBPF programs see pids of the initial pid namespace. In any other, `/proc` shows other numbers:
+//! no event would find its process, and a trace that saw nothing would look like a clean one.
+
+use std::{fs, path::Path};
+
+use super::Error;
+
+/// What `/proc/<pid>/ns/pid` points to in the initial pid namespace: `PROC_PID_INIT_INO`,
+/// `include/linux/proc_ns.h`, Linux 6.18 (the same since 3.8).
+const INITIAL: &str = "pid:[4026531836]";
+
+/// Fails unless this process and its `/proc` are in the initial pid namespace.
+///
+/// # Errors
+/// [`Error::PidNamespace`], with the remedy.
+pub fn check_pid_namespace() -> Result<(), Error> {
+    // Where /proc belongs to a namespace that this process is not in, `self` leads nowhere
+    // (`proc_self_get_link`, `fs/proc/self.c`, Linux 6.18).
+    check(fs::read_link("/proc/self/ns/pid").ok().as_deref())
+}
+
+fn check(link: Option<&Path>) -> Result<(), Error> {
+    match link {
+        Some(link) if link == Path::new(INITIAL) => Ok(()),
+        Some(_) => Err(Error::PidNamespace { found: "forktrace runs in a container" }),
+        None => Err(Error::PidNamespace { found: "/proc is missing, or that of a container" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn only_the_initial_namespace_is_taken() {
+        check(Some(Path::new("pid:[4026531836]"))).unwrap();
+        for other in [Some(Path::new("pid:[4026532271]")), None] {
+            let text = check(other).unwrap_err().to_string();
+            assert!(text.contains("--pid=host") && text.lines().count() == 1, "{text}");
+        }
+    }
+}
