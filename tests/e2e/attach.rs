@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
+    corpus::Hang,
     log::{Log, number},
     run::{Ended, Job},
     trial,
@@ -13,7 +14,7 @@ use forktrace_tests::{
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::check::{self, Hang};
+use crate::check;
 
 const LIMIT: Duration = Duration::from_secs(40);
 /// How long a workload or the tracer may take to get going.

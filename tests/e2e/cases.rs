@@ -1,145 +1,66 @@
-//! The table of workloads and what must be said of them.
-
-use std::time::Duration;
+//! The corpus, one trial a case.
 
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
-    Need,
+    corpus::{self, Case, Confidence, Traced, Truth},
     log::{Log, number},
-    run::{Ended, Job},
     trial,
-    workload::{self, Facts},
+    workload::Facts,
 };
 use libtest_mimic::Trial;
 
-use crate::check::{self, Hang};
-
-/// How long a case may take; the workloads end by themselves after a few seconds.
-const LIMIT: Duration = Duration::from_secs(40);
-
-/// What must be said of a workload.
-#[derive(Clone, Copy, Debug)]
-enum Expect {
-    /// One finding, certain.
-    Certain(Hang),
-    /// No finding, no suspicion.
-    Nothing,
-    /// No finding; a suspicion is allowed, as the memory looks like an inherited lock.
-    NoMoreThanSuspect,
-}
-
-/// One workload and what must be said of it.
-struct Case {
-    name: &'static str,
-    program: &'static str,
-    args: &'static [&'static str],
-    expect: Expect,
-}
-
-const fn case(
-    name: &'static str,
-    program: &'static str,
-    args: &'static [&'static str],
-    expect: Expect,
-) -> Case {
-    Case { name, program, args, expect }
-}
-
-const MUTEX: Expect = Expect::Certain(Hang::MUTEX);
-const RECURSIVE: Expect = Expect::Certain(Hang::RECURSIVE);
-const ERRORCHECK: Expect = Expect::Certain(Hang::ERRORCHECK);
-const ADAPTIVE: Expect = Expect::Certain(Hang::ADAPTIVE);
-const WRITER: Expect = Expect::Certain(Hang::WRITER);
-const READERS: Expect = Expect::Certain(Hang::READERS);
-const SEMAPHORE: Expect = Expect::Certain(Hang::SEMAPHORE);
-const PYTHON: Expect = Expect::Certain(Hang::PYTHON);
-const NOTHING: Expect = Expect::Nothing;
-const MAYBE: Expect = Expect::NoMoreThanSuspect;
-
-#[rustfmt::skip]
-static CASES: &[Case] = &[
-    case("hang_mutex_normal", "inherited_mutex.c", &["normal", "thread", "keep", "single"], MUTEX),
-    case("hang_mutex_recursive", "inherited_mutex.c", &["recursive", "thread", "keep", "single"], RECURSIVE),
-    case("hang_mutex_errorcheck", "inherited_mutex.c", &["errorcheck", "thread", "keep", "single"], ERRORCHECK),
-    case("hang_mutex_adaptive", "inherited_mutex.c", &["adaptive", "thread", "keep", "single"], ADAPTIVE),
-    case("hang_mutex_of_the_forking_thread", "inherited_mutex.c", &["normal", "forker", "keep", "single"], MUTEX),
-    case("hang_recursive_of_the_forking_thread", "inherited_mutex.c", &["recursive", "forker", "keep", "single"], RECURSIVE),
-    case("hang_mutex_released_since", "inherited_mutex.c", &["normal", "thread", "release", "single"], MUTEX),
-    case("hang_mutex_of_forker_released_since", "inherited_mutex.c", &["normal", "forker", "release", "single"], MUTEX),
-    case("hang_mutex_parent_dead", "inherited_mutex.c", &["normal", "thread", "die", "single"], MUTEX),
-    case("hang_errorcheck_parent_dead", "inherited_mutex.c", &["errorcheck", "forker", "die", "single"], ERRORCHECK),
-    case("hang_mutex_child_has_threads", "inherited_mutex.c", &["normal", "thread", "keep", "threads"], MUTEX),
-    case("hang_mutex_released_child_has_threads", "inherited_mutex.c", &["recursive", "thread", "release", "threads"], RECURSIVE),
-    case("hang_rwlock_read_of_writer", "inherited_rwlock.c", &["write", "read"], WRITER),
-    case("hang_rwlock_write_of_writer", "inherited_rwlock.c", &["write", "write"], WRITER),
-    case("hang_rwlock_write_of_reader", "inherited_rwlock.c", &["read", "write"], READERS),
-    case("hang_semaphore", "inherited_semaphore.c", &[], SEMAPHORE),
-    case("hang_grandchild", "inherited_grandchild.c", &[], MUTEX),
-    case("hang_python", "hang.py", &[], PYTHON),
-    case("hang_python_lock_of_thread", "lock_of_thread.py", &["Lock"], PYTHON),
-    case("hang_python_rlock_of_thread", "lock_of_thread.py", &["RLock"], PYTHON),
-
-    case("quiet_released_before", "released_before.c", &[], NOTHING),
-    case("quiet_atfork", "atfork.c", &[], NOTHING),
-    case("quiet_exec", "exec_child.c", &[], NOTHING),
-    case("quiet_threads_only", "threads_only.c", &[], NOTHING),
-    case("quiet_vfork", "spawned.c", &["vfork"], NOTHING),
-    case("quiet_posix_spawn", "spawned.c", &["posix_spawn"], NOTHING),
-    case("quiet_daemon", "daemon.c", &[], NOTHING),
-    case("quiet_shared_mutex", "shared_mutex.c", &[], NOTHING),
-    case("quiet_timed_wait", "timed_wait.c", &[], NOTHING),
-    case("quiet_condition", "condition.c", &[], NOTHING),
-    case("quiet_semaphore_event", "semaphore_event.c", &[], MAYBE),
-    case("quiet_killed", "killed.c", &[], NOTHING),
-    case("quiet_futex_storm", "futex_storm.c", &["500", "2"], NOTHING),
-    case("quiet_10000_forks", "quick_forks.c", &["10000"], NOTHING),
-    case("quiet_python_mp_lock", "mp_lock.py", &[], NOTHING),
-    case("quiet_python_timed_acquire", "timed_acquire.py", &[], NOTHING),
-    case("quiet_python_pool", "pool.py", &[], NOTHING),
-    case("quiet_python_executor", "executor.py", &[], NOTHING),
-    case("quiet_python_event", "event.py", &[], MAYBE),
-    case("quiet_python_atfork", "atfork.py", &[], MAYBE),
-    case("quiet_python_spawn", "started.py", &["spawn"], NOTHING),
-    case("quiet_python_forkserver", "started.py", &["forkserver"], NOTHING),
-];
+use crate::check;
 
 /// One trial a case.
 pub(crate) fn trials() -> Vec<Trial> {
-    let of = |case: &'static Case| {
-        let python_hang = matches!(case.expect, Expect::Certain(hang) if hang.python);
-        let own = if python_hang { Need::SemaphorePython } else { workload::need(case.program) };
-        trial(case.name, &[Need::Tracing, own, Need::Setpriv], || run(case))
-    };
-    CASES.iter().map(of).collect()
+    let of = |case: &'static Case| trial(case.name, &case.needed(), || run(case));
+    corpus::cases().map(of).collect()
 }
 
 /// Traces the workload from its start to its end.
 fn run(case: &Case) -> Result<()> {
-    let mut args: Vec<String> = ["-q", "-o", "{log}", "--"].map(str::to_owned).to_vec();
-    args.extend(workload::command(case.program, case.args)?);
-    let ended = Job::forktrace(&args)?.wait(LIMIT)?;
-    judge(case, &ended).with_context(|| ended.said())
+    let traced = corpus::trace(case)?;
+    judge(case, &traced).with_context(|| traced.ended.said())
 }
 
-fn judge(case: &Case, ended: &Ended) -> Result<()> {
-    ensure!(ended.code == 0, "exit status {}", ended.code);
-    let log = Log::read(&ended.log())?;
-    let facts = Facts::read(&ended.stdout);
-    log.expect_whole()?;
+fn judge(case: &Case, traced: &Traced) -> Result<()> {
+    let Traced { ended, log, facts } = traced;
     log.expect_all_ended()?;
-    expect_tree(&log, &facts)?;
-    match case.expect {
-        Expect::Certain(hang) => {
-            let finding = check::one_finding(&log, None)?;
-            check::hang(finding, hang, &facts, case.program)?;
-        }
-        Expect::Nothing => ensure!(log.findings().is_empty(), "found {:#?}", log.findings()),
-        Expect::NoMoreThanSuspect => {
-            ensure!(log.sure_findings().is_empty(), "found {:#?}", log.sure_findings());
+    expect_tree(log, facts)?;
+    expect_verdict(case, traced)?;
+    if let Truth::Inherited(hang) = case.truth
+        && case.least == Some(Confidence::Certain)
+    {
+        for stuck in facts.all("stuck") {
+            let finding = check::one_finding(log, Some(stuck))?;
+            check::hang(finding, hang, facts, case.program)?;
         }
     }
-    check::blocks(&ended.stdout, &log)?;
-    check::report(ended, &log)
+    check::blocks(&ended.stdout, log)?;
+    check::report(ended, log)
+}
+
+/// What was said is neither less nor more than the row demands, and nothing wrong was said.
+fn expect_verdict(case: &Case, traced: &Traced) -> Result<()> {
+    let hangs = case.truth.kind().is_some();
+    ensure!(hangs != traced.stuck().is_empty(), "the workload does not do what its row says");
+    let all = || format!("{:#?}", traced.log.findings());
+    if case.limit.is_some() {
+        // Held where it is, even where that is wrong.
+        let strongest = traced.said(case).iter().map(|said| said.confidence).max();
+        ensure!(strongest == case.least, "{strongest:?}, not {:?}: {}", case.least, all());
+        return Ok(());
+    }
+    let verdict = traced.verdict(case);
+    ensure!(verdict >= case.least, "{verdict:?} is less than {:?}: {}", case.least, all());
+    for said in traced.said(case) {
+        let sure = Some(said.confidence);
+        ensure!(sure <= case.most, "{sure:?} is more than {:?}: {}", case.most, all());
+        // A suspicion about something else is no error.
+        let wrong = said.wrong.filter(|_| said.confidence > Confidence::Suspect);
+        ensure!(wrong.is_none(), "{}: {}", wrong.unwrap_or_default(), all());
+    }
+    Ok(())
 }
 
 /// Every process that the workload spoke of is in the tree, and every fork that it counted.

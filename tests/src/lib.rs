@@ -3,6 +3,7 @@
 //! `FORKTRACE_BIN` names a forktrace to test instead of one built here; with
 //! `FORKTRACE_TESTS_NO_SKIP=1` a test that lacks something fails instead of being skipped.
 
+pub mod corpus;
 pub mod log;
 pub mod run;
 pub mod workload;

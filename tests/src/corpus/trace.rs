@@ -1,0 +1,106 @@
+//! Running a case under forktrace, and what was said of it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{Case, Confidence, Truth};
+use crate::{
+    log::{Log, number},
+    run::{Ended, Job},
+    workload::{self, Facts},
+};
+
+/// How long a case may take; the workloads end by themselves after a few seconds.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A case that was traced from its start to its end.
+#[derive(Debug)]
+pub struct Traced {
+    /// How it ended.
+    pub ended: Ended,
+    /// What forktrace recorded.
+    pub log: Log,
+    /// What the workload said of itself.
+    pub facts: Facts,
+}
+
+/// Traces a case.
+///
+/// # Errors
+/// When it does not end well, or its log is not whole.
+pub fn trace(case: &Case) -> Result<Traced> {
+    let mut args: Vec<String> = ["-q", "-o", "{log}"].map(str::to_owned).to_vec();
+    args.extend(case.flags.iter().map(|flag| (*flag).to_owned()));
+    args.push("--".to_owned());
+    args.extend(workload::command(case.program, case.args)?);
+    let ended = Job::forktrace(&args)?.wait(LIMIT)?;
+    let read = || -> Result<(Log, Facts)> {
+        ensure!(ended.code == 0, "exit status {}", ended.code);
+        let log = Log::read(&ended.log())?;
+        log.expect_whole()?;
+        Ok((log, Facts::read(&ended.stdout)))
+    };
+    let (log, facts) = read().with_context(|| ended.said())?;
+    Ok(Traced { ended, log, facts })
+}
+
+/// One finding beside the truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// The process that it is about.
+    pub pid: u64,
+    /// The rules that led to it, strongest first.
+    pub rules: Vec<String>,
+    /// Why it is wrong; `None`: it is right.
+    pub wrong: Option<String>,
+}
+
+impl Traced {
+    /// All findings, each in its last form, beside the truth.
+    pub fn said(&self, case: &Case) -> Vec<Said> {
+        self.log.findings().into_iter().filter_map(|line| self.beside_truth(case, line)).collect()
+    }
+
+    /// The processes that hang, as the workload says.
+    pub fn stuck(&self) -> Vec<u64> {
+        self.facts.all("stuck").collect()
+    }
+
+    /// The weakest of what was said rightly about the processes that hang; `None`: one of them was
+    /// missed, or none hangs.
+    pub fn verdict(&self, case: &Case) -> Option<Confidence> {
+        let said = self.said(case);
+        let of = |pid| {
+            let right = said.iter().filter(|one| one.pid == pid && one.wrong.is_none());
+            right.map(|one| one.confidence).max()
+        };
+        self.stuck().into_iter().map(of).min()?
+    }
+
+    fn beside_truth(&self, case: &Case, line: &Value) -> Option<Said> {
+        let text = |path: &str| line.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let pid = number(line, "/pid")?;
+        let rules = line.pointer("/evidence").and_then(Value::as_array);
+        let rule = |proof: &Value| Some(proof.get("rule")?.as_str()?.to_owned());
+        let kind = text("/kind");
+        let lock = text("/lock/kind");
+        let wrong = match case.truth {
+            _ if !self.stuck().contains(&pid) => Some(format!("{pid} does not hang")),
+            truth if truth.kind() != Some(kind) => Some(format!("not {kind} but {truth}")),
+            Truth::Inherited(hang) if hang.lock != lock => {
+                Some(format!("not a {lock} but a {}", hang.lock))
+            }
+            _ => None,
+        };
+        Some(Said {
+            confidence: Confidence::read(text("/confidence"))?,
+            pid,
+            rules: rules.into_iter().flatten().filter_map(rule).collect(),
+            wrong,
+        })
+    }
+}
