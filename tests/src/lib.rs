@@ -39,7 +39,7 @@ pub enum Need {
 
 impl Need {
     /// Why it is not there, or `None` if it is.
-    fn missing(self) -> Option<String> {
+    pub fn missing(self) -> Option<String> {
         match self {
             Need::Root => (!is_root()).then(|| "not root".into()),
             Need::Tracing => Need::Root.missing().or_else(cannot_trace),
@@ -131,7 +131,7 @@ fn build() -> Result<PathBuf> {
     bail!("cargo did not say where the program is")
 }
 
-/// The folder of this test program's files, readable by every user; removed by [`conclude`].
+/// The folder of this test program's files, readable by every user; removed by [`clean_up`].
 fn scratch() -> Result<&'static Path> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let make = || -> Result<PathBuf> {
@@ -184,9 +184,14 @@ pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
             skipped => println!("skipped: {skipped} ({})", reasons.join("; ")),
         }
     }
+    clean_up();
+    conclusion.exit_code()
+}
+
+/// Removes this program's files.
+pub fn clean_up() {
     if let Some(folder) = SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).take() {
         // Nothing depends on it: it lies where the system keeps temporary files.
         let _ = fs::remove_dir_all(folder);
     }
-    conclusion.exit_code()
 }

@@ -23,8 +23,8 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_semaphore", "inherited_semaphore.c", &[], SEMAPHORE),
     case("hang_grandchild", "inherited_grandchild.c", &[], MUTEX),
     case("hang_self_deadlock", "self_deadlock.c", &[], SELF_DEADLOCK).least(None),
-    case("hang_lost_waker_condition", "lost_waker.c", &["condition"], LOST_WAKER).least(None),
-    case("hang_lost_waker_barrier", "lost_waker.c", &["barrier"], LOST_WAKER).least(None),
+    case("hang_lost_waker_condition", "lost_thread.c", &["condition"], LOST_WAKER).least(None),
+    case("hang_lost_waker_barrier", "lost_thread.c", &["barrier"], LOST_WAKER).least(None),
 ];
 
 /// Programs in which every wait ends.

@@ -9,7 +9,7 @@ mod limits;
 mod python;
 mod trace;
 
-pub use trace::{Traced, trace};
+pub use trace::{Said, Traced, trace};
 
 use std::fmt;
 
@@ -165,6 +165,11 @@ impl Case {
         let python_lock = matches!(self.truth, Truth::Inherited(hang) if hang.python);
         let own = if python_lock { Need::SemaphorePython } else { workload::need(self.program) };
         [Need::Tracing, own, Need::Setpriv]
+    }
+
+    /// Why it cannot be traced here, or `None` if it can.
+    pub fn missing(&self) -> Option<String> {
+        self.needed().into_iter().find_map(Need::missing)
     }
 }
 

@@ -2,7 +2,7 @@
  * A thread of the parent was to wake the child's heir: the child waits for the lost thread.
  * The tracer must not call anything inherited held.
  *
- * lost_waker condition|barrier [SECONDS]
+ * lost_thread condition|barrier [SECONDS]
  */
 #include "common.h"
 
