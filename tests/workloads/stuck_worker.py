@@ -4,7 +4,8 @@ in its task and hangs. The tracer must say: inherited-lock, certain, at the line
 stuck_worker.py HOW [SECONDS]
   HOW  thread: forked by another thread than the main one; pool: multiprocessing.Pool; executor:
        concurrent.futures; double: a daemon, forked twice; feeder: a Process that has put something
-       into a multiprocessing.Queue, so that it has a thread that rests; siblings: three Processes
+       into a multiprocessing.Queue, so that it has a thread that rests; siblings: three Processes; handlers: a
+       Process that handles signals, as the workers of servers do
 """
 import concurrent.futures
 import multiprocessing
@@ -26,6 +27,15 @@ def work():
     print(f"stuck={os.getpid()}", flush=True)
     lock.acquire()  # hangs here
     os._exit(98)
+
+
+def work_with_handlers():
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD):
+        signal.signal(number, lambda *_: sys.exit(1))
+    signal.alarm(seconds)
+    print(f"stuck={os.getpid()}", flush=True)
+    with lock:
+        os._exit(98)
 
 
 def work_and_feed(results):
@@ -93,6 +103,8 @@ def main():
         fork_twice()
     elif how == "feeder":
         run_processes(1, work_and_feed, (context.Queue(),))
+    elif how == "handlers":
+        run_processes(1, work_with_handlers)
     else:
         run_processes(3)
 

@@ -2,8 +2,8 @@
 //!
 //! *certain*: held at the fork, and either (a) nobody is left in the child who could release it, or
 //! (b) its owner field names a thread of the parent that the child does not have, unchanged.
-//! *likely*: nobody is left, but a handler or timer could release it, or that it was held is not
-//! fully proven. *suspect*: held, but somebody is alive who may release it.
+//! *likely*: nobody is left, but that it was held is not fully proven. *suspect*: held, but somebody
+//! is alive who may release it, or a signal handler or a timer could.
 
 use super::{Case, gates::owned_by_child};
 use crate::{
@@ -45,12 +45,11 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
     say_held(case, &mut say);
     let foreign_owner = foreign_owner(case, &mut say);
     let nobody_left = nobody_left(case, &mut say);
-    let could_be_released = could_be_released(case, &mut say);
+    let could_be_released = !foreign_owner && could_be_released(case, &mut say);
 
     let mut confidence = match case.reading.at_fork {
         State::Held { .. } if foreign_owner => Confidence::Certain,
         State::Held { .. } if nobody_left && !could_be_released => Confidence::Certain,
-        State::Held { .. } if nobody_left => Confidence::Likely,
         State::Held { .. } => Confidence::Suspect,
         State::HeldUnproven if nobody_left && !could_be_released => Confidence::Likely,
         State::HeldUnproven if nobody_left => Confidence::Suspect,
@@ -157,9 +156,11 @@ fn ends_only_from_inside(doing: &Doing) -> bool {
     }
 }
 
-/// Whether something outside the threads' own code could release a lock that anybody may release.
+/// Whether something outside the threads' own code could release the lock, wake the thread that has
+/// it, or throw the waiter out of its wait: a handler may do all of this, and that there is one is
+/// all that can be seen of it.
 fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
-    if !case.reading.anyone_may_release {
+    if !case.reading.anyone_may_release && !heir_may_have_it(case) {
         return false;
     }
     let handlers = case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS);
@@ -179,6 +180,11 @@ fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> boo
             true
         }
     }
+}
+
+/// Whether the forking thread's heir is another thread than the one that waits.
+fn heir_may_have_it(case: &Case<'_>) -> bool {
+    case.task.tid != case.task.pid && case.evidence.threads.len() > 1
 }
 
 fn signals(mask: u64) -> String {

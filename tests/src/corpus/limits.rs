@@ -15,6 +15,8 @@ pub(super) static LIMITS: &[Case] = &[
         .limit(Some(Confidence::Suspect), "a semaphore does not say who has it: a living thread of the child might be the one"),
     case("limit_retaken_semaphore", "retaken_semaphore.c", &[], SELF_DEADLOCK)
         .limit(Some(Confidence::Certain), "a post that wakes nobody makes no system call: a semaphore that the child released, took again and waits for looks inherited"),
+    case("limit_lost_semaphore", "lost_thread.c", &["semaphore"], LOST_WAKER)
+        .limit(Some(Confidence::Certain), "a semaphore that a lost thread was to post looks like a lock that was held: that the child hangs is true, what it is called is not"),
     case("limit_foreign_unlock", "foreign_unlock.c", &[], NOTHING)
         .limit(Some(Confidence::Certain), "a mutex that a thread unlocks which does not own it, against POSIX, ends a wait that was called hopeless"),
 ];

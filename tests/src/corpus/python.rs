@@ -19,6 +19,7 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_python_daemon", "stuck_worker.py", &["double"], PYTHON),
     case("hang_python_worker_with_feeder", "stuck_worker.py", &["feeder"], PYTHON),
     case("hang_python_siblings", "stuck_worker.py", &["siblings"], PYTHON),
+    case("hang_python_worker_with_handlers", "stuck_worker.py", &["handlers"], PYTHON).least(Some(Confidence::Suspect)),
 ];
 
 /// Programs in which every wait ends.
