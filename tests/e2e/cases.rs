@@ -31,7 +31,7 @@ fn judge(case: &Case, traced: &Traced) -> Result<()> {
     if let Truth::Inherited(hang) = case.truth
         && case.least == Some(Confidence::Certain)
     {
-        for stuck in facts.all("stuck") {
+        for stuck in traced.stuck() {
             let finding = check::one_finding(log, Some(stuck))?;
             check::hang(finding, hang, facts, case.program)?;
         }

@@ -15,10 +15,10 @@ const LATEST_NS: u64 = 3_000_000_000;
 /// The shortest: the threshold.
 const EARLIEST_NS: u64 = 1_000_000_000;
 
-/// The only finding that is more than a suspicion; with `of`, the only one of that process.
+/// The only finding that is more than a suspicion; with `of`, the only one of that thread.
 pub(crate) fn one_finding(log: &Log, of: Option<u64>) -> Result<&Value> {
     let mut findings = log.sure_findings();
-    findings.retain(|line| of.is_none() || number(line, "/pid") == of);
+    findings.retain(|line| of.is_none() || number(line, "/tid") == of);
     match findings.as_slice() {
         [one] => Ok(*one),
         _ => {
@@ -35,7 +35,6 @@ pub(crate) fn hang(finding: &Value, hang: Hang, facts: &Facts, program: &str) ->
 
 fn check(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()> {
     let text = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let stuck = number(finding, "/pid").unwrap_or_default();
     let is = |path: &str, fact: &str| -> Result<()> {
         let (found, wanted): (_, Vec<u64>) = (number(finding, path), facts.all(fact).collect());
         let one_of_them = found.is_some_and(|found| wanted.contains(&found));
@@ -44,12 +43,7 @@ fn check(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()
     };
     ensure!(text("/kind") == "inherited-lock", "wrong kind");
     ensure!(text("/confidence") == "certain", "not certain");
-    let (_, thread) = facts
-        .timed("stuck")
-        .find(|(pid, _)| *pid == stuck)
-        .with_context(|| format!("{stuck} is not stuck"))?;
-    let (found, wanted) = (number(finding, "/tid"), thread.unwrap_or(stuck));
-    ensure!(found == Some(wanted), "the stuck thread is {wanted}");
+    is("/pid", "stuck")?;
     is("/fork/by_pid", "forker")?;
     is("/fork/threads_lost", "lost")?;
     if hang.holder {
@@ -68,8 +62,13 @@ fn check(finding: &Value, hang: Hang, facts: &Facts, program: &str) -> Result<()
     ensure!(said("/evidence") && !text("/advice").is_empty(), "no evidence or no advice");
     if hang.python {
         let line = workload::hanging_line(program)?;
-        ensure!(text("/python/0/file").ends_with(program), "wrong Python file");
-        ensure!(number(finding, "/python/0/line") == Some(line), "not line {line}");
+        let frames = finding.pointer("/python").and_then(Value::as_array);
+        let own = |frame: &&Value| {
+            let file = frame.get("file").and_then(Value::as_str);
+            file.is_some_and(|file| file.ends_with(program))
+        };
+        let frame = frames.into_iter().flatten().find(own).context("not a frame of its own")?;
+        ensure!(number(frame, "/line") == Some(line), "not line {line}");
     }
     Ok(())
 }

@@ -229,8 +229,10 @@ fn traced(software: &Software) -> Result<Seen> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("real");
     let folder = tempfile::Builder::new().prefix("forktrace-real-").tempdir()?;
     let script = script(&here, folder.path(), software.script)?;
-    let args = ["-q", "--suspects", "-o", "{log}", "--", "bash", "-eu"].map(str::to_owned);
-    let args = [args.to_vec(), vec![script.display().to_string()]].concat();
+    // A fifth of the usual threshold: more waits are judged, and sooner than they should be.
+    let mut args = vec!["-q", "--suspects", "--min-wait", "200ms", "-o", "{log}", "--"];
+    let script = script.display().to_string();
+    args.extend(["bash", "-eu", &script]);
     let start = std::time::Instant::now();
     let (ended, left) = Job::forktrace(&args)?.wait_and_leave(LIMIT)?;
     ensure!(ended.code == 0, "exit status {}\n{}", ended.code, ended.said());

@@ -51,8 +51,8 @@ pub fn trace(case: &Case) -> Result<Traced> {
 pub struct Said {
     /// How sure it is.
     pub confidence: Confidence,
-    /// The process that it is about.
-    pub pid: u64,
+    /// The thread that it is about.
+    pub tid: u64,
     /// The rules that led to it, strongest first.
     pub rules: Vec<String>,
     /// Why it is wrong; `None`: it is right.
@@ -65,17 +65,17 @@ impl Traced {
         self.log.findings().into_iter().filter_map(|line| self.beside_truth(case, line)).collect()
     }
 
-    /// The processes that hang, as the workload says.
+    /// The threads that hang, as the workload says: `stuck=PID`, or `stuck=PID TID`.
     pub fn stuck(&self) -> Vec<u64> {
-        self.facts.all("stuck").collect()
+        self.facts.timed("stuck").map(|(pid, tid)| tid.unwrap_or(pid)).collect()
     }
 
-    /// The weakest of what was said rightly about the processes that hang; `None`: one of them was
+    /// The weakest of what was said rightly about the threads that hang; `None`: one of them was
     /// missed, or none hangs.
     pub fn verdict(&self, case: &Case) -> Option<Confidence> {
         let said = self.said(case);
-        let of = |pid| {
-            let right = said.iter().filter(|one| one.pid == pid && one.wrong.is_none());
+        let of = |tid| {
+            let right = said.iter().filter(|one| one.tid == tid && one.wrong.is_none());
             right.map(|one| one.confidence).max()
         };
         self.stuck().into_iter().map(of).min()?
@@ -83,13 +83,13 @@ impl Traced {
 
     fn beside_truth(&self, case: &Case, line: &Value) -> Option<Said> {
         let text = |path: &str| line.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let pid = number(line, "/pid")?;
+        let tid = number(line, "/tid")?;
         let rules = line.pointer("/evidence").and_then(Value::as_array);
         let rule = |proof: &Value| Some(proof.get("rule")?.as_str()?.to_owned());
         let kind = text("/kind");
         let lock = text("/lock/kind");
         let wrong = match case.truth {
-            _ if !self.stuck().contains(&pid) => Some(format!("{pid} does not hang")),
+            _ if !self.stuck().contains(&tid) => Some(format!("{tid} does not hang")),
             truth if truth.kind() != Some(kind) => Some(format!("not {kind} but {truth}")),
             Truth::Inherited(hang) if hang.lock != lock => {
                 Some(format!("not a {lock} but a {}", hang.lock))
@@ -98,7 +98,7 @@ impl Traced {
         };
         Some(Said {
             confidence: Confidence::read(text("/confidence"))?,
-            pid,
+            tid,
             rules: rules.into_iter().flatten().filter_map(rule).collect(),
             wrong,
         })
