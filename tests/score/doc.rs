@@ -239,10 +239,10 @@ fn machine() -> String {
         let text = String::from_utf8_lossy(&output.stdout);
         text.lines().next().map(|line| line.trim().to_owned())
     };
-    let parts = [
-        first("uname", &["-sr"]),
-        first("getconf", &["GNU_LIBC_VERSION"]),
-        first("python3", &["--version"]),
-    ];
+    // The kernel's number without what its builder calls it.
+    let kernel = first("uname", &["-sr"]);
+    let kernel = kernel.and_then(|text| Some(text.split('-').next()?.to_owned()));
+    let libc = first("getconf", &["GNU_LIBC_VERSION"]);
+    let parts = [kernel, libc, first("python3", &["--version"])];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

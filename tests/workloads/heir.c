@@ -3,14 +3,16 @@
  * Until then another thread of the child waits. It looks like an inherited lock because it is one:
  * the tracer may suspect, and must not say more.
  *
- * heir LOCK DOING [SECONDS]
+ * heir LOCK DOING [SECONDS [namespace]]
  *   LOCK   mutex | semaphore | rwlock: for reading (the heir of a writer cannot release it)
  *   DOING  what the heir does meanwhile. sleeps; asks: waits for a semaphore that another process
  *          posts; signal: waits for a semaphore that its own signal handler posts; stopped: sleeps,
  *          and the whole child is stopped for a while; retakes: released the lock at once, took it
  *          again and sleeps
+ *   With namespace the child is in a new pid namespace, where its threads have other numbers.
  */
 #include "common.h"
+#include <sched.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
@@ -82,6 +84,7 @@ int main(int argc, char **argv) {
     sem_init(semaphore, 0, 1);
     wait_until_told();
     take();
+    if (argc > 4) check(unshare(CLONE_NEWPID) == 0, "unshare");
     pid_t child = fork_or_die();
     if (child == 0) {
         inherit(doing);

@@ -2,12 +2,14 @@
  * The threads of a forked child wait for each other in this or that way, as in any program; every
  * wait ends after a while. The tracer must say nothing.
  *
- * own_threads WAY [SECONDS]
+ * own_threads WAY [SECONDS [namespace]]
  *   WAY  join: for a thread's end; barrier: the last comes late; condition: a signal comes late;
  *        pool: workers at rest, the main thread too, until a signal is sent to it; once: a slow
  *        initialisation; mutex: a long holder; rwlock: a long reader; turns: one mutex, a queue
+ *   With namespace the child is in a new pid namespace, where threads have other numbers.
  */
 #include "common.h"
+#include <sched.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -87,6 +89,7 @@ int main(int argc, char **argv) {
     way = argv[1];
     seconds = (double)number(argc, argv, 2, 3);
     wait_until_told();
+    if (argc > 3) check(unshare(CLONE_NEWPID) == 0, "unshare");
     pid_t child = fork_or_die();
     if (child == 0) {
         take_part();

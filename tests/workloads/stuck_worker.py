@@ -5,12 +5,15 @@ stuck_worker.py HOW [SECONDS]
   HOW  thread: forked by another thread than the main one; pool: multiprocessing.Pool; executor:
        concurrent.futures; double: a daemon, forked twice; feeder: a Process that has put something
        into a multiprocessing.Queue, so that it has a thread that rests; siblings: three Processes; handlers: a
-       Process that handles signals, as the workers of servers do
+       Process that handles signals, as the workers of servers do; preexec: in the preexec_fn of a
+       subprocess, before it executes the program
 """
 import concurrent.futures
+import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -103,6 +106,9 @@ def main():
         fork_twice()
     elif how == "feeder":
         run_processes(1, work_and_feed, (context.Queue(),))
+    elif how == "preexec":
+        with contextlib.suppress(subprocess.SubprocessError):
+            subprocess.Popen(["true"], preexec_fn=work)
     elif how == "handlers":
         run_processes(1, work_with_handlers)
     else:

@@ -109,4 +109,6 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_helper_in_same_memory", "helper.c", &[], MAYBE),
     case("quiet_busy_parent_malloc", "busy_parent.c", &["malloc"], NOTHING),
     case("quiet_busy_parent_stdio", "busy_parent.c", &["stdio"], NOTHING),
+    case("quiet_namespace_threads", "own_threads.c", &["mutex", "3", "namespace"], NOTHING),
+    case("quiet_namespace_heir", "heir.c", &["mutex", "sleeps", "3", "namespace"], MAYBE),
 ];
