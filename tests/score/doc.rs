@@ -171,7 +171,10 @@ pub(crate) fn software(rows: &[(&Software, Came)]) -> String {
             Came::Ran(seen) => {
                 findings.extend(seen.said.iter().map(|said| format!("{}: {said}", software.name)));
             }
-            Came::Failed(why) => findings.push(format!("{} failed: {why}", software.name)),
+            Came::Failed(why) => {
+                let why = why.lines().next().unwrap_or_default();
+                findings.push(format!("{} failed: {why}", software.name));
+            }
             Came::Skipped(_) => {}
         }
     }
@@ -187,13 +190,6 @@ pub(crate) fn software(rows: &[(&Software, Came)]) -> String {
         counted.into_iter().map(|(text, count)| format!("{text} (×{count})")).collect();
     text.push('\n');
     list(&mut text, "What was said", &lines);
-    let notes = rows.iter().filter(|(software, _)| !software.note.is_empty());
-    let mut notes: Vec<String> =
-        notes.map(|(software, _)| format!("{}: {}", software.name, software.note)).collect();
-    notes.dedup();
-    if !notes.is_empty() {
-        list(&mut text, "Looked into", &notes);
-    }
     text
 }
 

@@ -26,8 +26,6 @@ pub(crate) struct Software {
     pub(crate) script: &'static str,
     /// Commands that must all succeed, or it is skipped; the first says the version.
     needs: &'static [&'static [&'static str]],
-    /// What is known about findings that are made here, after they were looked into.
-    pub(crate) note: &'static str,
 }
 
 /// The Python that has CPython's own tests and gunicorn is named in `PYTHON`, or is python3.
@@ -39,7 +37,6 @@ static SOFTWARE: &[Software] = &[
             &["python", "--version"],
             &["python", "-c", "import test.test_multiprocessing_fork"],
         ],
-        note: "",
     },
     Software {
         name: "CPython, test_concurrent_futures",
@@ -48,19 +45,21 @@ static SOFTWARE: &[Software] = &[
             &["python", "--version"],
             &["python", "-c", "import test.test_concurrent_futures"],
         ],
-        note: "",
+    },
+    Software {
+        name: "CPython, tests of fork and threads",
+        script: "cpython_fork.sh",
+        needs: &[&["python", "--version"], &["python", "-c", "import test.test_logging"]],
     },
     Software {
         name: "gunicorn, preloaded, threads",
         script: "gunicorn.sh",
         needs: &[&["gunicorn", "--version"], &["python", "--version"]],
-        note: "",
     },
     Software {
         name: "nginx",
         script: "nginx.sh",
         needs: &[&["nginx", "-v"], &["python", "--version"]],
-        note: "",
     },
     Software {
         name: "Apache, prefork",
@@ -70,32 +69,27 @@ static SOFTWARE: &[Software] = &[
             &["python", "--version"],
             &["ls", "/usr/lib/apache2/modules/mod_mpm_prefork.so"],
         ],
-        note: "",
     },
     Software {
         name: "PostgreSQL, pgbench",
         script: "postgresql.sh",
         needs: &[&["postgres", "--version"], &["pgbench", "--version"], &["id", "postgres"]],
-        note: "",
     },
     Software {
         name: "Redis, saving in the background",
         script: "redis.sh",
         needs: &[&["redis-server", "--version"], &["redis-benchmark", "--version"]],
-        note: "",
     },
     Software {
         name: "make -j and gcc",
         script: "make.sh",
         needs: &[&["make", "--version"], &["cc", "--version"]],
-        note: "",
     },
-    Software { name: "git", script: "git.sh", needs: &[&["git", "--version"]], note: "" },
+    Software { name: "git", script: "git.sh", needs: &[&["git", "--version"]] },
     Software {
         name: "a session of the shell",
         script: "shell.sh",
         needs: &[&["bash", "--version"]],
-        note: "",
     },
 ];
 
