@@ -216,6 +216,12 @@ pub struct Evidence {
     pub ns_pid: Option<u32>,
     /// The mapping that holds the futex word; `None` when it could not be read.
     pub mapping: Option<Mapping>,
+    /// The file whose static data holds the futex word; `None`: no file's, or not known.
+    #[serde(default)]
+    pub module: Option<Module>,
+    /// The C library of the process; `None`: another one, or part of a static program.
+    #[serde(default)]
+    pub libc: Option<Libc>,
     /// Memory around the futex word while waiting; `None` when it could not be read.
     pub now: Option<Window>,
     /// Memory around the futex word as the process inherited it.
@@ -253,6 +259,26 @@ pub struct Mapping {
     /// Offset in the file, bytes.
     #[serde(with = "num::hex")]
     pub offset: u64,
+}
+
+/// A place in the static data of a program or library.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// Path of the file.
+    pub path: String,
+    /// The place as the file's own addresses count, which those of its symbols do too.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+}
+
+/// A C library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Libc {
+    /// The GNU C library.
+    Glibc,
+    /// musl.
+    Musl,
 }
 
 /// A stretch of a process's memory.

@@ -26,7 +26,7 @@ pub struct Finding {
     pub waited_ns: u64,
     /// The lock.
     pub lock: Lock,
-    /// Who held the lock at the fork, where known.
+    /// Who held the lock at the fork, where known; of a self-deadlock the stuck task itself.
     pub holder: Option<Holder>,
     /// The fork, where it was observed.
     pub fork: Option<ForkSite>,
@@ -46,6 +46,11 @@ pub struct Finding {
 pub enum Kind {
     /// The task waits for a lock that was held at the instant of the fork.
     InheritedLock,
+    /// The task waits for something that nobody holds, a condition variable for example, and
+    /// nobody is left in its process who could wake it.
+    LostWaker,
+    /// The task waits for a lock that it has itself, taken after the fork.
+    SelfDeadlock,
 }
 
 /// How sure a finding is; ordered from weak to strong.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
-    corpus::Hang,
+    corpus::{Hang, Truth},
     log::{Log, number},
     run::{Ended, Job},
     trial,
@@ -116,7 +116,10 @@ fn hang_after_attach(target: Target, workloads: &[&Waiting]) -> Result<()> {
             ended.expect_code(0)?;
             let facts = Facts::read(&ended.stdout);
             let finding = check::one_finding(&log, Some(facts.one("stuck")?))?;
-            check::hang(finding, waiting.hang, &facts, waiting.program)?;
+            let certain = finding.get("confidence").is_some_and(|it| it == "certain");
+            ensure!(certain, "not certain: {finding:#}");
+            let truth = Truth::Inherited(waiting.hang);
+            check::hang(finding, truth, &facts, waiting.program)?;
         }
         Ok(())
     };

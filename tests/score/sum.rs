@@ -99,7 +99,7 @@ impl Sum {
                 count(&mut self.recall_with_limits);
                 count(&mut self.recall);
             }
-            (Truth::LostWaker | Truth::SelfDeadlock, None) => count(&mut self.others),
+            (Truth::LostWaker(_) | Truth::SelfDeadlock(_), None) => count(&mut self.others),
             _ => {}
         }
         if case.limit.is_some() {

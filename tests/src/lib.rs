@@ -29,6 +29,10 @@ pub enum Need {
     Tracing,
     /// A C compiler.
     Cc,
+    /// A C++ compiler.
+    Cxx,
+    /// A C compiler that links with musl.
+    Musl,
     /// Any python3 that runs the workloads.
     Python,
     /// A python3 whose `threading` locks are semaphores: up to 3.12, and 3.13.0.
@@ -44,6 +48,8 @@ impl Need {
             Need::Root => (!is_root()).then(|| "not root".into()),
             Need::Tracing => Need::Root.missing().or_else(cannot_trace),
             Need::Cc => not_found("cc"),
+            Need::Cxx => not_found("g++"),
+            Need::Musl => not_found("musl-gcc"),
             Need::Python => not_found("python3"),
             Need::SemaphorePython => Need::Python.missing().or_else(other_python_locks),
             Need::Setpriv => not_found("setpriv"),

@@ -22,39 +22,68 @@ pub fn source(program: &str) -> PathBuf {
 
 /// What a workload needs, by its file name.
 pub fn need(program: &str) -> Need {
-    if program.ends_with(".py") { Need::Python } else { Need::Cc }
+    Language::of(program).map_or(Need::Cc, |language| language.need)
 }
 
-/// The command line that runs a workload (`name.c` or `name.py`), compiled if need be.
+/// How the workloads of one language become programs.
+#[derive(Debug)]
+struct Language {
+    /// How their file names end, longest first.
+    suffix: &'static str,
+    need: Need,
+    /// The compiler and its options; empty for Python, which is run as it is.
+    compiler: &'static [&'static str],
+}
+
+static LANGUAGES: &[Language] = &[
+    Language { suffix: ".py", need: Need::Python, compiler: &[] },
+    Language { suffix: ".musl.c", need: Need::Musl, compiler: &["musl-gcc"] },
+    Language { suffix: ".omp.c", need: Need::Cc, compiler: &["cc", "-fopenmp"] },
+    Language { suffix: ".c", need: Need::Cc, compiler: &["cc"] },
+    Language { suffix: ".cc", need: Need::Cxx, compiler: &["g++", "-std=c++20"] },
+];
+
+impl Language {
+    fn of(program: &str) -> Option<&'static Language> {
+        LANGUAGES.iter().find(|language| program.ends_with(language.suffix))
+    }
+}
+
+/// The command line that runs a workload, compiled if need be. Its file name says how:
+/// `name.py`, `name.c`, `name.omp.c` (OpenMP), `name.musl.c` (linked with musl) or `name.cc`.
 ///
 /// # Errors
 /// When it does not compile.
 pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
-    let mut command = match program.rsplit_once('.') {
-        Some((_, "py")) => vec!["python3".to_owned(), source(program).display().to_string()],
-        Some((name, "c")) => vec![compiled(name)?.display().to_string()],
-        _ => bail!("{program} is neither C nor Python"),
+    let Some(language) = Language::of(program) else {
+        bail!("{program} is in none of the languages of the workloads");
+    };
+    let mut command = match language.compiler {
+        [] => vec!["python3".to_owned(), source(program).display().to_string()],
+        compiler => vec![compiled(program, language.suffix, compiler)?.display().to_string()],
     };
     command.extend(args.iter().map(|arg| (*arg).to_owned()));
     Ok(command)
 }
 
-fn compiled(name: &str) -> Result<PathBuf> {
+fn compiled(program: &str, suffix: &str, compiler: &[&str]) -> Result<PathBuf> {
     static DONE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     // Held while compiling, so that nobody runs half a file.
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = done.get(name) {
+    if let Some(path) = done.get(program) {
         return Ok(path.clone());
     }
-    let path = scratch()?.join(name);
-    let output = Command::new("cc")
+    let path = scratch()?.join(program.trim_end_matches(suffix));
+    let (compiler, options) = compiler.split_first().context("no compiler")?;
+    let output = Command::new(compiler)
+        .args(options)
         .args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"])
         .arg(&path)
-        .arg(source(&format!("{name}.c")))
+        .arg(source(program))
         .output()
-        .context("running cc")?;
+        .with_context(|| format!("running {compiler}"))?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    done.insert(name.to_owned(), path.clone());
+    done.insert(program.to_owned(), path.clone());
     Ok(path)
 }
 

@@ -3,7 +3,8 @@
  * The tracer must say: inherited-lock, certain, a glibc mutex, held by the thread named as holder.
  *
  * inherited_mutex KIND HOLDER AFTER CHILD [SECONDS]
- *   KIND    normal | recursive | errorcheck | adaptive
+ *   KIND    normal | recursive | errorcheck | adaptive; each of them also with -robust, or with
+ *           -shared: the process-shared attribute, in memory that is private all the same
  *   HOLDER  thread: another thread of the parent holds it; forker: the forking thread does
  *   AFTER   keep | release | die: what the parent does right after the fork
  *   CHILD   single | threads: whether the child has a second thread that is alive
@@ -17,11 +18,13 @@ static int release_pipe[2];
 static void init_lock(const char *kind) {
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
-    int type = !strcmp(kind, "recursive")    ? PTHREAD_MUTEX_RECURSIVE
-               : !strcmp(kind, "errorcheck") ? PTHREAD_MUTEX_ERRORCHECK
-               : !strcmp(kind, "adaptive")   ? PTHREAD_MUTEX_ADAPTIVE_NP
-                                             : PTHREAD_MUTEX_NORMAL;
+    int type = !strncmp(kind, "recursive", 9)     ? PTHREAD_MUTEX_RECURSIVE
+               : !strncmp(kind, "errorcheck", 10) ? PTHREAD_MUTEX_ERRORCHECK
+               : !strncmp(kind, "adaptive", 8)    ? PTHREAD_MUTEX_ADAPTIVE_NP
+                                                  : PTHREAD_MUTEX_NORMAL;
     pthread_mutexattr_settype(&attr, type);
+    if (strstr(kind, "-robust")) pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    if (strstr(kind, "-shared")) pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
     pthread_mutex_init(&lock, &attr);
 }
 

@@ -2,7 +2,7 @@
  * A process-shared mutex in shared memory is held at the fork and waited for by the child; the
  * parent releases it after a while. The tracer must say nothing: the child can be woken.
  *
- * shared_mutex [SECONDS]
+ * shared_mutex [SECONDS] [robust]
  */
 #include "common.h"
 
@@ -13,6 +13,7 @@ int main(int argc, char **argv) {
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    if (argc > 2) pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
     pthread_mutex_init(lock, &attr);
     pthread_mutex_lock(lock);
     if (fork_or_die() == 0) {

@@ -103,6 +103,11 @@ impl Inherited for Captured {
                     let page_end = start.saturating_add(PAGE_SIZE as u64);
                     let from = address.clamp(*start, page_end);
                     let to = end.clamp(*start, page_end);
+                    // A page near the word that the window does not reach says nothing of where
+                    // the window begins.
+                    if from == to {
+                        continue;
+                    }
                     let range = (from - start) as usize..(to - start) as usize;
                     let bytes = bytes.get(range).unwrap_or_default();
                     let window =
@@ -159,6 +164,12 @@ mod tests {
         assert_eq!(known(0x1800), (0x1780, 256, 1, 1));
         assert_eq!(known(0x1ff0), (0x1f70, 256, 1, 2), "the word's page and the next");
         assert_eq!(known(0x2010), (0x1f90, 256, 1, 2), "the page before and the word's");
+        assert_eq!(
+            known(0x20ac),
+            (0x202c, 256, 2, 2),
+            "the page before is known but not asked for"
+        );
+        assert_eq!(known(0x1f40), (0x1ec0, 256, 1, 1), "the same of the page after");
         assert_eq!(known(0x1010), (0x1000, 144, 1, 1), "the page before is not known");
         assert_eq!(known(0x2ff0), (0x2f70, 144, 2, 2), "the page after is not known");
         let unknown = AtFork::Unknown(Missing::NoFault);

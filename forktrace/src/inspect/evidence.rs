@@ -1,7 +1,7 @@
 //! Everything about one long wait that only its living process can tell, read once.
 
 use super::{
-    memory,
+    memory, module,
     proc_text::{self, Status},
     threads,
 };
@@ -38,6 +38,7 @@ pub fn collect(
     let mapping = memory::mapping(pid, wait.uaddr);
     let (now, at_fork) = windows(pid, wait.uaddr, mapping.as_ref(), inherited);
     let wakes_since_fork = inherited.wakes(pid, wait.uaddr);
+    let module::Place { module, libc } = module::place(pid, wait.uaddr);
     let timers = timers(pid);
     let threads = first.and_then(threads::FirstLook::second_look).unwrap_or_default();
     Evidence {
@@ -45,6 +46,8 @@ pub fn collect(
         still_waiting: threads::is_in(&before, wait) && stayed(&threads, task.tid, wait),
         ns_pid: super::scan::ns_pid(pid),
         mapping,
+        module,
+        libc,
         now,
         at_fork,
         wakes_since_fork,

@@ -5,6 +5,7 @@
 
 pub mod evidence;
 pub mod memory;
+pub mod module;
 mod proc_text;
 pub mod python;
 pub mod scan;

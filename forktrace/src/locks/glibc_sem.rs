@@ -97,7 +97,7 @@ impl Fields {
 /// Its `__g_signals` are at +40 up to glibc 2.40 and at +32 since; before them come `__wrefs`,
 /// eight times the number of waiters, and at the start `__wseq`, twice the number of waits so far
 /// (`sysdeps/nptl/bits/thread-shared-types.h` and `nptl/pthread_cond_wait.c`, 2.36 and 2.42).
-fn is_cond(window: &Window, uaddr: u64) -> bool {
+pub(super) fn is_cond(window: &Window, uaddr: u64) -> bool {
     let waiters = uaddr.checked_sub(4).and_then(|at| window.word(at)).map_or(0, |refs| refs >> 3);
     let waits = |offset: u64| {
         let sequence = uaddr.checked_sub(offset).and_then(|at| window.long(at));

@@ -4,13 +4,21 @@
 //! which they are asked, most specific first. A decoder that is not sure says nothing: a wait that
 //! nobody recognises is shown as unknown, never guessed.
 
+mod cxa_guard;
+mod event;
+mod glibc_internal;
 mod glibc_mutex;
+mod glibc_robust;
 mod glibc_rwlock;
 mod glibc_sem;
+mod musl_file;
+mod musl_mutex;
+mod musl_once;
+mod musl_rwlock;
 
 use forktrace_common::futex;
 
-use crate::event::{Mapping, Wait, Window};
+use crate::event::{Libc, Mapping, Wait, Window};
 
 /// What a decoder gets to see.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +31,22 @@ pub struct Scene<'a> {
     pub now: &'a Window,
     /// Memory around the word as inherited, where known.
     pub at_fork: Option<&'a Window>,
+    /// Path of the file whose static data the word is in.
+    pub module: Option<&'a str>,
+    /// The C library that the program is linked with, where known.
+    pub libc: Option<Libc>,
+}
+
+impl Scene<'_> {
+    /// Whether the program is known to run on glibc.
+    fn on_glibc(&self) -> bool {
+        self.libc == Some(Libc::Glibc)
+    }
+
+    /// Whether the program is known to run on musl.
+    fn on_musl(&self) -> bool {
+        self.libc == Some(Libc::Musl)
+    }
 }
 
 /// A lock recognised around a futex word.
@@ -69,12 +93,28 @@ pub trait Decoder: Sync {
 }
 
 /// All decoders, in the order in which they are asked.
-pub static DECODERS: &[&dyn Decoder] =
-    &[&glibc_mutex::GlibcMutex, &glibc_rwlock::GlibcRwlock, &glibc_sem::GlibcSem];
+pub static DECODERS: &[&dyn Decoder] = &[
+    &glibc_mutex::GlibcMutex,
+    &glibc_robust::GlibcRobust,
+    &glibc_rwlock::GlibcRwlock,
+    &glibc_sem::GlibcSem,
+    &glibc_internal::GlibcInternal,
+    &cxa_guard::CxaGuard,
+    &musl_mutex::MuslMutex,
+    &musl_rwlock::MuslRwlock,
+    &musl_file::MuslFile,
+    &musl_once::MuslOnce,
+];
 
 /// The first decoder's answer, if any recognises the lock.
 pub fn read(scene: &Scene<'_>) -> Option<Reading> {
     DECODERS.iter().find_map(|decoder| decoder.read(scene))
+}
+
+/// The word as something that is waited for without being held by anybody, such as a condition
+/// variable. Only for words that [`read`] does not know.
+pub fn read_event(scene: &Scene<'_>) -> Option<Reading> {
+    event::read(scene)
 }
 
 /// Largest tid plus one: `PID_MAX_LIMIT`, `include/linux/threads.h`, Linux 6.18 (64-bit).

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, duration, plural,
+    Clock, Style, duration, kinds, plural,
     style::{Tone, wrap},
 };
 use crate::{
     event::PythonFrame,
-    finding::{Confidence, Finding, ForkSite, Holder, Kind},
+    finding::{Confidence, Finding, ForkSite, Holder},
 };
 
 /// Column at which a row's text begins.
@@ -26,8 +26,12 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
     if let Some(ns_pid) = finding.ns_pid {
         row(w, style, "namespace", &format!("pid {ns_pid} inside of its own pid namespace"))?;
     }
-    row(w, style, "waits for", &waits_for(finding, style))?;
-    row(w, style, "held by", &held_by(finding, style))?;
+    let rows = kinds::rows(finding, style).unwrap_or_else(|| {
+        [("waits for", waits_for(finding, style)), ("held by", held_by(finding, style))]
+    });
+    for (label, text) in rows {
+        row(w, style, label, &text)?;
+    }
     row(w, style, "forked", &forked(finding, style, clock))?;
     stuck_at(w, finding, style)?;
     let proof: Vec<_> = finding.evidence.iter().map(|p| style.clean(&p.detail)).collect();
@@ -59,7 +63,6 @@ pub(super) fn word(confidence: Confidence) -> &'static str {
 }
 
 fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
-    let Kind::InheritedLock = finding.kind;
     let thread = match finding.tid == finding.pid {
         true => String::new(),
         false => format!(" thread {}", finding.tid),
@@ -107,13 +110,10 @@ fn row(w: &mut impl Write, style: Style, label: &str, text: &str) -> io::Result<
 
 fn waits_for(finding: &Finding, style: Style) -> String {
     let lock = &finding.lock;
-    let known = [&lock.kind, &lock.mapping];
-    let known: Vec<_> =
-        known.iter().filter(|text| !text.is_empty()).map(|text| style.clean(text)).collect();
-    let about = match known.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", known.join(", ")),
-    };
+    let about = kinds::about(finding, style);
+    if kinds::is_semaphore(finding) && lock.value_at_fork.is_some() {
+        return format!("semaphore {:#x}{about}, at zero since before the fork", lock.address);
+    }
     let state = match (finding.confidence, lock.value_at_fork) {
         (Confidence::Certain | Confidence::Likely, Some(_)) => " taken before the fork",
         (Confidence::Suspect, Some(_)) => "",
@@ -123,8 +123,14 @@ fn waits_for(finding: &Finding, style: Style) -> String {
 }
 
 fn held_by(finding: &Finding, style: Style) -> String {
+    let semaphore = kinds::is_semaphore(finding);
     let Some(holder) = &finding.holder else {
         return match finding.lock.value_at_fork {
+            Some(_) if semaphore => {
+                "not known: nothing in a semaphore says who took it, or whether a thread that was \
+                 not copied was yet to post it"
+                    .into()
+            }
             Some(_) => "not known: nothing in the lock says who took it".into(),
             None => "not known: the lock as it was at the fork was not seen".into(),
         };
@@ -138,7 +144,8 @@ fn held_by(finding: &Finding, style: Style) -> String {
         true => "it is the thread that forked",
         false => "that thread does not exist here",
     };
-    format!("{} of {parent}{process} at the fork; {fate}", holding_thread(holder, style))
+    let unless = if semaphore { ", unless it was yet to be posted" } else { "" };
+    format!("{} of {parent}{process} at the fork; {fate}{unless}", holding_thread(holder, style))
 }
 
 fn holding_thread(holder: &Holder, style: Style) -> String {

@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod hang;
+mod kinds;
 pub mod ops;
 mod style;
 pub mod summary;

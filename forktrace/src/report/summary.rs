@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Style, count, plural,
+    Style, count, kinds, plural,
     style::{Tone, wrap},
     tree,
 };
@@ -129,7 +129,13 @@ fn hanging(summary: &Summary<'_>) -> Option<(Tone, String)> {
         (n, ..) => (Tone::Alarm, n, ""),
     };
     let children = plural(n, "child", "children");
-    Some((tone, format!("{children}{surely} {} on an inherited lock", verbs(n))))
+    let least = match (certain, likely) {
+        (0, 0) => Confidence::Suspect,
+        (0, _) => Confidence::Likely,
+        _ => Confidence::Certain,
+    };
+    let how = kinds::together(summary.findings.iter().filter(|f| f.confidence == least));
+    Some((tone, format!("{children}{surely} {}{how}", verbs(n))))
 }
 
 /// Why the result is incomplete, a sentence each.

@@ -1,5 +1,7 @@
 //! What to do, and what things are called in the language of the program.
 
+use crate::finding::Kind;
+
 /// The lock's kind in the program's own words. Up to Python 3.12 every lock of the `threading`
 /// module is a `sem_t` (`Python/thread_pthread.h`, CPython 3.11).
 pub(super) fn kind_in_words(kind: &str, is_python: bool) -> String {
@@ -12,7 +14,27 @@ pub(super) fn kind_in_words(kind: &str, is_python: bool) -> String {
 }
 
 /// What the person on call can do.
-pub(super) fn advice(is_python: bool, parent_alone: bool) -> &'static str {
+pub(super) fn advice(kind: Kind, is_python: bool, parent_alone: bool) -> &'static str {
+    match kind {
+        Kind::InheritedLock => inherited(is_python, parent_alone),
+        Kind::LostWaker if is_python => {
+            "use the \"spawn\" or \"forkserver\" start method, or start the threads that the \
+             child waits for in the child, after the fork"
+        }
+        Kind::LostWaker => {
+            "start the threads that the child waits for in the child, after the fork (libraries \
+             with a thread pool of their own have a call for it, or must be used in the child \
+             alone), or exec at once in the child"
+        }
+        Kind::SelfDeadlock => {
+            "the thread takes a lock again that it already has: release it first, or make it a \
+             recursive lock; look for a callback, a signal handler or an atfork handler that runs \
+             while it is held"
+        }
+    }
+}
+
+fn inherited(is_python: bool, parent_alone: bool) -> &'static str {
     match (is_python, parent_alone) {
         (true, _) => {
             "use the \"spawn\" or \"forkserver\" start method, or release the lock in \

@@ -11,7 +11,9 @@ use crate::{
     finding::{Confidence, Proof},
     locks::State,
 };
-use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, OP_WAIT_SYSCALL};
+use forktrace_common::futex::{
+    FUTEX_CMD_MASK, FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_PRIVATE_FLAG, OP_WAIT_SYSCALL,
+};
 
 /// Signals whose handlers do not count as "could release it": SIGINT, which Python always handles;
 /// those that a fault raises in the running thread (a blocked one runs nothing), which crash
@@ -59,11 +61,34 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         State::Unknown if nobody_left => Confidence::Suspect,
         State::HeldUnproven | State::Unknown | State::Free => return None,
     };
-    if case.process.incomplete {
-        say("events-lost", "events were lost, so something may have been missed".into());
-        confidence = confidence.lowered()?;
+    if passed_on_at_exit(case) {
+        say(
+            "owner-may-end",
+            "the kernel passes it on when its owner, a thread of another process, ends".into(),
+        );
+        confidence = confidence.min(Confidence::Likely);
     }
+    confidence = after_losses(case, confidence, &mut say)?;
     Some(Grade { confidence, proofs })
+}
+
+/// The confidence where events may be missing; `None` below suspect.
+pub(super) fn after_losses(
+    case: &Case<'_>,
+    confidence: Confidence,
+    say: &mut impl FnMut(&str, String),
+) -> Option<Confidence> {
+    if !case.process.incomplete {
+        return Some(confidence);
+    }
+    say("events-lost", "events were lost, so something may have been missed".into());
+    confidence.lowered()
+}
+
+/// Whether the wait is in the kernel's own queue for a priority inheriting lock: the end of the
+/// owner wakes the first of it (`exit_pi_state_list`, `kernel/futex/core.c`, Linux 6.18).
+fn passed_on_at_exit(case: &Case<'_>) -> bool {
+    matches!(case.evidence.wait.op & FUTEX_CMD_MASK, FUTEX_LOCK_PI | FUTEX_LOCK_PI2)
 }
 
 fn say_held(case: &Case<'_>, say: &mut impl FnMut(&str, String)) {
@@ -115,7 +140,7 @@ fn foreign_now(case: &Case<'_>) -> bool {
 }
 
 /// Rule (a): every thread of the child is in a wait that only the child itself could end.
-fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+pub(super) fn nobody_left(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let threads = &case.evidence.threads;
     let waiter_seen = threads.iter().any(|thread| thread.tid == case.task.tid);
     let others: Vec<_> = threads.iter().filter(|thread| thread.tid != case.task.tid).collect();
@@ -159,7 +184,7 @@ fn ends_only_from_inside(doing: &Doing) -> bool {
 /// Whether something outside the threads' own code could release the lock, wake the thread that has
 /// it, or throw the waiter out of its wait: a handler may do all of this, and that there is one is
 /// all that can be seen of it.
-fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+pub(super) fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     if !case.reading.anyone_may_release && !heir_may_have_it(case) {
         return false;
     }

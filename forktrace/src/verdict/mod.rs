@@ -9,14 +9,16 @@ mod advice;
 mod gates;
 mod grade;
 mod judge;
+mod self_deadlock;
 #[cfg(test)]
 mod tests;
+mod waker;
 
 pub use judge::{Judge, Judged, Outcome};
 
 use crate::{
     event::{AtFork, Event, Evidence, Python, Task},
-    finding::{Confidence, Finding, ForkSite, Holder, Kind, Lock, Proof},
+    finding::{Finding, ForkSite, Holder, Kind, Lock},
     locks::{self, Reading, Scene, State},
     model::{Fork, Model, Process},
     report::ops::wait_op,
@@ -89,6 +91,8 @@ pub(crate) struct Case<'a> {
     process: &'a Process,
     fork: &'a Fork,
     reading: Reading,
+    /// Nobody holds what is waited for: it is a condition, a barrier, …
+    is_event: bool,
 }
 
 /// Judges one look at a wait. `event` is the evidence's event, for its time and task.
@@ -100,14 +104,28 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
         Ok(case) => case,
         Err(verdict) => return verdict,
     };
-    if let Some(reason) = gates::lock(&case) {
-        return Verdict::Innocent(reason);
-    }
-    let Some(grade) = grade::grade(&case) else {
-        return Verdict::Open(Reason::Undecided);
+    let (kind, grade) = match graded(&case) {
+        Ok(graded) => graded,
+        Err(verdict) => return verdict,
     };
     let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
-    Verdict::Finding(Box::new(finding(&case, grade.confidence, grade.proofs, waited_ns)))
+    Verdict::Finding(Box::new(finding(&case, kind, grade, waited_ns)))
+}
+
+/// What is wrong, and how sure that is.
+fn graded(case: &Case<'_>) -> Result<(Kind, grade::Grade), Verdict> {
+    if case.is_event {
+        let grade = waker::grade(case).ok_or(Verdict::Open(Reason::UnknownLock))?;
+        return Ok((Kind::LostWaker, grade));
+    }
+    if let Some(grade) = self_deadlock::grade(case) {
+        return Ok((Kind::SelfDeadlock, grade));
+    }
+    if let Some(reason) = gates::lock(case) {
+        return Err(Verdict::Innocent(reason));
+    }
+    let grade = grade::grade(case).ok_or(Verdict::Open(Reason::Undecided))?;
+    Ok((Kind::InheritedLock, grade))
 }
 
 /// Collects what the rules need, or says why they cannot be applied.
@@ -125,26 +143,32 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
         AtFork::Known(window) => Some(window),
         AtFork::Unknown(_) => None,
     };
-    let scene = Scene { wait: &evidence.wait, mapping: evidence.mapping.as_ref(), now, at_fork };
-    let reading = locks::read(&scene).ok_or(Verdict::Open(Reason::UnknownLock))?;
-    Ok(Case { task, evidence, process, fork, reading })
+    let scene = Scene {
+        wait: &evidence.wait,
+        mapping: evidence.mapping.as_ref(),
+        now,
+        at_fork,
+        module: evidence.module.as_ref().map(|module| module.path.as_str()),
+        libc: evidence.libc,
+    };
+    let lock = locks::read(&scene);
+    let is_event = lock.is_none();
+    let reading =
+        lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
+    Ok(Case { task, evidence, process, fork, reading, is_event })
 }
 
-fn finding(
-    case: &Case<'_>,
-    confidence: Confidence,
-    evidence: Vec<Proof>,
-    waited_ns: u64,
-) -> Finding {
+fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> Finding {
     let Case { task, process, fork, reading, .. } = case;
+    let grade::Grade { confidence, proofs: evidence } = grade;
     let (python, python_missing) = match &case.evidence.python {
         Python::Frames(frames) => (frames.clone(), None),
         Python::None(why) => (Vec::new(), Some(why.clone())),
     };
     let is_python = !python.is_empty();
-    let mapping = case.evidence.mapping.as_ref().map(mapping_name).unwrap_or_default();
+    let mapping = mapping_name(case.evidence);
     Finding {
-        kind: Kind::InheritedLock,
+        kind,
         confidence,
         pid: task.pid,
         tid: task.tid,
@@ -161,7 +185,7 @@ fn finding(
             value_at_fork: reading.value_at_fork,
             mapping,
         },
-        holder: holder(case),
+        holder: holder(case, kind),
         fork: Some(ForkSite {
             boot_ns: fork.boot_ns,
             by_pid: fork.by_pid,
@@ -173,22 +197,32 @@ fn finding(
         evidence,
         python,
         python_missing,
-        advice: advice::advice(is_python, fork.lost.is_empty()).to_owned(),
+        advice: advice::advice(kind, is_python, fork.lost.is_empty()).to_owned(),
     }
 }
 
-/// The mapping in a word or two.
-fn mapping_name(mapping: &crate::event::Mapping) -> String {
-    match mapping.path.as_str() {
-        "[heap]" => "heap".into(),
-        "" => "anonymous memory".into(),
-        path => path.to_owned(),
+/// Where the word lies, in a word or two.
+fn mapping_name(evidence: &Evidence) -> String {
+    match (evidence.mapping.as_ref().map(|mapping| mapping.path.as_str()), &evidence.module) {
+        (None, _) => String::new(),
+        (Some("[heap]"), _) => "heap".into(),
+        (Some(""), Some(module)) => module.path.clone(),
+        (Some(""), None) => "anonymous memory".into(),
+        (Some(path), _) => path.to_owned(),
     }
 }
 
 /// Who had the lock: whom the owner field names, or the parent's only thread.
-fn holder(case: &Case<'_>) -> Option<Holder> {
+fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
     let fork = case.fork;
+    match kind {
+        Kind::InheritedLock => {}
+        Kind::LostWaker => return None,
+        Kind::SelfDeadlock => {
+            let Task { pid, tid, comm } = case.task.clone();
+            return Some(Holder { pid, tid, comm: Some(comm) });
+        }
+    }
     let forker = Holder { pid: fork.by_pid, tid: fork.by_tid, comm: Some(fork.by_comm.clone()) };
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,

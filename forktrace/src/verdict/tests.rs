@@ -7,6 +7,9 @@ use crate::event::{
     Body, Doing, EventsLost, Mapping, Missing, ProcessExec, ProcessFork, ProcessSnapshot,
     ThreadName, ThreadSample, Wait, Window,
 };
+use crate::finding::Confidence;
+
+mod kinds;
 
 const PARENT: u32 = 100;
 const POLLER: u32 = 101;
@@ -227,7 +230,13 @@ fn gates_end_the_matter_in_silence() {
         (|s| s.evidence.mapping.as_mut().unwrap().shared = true, Reason::SharedMapping),
         (|s| s.evidence.at_fork = AtFork::Known(mutex(0, 0)), Reason::FreeAtFork),
         (|s| s.evidence.now = Some(mutex(2, 4711)), Reason::OwnerChanged),
-        (|s| s.evidence.now = Some(mutex(2, CHILD)), Reason::OwnedByChild),
+        (
+            |s| {
+                s.evidence.threads.push(sample(HELPER, Doing::Running, true));
+                s.evidence.now = Some(mutex(2, HELPER));
+            },
+            Reason::OwnedByChild,
+        ),
         (
             |s| {
                 let exec = ProcessExec { old_tid: CHILD, filename: "/bin/true".into() };

@@ -5,7 +5,9 @@
 //! `.limit(…)`, `.flags(…)`.
 
 mod c;
+mod cxx;
 mod limits;
+mod musl;
 mod python;
 mod trace;
 
@@ -42,9 +44,9 @@ pub enum Truth {
     /// A child waits for a lock that was held at its fork, and that nobody will release.
     Inherited(Hang),
     /// A child waits to be woken by somebody whom it does not have.
-    LostWaker,
+    LostWaker(Hang),
     /// A thread waits for a lock that it has itself.
-    SelfDeadlock,
+    SelfDeadlock(Hang),
     /// Nothing: every wait ends.
     Nothing,
 }
@@ -60,7 +62,7 @@ pub enum Confidence {
     Certain,
 }
 
-/// What must be said of a lock that was inherited held.
+/// What must be said of the lock, or of what else is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Hang {
     /// The lock's kind, as a finding calls it.
@@ -97,42 +99,80 @@ struct Judgement {
     most: Option<Confidence>,
 }
 
-impl Judgement {
-    /// It must be proven.
-    const fn certain(hang: Hang) -> Self {
-        let certain = Some(Confidence::Certain);
-        Judgement { truth: Truth::Inherited(hang), least: certain, most: certain }
-    }
-
-    /// It must be found.
-    const fn likely(truth: Truth) -> Self {
-        let (least, most) = (Some(Confidence::Likely), Some(Confidence::Certain));
-        Judgement { truth, least, most }
-    }
-
-    /// It ends by itself; so much may be said at most.
-    const fn harmless(most: Option<Confidence>) -> Self {
-        Judgement { truth: Truth::Nothing, least: None, most }
-    }
+/// An inherited lock that must be proven.
+const fn inherited(hang: Hang) -> Judgement {
+    let certain = Some(Confidence::Certain);
+    Judgement { truth: Truth::Inherited(hang), least: certain, most: certain }
 }
 
-const MUTEX: Judgement = Judgement::certain(Hang::MUTEX);
-const RECURSIVE: Judgement = Judgement::certain(Hang::owned("glibc mutex (recursive)"));
-const ERRORCHECK: Judgement = Judgement::certain(Hang::owned("glibc mutex (error-checking)"));
-const ADAPTIVE: Judgement = Judgement::certain(Hang::owned("glibc mutex (adaptive)"));
-const WRITER: Judgement = Judgement::certain(Hang::owned("glibc rwlock (held for writing)"));
+/// The same of a lock that knows its holder.
+const fn owned(lock: &'static str) -> Judgement {
+    inherited(Hang::owned(lock))
+}
+
+/// The same of a lock that does not.
+const fn ownerless(lock: &'static str) -> Judgement {
+    inherited(Hang::ownerless(lock))
+}
+
+/// An inherited lock that the kernel passes on when its owner ends.
+const fn passed_on(lock: &'static str) -> Judgement {
+    let likely = Some(Confidence::Likely);
+    Judgement { truth: Truth::Inherited(Hang::owned(lock)), least: likely, most: likely }
+}
+
+/// A wait for a thread that the child does not have. Nothing was held, so that it is not proven.
+const fn lost_waker(lock: &'static str) -> Judgement {
+    let likely = Some(Confidence::Likely);
+    Judgement { truth: Truth::LostWaker(Hang::ownerless(lock)), least: likely, most: likely }
+}
+
+/// A lock that the waiting thread has taken itself since the fork.
+const fn self_deadlock(lock: &'static str) -> Judgement {
+    let certain = Some(Confidence::Certain);
+    Judgement { truth: Truth::SelfDeadlock(Hang::owned(lock)), least: certain, most: certain }
+}
+
+/// Every wait ends by itself; so much may be said at most.
+const fn harmless(most: Option<Confidence>) -> Judgement {
+    Judgement { truth: Truth::Nothing, least: None, most }
+}
+
+const MUTEX: Judgement = inherited(Hang::MUTEX);
+const RECURSIVE: Judgement = owned("glibc mutex (recursive)");
+const ERRORCHECK: Judgement = owned("glibc mutex (error-checking)");
+const ADAPTIVE: Judgement = owned("glibc mutex (adaptive)");
+const ROBUST: Judgement = owned("glibc mutex (robust)");
+const ROBUST_RECURSIVE: Judgement = owned("glibc mutex (robust, recursive)");
+const ROBUST_ERRORCHECK: Judgement = owned("glibc mutex (robust, error-checking)");
+const ROBUST_ADAPTIVE: Judgement = owned("glibc mutex (robust, adaptive)");
+const PASSED_ON: Judgement = passed_on("glibc mutex (robust, priority inheriting)");
+const WRITER: Judgement = owned("glibc rwlock (held for writing)");
 /// Readers are only counted.
-const READERS: Judgement = Judgement::certain(Hang::ownerless("glibc rwlock (held for reading)"));
-const SEMAPHORE: Judgement = Judgement::certain(Hang::ownerless("glibc semaphore"));
-const PYTHON: Judgement = Judgement::certain(Hang::PYTHON);
-/// A wait for somebody who was lost at the fork. Nothing was held, so that it is not proven.
-const LOST_WAKER: Judgement = Judgement::likely(Truth::LostWaker);
-/// A lock that the waiting thread itself has taken since the fork.
-const SELF_DEADLOCK: Judgement = Judgement::likely(Truth::SelfDeadlock);
+const READERS: Judgement = ownerless("glibc rwlock (held for reading)");
+const SEMAPHORE: Judgement = ownerless("glibc semaphore");
+const INTERNAL: Judgement = ownerless("glibc internal lock");
+const GUARD: Judgement = ownerless("C++ static initialisation guard");
+const MUSL: Judgement = ownerless("musl mutex");
+const MUSL_RECURSIVE: Judgement = owned("musl mutex (recursive)");
+const MUSL_ERRORCHECK: Judgement = owned("musl mutex (error-checking)");
+const MUSL_ROBUST: Judgement = owned("musl mutex (robust)");
+const MUSL_FILE: Judgement = owned("musl FILE lock");
+const MUSL_WRITER: Judgement = ownerless("musl rwlock (held for writing)");
+const MUSL_READER: Judgement = ownerless("musl rwlock (held for reading)");
+const MUSL_ONCE: Judgement = ownerless("musl pthread_once");
+const PYTHON: Judgement = inherited(Hang::PYTHON);
+const LOST_CONDITION: Judgement = lost_waker("glibc condition variable");
+const LOST_BARRIER: Judgement = lost_waker("glibc barrier");
+const LOST_WORD: Judgement = lost_waker("futex word");
+const LOST_PYTHON: Judgement = lost_waker("Python threading lock (sem_t)");
+const SELF: Judgement = self_deadlock("glibc mutex");
+const SELF_ADAPTIVE: Judgement = self_deadlock("glibc mutex (adaptive)");
+const SELF_ROBUST: Judgement = self_deadlock("glibc mutex (robust)");
 /// No finding, no suspicion.
-const NOTHING: Judgement = Judgement::harmless(None);
+const NOTHING: Judgement = harmless(None);
 /// No finding; a suspicion is allowed, as the memory looks like an inherited lock.
-const MAYBE: Judgement = Judgement::harmless(Some(Confidence::Suspect));
+const MAYBE: Judgement = harmless(Some(Confidence::Suspect));
 
 const fn case(
     name: &'static str,
@@ -162,7 +202,7 @@ impl Case {
 
     /// What is needed to trace it.
     pub fn needed(&self) -> [Need; 3] {
-        let python_lock = matches!(self.truth, Truth::Inherited(hang) if hang.python);
+        let python_lock = self.truth.hang().is_some_and(|hang| hang.python);
         let own = if python_lock { Need::SemaphorePython } else { workload::need(self.program) };
         [Need::Tracing, own, Need::Setpriv]
     }
@@ -178,8 +218,18 @@ impl Truth {
     pub fn kind(self) -> Option<&'static str> {
         match self {
             Truth::Inherited(_) => Some("inherited-lock"),
-            Truth::LostWaker => Some("lost-waker"),
-            Truth::SelfDeadlock => Some("self-deadlock"),
+            Truth::LostWaker(_) => Some("lost-waker"),
+            Truth::SelfDeadlock(_) => Some("self-deadlock"),
+            Truth::Nothing => None,
+        }
+    }
+
+    /// What must be said of the lock.
+    pub fn hang(self) -> Option<Hang> {
+        match self {
+            Truth::Inherited(hang) | Truth::LostWaker(hang) | Truth::SelfDeadlock(hang) => {
+                Some(hang)
+            }
             Truth::Nothing => None,
         }
     }
@@ -187,9 +237,9 @@ impl Truth {
 
 impl fmt::Display for Truth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Truth::Inherited(hang) => write!(f, "inherited: {}", hang.lock),
-            other => f.write_str(other.kind().unwrap_or("nothing")),
+        match (self.kind(), self.hang()) {
+            (Some(kind), Some(hang)) => write!(f, "{kind}: {}", hang.lock),
+            _ => f.write_str("nothing"),
         }
     }
 }
@@ -218,5 +268,7 @@ impl fmt::Display for Confidence {
 
 /// All cases.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    [c::HANGS, c::QUIET, python::HANGS, python::QUIET, limits::LIMITS].into_iter().flatten()
+    let hangs = [c::HANGS, cxx::HANGS, musl::HANGS, python::HANGS];
+    let quiet = [c::QUIET, cxx::QUIET, musl::QUIET, python::QUIET];
+    hangs.into_iter().chain(quiet).chain([limits::LIMITS]).flatten()
 }

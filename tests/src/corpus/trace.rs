@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Case, Confidence, Truth};
+use super::{Case, Confidence};
 use crate::{
     log::{Log, number},
     run::{Ended, Job},
@@ -91,10 +91,10 @@ impl Traced {
         let wrong = match case.truth {
             _ if !self.stuck().contains(&tid) => Some(format!("{tid} does not hang")),
             truth if truth.kind() != Some(kind) => Some(format!("not {kind} but {truth}")),
-            Truth::Inherited(hang) if hang.lock != lock => {
-                Some(format!("not a {lock} but a {}", hang.lock))
+            truth => {
+                let wanted = truth.hang().map(|hang| hang.lock).filter(|wanted| *wanted != lock);
+                wanted.map(|wanted| format!("not a {lock} but a {wanted}"))
             }
-            _ => None,
         };
         Some(Said {
             confidence: Confidence::read(text("/confidence"))?,

@@ -7,12 +7,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod cxa_guard;
+mod event;
+mod glibc_internal;
 mod glibc_mutex;
+mod glibc_robust;
 mod glibc_rwlock;
 mod glibc_sem;
+mod musl;
 
-use super::{Reading, Scene, read};
-use crate::event::{Mapping, Wait, Window};
+use super::{Reading, Scene, read, read_event};
+use crate::event::{Libc, Mapping, Wait, Window};
 
 /// A lock's address, as `malloc` aligns it.
 const LOCK: u64 = 0x5655_0100_02a0;
@@ -29,6 +34,8 @@ struct Case {
     mapping: Option<Mapping>,
     now: Window,
     at_fork: Option<Window>,
+    module: Option<&'static str>,
+    libc: Option<Libc>,
 }
 
 impl Case {
@@ -46,6 +53,8 @@ impl Case {
             }),
             now: window(now),
             at_fork: Some(window(at_fork)),
+            module: None,
+            libc: None,
         }
     }
 
@@ -55,6 +64,8 @@ impl Case {
             mapping: self.mapping.as_ref(),
             now: &self.now,
             at_fork: self.at_fork.as_ref(),
+            module: self.module,
+            libc: self.libc,
         })
     }
 

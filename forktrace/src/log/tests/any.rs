@@ -82,15 +82,20 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         vec(python_frame(), 0..3).prop_map(Python::Frames),
         text().prop_map(Python::None),
     ];
-    let memory = (option::of(mapping()), option::of(window()), at_fork());
+    let module = (text(), any::<u64>()).prop_map(|(path, address)| Module { path, address });
+    let libc = option::of(prop::sample::select(vec![Libc::Glibc, Libc::Musl]));
+    let place = (option::of(module), libc);
+    let memory = (option::of(mapping()), place, option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
     (wait(), any::<bool>(), memory, process, waking, python).prop_map(
-        |(wait, still_waiting, (mapping, now, at_fork), process, waking, python)| Evidence {
+        |(wait, still_waiting, (mapping, place, now, at_fork), process, waking, python)| Evidence {
             wait,
             still_waiting,
             ns_pid: process.0,
             mapping,
+            module: place.0,
+            libc: place.1,
             now,
             at_fork,
             wakes_since_fork: waking.0,
@@ -212,8 +217,9 @@ fn fork_site() -> impl Strategy<Value = ForkSite> {
 
 /// Any finding.
 pub(super) fn finding() -> impl Strategy<Value = Finding> {
-    let sure =
-        prop::sample::select(vec![Confidence::Certain, Confidence::Likely, Confidence::Suspect]);
+    let kind = vec![Kind::InheritedLock, Kind::LostWaker, Kind::SelfDeadlock];
+    let confidence = vec![Confidence::Certain, Confidence::Likely, Confidence::Suspect];
+    let sure = (prop::sample::select(kind), prop::sample::select(confidence));
     let holder = (any::<u32>(), any::<u32>(), option::of(text()))
         .prop_map(|(pid, tid, comm)| Holder { pid, tid, comm });
     let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
@@ -221,8 +227,8 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
     let task = (task(), any::<u32>(), any::<Option<u32>>(), any::<u64>());
     let python = (vec(python_frame(), 0..3), option::of(text()), text());
     (sure, task, lock(), causes, python).prop_map(
-        |(confidence, (task, ppid, ns_pid, waited_ns), lock, causes, python)| Finding {
-            kind: Kind::InheritedLock,
+        |((kind, confidence), (task, ppid, ns_pid, waited_ns), lock, causes, python)| Finding {
+            kind,
             confidence,
             pid: task.pid,
             tid: task.tid,

@@ -1,0 +1,91 @@
+//! Words that a thread waits on although nobody holds them: conditions, barriers, semaphores of
+//! C++, OpenMP. What they have in common is all that is asked: the word is what the waiter expects
+//! it to be, and whoever changes it wakes the waiter.
+//!
+//! Facts for the names, read at glibc 2.36: `struct pthread_barrier` is `in`, `current_round`,
+//! `count`, `shared`, `out`, and waiters wait on the round with `FUTEX_WAIT`
+//! (`sysdeps/nptl/internaltypes.h`, `nptl/pthread_barrier_wait.c`); condition variables are told by
+//! [`super::glibc_sem`]. `std::atomic::wait` and what is built on it wait with the shared op on the
+//! variable itself, or for other sizes than 4 bytes on a word inside of libstdc++ (GCC 12,
+//! `bits/atomic_wait.h`).
+
+use forktrace_common::futex::{FUTEX_WAIT, FUTEX_WAIT_BITSET};
+
+use super::{Reading, Scene, State, TID_LIMIT, glibc_sem};
+use crate::event::Window;
+
+/// Offset of `__g_signals` in a `pthread_cond_t` up to glibc 2.40 and since.
+const COND_SIGNALS: [u64; 2] = [40, 32];
+/// `sizeof (pthread_cond_t)`.
+const COND_SIZE: u64 = 48;
+
+/// The word as something that is waited for without being held. Asked only when no decoder knows
+/// the lock. A reading of it is `HeldUnproven` at the fork: unchanged since, held by nobody;
+/// `Free`: it was another one then.
+pub(super) fn read(scene: &Scene<'_>) -> Option<Reading> {
+    let wait = scene.wait;
+    if !matches!(wait.command(), FUTEX_WAIT | FUTEX_WAIT_BITSET) {
+        return None;
+    }
+    let now = scene.now.word(wait.uaddr).filter(|word| wait.val == u64::from(*word))?;
+    let then = scene.at_fork.and_then(|window| window.word(wait.uaddr));
+    let (kind, address) = named(scene);
+    Some(Reading {
+        kind,
+        address,
+        at_fork: match then {
+            Some(then) if then == now => State::HeldUnproven,
+            Some(_) => State::Free,
+            None => State::Unknown,
+        },
+        now: State::Free,
+        value_at_fork: then,
+        value: now,
+        anyone_may_release: true,
+        detail: match then {
+            Some(then) if then == now => {
+                format!("word was {then:#x} in the page as inherited and still is")
+            }
+            Some(then) => format!("word was {then:#x} in the page as inherited, and is {now:#x}"),
+            None => format!("word is {now:#x} now"),
+        },
+    })
+}
+
+/// What the word belongs to, where the bytes around it tell, and where that begins.
+fn named(scene: &Scene<'_>) -> (&'static str, u64) {
+    let uaddr = scene.wait.uaddr;
+    if scene.wait.command() == FUTEX_WAIT_BITSET && glibc_sem::is_cond(scene.now, uaddr) {
+        let address = cond_address(scene.now, uaddr);
+        return ("glibc condition variable", address.unwrap_or(uaddr));
+    }
+    if scene.wait.command() == FUTEX_WAIT && is_barrier(scene.now, uaddr) == Some(true) {
+        return ("glibc barrier", uaddr.saturating_sub(4));
+    }
+    ("futex word", uaddr)
+}
+
+/// Where the condition variable begins whose first or second group is waited for.
+fn cond_address(window: &Window, uaddr: u64) -> Option<u64> {
+    let starts = COND_SIGNALS.into_iter().filter_map(|offset| uaddr.checked_sub(offset));
+    starts.filter(|at| at.is_multiple_of(8)).find(|at| {
+        let sequence = window.long(*at);
+        let end = at.checked_add(COND_SIZE);
+        end.is_some() && sequence.is_some_and(|sequence| (2..1 << 48).contains(&sequence))
+    })
+}
+
+/// Whether the word is the round of a barrier at which some, but not all, have arrived.
+fn is_barrier(window: &Window, uaddr: u64) -> Option<bool> {
+    let start = uaddr.checked_sub(4)?;
+    let word = |offset: u64| window.word(start.checked_add(offset)?);
+    let (arrived, round, count) = (word(0)?, word(4)?, word(8)?);
+    let (shared, out) = (word(12)?, word(16)?);
+    let inside = arrived.checked_sub(round)?;
+    Some(
+        (2..TID_LIMIT).contains(&count)
+            && (1..count).contains(&inside)
+            && matches!(shared, 0 | 128)
+            && out <= round,
+    )
+}

@@ -1,0 +1,71 @@
+//! glibc's own locks, such as the one over the time zone, which are a word and no more.
+//!
+//! Facts, read at glibc 2.36: `__libc_lock_t` is an `int` (`sysdeps/nptl/libc-lockP.h`), the first
+//! member of `_IO_lock_t` too; `__lll_lock_wait_private` (`nptl/lowlevellock.c`) sets the word to 2
+//! and waits with `FUTEX_WAIT` for as long as it is 2; 1 is locked, 0 is free. `fork`
+//! (`posix/fork.c`) resets those of `malloc`, `stdio`, the resolver and the loader in the child,
+//! and leaves the others as they are: `tzset_lock` (`time/tzset.c`) among them.
+//!
+//! The bytes alone prove nothing: what does is where they are, in glibc's own static data.
+
+use forktrace_common::futex::FUTEX_WAIT;
+
+use super::{Decoder, Reading, Scene, State};
+
+/// The files of glibc that have locks: beginnings of their names, with and without versions as in
+/// glibc up to 2.34.
+const FILES: [&str; 8] = [
+    "libc.so.6",
+    "libc-2.",
+    "ld-linux-x86-64.so.2",
+    "ld-2.",
+    "libpthread.so.0",
+    "libpthread-2.",
+    "libresolv.so.2",
+    "libresolv-2.",
+];
+
+/// Recognises them by where they are. Asked after [`super::glibc_mutex`]: the loader's are mutexes.
+pub(super) struct GlibcInternal;
+
+impl Decoder for GlibcInternal {
+    fn read(&self, scene: &Scene<'_>) -> Option<Reading> {
+        let wait = scene.wait;
+        let own = scene.module.is_some_and(is_glibc) && !scene.on_musl();
+        if wait.command() != FUTEX_WAIT || !wait.is_private() || wait.val != 2 || !own {
+            return None;
+        }
+        let now = scene.now.word(wait.uaddr).filter(|word| *word == 2)?;
+        let then = scene.at_fork.and_then(|window| window.word(wait.uaddr));
+        let state = |word| match word {
+            1 | 2 => Some((State::Held { owner: None }, "locked")),
+            0 => Some((State::Free, "free")),
+            _ => None,
+        };
+        let (at_fork, detail) = match then {
+            Some(word) => {
+                let (at_fork, meaning) = state(word)?;
+                let detail = format!(
+                    "word was {word} ({meaning}) in the page as inherited, in glibc's own data"
+                );
+                (at_fork, detail)
+            }
+            None => (State::Unknown, "word is 2 (locked, with waiters) now".to_owned()),
+        };
+        Some(Reading {
+            kind: "glibc internal lock",
+            address: wait.uaddr,
+            at_fork,
+            now: State::Held { owner: None },
+            value_at_fork: then,
+            value: now,
+            anyone_may_release: false,
+            detail,
+        })
+    }
+}
+
+fn is_glibc(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    FILES.iter().any(|file| name.starts_with(file))
+}

@@ -1,0 +1,138 @@
+//! musl's `pthread_mutex_t` on 64-bit machines.
+//!
+//! Facts, read at musl 1.2.3 and the same in 1.2.5: layout `_m_type`, `_m_lock`, `_m_waiters`,
+//! `_m_count`, `_m_prev`, `_m_next` (`src/internal/pthread_impl.h`); a normal mutex has `EBUSY`
+//! (16) in its word while it is locked and names nobody, all others the owner's tid and a place in
+//! the owner's list (`src/thread/pthread_mutex_trylock.c`); a waiter counts itself, sets the
+//! word's highest bit and waits with `FUTEX_WAIT` for as long as the word is that
+//! (`src/thread/pthread_mutex_timedlock.c`, `__timedwait.c`). Unlike in glibc the op is private
+//! unless the mutex is process-shared. Bit 30: the owner died.
+
+use forktrace_common::futex::FUTEX_WAIT;
+
+use super::{Decoder, Reading, Scene, State, TID_LIMIT, is_tid};
+use crate::event::Window;
+
+const LOCK: u64 = 4;
+const WAITERS: u64 = 8;
+const COUNT: u64 = 20;
+const PREV: u64 = 24;
+const NEXT: u64 = 32;
+
+const TYPE_MASK: u32 = 3;
+const RECURSIVE: u32 = 1;
+const ERRORCHECK: u32 = 2;
+const ROBUST: u32 = 4;
+const PSHARED: u32 = 128;
+
+/// The word of a locked mutex of the normal type: `EBUSY`.
+const BUSY: u32 = 16;
+const AWAITED: u32 = 0x8000_0000;
+
+/// Recognises mutexes that are not priority inheriting.
+pub(super) struct MuslMutex;
+
+impl Decoder for MuslMutex {
+    fn read(&self, scene: &Scene<'_>) -> Option<Reading> {
+        let wait = scene.wait;
+        let address = wait.uaddr.checked_sub(LOCK).filter(|at| at.is_multiple_of(8))?;
+        if wait.command() != FUTEX_WAIT || scene.on_glibc() {
+            return None;
+        }
+        let now = Fields::at(scene.now, address)?;
+        let shared = now.kind & PSHARED != 0;
+        let awaited = now.lock & AWAITED != 0 && (1..TID_LIMIT).contains(&now.waiters);
+        if !awaited || wait.val != u64::from(now.lock) || shared == wait.is_private() {
+            return None;
+        }
+        let held = now.held()?;
+        let then = scene.at_fork.and_then(|window| Fields::at(window, address));
+        Some(Reading {
+            kind: now.name(),
+            address,
+            at_fork: then.map_or(State::Unknown, |then| then.inherited_as(&now)),
+            now: held,
+            value_at_fork: then.map(|then| then.lock),
+            value: now.lock,
+            anyone_may_release: false,
+            detail: detail(&now, then.as_ref()),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Fields {
+    kind: u32,
+    lock: u32,
+    waiters: u32,
+    count: u32,
+    prev: u64,
+    next: u64,
+}
+
+impl Fields {
+    fn at(window: &Window, address: u64) -> Option<Self> {
+        let word = |offset: u64| window.word(address.checked_add(offset)?);
+        let long = |offset: u64| window.long(address.checked_add(offset)?);
+        Some(Fields {
+            kind: word(0)?,
+            lock: word(LOCK)?,
+            waiters: word(WAITERS)?,
+            count: word(COUNT)?,
+            prev: long(PREV)?,
+            next: long(NEXT)?,
+        })
+    }
+
+    /// How it is held, if these are the words of a mutex that somebody holds.
+    fn held(&self) -> Option<State> {
+        let known = self.kind & !(TYPE_MASK | ROBUST | PSHARED) == 0 && self.kind & 3 != 3;
+        let word = self.lock & !AWAITED;
+        let named = self.kind & (TYPE_MASK | ROBUST) != 0;
+        let listed = self.prev != 0 && self.next != 0;
+        let unlisted = self.prev == 0 && self.next == 0 && self.count == 0;
+        match named {
+            true if known && listed && is_tid(word) => Some(State::Held { owner: Some(word) }),
+            false if known && unlisted && word == BUSY => Some(State::Held { owner: None }),
+            _ => None,
+        }
+    }
+
+    /// What these words, as inherited, say of the mutex that is `now` waited for.
+    fn inherited_as(&self, now: &Fields) -> State {
+        match self.held() {
+            Some(held) if self.kind == now.kind => held,
+            _ if self.lock & !AWAITED == 0 => State::Free,
+            _ => State::HeldUnproven,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match (self.kind & ROBUST != 0, self.kind & TYPE_MASK) {
+            (false, RECURSIVE) => "musl mutex (recursive)",
+            (false, ERRORCHECK) => "musl mutex (error-checking)",
+            (false, _) => "musl mutex",
+            (true, RECURSIVE) => "musl mutex (robust, recursive)",
+            (true, ERRORCHECK) => "musl mutex (robust, error-checking)",
+            (true, _) => "musl mutex (robust)",
+        }
+    }
+
+    fn meaning(&self) -> String {
+        match (self.lock & !AWAITED, self.held()) {
+            (0, _) => "free".into(),
+            (_, Some(State::Held { owner: Some(owner) })) => format!("locked by {owner}"),
+            (_, Some(_)) => "locked".into(),
+            (_, None) => "no mutex".into(),
+        }
+    }
+}
+
+fn detail(now: &Fields, then: Option<&Fields>) -> String {
+    match then {
+        Some(then) => {
+            format!("word was {:#x} ({}) in the page as inherited", then.lock, then.meaning())
+        }
+        None => format!("word is {:#x} ({}) now", now.lock, now.meaning()),
+    }
+}

@@ -1,0 +1,115 @@
+//! Lost wakers, self-deadlocks, and locks that the kernel passes on.
+
+use super::*;
+use crate::event::Module;
+
+/// FUTEX_WAIT with the shared op: how `std::atomic::wait` waits.
+const ATOMIC_OP: u32 = 0;
+/// FUTEX_LOCK_PI with the shared op.
+const LOCK_PI: u32 = 6;
+
+/// A word that is 3 at the fork and still.
+fn event_word() -> Scene {
+    let word = || window(&[3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    Scene::new(ATOMIC_OP, 3, word(), word())
+}
+
+#[test]
+fn a_wait_for_a_vanished_thread_is_likely_at_best() {
+    let finding = event_word().finding();
+    assert_eq!((finding.kind, finding.confidence), (Kind::LostWaker, Confidence::Likely));
+    assert_eq!((finding.lock.kind.as_str(), finding.holder), ("futex word", None));
+    assert!(finding.evidence.iter().any(|proof| proof.rule == "threads-lost"));
+}
+
+#[test]
+fn a_child_with_other_threads_is_no_lost_wakers() {
+    let mut scene = event_word();
+    // Even if all of them wait: an idle pool does.
+    scene.evidence.threads.push(sample(HELPER, in_futex(SEM_OP, false), false));
+    assert_eq!(scene.judge(), Verdict::Open(Reason::UnknownLock));
+    assert_eq!(event_word().with_live_helper().judge(), Verdict::Open(Reason::UnknownLock));
+    let mut unseen = event_word();
+    unseen.evidence.threads[0].tid = HELPER;
+    assert_eq!(unseen.judge(), Verdict::Open(Reason::UnknownLock));
+}
+
+#[test]
+fn what_is_not_known_to_be_unchanged_is_no_lost_wakers() {
+    type Change = fn(&mut Scene);
+    let silent: [Change; 5] = [
+        |s| s.evidence.at_fork = AtFork::Unknown(Missing::NoFault),
+        |s| s.evidence.at_fork = AtFork::Known(window(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+        |s| s.evidence.now = Some(window(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+        |s| s.evidence.wakes_since_fork = Some(1),
+        |s| s.evidence.wakes_since_fork = None,
+    ];
+    for change in silent {
+        let mut scene = event_word();
+        change(&mut scene);
+        assert_eq!(scene.judge(), Verdict::Open(Reason::UnknownLock));
+    }
+    let mut timed = event_word();
+    timed.evidence.wait.timed = true;
+    assert_eq!(timed.judge(), Verdict::Innocent(Reason::Timed));
+    let mut shared = event_word();
+    shared.evidence.mapping.as_mut().unwrap().shared = true;
+    assert_eq!(shared.judge(), Verdict::Innocent(Reason::SharedMapping));
+}
+
+#[test]
+fn a_lost_waker_that_may_be_something_else_is_a_suspect() {
+    let mut handler = event_word();
+    handler.evidence.handlers = Some(1 << 14);
+    assert_eq!(handler.confidence(), Confidence::Suspect);
+    let mut alone = event_word();
+    alone.parent_threads = vec![PARENT];
+    assert_eq!(alone.confidence(), Confidence::Suspect, "no thread was lost");
+    let zero = || window(&[0; 10]);
+    let mut new = Scene::new(ATOMIC_OP, 0, zero(), zero());
+    assert_eq!(new.confidence(), Confidence::Suspect, "the block may be younger than the fork");
+    new.evidence.module = Some(Module { path: "/usr/bin/program".into(), address: 0x4010 });
+    assert_eq!(new.confidence(), Confidence::Likely, "static data is not");
+    let mut stack = event_word();
+    stack.evidence.mapping.as_mut().unwrap().path = "[stack]".into();
+    assert_eq!(stack.confidence(), Confidence::Suspect);
+}
+
+#[test]
+fn a_lock_that_the_waiter_took_itself() {
+    let scene = Scene::new(MUTEX_OP, 2, mutex(0, 0), mutex(2, CHILD));
+    for scene in [scene.with_live_helper(), Scene::new(MUTEX_OP, 2, mutex(0, 0), mutex(2, CHILD))] {
+        let finding = scene.finding();
+        assert_eq!((finding.kind, finding.confidence), (Kind::SelfDeadlock, Confidence::Certain));
+        assert_eq!(finding.holder.unwrap().tid, CHILD);
+    }
+    let mut unknown = Scene::new(MUTEX_OP, 2, mutex(0, 0), mutex(2, CHILD));
+    unknown.evidence.at_fork = AtFork::Unknown(Missing::NoFault);
+    assert_eq!(unknown.finding().kind, Kind::SelfDeadlock);
+}
+
+#[test]
+fn a_lock_that_only_seems_to_be_the_waiters() {
+    // Another thread of the child has it.
+    let scene = Scene::new(MUTEX_OP, 2, mutex(0, 0), mutex(2, HELPER)).with_live_helper();
+    assert_eq!(scene.judge(), Verdict::Innocent(Reason::FreeAtFork));
+    // The same number had it when the waiter was not born yet.
+    let reused = Scene::new(MUTEX_OP, 2, mutex(1, CHILD), mutex(2, CHILD));
+    assert_eq!(reused.judge(), Verdict::Innocent(Reason::OwnedByChild));
+    // A thread of the parent may have the waiter's number in the parent's own pid namespace.
+    let mut unknown = Scene::new(MUTEX_OP, 2, mutex(1, 1), mutex(2, 1));
+    unknown.evidence.at_fork = AtFork::Unknown(Missing::NoFault);
+    unknown.evidence.ns_pid = Some(1);
+    unknown.evidence.threads[0].ns_tid = Some(1);
+    assert_eq!(unknown.judge(), Verdict::Innocent(Reason::OwnedByChild));
+}
+
+#[test]
+fn a_lock_that_the_kernel_passes_on_is_likely() {
+    let robust = |lock: u32| window(&[lock, 1, POLLER, 1, 0xb0, 0, 8, 0, 8, 0]);
+    let word = 0x8000_0000 | POLLER;
+    let finding = Scene::new(LOCK_PI, 0, robust(POLLER), robust(word)).finding();
+    assert_eq!((finding.kind, finding.confidence), (Kind::InheritedLock, Confidence::Likely));
+    assert_eq!(finding.holder.unwrap().tid, POLLER);
+    assert!(finding.evidence.iter().any(|proof| proof.rule == "owner-may-end"));
+}

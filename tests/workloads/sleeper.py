@@ -1,0 +1,21 @@
+"""A forked child that has nothing to do sleeps for ever, on purpose: it waits for an event that
+nobody will ever set, until it is told to end by a signal. The tracer must not say more than that it
+suspects something.
+
+sleeper.py [SECONDS]
+"""
+import os
+import signal
+import sys
+import threading
+import time
+
+helper = threading.Thread(target=time.sleep, args=(1000,), daemon=True)
+helper.start()
+child = os.fork()
+if child == 0:
+    threading.Event().wait()
+time.sleep(float(sys.argv[1]) if len(sys.argv) > 1 else 4)
+os.kill(child, signal.SIGTERM)
+os.waitpid(child, 0)
+os._exit(0)
