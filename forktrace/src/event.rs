@@ -226,6 +226,9 @@ pub struct Evidence {
     pub now: Option<Window>,
     /// Memory around the futex word as the process inherited it.
     pub at_fork: AtFork,
+    /// The lock itself, where the futex word is only what the waiter is parked on.
+    #[serde(default)]
+    pub target: Option<Place>,
     /// How often the process itself woke the word since it was forked; `None`: not known.
     pub wakes_since_fork: Option<u64>,
     /// Every thread of the process, the waiter included.
@@ -239,6 +242,22 @@ pub struct Evidence {
     pub timers: Option<u32>,
     /// Python frames of the waiter, innermost first.
     pub python: Python,
+}
+
+/// A lock that is elsewhere than the futex word, read as the word is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Address of the lock.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// The mapping that holds it; `None` when it could not be read.
+    pub mapping: Option<Mapping>,
+    /// Memory around it while waiting; `None` when it could not be read.
+    pub now: Option<Window>,
+    /// Memory around it as the process inherited it.
+    pub at_fork: AtFork,
+    /// Name of the Python type whose object the lock seems to be the first member of.
+    pub python_type: Option<String>,
 }
 
 /// One line of `/proc/<pid>/maps`.
@@ -305,6 +324,16 @@ pub enum AtFork {
 impl Default for AtFork {
     fn default() -> Self {
         AtFork::Unknown(Missing::NotObserved)
+    }
+}
+
+impl AtFork {
+    /// The bytes, where they are known.
+    pub fn known(&self) -> Option<&Window> {
+        match self {
+            AtFork::Known(window) => Some(window),
+            AtFork::Unknown(_) => None,
+        }
     }
 }
 

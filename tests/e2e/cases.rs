@@ -40,8 +40,8 @@ fn judge(case: &Case, traced: &Traced) -> Result<()> {
 
 /// What was said is neither less nor more than the row demands, and nothing wrong was said.
 fn expect_verdict(case: &Case, traced: &Traced) -> Result<()> {
-    let hangs = case.truth.kind().is_some();
-    ensure!(!hangs || !traced.stuck().is_empty(), "the workload does not say what hangs");
+    let must_tell = case.truth.kind().is_some();
+    ensure!(!must_tell || !traced.stuck().is_empty(), "the workload does not say what hangs");
     let all = || format!("{:#?}", traced.log.findings());
     if case.limit.is_some() {
         // Held where it is, even where that is wrong.

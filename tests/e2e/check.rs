@@ -56,6 +56,9 @@ fn check(finding: &Value, truth: Truth, facts: &Facts, program: &str) -> Result<
     }
     ensure!(text("/lock/kind") == hang.lock, "not a {}", hang.lock);
     ensure!(text("/lock/address").starts_with("0x"), "no address");
+    for address in facts.all("lock") {
+        ensure!(text("/lock/address") == format!("{address:#x}"), "the lock is at {address:#x}");
+    }
     let waited = number(finding, "/waited_ns").unwrap_or_default();
     ensure!((EARLIEST_NS..LATEST_NS).contains(&waited), "waited {waited} ns");
     let said = |path| finding.pointer(path).is_some_and(|list| list != &Value::Array(Vec::new()));

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use forktrace_tests::corpus::{self, Case, Confidence, Said, Truth};
+use forktrace_tests::corpus::{self, Case, Confidence, Said};
 
 /// What came of one run of a case.
 #[derive(Clone, Debug)]
@@ -45,7 +45,10 @@ impl Outcome {
         match (verdict, wrong) {
             (Some(verdict), None) => verdict.to_string(),
             (_, Some(wrong)) => format!("wrong: {}", wrong.confidence),
-            (None, None) if matches!(case.truth, Truth::Nothing) => "silent".to_owned(),
+            (None, None) if case.truth.kind().is_none() => match said.first() {
+                Some(one) => format!("{}, not inherited", one.confidence),
+                None => "silent".to_owned(),
+            },
             (None, None) => "missed".to_owned(),
         }
     }

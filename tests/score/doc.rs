@@ -63,7 +63,7 @@ pub(crate) fn result(rows: &[Row], sum: &Sum) -> String {
     let mut text = markdown(head, lines.into_iter());
     let silent = sum.silent.text();
     let _ = writeln!(text, "\nPrograms with nothing wrong about which nothing is said: {silent}.");
-    let positives = rows.iter().filter(|row| row.case.truth.kind().is_some()).count();
+    let positives = rows.iter().filter(|row| row.case.truth.hangs()).count();
     let limits = rows.iter().filter(|row| row.case.limit.is_some()).count();
     let (cases, skipped) = (rows.len(), sum.skipped);
     let _ = writeln!(

@@ -5,11 +5,13 @@
 
 pub mod corpus;
 pub mod log;
+pub mod pythons;
 pub mod run;
 pub mod workload;
 
 use std::{
     collections::BTreeSet,
+    ffi::{OsStr, OsString},
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -17,7 +19,7 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use libtest_mimic::{Arguments, Trial};
 
 /// What a test cannot do without.
@@ -37,6 +39,10 @@ pub enum Need {
     Python,
     /// A python3 whose `threading` locks are semaphores: up to 3.12, and 3.13.0.
     SemaphorePython,
+    /// A Python of another version, in a root folder of its own.
+    Rooted(pythons::Rooted),
+    /// Cargo, to build the workloads in Rust.
+    Cargo,
     /// `setpriv`, to drop root.
     Setpriv,
 }
@@ -52,6 +58,8 @@ impl Need {
             Need::Musl => not_found("musl-gcc"),
             Need::Python => not_found("python3"),
             Need::SemaphorePython => Need::Python.missing().or_else(other_python_locks),
+            Need::Rooted(python) => python.missing(),
+            Need::Cargo => not_found(cargo()),
             Need::Setpriv => not_found("setpriv"),
         }
     }
@@ -62,10 +70,16 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-fn not_found(program: &str) -> Option<String> {
+fn not_found(program: impl AsRef<OsStr>) -> Option<String> {
+    let program = program.as_ref();
     let output = Command::new(program).arg("--version").output();
     let found = output.is_ok_and(|output| output.status.success());
-    (!found).then(|| format!("no {program}"))
+    (!found).then(|| format!("no {}", program.display()))
+}
+
+/// The cargo that runs these tests, or the one that is found.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 fn cannot_trace() -> Option<String> {
@@ -101,7 +115,10 @@ pub fn forktrace() -> Result<&'static Path> {
     let copy = || -> Result<PathBuf> {
         let built = match std::env::var_os("FORKTRACE_BIN") {
             Some(path) => PathBuf::from(path),
-            None => build()?,
+            None => build("forktrace")?
+                .into_iter()
+                .next()
+                .context("cargo did not say where the program is")?,
         };
         let copy = scratch()?.join("forktrace");
         fs::copy(&built, &copy).with_context(|| format!("copying {}", built.display()))?;
@@ -114,27 +131,27 @@ pub fn forktrace() -> Result<&'static Path> {
     }
 }
 
-/// Lets cargo build the program, and say where it is.
-fn build() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--quiet", "-p", "forktrace", "--bin", "forktrace"])
+/// Lets cargo build a package's programs, and say where they are.
+fn build(package: &str) -> Result<Vec<PathBuf>> {
+    let output = Command::new(cargo())
+        .args(["build", "--quiet", "-p", package, "--bins"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
         .context("running cargo")?;
-    ensure!(output.status.success(), "forktrace does not build");
+    ensure!(output.status.success(), "{package} does not build");
+    let mut programs = Vec::new();
     for line in output.stdout.split(|byte| *byte == b'\n') {
         let Ok(message) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
         let is_binary = message.pointer("/target/kind/0").is_some_and(|kind| kind == "bin");
         if let Some(path) = message.get("executable").and_then(|path| path.as_str())
             && is_binary
         {
-            return Ok(path.into());
+            programs.push(path.into());
         }
     }
-    bail!("cargo did not say where the program is")
+    Ok(programs)
 }
 
 /// The folder of this test program's files, readable by every user; removed by [`clean_up`].

@@ -5,17 +5,17 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::{Need, scratch};
 
 /// The comment that marks the line at which a Python workload's child hangs.
 const MARK: &str = "# hangs here";
 
-/// The source file of a workload.
+/// The source file of a workload in C or Python.
 pub fn source(program: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads").join(program)
 }
@@ -31,16 +31,26 @@ struct Language {
     /// How their file names end, longest first.
     suffix: &'static str,
     need: Need,
-    /// The compiler and its options; empty for Python, which is run as it is.
-    compiler: &'static [&'static str],
+    made: Made,
+}
+
+#[derive(Debug)]
+enum Made {
+    /// Run by `python3` as they are.
+    Interpreted,
+    /// By this compiler with these options.
+    Compiled(&'static [&'static str]),
+    /// By cargo, from `tests/workloads-rust`.
+    Built,
 }
 
 static LANGUAGES: &[Language] = &[
-    Language { suffix: ".py", need: Need::Python, compiler: &[] },
-    Language { suffix: ".musl.c", need: Need::Musl, compiler: &["musl-gcc"] },
-    Language { suffix: ".omp.c", need: Need::Cc, compiler: &["cc", "-fopenmp"] },
-    Language { suffix: ".c", need: Need::Cc, compiler: &["cc"] },
-    Language { suffix: ".cc", need: Need::Cxx, compiler: &["g++", "-std=c++20"] },
+    Language { suffix: ".py", need: Need::Python, made: Made::Interpreted },
+    Language { suffix: ".rs", need: Need::Cargo, made: Made::Built },
+    Language { suffix: ".musl.c", need: Need::Musl, made: Made::Compiled(&["musl-gcc"]) },
+    Language { suffix: ".omp.c", need: Need::Cc, made: Made::Compiled(&["cc", "-fopenmp"]) },
+    Language { suffix: ".c", need: Need::Cc, made: Made::Compiled(&["cc"]) },
+    Language { suffix: ".cc", need: Need::Cxx, made: Made::Compiled(&["g++", "-std=c++20"]) },
 ];
 
 impl Language {
@@ -49,8 +59,8 @@ impl Language {
     }
 }
 
-/// The command line that runs a workload, compiled if need be. Its file name says how:
-/// `name.py`, `name.c`, `name.omp.c` (OpenMP), `name.musl.c` (linked with musl) or `name.cc`.
+/// The command line that runs a workload, compiled if need be. Its file name says how: `name.py`,
+/// `name.rs`, `name.c`, `name.omp.c` (OpenMP), `name.musl.c` (linked with musl) or `name.cc`.
 ///
 /// # Errors
 /// When it does not compile.
@@ -58,9 +68,12 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
     let Some(language) = Language::of(program) else {
         bail!("{program} is in none of the languages of the workloads");
     };
-    let mut command = match language.compiler {
-        [] => vec!["python3".to_owned(), source(program).display().to_string()],
-        compiler => vec![compiled(program, language.suffix, compiler)?.display().to_string()],
+    let mut command = match language.made {
+        Made::Interpreted => vec!["python3".to_owned(), source(program).display().to_string()],
+        Made::Compiled(compiler) => {
+            vec![compiled(program, language.suffix, compiler)?.display().to_string()]
+        }
+        Made::Built => vec![built(program.trim_end_matches(".rs"))?.display().to_string()],
     };
     command.extend(args.iter().map(|arg| (*arg).to_owned()));
     Ok(command)
@@ -85,6 +98,15 @@ fn compiled(program: &str, suffix: &str, compiler: &[&str]) -> Result<PathBuf> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     done.insert(program.to_owned(), path.clone());
     Ok(path)
+}
+
+/// A workload in Rust; all are built at the first call.
+fn built(name: &str) -> Result<PathBuf> {
+    static PROGRAMS: OnceLock<Result<Vec<PathBuf>, String>> = OnceLock::new();
+    let build = || crate::build("forktrace-workloads").map_err(|error| format!("{error:#}"));
+    let programs = PROGRAMS.get_or_init(build).as_ref().map_err(|error| anyhow!("{error}"))?;
+    let program = programs.iter().find(|path| path.file_name().is_some_and(|file| file == name));
+    program.cloned().with_context(|| format!("no program {name} was built"))
 }
 
 /// The number of the line at which a Python workload's child hangs.

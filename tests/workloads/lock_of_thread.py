@@ -1,7 +1,7 @@
 """A background thread holds a lock while the main thread forks; the child wants it and hangs.
 The tracer must say: inherited-lock, certain, at the line of the child's acquire().
 
-lock_of_thread.py Lock|RLock [SECONDS]
+lock_of_thread.py Lock|RLock|Condition [SECONDS [release]]
 """
 import os
 import signal
@@ -11,12 +11,24 @@ import time
 
 lock = getattr(threading, sys.argv[1])()
 held = threading.Event()
+forked = threading.Event()
 
 
 def hold():
     with lock:
         held.set()
-        time.sleep(60)
+        if sys.argv[3:] == ["release"]:
+            forked.wait()
+        else:
+            time.sleep(60)
+
+
+def say_address():
+    """The PyMutex inside of a lock of Python 3.13 (Lock alone) and later."""
+    inside = lock._lock if sys.argv[1] == "Condition" else lock
+    first = (3, 13, 1) if sys.argv[1] == "Lock" else (3, 14)
+    if sys.version_info >= first:
+        print(f"lock={id(inside) + 16}", flush=True)
 
 
 def main():
@@ -32,7 +44,9 @@ def main():
         print(f"stuck={os.getpid()}", flush=True)
         lock.acquire()  # hangs here
         os._exit(98)
+    say_address()
     print(f"forker={os.getpid()}\nlost=1", flush=True)
+    forked.set()
     os.waitpid(child, 0)
 
 

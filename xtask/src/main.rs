@@ -1,6 +1,8 @@
-//! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask test`, `cargo xtask score`.
+//! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`,
+//! `cargo xtask score`.
 
 mod ebpf;
+mod pythons;
 mod score;
 mod test;
 
@@ -24,6 +26,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Make the Pythons of other versions that some tests need, with debootstrap, as root.
+    Pythons,
     /// Run every test, as root on this machine's kernel, and print what was skipped and why.
     Test {
         /// Fail when anything is skipped.
@@ -45,6 +49,7 @@ enum Chore {
 fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Ebpf { check } => ebpf::run(check),
+        Chore::Pythons => pythons::run(),
         Chore::Test { no_skip, filter } => test::run(no_skip, filter.as_deref()),
         Chore::Score { args } => score::run(&args),
     }
@@ -53,12 +58,16 @@ fn main() -> Result<()> {
 /// Lets cargo start the programs that it builds as root: building as root would leave root's files
 /// in the target folder.
 fn as_root(cargo: &mut Command) -> Result<()> {
-    let id = Command::new("id").arg("-u").output().context("running id")?;
-    if id.stdout.trim_ascii() != b"0" {
+    if !is_root()? {
         println!("tracing on the real kernel needs root: sudo may ask for your password");
         cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo --preserve-env");
     }
     Ok(())
+}
+
+fn is_root() -> Result<bool> {
+    let id = Command::new("id").arg("-u").output().context("running id")?;
+    Ok(id.stdout.trim_ascii() == b"0")
 }
 
 /// The workspace's root folder.

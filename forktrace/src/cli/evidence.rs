@@ -7,6 +7,7 @@ use crate::{
     event::{AtFork, Body, Event, Evidence, Missing, Task, Wait, Window},
     inspect::{self, evidence::Inherited},
     kernel::Maps,
+    locks,
 };
 use forktrace_common::maps::PAGE_SIZE;
 
@@ -30,9 +31,13 @@ pub(super) struct Look {
 }
 
 impl Job {
-    /// Takes what the maps know, now: the look itself runs elsewhere.
+    /// Takes what the maps know, now: the look itself runs elsewhere. Where the lock is elsewhere
+    /// than the futex word, the few bytes that tell where are read here, because the pages around
+    /// it are to be taken too.
     pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, maps: &Maps) -> Self {
-        let captured = Captured::take(maps, task.pid, wait.uaddr);
+        let target = inspect::evidence::around(task.pid, wait.uaddr)
+            .and_then(|window| locks::target(&wait, &window));
+        let captured = Captured::take(maps, task.pid, wait.uaddr, target);
         Job { task, wait, shared_with, captured }
     }
 
@@ -67,22 +72,28 @@ impl Look {
     }
 }
 
-/// What the maps knew of the pages around a futex word.
+/// What the maps knew of a wait.
 struct Captured {
-    uaddr: u64,
-    /// Each page's first address and bytes, in the order of addresses.
-    pages: Vec<(u64, Result<[u8; PAGE_SIZE], Missing>)>,
+    around_futex: Pages,
+    around_target: Option<Pages>,
     wakes: Option<u64>,
 }
 
+/// The pages around a word.
+struct Pages {
+    word: u64,
+    /// Each page's first address and bytes, in the order of addresses.
+    pages: Vec<(u64, Result<[u8; PAGE_SIZE], Missing>)>,
+}
+
 impl Captured {
-    fn take(maps: &Maps, pid: u32, uaddr: u64) -> Self {
-        let around = [uaddr.saturating_sub(REACH), uaddr, uaddr.saturating_add(REACH)];
-        let mut starts = around.map(page).to_vec();
-        starts.dedup();
-        let read = |start| (start, maps.inherited_page(pid, start));
-        let pages = starts.into_iter().map(read).collect();
-        Captured { uaddr, pages, wakes: maps.wakes_since_fork(pid, uaddr) }
+    fn take(maps: &Maps, pid: u32, uaddr: u64, target: Option<u64>) -> Self {
+        let around = |word| Pages::take(word, |start| maps.inherited_page(pid, start));
+        Captured {
+            around_futex: around(uaddr),
+            around_target: target.map(around),
+            wakes: maps.wakes_since_fork(pid, uaddr),
+        }
     }
 }
 
@@ -91,13 +102,37 @@ fn page(address: u64) -> u64 {
 }
 
 impl Inherited for Captured {
-    /// The futex word's own page decides; its neighbours are joined to it where they are known.
     fn bytes(&self, _pid: u32, address: u64, len: usize) -> AtFork {
         let end = address.saturating_add(len as u64);
+        let known = self.around_target.iter().chain([&self.around_futex]);
+        let asked = known.into_iter().find(|pages| (address..end).contains(&pages.word));
+        asked.map_or_else(AtFork::default, |pages| pages.window(address, end))
+    }
+
+    fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
+        self.wakes
+    }
+
+    fn target(&self) -> Option<u64> {
+        self.around_target.as_ref().map(|pages| pages.word)
+    }
+}
+
+impl Pages {
+    fn take(word: u64, read: impl Fn(u64) -> Result<[u8; PAGE_SIZE], Missing>) -> Self {
+        let around = [word.saturating_sub(REACH), word, word.saturating_add(REACH)];
+        let mut starts = around.map(page).to_vec();
+        starts.dedup();
+        Pages { word, pages: starts.into_iter().map(|start| (start, read(start))).collect() }
+    }
+
+    /// What is known from `address` to `end`. The word's own page decides; its neighbours are
+    /// joined to it where they are known.
+    fn window(&self, address: u64, end: u64) -> AtFork {
         let mut window: Option<Window> = None;
         let mut why = Missing::NoFault;
         for (start, page_bytes) in &self.pages {
-            let own = *start == page(self.uaddr);
+            let own = *start == page(self.word);
             match page_bytes {
                 Ok(bytes) => {
                     let page_end = start.saturating_add(PAGE_SIZE as u64);
@@ -119,15 +154,11 @@ impl Inherited for Captured {
                     window = None;
                     break;
                 }
-                Err(_) if *start < page(self.uaddr) => window = None,
+                Err(_) if *start < page(self.word) => window = None,
                 Err(_) => break,
             }
         }
         window.filter(|window| !window.bytes.is_empty()).map_or(AtFork::Unknown(why), AtFork::Known)
-    }
-
-    fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
-        self.wakes
     }
 }
 
@@ -138,14 +169,15 @@ mod tests {
     use super::*;
 
     /// Pages 1 and 2 hold their numbers, page 3 is not known.
+    fn pages(word: u64) -> Pages {
+        Pages::take(word, |start| match start >> 12 {
+            number @ (1 | 2) => Ok([number as u8; PAGE_SIZE]),
+            _ => Err(Missing::NoFault),
+        })
+    }
+
     fn captured(uaddr: u64) -> AtFork {
-        let mut starts = [uaddr - REACH, uaddr, uaddr + REACH].map(page).to_vec();
-        starts.dedup();
-        let pages = starts.into_iter().map(|start| match start >> 12 {
-            number @ (1 | 2) => (start, Ok([number as u8; PAGE_SIZE])),
-            _ => (start, Err(Missing::NoFault)),
-        });
-        let captured = Captured { uaddr, pages: pages.collect(), wakes: None };
+        let captured = Captured { around_futex: pages(uaddr), around_target: None, wakes: None };
         captured.bytes(1, uaddr - 128, 256)
     }
 
@@ -174,5 +206,17 @@ mod tests {
         assert_eq!(known(0x2ff0), (0x2f70, 144, 2, 2), "the page after is not known");
         let unknown = AtFork::Unknown(Missing::NoFault);
         assert_eq!(captured(0x3010), unknown, "the word's own page decides");
+    }
+
+    #[test]
+    fn a_target_has_pages_of_its_own() {
+        let around_target = Some(pages(0x2800));
+        let captured = Captured { around_futex: pages(0x1800), around_target, wakes: None };
+        assert_eq!(captured.target(), Some(0x2800));
+        let of = |address| Window { address, bytes: vec![(address >> 12) as u8; 16] };
+        for word in [0x1800, 0x2800] {
+            assert_eq!(captured.bytes(1, word - 8, 16), AtFork::Known(of(word - 8)));
+        }
+        assert_eq!(captured.bytes(1, 0x1100, 16), AtFork::default(), "not asked for");
     }
 }

@@ -5,19 +5,29 @@ use super::{
     proc_text::{self, Status},
     threads,
 };
-use crate::event::{AtFork, Evidence, Mapping, Missing, Python, Task, ThreadSample, Wait, Window};
+use crate::event::{
+    AtFork, Evidence, Mapping, Missing, Place, Python, Task, ThreadSample, Wait, Window,
+};
 
 /// Bytes of the window before the futex word, and from the word on.
 const AROUND: u64 = 128;
 
+/// Longest name of a Python type that is believed, bytes, with the zero at its end.
+const MAX_NAME: usize = 64;
+
 /// What the kernel side knows of the memory that a process inherited.
 pub trait Inherited {
     /// The `len` bytes at `address` as `pid` inherited them. The answer may be shorter at either
-    /// end, where a page is not known, but holds the page of the futex word.
+    /// end, where a page is not known, but holds the page of the word asked about.
     fn bytes(&self, pid: u32, address: u64, len: usize) -> AtFork;
 
     /// How often `pid` itself woke the word since it was forked; `None`: not known.
     fn wakes(&self, pid: u32, uaddr: u64) -> Option<u64>;
+
+    /// Where the lock is, if the futex word is only what the waiter is parked on.
+    fn target(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Looks at the process of a wait, twice within some 30 ms ([`threads::APART`]). Blocks its caller:
@@ -37,6 +47,7 @@ pub fn collect(
     let status = Status::of(pid, task.tid).unwrap_or_default();
     let mapping = memory::mapping(pid, wait.uaddr);
     let (now, at_fork) = windows(pid, wait.uaddr, mapping.as_ref(), inherited);
+    let target = inherited.target().map(|address| place(pid, address, inherited));
     let wakes_since_fork = inherited.wakes(pid, wait.uaddr);
     let module::Place { module, libc } = module::place(pid, wait.uaddr);
     let timers = timers(pid);
@@ -50,6 +61,7 @@ pub fn collect(
         libc,
         now,
         at_fork,
+        target,
         wakes_since_fork,
         threads,
         memory_shared_with: shared_with,
@@ -65,7 +77,38 @@ fn stayed(threads: &[ThreadSample], tid: u32, wait: &Wait) -> bool {
     waiter.is_some_and(|waiter| threads::is_in(&waiter.doing, wait) && waiter.ran == Some(false))
 }
 
-/// Memory around the futex word: now, and as inherited.
+/// Memory around a futex word now, as far as it may tell where the lock is.
+pub fn around(pid: u32, uaddr: u64) -> Option<Window> {
+    let address = uaddr.saturating_sub(AROUND / 2);
+    let bytes = memory::read(pid, address, AROUND as usize).ok()?;
+    Some(Window { address, bytes })
+}
+
+/// A lock that is elsewhere than the futex word.
+fn place(pid: u32, address: u64, inherited: &dyn Inherited) -> Place {
+    let mapping = memory::mapping(pid, address);
+    let (now, at_fork) = windows(pid, address, mapping.as_ref(), inherited);
+    Place { address, mapping, now, at_fork, python_type: python_type(pid, address) }
+}
+
+/// Name of the type whose object has its first member at `address`, if it is Python's.
+///
+/// An object's type is the last word of its head, and the type's name is the first member after
+/// its own head of 24 bytes (`Include/object.h` and `Include/cpython/object.h`, CPython 3.13 and
+/// 3.14, builds with the global interpreter lock).
+fn python_type(pid: u32, address: u64) -> Option<String> {
+    let pointer = |at: u64| {
+        let bytes = memory::read(pid, at, 8).ok()?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    };
+    let kind = pointer(address.checked_sub(8)?)?;
+    let name = memory::read(pid, pointer(kind.checked_add(24)?)?, MAX_NAME).ok()?;
+    let name = name.split(|byte| *byte == 0).next().filter(|name| name.len() < MAX_NAME)?;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    (!name.is_empty() && name.iter().all(plain)).then(|| String::from_utf8_lossy(name).into_owned())
+}
+
+/// Memory around a word: now, and as inherited.
 fn windows(
     pid: u32,
     uaddr: u64,
@@ -75,7 +118,7 @@ fn windows(
     let (start, len) = clip(uaddr, mapping);
     let now = memory::read(pid, start, len).ok().map(|bytes| Window { address: start, bytes });
     let at_fork = match inherited.bytes(pid, start, len) {
-        AtFork::Known(window) if window.word(uaddr).is_none() => AtFork::Unknown(Missing::NoFault),
+        AtFork::Known(window) if window.byte(uaddr).is_none() => AtFork::Unknown(Missing::NoFault),
         answer => answer,
     };
     (now, at_fork)

@@ -15,10 +15,14 @@ mod musl_file;
 mod musl_mutex;
 mod musl_once;
 mod musl_rwlock;
+mod neighbours;
+mod parking_lot;
+mod py_mutex;
+mod rust_std;
 
 use forktrace_common::futex;
 
-use crate::event::{Libc, Mapping, Wait, Window};
+use crate::event::{Libc, Mapping, Place, Wait, Window};
 
 /// What a decoder gets to see.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,8 @@ pub struct Scene<'a> {
     pub module: Option<&'a str>,
     /// The C library that the program is linked with, where known.
     pub libc: Option<Libc>,
+    /// The lock itself, if [`target`] says that it is elsewhere.
+    pub target: Option<&'a Place>,
 }
 
 impl Scene<'_> {
@@ -90,10 +96,18 @@ pub enum State {
 pub trait Decoder: Sync {
     /// The lock around the word, or `None` if this is not (for certain) one of this family.
     fn read(&self, scene: &Scene<'_>) -> Option<Reading>;
+
+    /// Where the lock is, if the bytes around the futex word are those of a waiter of this family
+    /// that is parked for a lock elsewhere.
+    fn target(&self, _wait: &Wait, _now: &Window) -> Option<u64> {
+        None
+    }
 }
 
 /// All decoders, in the order in which they are asked.
 pub static DECODERS: &[&dyn Decoder] = &[
+    &py_mutex::PyMutex,
+    &parking_lot::ParkingLot,
     &glibc_mutex::GlibcMutex,
     &glibc_robust::GlibcRobust,
     &glibc_rwlock::GlibcRwlock,
@@ -104,6 +118,9 @@ pub static DECODERS: &[&dyn Decoder] = &[
     &musl_rwlock::MuslRwlock,
     &musl_file::MuslFile,
     &musl_once::MuslOnce,
+    &rust_std::mutex::RustMutex,
+    &rust_std::once::RustOnce,
+    &rust_std::rwlock::RustRwLock,
 ];
 
 /// The first decoder's answer, if any recognises the lock.
@@ -115,6 +132,12 @@ pub fn read(scene: &Scene<'_>) -> Option<Reading> {
 /// variable. Only for words that [`read`] does not know.
 pub fn read_event(scene: &Scene<'_>) -> Option<Reading> {
     event::read(scene)
+}
+
+/// Where the lock is, if that is elsewhere than the futex word: the word is then only what the
+/// waiter is parked on. The lock's memory goes into [`Scene::target`].
+pub fn target(wait: &Wait, now: &Window) -> Option<u64> {
+    DECODERS.iter().find_map(|decoder| decoder.target(wait, now))
 }
 
 /// Largest tid plus one: `PID_MAX_LIMIT`, `include/linux/threads.h`, Linux 6.18 (64-bit).
@@ -148,6 +171,12 @@ impl Mapping {
 }
 
 impl Window {
+    /// The byte at `address`, if the window holds it.
+    pub fn byte(&self, address: u64) -> Option<u8> {
+        let at = usize::try_from(address.checked_sub(self.address)?).ok()?;
+        self.bytes.get(at).copied()
+    }
+
     /// The 32-bit word at `address`, if the window holds it. Little endian, as x86-64 is.
     pub fn word(&self, address: u64) -> Option<u32> {
         let start = usize::try_from(address.checked_sub(self.address)?).ok()?;

@@ -28,6 +28,10 @@ pub(super) fn wait(evidence: &Evidence) -> Option<Verdict> {
 /// Gates that compare the lock as inherited with the lock now.
 pub(super) fn lock(case: &Case<'_>) -> Option<Reason> {
     let reading = &case.reading;
+    // The futex word's own mapping has been looked at; the lock may be elsewhere.
+    if case.mapping().is_some_and(|mapping| mapping.shared) {
+        return Some(Reason::SharedMapping);
+    }
     if reading.at_fork == State::Free {
         return Some(Reason::FreeAtFork);
     }
@@ -38,13 +42,14 @@ pub(super) fn lock(case: &Case<'_>) -> Option<Reason> {
         (State::Held { owner: Some(then) }, State::Held { owner: Some(now) }) if then != now => {
             return Some(Reason::OwnerChanged);
         }
-        (State::Held { owner: Some(_) }, State::Free | State::Held { owner: None }) => {
+        (State::Held { .. }, State::Free)
+        | (State::Held { owner: Some(_) }, State::Held { owner: None }) => {
             return Some(Reason::OwnerChanged);
         }
         _ => {}
     }
     let ownerless = !matches!(reading.at_fork, State::Held { owner: Some(_) });
-    if ownerless && case.evidence.wakes_since_fork.is_some_and(|wakes| wakes > 0) {
+    if ownerless && case.wakes_since_fork().is_some_and(|wakes| wakes > 0) {
         return Some(Reason::WokenSince);
     }
     None

@@ -92,9 +92,12 @@ fn passed_on_at_exit(case: &Case<'_>) -> bool {
 }
 
 fn say_held(case: &Case<'_>, say: &mut impl FnMut(&str, String)) {
-    match (&case.reading.at_fork, &case.evidence.at_fork) {
+    match (&case.reading.at_fork, case.at_fork()) {
         (State::Held { .. }, _) => say("held-at-fork", case.reading.detail.clone()),
         (State::HeldUnproven, _) => say("unchanged-since-fork", case.reading.detail.clone()),
+        (State::Unknown, AtFork::Known(_)) => {
+            say("fork-state-unproven", case.reading.detail.clone());
+        }
         (_, AtFork::Unknown(missing)) => {
             say(
                 "fork-state-unknown",

@@ -17,7 +17,7 @@ mod waker;
 pub use judge::{Judge, Judged, Outcome};
 
 use crate::{
-    event::{AtFork, Event, Evidence, Python, Task},
+    event::{AtFork, Event, Evidence, Mapping, Place, Python, Task},
     finding::{Finding, ForkSite, Holder, Kind, Lock},
     locks::{self, Reading, Scene, State},
     model::{Fork, Model, Process},
@@ -95,6 +95,32 @@ pub(crate) struct Case<'a> {
     is_event: bool,
 }
 
+impl Case<'_> {
+    /// Where the lock is, if that is elsewhere than the futex word.
+    fn target(&self) -> Option<&Place> {
+        self.evidence.target.as_ref().filter(|place| place.address == self.reading.address)
+    }
+
+    /// The mapping that holds the lock.
+    fn mapping(&self) -> Option<&Mapping> {
+        match self.target() {
+            Some(place) => place.mapping.as_ref(),
+            None => self.evidence.mapping.as_ref(),
+        }
+    }
+
+    /// The lock's memory as inherited.
+    fn at_fork(&self) -> &AtFork {
+        self.target().map_or(&self.evidence.at_fork, |place| &place.at_fork)
+    }
+
+    /// How often the child has woken a waiter of this lock; `None`: not known. Waking what the
+    /// waiter is parked on says nothing of the lock that it waits for.
+    fn wakes_since_fork(&self) -> Option<u64> {
+        self.evidence.wakes_since_fork.filter(|_| self.target().is_none())
+    }
+}
+
 /// Judges one look at a wait. `event` is the evidence's event, for its time and task.
 pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(task) = event.task.as_ref() else {
@@ -139,10 +165,7 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
         return Err(Verdict::Innocent(Reason::NotForked));
     }
     let now = evidence.now.as_ref().ok_or(Verdict::Open(Reason::Unreadable))?;
-    let at_fork = match &evidence.at_fork {
-        AtFork::Known(window) => Some(window),
-        AtFork::Unknown(_) => None,
-    };
+    let at_fork = evidence.at_fork.known();
     let scene = Scene {
         wait: &evidence.wait,
         mapping: evidence.mapping.as_ref(),
@@ -150,6 +173,7 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
         at_fork,
         module: evidence.module.as_ref().map(|module| module.path.as_str()),
         libc: evidence.libc,
+        target: evidence.target.as_ref(),
     };
     let lock = locks::read(&scene);
     let is_event = lock.is_none();
@@ -166,7 +190,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
         Python::None(why) => (Vec::new(), Some(why.clone())),
     };
     let is_python = !python.is_empty();
-    let mapping = mapping_name(case.evidence);
+    let mapping = mapping_name(case);
     Finding {
         kind,
         confidence,
@@ -201,9 +225,10 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
     }
 }
 
-/// Where the word lies, in a word or two.
-fn mapping_name(evidence: &Evidence) -> String {
-    match (evidence.mapping.as_ref().map(|mapping| mapping.path.as_str()), &evidence.module) {
+/// Where the lock lies, in a word or two.
+fn mapping_name(case: &Case<'_>) -> String {
+    let module = case.evidence.module.as_ref().filter(|_| case.target().is_none());
+    match (case.mapping().map(|mapping| mapping.path.as_str()), module) {
         (None, _) => String::new(),
         (Some("[heap]"), _) => "heap".into(),
         (Some(""), Some(module)) => module.path.clone(),

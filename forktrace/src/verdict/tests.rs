@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod indirect;
+
 use super::*;
 use crate::event::{
     Body, Doing, EventsLost, Mapping, Missing, ProcessExec, ProcessFork, ProcessSnapshot,

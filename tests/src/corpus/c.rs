@@ -64,6 +64,9 @@ pub(super) static HANGS: &[Case] = &[
     case("self_deadlock_normal", "self_deadlock.c", &["normal"], SELF),
     case("self_deadlock_adaptive", "self_deadlock.c", &["adaptive"], SELF_ADAPTIVE),
     case("self_deadlock_robust", "self_deadlock.c", &["robust"], SELF_ROBUST),
+    case("hang_mutex_robust_prio_inherit_of_forker", "pi_mutex.c", &["normal-robust", "forker", "keep"], PASSED_ON),
+    case("hang_mutex_robust_prio_inherit_passed_on", "pi_mutex.c", &["normal-robust", "thread", "later"], PASSED_ON),
+    case("lost_waker_openmp", "lost_team.omp.c", &["parent"], LOST_WORD),
 ];
 
 /// Programs in which every wait ends.
@@ -129,4 +132,8 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_glibc_internal", "inherited_libc.c", &["child"], NOTHING),
     case("quiet_self_recursive", "self_deadlock.c", &["recursive"], NOTHING),
     case("quiet_idle_pool", "idle_pool.c", &["3"], NOTHING),
+    case("quiet_prio_inherit_robust_owner_gone", "pi_mutex.c", &["normal-robust", "thread", "exit"], NOTHING),
+    case("quiet_glibc_file", "glibc_file.c", &[], NOTHING),
+    case("quiet_openmp", "lost_team.omp.c", &["child"], NOTHING),
+    case("quiet_young_semaphore", "young_semaphore.c", &[], NOTHING),
 ];

@@ -9,13 +9,15 @@ mod cxx;
 mod limits;
 mod musl;
 mod python;
+mod pythons;
+mod rust;
 mod trace;
 
 pub use trace::{Said, Traced, trace};
 
 use std::fmt;
 
-use crate::{Need, workload};
+use crate::{Need, pythons::Rooted, workload};
 
 /// One program and the truth about it.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub struct Case {
     pub name: &'static str,
     /// File name in `tests/workloads`.
     pub program: &'static str,
+    /// The Python that runs it, if not this machine's.
+    pub python: Option<Rooted>,
     /// Its arguments.
     pub args: &'static [&'static str],
     /// What is really wrong.
@@ -47,6 +51,8 @@ pub enum Truth {
     LostWaker(Hang),
     /// A thread waits for a lock that it has itself.
     SelfDeadlock(Hang),
+    /// A child hangs for what it did itself since the fork, whatever that is called.
+    OwnFault,
     /// Nothing: every wait ends.
     Nothing,
 }
@@ -87,8 +93,12 @@ impl Hang {
     /// A normal mutex of glibc, also as `std::mutex`.
     pub const MUTEX: Hang = Hang::owned("glibc mutex");
     /// A lock of `threading` up to Python 3.12, a semaphore underneath.
-    pub const PYTHON: Hang =
-        Hang { python: true, ..Hang::ownerless("Python threading lock (sem_t)") };
+    pub const PYTHON: Hang = Hang::python("Python threading lock (sem_t)");
+
+    /// A lock of Python, which does not know its holder.
+    const fn python(lock: &'static str) -> Self {
+        Hang { python: true, ..Hang::ownerless(lock) }
+    }
 }
 
 /// The truth of a row and what must be said of it at least and at most.
@@ -162,6 +172,20 @@ const MUSL_WRITER: Judgement = ownerless("musl rwlock (held for writing)");
 const MUSL_READER: Judgement = ownerless("musl rwlock (held for reading)");
 const MUSL_ONCE: Judgement = ownerless("musl pthread_once");
 const PYTHON: Judgement = inherited(Hang::PYTHON);
+const PY_LOCK: Judgement = inherited(Hang::python("Python threading.Lock (PyMutex)"));
+const PY_RLOCK: Judgement = inherited(Hang::python("Python threading.RLock (PyMutex)"));
+const RUST_MUTEX: Judgement = ownerless("Rust std Mutex");
+const RUST_WRITER: Judgement = ownerless("Rust std RwLock (held for writing)");
+const RUST_READER: Judgement = ownerless("Rust std RwLock (held for reading)");
+const RUST_ONCE: Judgement = ownerless("Rust std Once");
+const LOT_MUTEX: Judgement = ownerless("parking_lot Mutex");
+const LOT_WRITER: Judgement = ownerless("parking_lot RwLock (held for writing)");
+const LOT_READER: Judgement = ownerless("parking_lot RwLock (held for reading)");
+const V313: Rooted = Rooted::V313;
+const V314: Rooted = Rooted::V314;
+/// It hangs, but not for what it inherited; nothing need be said.
+const OWN_FAULT: Judgement =
+    Judgement { truth: Truth::OwnFault, least: None, most: Some(Confidence::Certain) };
 const LOST_CONDITION: Judgement = lost_waker("glibc condition variable");
 const LOST_BARRIER: Judgement = lost_waker("glibc barrier");
 const LOST_WORD: Judgement = lost_waker("futex word");
@@ -181,7 +205,18 @@ const fn case(
     judgement: Judgement,
 ) -> Case {
     let Judgement { truth, least, most } = judgement;
-    Case { name, program, args, truth, least, most, limit: None, flags: &[] }
+    Case { name, program, python: None, args, truth, least, most, limit: None, flags: &[] }
+}
+
+/// The same, run by another Python.
+const fn rooted(
+    python: Rooted,
+    name: &'static str,
+    program: &'static str,
+    args: &'static [&'static str],
+    judgement: Judgement,
+) -> Case {
+    Case { python: Some(python), ..case(name, program, args, judgement) }
 }
 
 impl Case {
@@ -203,7 +238,11 @@ impl Case {
     /// What is needed to trace it.
     pub fn needed(&self) -> [Need; 3] {
         let python_lock = self.truth.hang().is_some_and(|hang| hang.python);
-        let own = if python_lock { Need::SemaphorePython } else { workload::need(self.program) };
+        let own = match self.python {
+            Some(python) => Need::Rooted(python),
+            None if python_lock => Need::SemaphorePython,
+            None => workload::need(self.program),
+        };
         [Need::Tracing, own, Need::Setpriv]
     }
 
@@ -220,8 +259,13 @@ impl Truth {
             Truth::Inherited(_) => Some("inherited-lock"),
             Truth::LostWaker(_) => Some("lost-waker"),
             Truth::SelfDeadlock(_) => Some("self-deadlock"),
-            Truth::Nothing => None,
+            Truth::OwnFault | Truth::Nothing => None,
         }
+    }
+
+    /// Whether anything hangs.
+    pub fn hangs(self) -> bool {
+        !matches!(self, Truth::Nothing)
     }
 
     /// What must be said of the lock.
@@ -230,7 +274,7 @@ impl Truth {
             Truth::Inherited(hang) | Truth::LostWaker(hang) | Truth::SelfDeadlock(hang) => {
                 Some(hang)
             }
-            Truth::Nothing => None,
+            Truth::OwnFault | Truth::Nothing => None,
         }
     }
 }
@@ -239,6 +283,7 @@ impl fmt::Display for Truth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind(), self.hang()) {
             (Some(kind), Some(hang)) => write!(f, "{kind}: {}", hang.lock),
+            _ if self.hangs() => f.write_str("the child's own fault"),
             _ => f.write_str("nothing"),
         }
     }
@@ -268,7 +313,7 @@ impl fmt::Display for Confidence {
 
 /// All cases.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let hangs = [c::HANGS, cxx::HANGS, musl::HANGS, python::HANGS];
-    let quiet = [c::QUIET, cxx::QUIET, musl::QUIET, python::QUIET];
+    let hangs = [c::HANGS, cxx::HANGS, musl::HANGS, rust::HANGS, python::HANGS, pythons::HANGS];
+    let quiet = [c::QUIET, cxx::QUIET, musl::QUIET, rust::QUIET, python::QUIET, pythons::QUIET];
     hangs.into_iter().chain(quiet).chain([limits::LIMITS]).flatten()
 }

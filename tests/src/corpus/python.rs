@@ -24,6 +24,7 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_python_lost_event", "lost_thread.py", &["event"], LOST_PYTHON).least(None),
     case("hang_python_lost_semaphore", "lost_thread.py", &["semaphore"], LOST_PYTHON).least(None),
     case("hang_python_lost_queue", "lost_thread.py", &["queue"], LOST_PYTHON).least(None),
+    case("hang_python_buffer", "buffer_of_thread.py", &[], PYTHON),
 ];
 
 /// Programs in which every wait ends.

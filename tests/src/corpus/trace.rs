@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Case, Confidence};
+use super::{Case, Confidence, Truth};
 use crate::{
     log::{Log, number},
     run::{Ended, Job},
@@ -34,7 +34,10 @@ pub fn trace(case: &Case) -> Result<Traced> {
     let mut args: Vec<String> = ["-q", "-o", "{log}"].map(str::to_owned).to_vec();
     args.extend(case.flags.iter().map(|flag| (*flag).to_owned()));
     args.push("--".to_owned());
-    args.extend(workload::command(case.program, case.args)?);
+    args.extend(match case.python {
+        Some(python) => python.command(case.program, case.args)?,
+        None => workload::command(case.program, case.args)?,
+    });
     let ended = Job::forktrace(&args)?.wait(LIMIT)?;
     let read = || -> Result<(Log, Facts)> {
         ensure!(ended.code == 0, "exit status {}", ended.code);
@@ -89,6 +92,7 @@ impl Traced {
         let kind = text("/kind");
         let lock = text("/lock/kind");
         let wrong = match case.truth {
+            Truth::OwnFault => (kind == "inherited-lock").then(|| "nothing was inherited".into()),
             _ if !self.stuck().contains(&tid) => Some(format!("{tid} does not hang")),
             truth if truth.kind() != Some(kind) => Some(format!("not {kind} but {truth}")),
             truth => {

@@ -14,7 +14,11 @@ mod glibc_mutex;
 mod glibc_robust;
 mod glibc_rwlock;
 mod glibc_sem;
+mod indirect;
 mod musl;
+mod parking_lot;
+mod py_mutex;
+mod rust_std;
 
 use super::{Reading, Scene, read, read_event};
 use crate::event::{Libc, Mapping, Wait, Window};
@@ -66,6 +70,7 @@ impl Case {
             at_fork: self.at_fork.as_ref(),
             module: self.module,
             libc: self.libc,
+            target: None,
         })
     }
 

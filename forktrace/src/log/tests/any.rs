@@ -53,6 +53,19 @@ fn at_fork() -> impl Strategy<Value = AtFork> {
     prop_oneof![window().prop_map(AtFork::Known), missing.prop_map(AtFork::Unknown)]
 }
 
+fn place() -> impl Strategy<Value = Place> {
+    let names = (any::<u64>(), option::of(text()));
+    (names, option::of(mapping()), option::of(window()), at_fork()).prop_map(
+        |((address, python_type), mapping, now, at_fork)| Place {
+            address,
+            mapping,
+            now,
+            at_fork,
+            python_type,
+        },
+    )
+}
+
 fn doing() -> impl Strategy<Value = Doing> {
     let futex = (any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>());
     prop_oneof![
@@ -84,26 +97,29 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     ];
     let module = (text(), any::<u64>()).prop_map(|(path, address)| Module { path, address });
     let libc = option::of(prop::sample::select(vec![Libc::Glibc, Libc::Musl]));
-    let place = (option::of(module), libc);
-    let memory = (option::of(mapping()), place, option::of(window()), at_fork());
+    let around = (option::of(module), libc, option::of(place()));
+    let memory = (option::of(mapping()), around, option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
     (wait(), any::<bool>(), memory, process, waking, python).prop_map(
-        |(wait, still_waiting, (mapping, place, now, at_fork), process, waking, python)| Evidence {
-            wait,
-            still_waiting,
-            ns_pid: process.0,
-            mapping,
-            module: place.0,
-            libc: place.1,
-            now,
-            at_fork,
-            wakes_since_fork: waking.0,
-            threads: process.1,
-            memory_shared_with: process.2,
-            handlers: waking.1,
-            timers: waking.2,
-            python,
+        |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python)| {
+            Evidence {
+                wait,
+                still_waiting,
+                ns_pid: process.0,
+                mapping,
+                module: around.0,
+                libc: around.1,
+                now,
+                at_fork,
+                target: around.2,
+                wakes_since_fork: waking.0,
+                threads: process.1,
+                memory_shared_with: process.2,
+                handlers: waking.1,
+                timers: waking.2,
+                python,
+            }
         },
     )
 }

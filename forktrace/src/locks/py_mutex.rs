@@ -1,0 +1,208 @@
+//! CPython's `PyMutex`, a lock of one byte. `threading.Lock` is one since 3.13.1 and
+//! `threading.RLock` since 3.14. 3.13's `RLock`, and in both versions the locks that C code
+//! allocates (`PyThread_allocate_lock`: buffered files have one), are a `sem_t` still.
+//!
+//! A waiter does not wait on the byte. It queues itself and waits on a semaphore that is a local
+//! variable of its own; before it in the same structure is the address of the byte. Facts, read at
+//! CPython 3.13 and 3.14 and seen in the memory of 3.13.5 and 3.14.10: `struct wait_entry` and
+//! `_PyParkingLot_Park` (`Python/parking_lot.c`), with `sem_t` for `_PySemaphore`
+//! (`Include/internal/pycore_semaphore.h`); bits of the byte, and the address of a local variable
+//! as `park_arg` (`_PyMutex_LockTimed`, `Python/lock.c`); a `PyEvent`, which threads are joined
+//! with, parks with no `park_arg` and never has the lowest bit beside a waiter. `lockobject` and
+//! `rlockobject` (`Modules/_threadmodule.c`): the byte is the first member after the object's head,
+//! whose last word is the type; the `RLock` has the owner's `pthread_t` after it
+//! (`_PyRecursiveMutex`, `Include/internal/pycore_lock.h`).
+//!
+//! The layout is internal to CPython: every field is checked before the address is believed, and a
+//! lock is recognised only if its byte says "held, with waiters" itself.
+//!
+//! The child makes these free itself, before any of its Python code runs: the parking lot, the
+//! locks of the runtime (`_PyRuntimeState_ReInitThreads`, `Python/pystate.c`), the import lock
+//! (`PyOS_AfterFork_Child`, `Modules/posixmodule.c`), and, by `_at_fork_reinit`, those of
+//! `threading` itself, `logging`, `concurrent.futures` and `random`.
+
+use forktrace_common::futex::{FUTEX_CLOCK_REALTIME, FUTEX_WAIT_BITSET};
+
+use super::{Decoder, Reading, Scene, State, neighbours::was_there};
+use crate::event::{Mapping, Place, Wait, Window};
+
+/// Members of `struct wait_entry`, from its semaphore: two before it, three after it.
+const PARK_ARG: u64 = 16;
+const ADDR: u64 = 8;
+const NODE_NEXT: u64 = 32;
+const NODE_PREV: u64 = 40;
+const IS_UNPARKING: u64 = 48;
+
+/// `ob_refcnt` and `ob_type` of the object that a lock is the first member of, before the lock.
+const REFERENCES: u64 = 16;
+const TYPE: u64 = 8;
+/// `thread` of a `_PyRecursiveMutex`, from its mutex.
+const THREAD: u64 = 8;
+
+/// `_Py_LOCKED`.
+const LOCKED: u8 = 1;
+/// `_Py_HAS_PARKED`.
+const HAS_PARKED: u8 = 2;
+
+/// A `sem_t` of value 0 that one thread waits for.
+const ONE_WAITER: u64 = 1 << 32;
+
+/// How far apart two local variables of a waiter's calls may be, bytes.
+const FRAMES: u64 = 4096;
+
+/// Address after the last that a process may have: `TASK_SIZE_MAX`,
+/// `arch/x86/include/asm/page_64.h`, Linux 6.18 (four levels of page tables).
+const ADDRESS_LIMIT: u64 = 1 << 47;
+
+/// Recognises `PyMutex`es.
+pub(super) struct PyMutex;
+
+impl Decoder for PyMutex {
+    fn read(&self, scene: &Scene<'_>) -> Option<Reading> {
+        let address = self.target(scene.wait, scene.now)?;
+        let place = scene.target.filter(|place| place.address == address)?;
+        let (Some(_), Some(now)) = (&place.mapping, &place.now) else { return None };
+        let value = now.byte(address).filter(|byte| *byte == LOCKED | HAS_PARKED)?;
+        let sort = Sort::of(place);
+        let then = place.at_fork.known();
+        let (at_fork, since) = then.map_or((State::Unknown, HELD), |then| {
+            states(sort, address, place.mapping.as_ref(), now, then)
+        });
+        let then = then.and_then(|window| window.byte(address));
+        Some(Reading {
+            kind: sort.name(),
+            address,
+            at_fork,
+            now: since,
+            value_at_fork: then.map(u32::from),
+            value: value.into(),
+            // Any thread may release a threading.Lock, and a Python signal handler too.
+            anyone_may_release: sort != Sort::RLock,
+            detail: detail(value, then, sort, at_fork),
+        })
+    }
+
+    fn target(&self, wait: &Wait, now: &Window) -> Option<u64> {
+        // How `sem_wait` waits.
+        let sem_wait = wait.command() == FUTEX_WAIT_BITSET
+            && wait.op & FUTEX_CLOCK_REALTIME != 0
+            && wait.is_private()
+            && wait.val == 0;
+        (sem_wait && wait.uaddr.is_multiple_of(8)).then(|| parked_for(now, wait.uaddr)).flatten()
+    }
+}
+
+const HELD: State = State::Held { owner: None };
+
+/// The address in the `wait_entry` whose semaphore is at `sema`, if that is what is there.
+fn parked_for(now: &Window, sema: u64) -> Option<u64> {
+    let before = |offset: u64| now.long(sema.checked_sub(offset)?);
+    let after = |offset: u64| now.long(sema.checked_add(offset)?);
+    let is_address = |word: &u64| (1..ADDRESS_LIMIT).contains(word);
+    let park_arg = before(PARK_ARG).filter(is_address)?;
+    let linked = after(NODE_NEXT).filter(is_address).is_some()
+        && after(NODE_PREV).filter(is_address).is_some();
+    let waiting = after(0) == Some(ONE_WAITER)
+        && now.word(sema.checked_add(8)?) == Some(0)
+        && now.byte(sema.checked_add(IS_UNPARKING)?) == Some(0);
+    let local = park_arg.abs_diff(sema) < FRAMES;
+    let address = before(ADDR).filter(is_address)?;
+    (linked && waiting && local && address.abs_diff(sema) > FRAMES).then_some(address)
+}
+
+/// The lock as inherited, and whether that hold is still on.
+fn states(
+    sort: Sort,
+    address: u64,
+    mapping: Option<&Mapping>,
+    now: &Window,
+    then: &Window,
+) -> (State, State) {
+    match then.byte(address) {
+        None => (State::Unknown, HELD),
+        Some(byte) if !is_held(byte) => (State::Free, HELD),
+        // Of objects it is known: this one was made after the fork, where another or none was.
+        Some(_) if sort != Sort::Inner && !is_same_object(address, now, then) => {
+            (State::Free, HELD)
+        }
+        Some(_) if sort == Sort::Inner && !was_there(address, mapping, now, then) => {
+            (State::Unknown, HELD)
+        }
+        Some(_) if sort == Sort::RLock => {
+            let owner = |window: &Window| window.long(address.checked_add(THREAD)?);
+            match (owner(then), owner(now)) {
+                (Some(then), Some(now)) if then == now && then != 0 => (HELD, HELD),
+                (Some(_), Some(_)) => (HELD, State::Free),
+                _ => (State::Unknown, HELD),
+            }
+        }
+        Some(_) => (HELD, HELD),
+    }
+}
+
+/// Whether the object of a lock was one of the same type and alive at the fork. One that was freed
+/// has its type still; but where the references are counted a free block has the address of the
+/// next one, or zero (`pymalloc_free`, `Objects/obmalloc.c`, CPython 3.13 and 3.14).
+fn is_same_object(address: u64, now: &Window, then: &Window) -> bool {
+    let before = |window: &Window, offset: u64| window.long(address.checked_sub(offset)?);
+    let same_type = before(now, TYPE).is_some_and(|kind| before(then, TYPE) == Some(kind));
+    let references = before(then, REFERENCES);
+    same_type && references.is_some_and(|count| (1..1 << 32).contains(&count))
+}
+
+/// Whether a byte is that of a mutex that somebody holds. Other bits are no mutex's.
+fn is_held(byte: u8) -> bool {
+    byte & LOCKED != 0 && byte & !(LOCKED | HAS_PARKED) == 0
+}
+
+/// What a mutex is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Lock,
+    RLock,
+    /// A lock of C code.
+    Inner,
+}
+
+impl Sort {
+    fn of(place: &Place) -> Self {
+        match place.python_type.as_deref() {
+            Some("_thread.lock") => Sort::Lock,
+            Some("_thread.RLock") => Sort::RLock,
+            _ => Sort::Inner,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Sort::Lock => "Python threading.Lock (PyMutex)",
+            Sort::RLock => "Python threading.RLock (PyMutex)",
+            Sort::Inner => "Python-internal lock (PyMutex)",
+        }
+    }
+
+    fn beside(self) -> &'static str {
+        match self {
+            Sort::Lock | Sort::RLock => "in a living object of the same type as now",
+            Sort::Inner => "beside the same bytes as now",
+        }
+    }
+}
+
+fn detail(value: u8, then: Option<u8>, sort: Sort, at_fork: State) -> String {
+    let meaning = |byte: u8| if is_held(byte) { "held" } else { "free" };
+    match (then, at_fork) {
+        (Some(then), State::Held { .. }) => format!(
+            "byte was {then} ({}) in the page as inherited, {}",
+            meaning(then),
+            sort.beside()
+        ),
+        (Some(then), State::Unknown) => format!(
+            "byte was {then} ({}) in the page as inherited, but nothing proves that it was a lock \
+             then",
+            meaning(then)
+        ),
+        (Some(then), _) => format!("byte was {then} ({}) in the page as inherited", meaning(then)),
+        (None, _) => format!("byte is {value} ({}) now", meaning(value)),
+    }
+}

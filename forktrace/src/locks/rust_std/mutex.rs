@@ -1,0 +1,51 @@
+//! `std::sync::Mutex`, and the lock inside of `stdout` (`ReentrantLock`, whose owner is a number
+//! that Rust gave to the thread, not the kernel's).
+//!
+//! `std/src/sys/sync/mutex/futex.rs`, Rust 1.95: 0 is unlocked, 1 locked, 2 locked with waiters. A
+//! waiter makes it 2 and expects that.
+
+use super::super::{Decoder, Reading, Scene, State};
+
+const UNLOCKED: u32 = 0;
+const LOCKED: u32 = 1;
+const CONTENDED: u32 = 2;
+
+/// Recognises mutexes.
+pub(in crate::locks) struct RustMutex;
+
+impl Decoder for RustMutex {
+    fn read(&self, scene: &Scene<'_>) -> Option<Reading> {
+        let address = scene.wait.uaddr;
+        if super::expected(scene.wait) != Some(CONTENDED)
+            || scene.now.word(address) != Some(CONTENDED)
+        {
+            return None;
+        }
+        let then = scene.at_fork.and_then(|window| window.word(address));
+        let at_fork = match then {
+            None => State::Unknown,
+            Some(then @ (LOCKED | CONTENDED)) => super::held(scene, address, then, CONTENDED)?,
+            Some(_) => State::Free,
+        };
+        Some(Reading {
+            kind: "Rust std Mutex",
+            address,
+            at_fork,
+            now: State::Held { owner: None },
+            value_at_fork: then,
+            value: CONTENDED,
+            anyone_may_release: false,
+            detail: super::detail(then, CONTENDED, at_fork, meaning),
+        })
+    }
+}
+
+fn meaning(word: u32) -> String {
+    match word {
+        UNLOCKED => "unlocked",
+        LOCKED => "locked",
+        CONTENDED => "locked, with waiters",
+        _ => "no mutex",
+    }
+    .to_owned()
+}

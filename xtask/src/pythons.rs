@@ -1,0 +1,55 @@
+//! Pythons of other versions than this machine's, for the tests: Debian puts each into a root
+//! folder of its own, `target/pythons/VERSION`, where `chroot` runs it.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{is_root, root};
+
+/// Versions, and the Debian release that has each.
+const PYTHONS: [(&str, &str); 2] = [("3.13", "trixie"), ("3.14", "sid")];
+
+/// Debian's own name; `FORKTRACE_DEBIAN_MIRROR` names another.
+const MIRROR: &str = "http://deb.debian.org/debian";
+
+pub(crate) fn run() -> Result<()> {
+    let mirror = std::env::var("FORKTRACE_DEBIAN_MIRROR").unwrap_or_else(|_| MIRROR.into());
+    for (version, release) in PYTHONS {
+        make(version, release, &mirror)?;
+    }
+    Ok(())
+}
+
+fn make(version: &str, release: &str, mirror: &str) -> Result<()> {
+    let pythons = root().join("target/pythons");
+    let folder = pythons.join(version);
+    if folder.join(format!("usr/bin/python{version}")).exists() {
+        println!("{} is there", folder.display());
+        return Ok(());
+    }
+    fs::create_dir_all(&pythons)?;
+    // Under another name until it is whole.
+    let partial = pythons.join(format!("{version}.partial"));
+    as_root(&["rm", "-rf", "--"], &[&partial])?;
+    let package = format!("--include=python{version}");
+    println!("making {} with debootstrap, from {mirror}", folder.display());
+    let made = as_root(
+        &["debootstrap", "--variant=minbase", &package, release],
+        &[&partial, std::path::Path::new(mirror)],
+    );
+    made.context("debootstrap is Debian's package of that name")?;
+    as_root(&["mv", "-T", "--"], &[&partial, &folder])
+}
+
+/// Runs a command as root, through sudo where that is not what this process is.
+fn as_root(command: &[&str], paths: &[&std::path::Path]) -> Result<()> {
+    let mut whole = if is_root()? { Vec::new() } else { vec!["sudo"] };
+    whole.extend(command);
+    let (program, args) = whole.split_first().context("no command")?;
+    let mut command = Command::new(program);
+    command.args(args).args(paths);
+    let status = command.status().with_context(|| format!("running {command:?}"))?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}
