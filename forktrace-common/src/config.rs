@@ -80,6 +80,10 @@ pub struct Config {
     pub snapshots: u32,
     /// The most pages (of 4096 bytes) kept for one child.
     pub child_page_cap: u32,
+    /// 1: the kernel lets programs see a task's registers (from 5.15).
+    pub registers: u32,
+    /// Keeps the size a multiple of eight bytes.
+    pub reserved: u32,
     /// Field offsets of this kernel.
     pub offsets: Offsets,
 }

@@ -73,6 +73,27 @@ pub struct Risk {
     pub wakes_lost: u32,
     /// The thread that called fork.
     pub fork_tid: u32,
+    /// That thread's registers at the fork; all zero: not known.
+    pub at_fork: Registers,
+}
+
+/// The registers of user space that unwinding of x86-64 code begins with: those that a function
+/// must preserve for its caller, and where it was (System V ABI, AMD64 supplement, 3.2.1).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Registers {
+    /// Instruction pointer.
+    pub ip: u64,
+    /// Stack pointer.
+    pub sp: u64,
+    /// `rbp`.
+    pub bp: u64,
+    /// `rbx`.
+    pub bx: u64,
+    /// `r12` to `r15`.
+    pub r12_to_r15: [u64; 4],
 }
 
 /// What `task_newtask` tells of a clone under way.

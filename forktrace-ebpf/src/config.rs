@@ -15,6 +15,8 @@ static CONFIG: Config = Config {
     stream: 0,
     snapshots: 0,
     child_page_cap: 0,
+    registers: 0,
+    reserved: 0,
     offsets: forktrace_common::config::Offsets {
         newtask_pid: 0,
         newtask_flags: 0,

@@ -15,6 +15,8 @@ mod futex;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod registers;
+#[cfg(target_arch = "bpf")]
 mod ring;
 #[cfg(target_arch = "bpf")]
 mod task;

@@ -18,6 +18,7 @@ use forktrace_common::{
 use crate::{
     config::{config, current, field, traced},
     maps::{AT_RISK, NEW_TASKS, TRACED, WAITS, count},
+    registers,
     ring::{dropped, emit, now},
 };
 
@@ -84,7 +85,9 @@ fn register(ctx: &TracePointContext, child: u32, boot_ns: u64, tgid: u32, tid: u
         // SAFETY: a word of its own in a live entry; every writer writes the same value.
         unsafe { (*creator).forked = 1 };
     }
-    let risk = Risk { fork_ns: boot_ns, fork_tid: tid, ..Risk::default() };
+    let at_fork =
+        if config!(registers) != 0 { registers::of_current() } else { Default::default() };
+    let risk = Risk { fork_ns: boot_ns, fork_tid: tid, at_fork, ..Risk::default() };
     if AT_RISK.insert(&child, &risk, 0).is_err() {
         count(Counter::ChildrenUntracked);
         debug!(ctx, "no room to follow the memory of child {}", child);

@@ -4,6 +4,8 @@
 //! after that (model, verdict, reports) sees no difference. The serde names are those of the event
 //! log (SCHEMA.md); a change here is a change of the schema.
 
+pub mod native;
+
 use serde::{Deserialize, Serialize};
 
 use crate::num;
@@ -242,6 +244,9 @@ pub struct Evidence {
     pub timers: Option<u32>,
     /// Python frames of the waiter, innermost first.
     pub python: Python,
+    /// Native stacks and what they are about; boxed because it is large beside the rest.
+    #[serde(default)]
+    pub native: Option<Box<native::Native>>,
 }
 
 /// A lock that is elsewhere than the futex word, read as the word is.
@@ -258,6 +263,20 @@ pub struct Place {
     pub at_fork: AtFork,
     /// Name of the Python type whose object the lock seems to be the first member of.
     pub python_type: Option<String>,
+    /// The thread that the lock says owns it.
+    pub owner: Option<OwnerThread>,
+}
+
+/// A thread that a lock names by the address of its descriptor, a `pthread_t`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerThread {
+    /// Address of the descriptor.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// The thread's tid in the descriptor as inherited; `None`: not known.
+    pub tid_at_fork: Option<u32>,
+    /// The tid there now; 0: no living thread has this descriptor.
+    pub tid: Option<u32>,
 }
 
 /// One line of `/proc/<pid>/maps`.

@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::PythonFrame, num};
+use crate::{
+    event::{
+        Doing, PythonFrame,
+        native::{Fate, Frame, Place, TaskNow},
+    },
+    num,
+};
 
 /// A hazard of fork that was found, with everything that speaks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +42,16 @@ pub struct Finding {
     pub python: Vec<PythonFrame>,
     /// Why there are no Python frames, when there are none.
     pub python_missing: Option<String>,
+    /// Native frames of the stuck task, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Frame>,
+    /// Why native callers may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_cut: Option<String>,
+    /// Where nothing says who held the lock: threads of the forking process that may have, beside
+    /// the one that forked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<TaskNow>,
     /// What to do.
     pub advice: String,
 }
@@ -95,6 +111,9 @@ pub struct Lock {
     pub value_at_fork: Option<u32>,
     /// Where the word lies: `heap`, a file's path, …
     pub mapping: String,
+    /// The same more closely, where it is data of a program or on a stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// Who held a lock at the fork.
@@ -106,6 +125,25 @@ pub struct Holder {
     pub tid: u32,
     /// The thread's name at the fork, where known.
     pub comm: Option<String>,
+    /// What became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fate: Option<Fate>,
+    /// What it was doing when this was judged, where it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doing: Option<Doing>,
+    /// Whether it still has the lock, in its own process; absent: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<bool>,
+    /// Its stack unless it has released the lock, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Frame>,
+}
+
+impl Holder {
+    /// A holder of whom no more is known.
+    pub fn new(pid: u32, tid: u32, comm: Option<String>) -> Self {
+        Holder { pid, tid, comm, fate: None, doing: None, holding: None, stack: Vec::new() }
+    }
 }
 
 /// The fork that made the stuck process.
@@ -124,6 +162,12 @@ pub struct ForkSite {
     pub threads_lost: u32,
     /// Their names, by tid.
     pub lost: Vec<crate::event::ThreadName>,
+    /// Stack of the thread that forked, at the fork, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Frame>,
+    /// Why callers may be missing in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_cut: Option<String>,
 }
 
 /// One rule that was applied.

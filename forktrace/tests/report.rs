@@ -56,13 +56,18 @@ fn a_python_lock_of_the_forking_thread() {
 }
 
 #[test]
+fn a_lock_elsewhere_than_its_futex_word() {
+    same_as_live("python_rlock");
+}
+
+#[test]
 fn a_mutex_of_another_thread() {
     same_as_live("mutex_of_thread");
 }
 
 #[test]
 fn findings_are_judged_again_from_the_evidence_and_come_out_equal() {
-    for name in ["python_lock", "mutex_of_thread"] {
+    for name in ["python_lock", "mutex_of_thread", "python_rlock"] {
         let log = golden(&format!("{name}.jsonl"));
         let output = report().arg("--json").arg(&log).assert().success();
         let replayed = findings(std::str::from_utf8(&output.get_output().stdout).unwrap());

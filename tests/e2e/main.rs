@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod demos;
 mod losses;
+mod stacks;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
             command::trials(),
             demos::trials(),
             losses::trials(),
+            stacks::trials(),
         ];
         all.into_iter().flatten().collect()
     })

@@ -45,6 +45,8 @@ pub enum Need {
     Cargo,
     /// `setpriv`, to drop root.
     Setpriv,
+    /// `unshare`, for a namespace.
+    Unshare,
 }
 
 impl Need {
@@ -61,6 +63,7 @@ impl Need {
             Need::Rooted(python) => python.missing(),
             Need::Cargo => not_found(cargo()),
             Need::Setpriv => not_found("setpriv"),
+            Need::Unshare => not_found("unshare"),
         }
     }
 }

@@ -71,7 +71,8 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
     let mut command = match language.made {
         Made::Interpreted => vec!["python3".to_owned(), source(program).display().to_string()],
         Made::Compiled(compiler) => {
-            vec![compiled(program, language.suffix, compiler)?.display().to_string()]
+            let name = program.trim_end_matches(language.suffix);
+            vec![compile(program, name, compiler, &["-O1"])?.display().to_string()]
         }
         Made::Built => vec![built(program.trim_end_matches(".rs"))?.display().to_string()],
     };
@@ -79,24 +80,33 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
     Ok(command)
 }
 
-fn compiled(program: &str, suffix: &str, compiler: &[&str]) -> Result<PathBuf> {
+/// A workload in C, compiled once with these flags beside the usual ones, under a name of its own.
+///
+/// # Errors
+/// When it does not compile.
+pub fn compiled_with(program: &str, name: &str, flags: &[&str]) -> Result<PathBuf> {
+    compile(program, name, &["cc"], flags)
+}
+
+fn compile(program: &str, name: &str, compiler: &[&str], flags: &[&str]) -> Result<PathBuf> {
     static DONE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     // Held while compiling, so that nobody runs half a file.
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = done.get(program) {
+    if let Some(path) = done.get(name) {
         return Ok(path.clone());
     }
-    let path = scratch()?.join(program.trim_end_matches(suffix));
+    let path = scratch()?.join(name);
     let (compiler, options) = compiler.split_first().context("no compiler")?;
     let output = Command::new(compiler)
         .args(options)
-        .args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"])
+        .args(["-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
         .arg(&path)
+        .args(flags)
         .arg(source(program))
         .output()
         .with_context(|| format!("running {compiler}"))?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    done.insert(program.to_owned(), path.clone());
+    done.insert(name.to_owned(), path.clone());
     Ok(path)
 }
 
@@ -114,9 +124,17 @@ fn built(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// When no line is marked.
 pub fn hanging_line(program: &str) -> Result<u64> {
+    marked_line(program, MARK)
+}
+
+/// The number of the line that ends with a mark.
+///
+/// # Errors
+/// When there is none.
+pub fn marked_line(program: &str, mark: &str) -> Result<u64> {
     let text = fs::read_to_string(source(program))?;
-    let line = text.lines().zip(1..).find(|(line, _)| line.ends_with(MARK));
-    line.map(|(_, number)| number).with_context(|| format!("no line of {program} ends with {MARK}"))
+    let line = text.lines().zip(1..).find(|(line, _)| line.ends_with(mark));
+    line.map(|(_, number)| number).with_context(|| format!("no line of {program} ends with {mark}"))
 }
 
 /// What a workload said about itself: lines `name=number [number]` on its stdout.

@@ -1,7 +1,7 @@
 """A background thread holds a lock while the main thread forks; the child wants it and hangs.
 The tracer must say: inherited-lock, certain, at the line of the child's acquire().
 
-lock_of_thread.py Lock|RLock|Condition [SECONDS [release]]
+lock_of_thread.py Lock|RLock|Condition [SECONDS [keep|release [threads]]]
 """
 import os
 import signal
@@ -16,8 +16,9 @@ forked = threading.Event()
 
 def hold():
     with lock:
+        print(f"holder={threading.get_native_id()}", flush=True)
         held.set()
-        if sys.argv[3:] == ["release"]:
+        if "release" in sys.argv[3:]:
             forked.wait()
         else:
             time.sleep(60)
@@ -41,6 +42,9 @@ def main():
     if child == 0:
         # SIGALRM's default action ends the child, so that it does not stay behind.
         signal.alarm(int(sys.argv[2]) if len(sys.argv) > 2 else 6)
+        if "threads" in sys.argv[3:]:
+            # It naps again and again, so that something of the child is alive.
+            threading.Thread(target=lambda: [time.sleep(0.02) for _ in range(1000)]).start()
         print(f"stuck={os.getpid()}", flush=True)
         lock.acquire()  # hangs here
         os._exit(98)

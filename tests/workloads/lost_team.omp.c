@@ -3,7 +3,9 @@
  * uses it too, and waits for the team.
  * The tracer must say: lost-waker, likely.
  *
- * lost_team [SECONDS]
+ * lost_team USER [SECONDS]
+ *   USER  parent, or child: the parent has not used it, so that the child has a team of its own,
+ *         which then is idle, and the tracer must say nothing
  */
 #include "common.h"
 
@@ -16,14 +18,17 @@ static int work(void) {
 
 int main(int argc, char **argv) {
     wait_until_told();
-    check(work() == 499500, "work");
+    check(argc >= 2, "usage");
+    int by_parent = !strcmp(argv[1], "parent");
+    if (by_parent) check(work() == 499500, "work");
     if (fork_or_die() == 0) {
-        hang_at_most(number(argc, argv, 1, 6));
-        work();
+        hang_at_most(number(argc, argv, 2, 6));
+        check(work() == 499500, "work");
+        nap(3);
         _exit(98);
     }
     fact("forker", getpid());
-    fact("lost", 3);
+    fact("lost", 3 * by_parent);
     reap();
     return 0;
 }

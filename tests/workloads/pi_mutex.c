@@ -6,7 +6,8 @@
  * pi_mutex KIND HOLDER AFTER
  *   KIND    normal | recursive | errorcheck; also with -robust
  *   HOLDER  thread | forker
- *   AFTER   keep | exit: whether the holding thread, still holding, is gone when the child locks
+ *   AFTER   keep | exit | later: whether the holding thread, still holding, is gone when the child
+ *           locks, or goes after 2.5 s, when the child waits
  */
 #include "common.h"
 
@@ -54,7 +55,8 @@ int main(int argc, char **argv) {
         fact("error", pthread_mutex_lock(&lock));
         _exit(0);
     }
-    if (!strcmp(argv[3], "exit")) {
+    if (!strcmp(argv[3], "later")) nap(2.5);
+    if (strcmp(argv[3], "keep")) {
         leave = 1;
         if (by_thread) pthread_join(thread, NULL);
     }

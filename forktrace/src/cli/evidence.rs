@@ -5,8 +5,12 @@ use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
     event::{AtFork, Body, Event, Evidence, Missing, Task, Wait, Window},
-    inspect::{self, evidence::Inherited},
-    kernel::Maps,
+    inspect::{
+        self,
+        evidence::{DESCRIPTOR_TID, Inherited},
+        native::Ask,
+    },
+    kernel::{Maps, Visitor},
     locks,
 };
 use forktrace_common::maps::PAGE_SIZE;
@@ -37,7 +41,8 @@ impl Job {
     pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, maps: &Maps) -> Self {
         let target = inspect::evidence::around(task.pid, wait.uaddr)
             .and_then(|window| locks::target(&wait, &window));
-        let captured = Captured::take(maps, task.pid, wait.uaddr, target);
+        let owner = target.and_then(|lock| inspect::evidence::owner_of(task.pid, lock));
+        let captured = Captured::take(maps, task.pid, wait.uaddr, target, owner);
         Job { task, wait, shared_with, captured }
     }
 
@@ -59,13 +64,23 @@ impl Look {
         Event { boot_ns, task: Some(self.task.clone()), body }
     }
 
-    /// Adds the Python frames in the background and sends the look again.
-    pub(super) fn read_python(mut self, sender: UnboundedSender<Look>) {
+    /// Adds the stacks in the background and sends the look again. Whatever was to be learnt of
+    /// inherited pages is in `ask` already: reading Python frames makes the kernel copy pages.
+    pub(super) fn read_stacks(
+        mut self,
+        ask: Ask,
+        registers: Visitor,
+        sender: UnboundedSender<Look>,
+    ) {
         spawn_blocking(move || {
             let Task { pid, tid, .. } = self.task;
             let thread = self.evidence.threads.iter().find(|thread| thread.tid == tid);
             let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
-            self.evidence.python = inspect::python::frames(pid, tid, ns_tid);
+            std::thread::scope(|scope| {
+                let python = scope.spawn(|| inspect::python::frames(pid, tid, ns_tid));
+                self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
+                self.evidence.python = python.join().unwrap_or_default();
+            });
             self.complete = true;
             let _ = sender.send(self);
         });
@@ -76,6 +91,8 @@ impl Look {
 struct Captured {
     around_futex: Pages,
     around_target: Option<Pages>,
+    /// Around the tid of the owner's descriptor, and that descriptor's address.
+    around_owner: Option<(Pages, u64)>,
     wakes: Option<u64>,
 }
 
@@ -87,11 +104,12 @@ struct Pages {
 }
 
 impl Captured {
-    fn take(maps: &Maps, pid: u32, uaddr: u64, target: Option<u64>) -> Self {
+    fn take(maps: &Maps, pid: u32, uaddr: u64, target: Option<u64>, owner: Option<u64>) -> Self {
         let around = |word| Pages::take(word, |start| maps.inherited_page(pid, start));
         Captured {
             around_futex: around(uaddr),
             around_target: target.map(around),
+            around_owner: owner.map(|at| (around(at.saturating_add(DESCRIPTOR_TID)), at)),
             wakes: maps.wakes_since_fork(pid, uaddr),
         }
     }
@@ -104,8 +122,9 @@ fn page(address: u64) -> u64 {
 impl Inherited for Captured {
     fn bytes(&self, _pid: u32, address: u64, len: usize) -> AtFork {
         let end = address.saturating_add(len as u64);
-        let known = self.around_target.iter().chain([&self.around_futex]);
-        let asked = known.into_iter().find(|pages| (address..end).contains(&pages.word));
+        let owner = self.around_owner.iter().map(|(pages, _)| pages);
+        let mut known = owner.chain(&self.around_target).chain([&self.around_futex]);
+        let asked = known.find(|pages| (address..end).contains(&pages.word));
         asked.map_or_else(AtFork::default, |pages| pages.window(address, end))
     }
 
@@ -115,6 +134,10 @@ impl Inherited for Captured {
 
     fn target(&self) -> Option<u64> {
         self.around_target.as_ref().map(|pages| pages.word)
+    }
+
+    fn owner(&self) -> Option<u64> {
+        self.around_owner.as_ref().map(|(_, address)| *address)
     }
 }
 
@@ -177,7 +200,12 @@ mod tests {
     }
 
     fn captured(uaddr: u64) -> AtFork {
-        let captured = Captured { around_futex: pages(uaddr), around_target: None, wakes: None };
+        let captured = Captured {
+            around_futex: pages(uaddr),
+            around_target: None,
+            around_owner: None,
+            wakes: None,
+        };
         captured.bytes(1, uaddr - 128, 256)
     }
 
@@ -211,8 +239,13 @@ mod tests {
     #[test]
     fn a_target_has_pages_of_its_own() {
         let around_target = Some(pages(0x2800));
-        let captured = Captured { around_futex: pages(0x1800), around_target, wakes: None };
-        assert_eq!(captured.target(), Some(0x2800));
+        let captured = Captured {
+            around_futex: pages(0x1800),
+            around_target,
+            around_owner: None,
+            wakes: None,
+        };
+        assert_eq!((captured.target(), captured.owner()), (Some(0x2800), None));
         let of = |address| Window { address, bytes: vec![(address >> 12) as u8; 16] };
         for word in [0x1800, 0x2800] {
             assert_eq!(captured.bytes(1, word - 8, 16), AtFork::Known(of(word - 8)));

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline};
+use super::{evidence, failure::Failure, looks::Looks, losses::Losses, native, pipeline::Pipeline};
 use crate::{
     decode::{self, Record},
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
@@ -80,10 +80,12 @@ pub(super) struct Live {
     pub(super) outcome: Option<Outcome>,
     losses: Losses,
     undecodable: u64,
+    interrupts: Interrupts,
 }
 
 impl Live {
-    /// Takes over the loaded programs. Must be called inside the tokio runtime.
+    /// Takes over the loaded programs, and from here on the signals that end a trace: a command may
+    /// be interrupted as soon as it runs. Must be called inside the tokio runtime.
     ///
     /// # Errors
     /// When the ring buffer cannot be watched.
@@ -110,6 +112,7 @@ impl Live {
             outcome: None,
             losses: Losses::default(),
             undecodable: 0,
+            interrupts: Interrupts::new()?,
         })
     }
 
@@ -205,7 +208,6 @@ impl Live {
     pub(super) async fn run(&mut self, until: &Until) -> io::Result<Stopped> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut interrupts = Interrupts::new()?;
         let far = Duration::from_secs(86_400 * 365);
         let end = Instant::now() + until.duration.unwrap_or(far);
         let mut found_at = None;
@@ -213,7 +215,7 @@ impl Live {
             let mut records = Vec::new();
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Ok(Stopped::Interrupted),
+                () = self.interrupts.next() => return Ok(Stopped::Interrupted),
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,
@@ -330,14 +332,18 @@ impl Live {
         job.start(self.sender.clone());
     }
 
-    /// Takes a finished look. Python frames are read only for what would be a finding.
+    /// Takes a finished look. Stacks are read only for what would be a finding.
     fn looked(&mut self, look: evidence::Look) -> io::Result<()> {
         let now = kernel::boot_ns();
         let event = look.event(now);
         let Body::Evidence(evidence) = &event.body else { return Ok(()) };
         let verdict = verdict::judge(&event, evidence, &self.pipeline.model);
-        if matches!(verdict, Verdict::Finding(_)) && !look.complete {
-            look.read_python(self.sender.clone());
+        if let Verdict::Finding(finding) = &verdict
+            && !look.complete
+        {
+            let (maps, model) = (&self.kernel.maps, &self.pipeline.model);
+            let ask = native::ask(&look.task, evidence, finding, maps, model);
+            look.read_stacks(ask, self.kernel.registers.clone(), self.sender.clone());
             return Ok(());
         }
         let settled = match &verdict {

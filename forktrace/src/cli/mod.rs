@@ -7,6 +7,7 @@ mod failure;
 mod live;
 mod looks;
 mod losses;
+mod native;
 mod output;
 mod pipeline;
 mod report;

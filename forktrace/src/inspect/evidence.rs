@@ -6,7 +6,8 @@ use super::{
     threads,
 };
 use crate::event::{
-    AtFork, Evidence, Mapping, Missing, Place, Python, Task, ThreadSample, Wait, Window,
+    AtFork, Evidence, Mapping, Missing, OwnerThread, Place, Python, Task, ThreadSample, Wait,
+    Window,
 };
 
 /// Bytes of the window before the futex word, and from the word on.
@@ -28,11 +29,16 @@ pub trait Inherited {
     fn target(&self) -> Option<u64> {
         None
     }
+
+    /// The `pthread_t` of that lock's owner, if it has one ([`owner_of`]).
+    fn owner(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Looks at the process of a wait, twice within some 30 ms ([`threads::APART`]). Blocks its caller:
-/// not for an async task. Python frames are left to [`super::python`]: reading them takes longer
-/// and disturbs what can be learnt of inherited pages later.
+/// not for an async task. Stacks are left to [`super::native`] and [`super::python`]: reading them
+/// takes longer, and the latter disturbs what can be learnt of inherited pages later.
 ///
 /// `shared_with` are the processes known to share the waiter's memory.
 pub fn collect(
@@ -68,6 +74,7 @@ pub fn collect(
         handlers: status.handlers,
         timers,
         python: Python::default(),
+        native: None,
     }
 }
 
@@ -88,7 +95,43 @@ pub fn around(pid: u32, uaddr: u64) -> Option<Window> {
 fn place(pid: u32, address: u64, inherited: &dyn Inherited) -> Place {
     let mapping = memory::mapping(pid, address);
     let (now, at_fork) = windows(pid, address, mapping.as_ref(), inherited);
-    Place { address, mapping, now, at_fork, python_type: python_type(pid, address) }
+    let owner = inherited.owner().map(|owner| owner_thread(pid, owner, inherited));
+    Place { address, mapping, now, at_fork, python_type: python_type(pid, address), owner }
+}
+
+/// The `pthread_t` of the owner of a lock that is Python's recursive one: the word after the mutex
+/// (`_PyRecursiveMutex`, `Include/internal/pycore_lock.h`, CPython 3.14).
+pub fn owner_of(pid: u32, lock: u64) -> Option<u64> {
+    python_type(pid, lock).filter(|name| name == "_thread.RLock")?;
+    pointer(pid, lock.checked_add(8)?).filter(|owner| *owner != 0)
+}
+
+/// Offset of the tid in a thread's descriptor as glibc lays it out on x86-64 (`struct pthread`, `nptl/descr.h`, 2.36 and 2.42).
+pub const DESCRIPTOR_TID: u64 = 0x2d0;
+/// Offsets at which a descriptor has its own address (`tcb` and `self` of `tcbhead_t`,
+/// `sysdeps/x86_64/nptl/tls.h`).
+const DESCRIPTOR_SELF: [u64; 2] = [0, 0x10];
+
+/// What a descriptor says: its thread's tid, which is cleared when the thread ends, and in a forked
+/// child for all threads that it does not have (`__reclaim_stacks`, `nptl/nptl-stack.c`).
+fn owner_thread(pid: u32, address: u64, inherited: &dyn Inherited) -> OwnerThread {
+    const LEN: usize = DESCRIPTOR_TID as usize + 4;
+    let tid = |window: &Window| {
+        let at = |offset: u64| address.checked_add(offset);
+        let own = |offset| at(offset).and_then(|at| window.long(at)) == Some(address);
+        DESCRIPTOR_SELF.into_iter().all(own).then(|| window.word(at(DESCRIPTOR_TID)?)).flatten()
+    };
+    let now = memory::read(pid, address, LEN).ok().map(|bytes| Window { address, bytes });
+    OwnerThread {
+        address,
+        tid_at_fork: inherited.bytes(pid, address, LEN).known().and_then(tid),
+        tid: now.as_ref().and_then(tid),
+    }
+}
+
+/// The word at an address.
+fn pointer(pid: u32, at: u64) -> Option<u64> {
+    Some(u64::from_le_bytes(memory::read(pid, at, 8).ok()?.try_into().ok()?))
 }
 
 /// Name of the type whose object has its first member at `address`, if it is Python's.
@@ -97,12 +140,8 @@ fn place(pid: u32, address: u64, inherited: &dyn Inherited) -> Place {
 /// its own head of 24 bytes (`Include/object.h` and `Include/cpython/object.h`, CPython 3.13 and
 /// 3.14, builds with the global interpreter lock).
 fn python_type(pid: u32, address: u64) -> Option<String> {
-    let pointer = |at: u64| {
-        let bytes = memory::read(pid, at, 8).ok()?;
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
-    };
-    let kind = pointer(address.checked_sub(8)?)?;
-    let name = memory::read(pid, pointer(kind.checked_add(24)?)?, MAX_NAME).ok()?;
+    let kind = pointer(pid, address.checked_sub(8)?)?;
+    let name = memory::read(pid, pointer(pid, kind.checked_add(24)?)?, MAX_NAME).ok()?;
     let name = name.split(|byte| *byte == 0).next().filter(|name| name.len() < MAX_NAME)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
     (!name.is_empty() && name.iter().all(plain)).then(|| String::from_utf8_lossy(name).into_owned())

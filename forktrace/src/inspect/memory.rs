@@ -13,6 +13,10 @@ use crate::event::Mapping;
 /// Most bytes that one call of [`read`] returns.
 pub const MAX_READ: usize = 1 << 20;
 
+/// Most mappings that [`mappings`] returns: twice what a process has by default
+/// (`vm.max_map_count`).
+pub const MAX_MAPPINGS: usize = 1 << 17;
+
 /// The `len` bytes at `address`, or as many of them as there are before the first that cannot be
 /// read; never more than [`MAX_READ`].
 pub fn read(pid: u32, address: u64, len: usize) -> Result<Vec<u8>> {
@@ -52,6 +56,16 @@ pub fn mapping(pid: u32, address: u64) -> Option<Mapping> {
     })
     .ok()
     .flatten()
+}
+
+/// All mappings of a process, by address; at most [`MAX_MAPPINGS`].
+pub fn mappings(pid: u32) -> Result<Vec<Mapping>> {
+    let mut mappings = Vec::new();
+    proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
+        mappings.extend(parse(line));
+        (mappings.len() >= MAX_MAPPINGS).then_some(())
+    })?;
+    Ok(mappings)
 }
 
 /// Whether any mapping is `wanted`.

@@ -6,6 +6,8 @@
 pub mod evidence;
 pub mod memory;
 pub mod module;
+pub mod native;
+mod patience;
 mod proc_text;
 pub mod python;
 pub mod scan;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{ProgramError, TracePoint},
+    programs::{ProgramError, ProgramType, TracePoint},
+    sys::{BpfHelper, is_helper_supported},
 };
 use aya_log::EbpfLogger;
 use forktrace_common::{
@@ -17,7 +18,7 @@ use nix::{
 };
 use zerocopy::IntoBytes as _;
 
-use super::{Error, maps::Maps, privilege, ring::Ring, tracefs::Tracefs};
+use super::{Error, maps::Maps, privilege, registers::Visitor, ring::Ring, tracefs::Tracefs};
 
 /// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
@@ -78,6 +79,8 @@ pub struct Kernel {
     pub maps: Maps,
     /// The programs' own diagnostics, if asked for.
     pub diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// Reads registers of tasks that are inside the kernel.
+    pub registers: Visitor,
     /// Offsets in use, by `category/tracepoint.field`.
     pub offsets: BTreeMap<String, u32>,
     /// Whether pages are kept: wanted, and possible on this kernel.
@@ -119,7 +122,8 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
         .ok_or_else(|| Error::Tracefs { cause: "/sys/kernel/tracing is empty".into() })?;
     let (offsets, named) = tracefs.offsets()?;
     let snapshots = options.snapshots && FAULTS.iter().all(|(_, event)| tracefs.has(event));
-    let mut ebpf = load_object(options, offsets, snapshots)?;
+    let registers = shows_registers();
+    let mut ebpf = load_object(options, offsets, snapshots, registers)?;
     let optional = OPTIONAL.iter().filter(|(_, event)| tracefs.has(event));
     let faults = FAULTS.iter().filter(|_| snapshots);
     for (program, event) in REQUIRED.iter().chain(optional).chain(faults) {
@@ -129,12 +133,14 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
         true => EbpfLogger::init(&mut ebpf).ok(),
         false => None,
     };
+    let registers = Visitor::load(&mut ebpf, registers);
     let ring = Ring::take(&mut ebpf)?;
     let maps = Maps::take(&mut ebpf, snapshots)?;
     let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
     let kernel = Kernel {
         maps,
         diagnostics,
+        registers,
         offsets: named,
         snapshots,
         exit_tells_last_thread,
@@ -143,7 +149,18 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
     Ok((kernel, ring))
 }
 
-fn load_object(options: &Options, offsets: Offsets, snapshots: bool) -> Result<Ebpf, Error> {
+/// Whether programs may see the registers of a task (from 5.15).
+fn shows_registers() -> bool {
+    let helper = BpfHelper::BPF_FUNC_task_pt_regs;
+    is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false)
+}
+
+fn load_object(
+    options: &Options,
+    offsets: Offsets,
+    snapshots: bool,
+    registers: bool,
+) -> Result<Ebpf, Error> {
     let pages = (options.snapshot_limit / PAGE_SIZE as u64).clamp(1, 1 << 24) as u32;
     let config = Config {
         min_wait_ns: options.min_wait_ns,
@@ -153,6 +170,8 @@ fn load_object(options: &Options, offsets: Offsets, snapshots: bool) -> Result<E
         stream: options.stream.into(),
         snapshots: snapshots.into(),
         child_page_cap: (u64::from(pages) / CHILD_SHARE).max(1) as u32,
+        registers: registers.into(),
+        reserved: 0,
         offsets,
     };
     let log_level = if options.diagnostics { u8::MAX } else { 0 };

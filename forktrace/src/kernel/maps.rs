@@ -8,8 +8,8 @@ use aya::{
 };
 use forktrace_common::{
     maps::{
-        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, PAGE_SIZE, PAGES, PageIndex, PageKey, Risk,
-        SNAPSHOTS, TRACED, WAITS, WAKES, WaitState, WakeState, WordKey,
+        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, PAGE_SIZE, PAGES, PageIndex, PageKey, Registers,
+        Risk, SNAPSHOTS, TRACED, WAITS, WAKES, WaitState, WakeState, WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -198,6 +198,13 @@ impl Maps {
                 Missing::NoFault
             }
         })
+    }
+
+    /// The registers of the thread that forked a child, at the fork; `None`: not known.
+    pub fn registers_at_fork(&self, pid: u32) -> Option<Registers> {
+        self.risk(pid)
+            .map(|risk| risk.at_fork)
+            .filter(|registers| *registers != Registers::default())
     }
 
     /// How often the child has woken a futex word since it was forked; `None`: not known.

@@ -7,6 +7,8 @@ mod gate;
 mod loader;
 mod maps;
 mod privilege;
+#[expect(unsafe_code, reason = "bpf(2), for an iterator over one task")]
+mod registers;
 #[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
 mod ring;
 #[expect(unsafe_code, reason = "restores a signal's default action")]
@@ -16,6 +18,7 @@ mod tracefs;
 pub use gate::{GatedChild, Outcome, RunningChild};
 pub use loader::{Kernel, Options, load};
 pub use maps::{Counters, Maps};
+pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};
 pub use signals::{ProcessGroup, restore_interrupt};
 pub use tracefs::{Format, FormatError};

@@ -3,8 +3,10 @@
 //! Facts, read at glibc 2.36: `__libc_lock_t` is an `int` (`sysdeps/nptl/libc-lockP.h`), the first
 //! member of `_IO_lock_t` too; `__lll_lock_wait_private` (`nptl/lowlevellock.c`) sets the word to 2
 //! and waits with `FUTEX_WAIT` for as long as it is 2; 1 is locked, 0 is free. `fork`
-//! (`posix/fork.c`) resets those of `malloc`, `stdio`, the resolver and the loader in the child,
-//! and leaves the others as they are: `tzset_lock` (`time/tzset.c`) among them.
+//! (`posix/fork.c`) itself holds those of `malloc`, of the list of files, of the name service and
+//! of the fork handlers, and frees them in the child, with those of `stdio` and the loader. It
+//! leaves the others as they are: `tzset_lock` (`time/tzset.c`) among them. (One that `fork` held,
+//! and on which the child then deadlocked by itself, is not told from those.)
 //!
 //! The bytes alone prove nothing: what does is where they are, in glibc's own static data.
 

@@ -8,7 +8,9 @@
 //!
 //! A zero word is no proof by itself: memory that was never a semaphore is zero too. What proves
 //! one is `malloc`'s size field, 8 bytes before it (`malloc/malloc.c`, "chunk"), which is the same
-//! at the fork and now and fits: the block was allocated already and still is what it was.
+//! at the fork and now and fits: the block was allocated already and still is what it was. (One that
+//! was free has pointers in the place of a semaphore's words.) Where the size was another one, the
+//! semaphore is younger than the fork.
 
 use forktrace_common::futex::{FUTEX_CLOCK_REALTIME, FUTEX_WAIT_BITSET};
 
@@ -22,6 +24,8 @@ const SIZE: u64 = 32;
 /// `LLL_SHARED`, `sysdeps/nptl/lowlevellock-futex.h`.
 const SHARED: u32 = 128;
 
+/// `PREV_INUSE`: the block before is in use.
+const PREV_INUSE: u64 = 1;
 /// `PREV_INUSE`, `IS_MMAPPED` and `NON_MAIN_ARENA`, the low bits of a chunk's size.
 const CHUNK_FLAGS: u64 = 7;
 /// `MALLOC_ALIGNMENT`.
@@ -52,7 +56,8 @@ impl Decoder for GlibcSem {
             kind: "glibc semaphore",
             address: wait.uaddr,
             at_fork: then.map_or(State::Unknown, |then| match (then.value, block) {
-                (0, Some(_)) if then.is_same(&now) => State::Held { owner: None },
+                (0, Block::Same(_)) if then.is_same(&now) => State::Held { owner: None },
+                (0, Block::Younger) => State::Free,
                 (0, _) => State::HeldUnproven,
                 _ => State::Free,
             }),
@@ -119,16 +124,34 @@ fn on_a_stack(scene: &Scene<'_>) -> bool {
     mapping.path.is_empty() && before.is_none_or(|before| before >> 32 != 0)
 }
 
+/// The `malloc` block that begins at the futex word.
+#[derive(Clone, Copy, Debug)]
+enum Block {
+    /// It was there at the fork and still is; its size, bytes.
+    Same(u64),
+    /// It is there now, and there was another one, or none, at the fork.
+    Younger,
+    /// There is none, or it is not known what there was.
+    Unknown,
+}
+
 impl Scene<'_> {
-    /// Bytes of the `malloc` block that begins at the futex word, if there was one at the fork and
-    /// it still is.
-    fn block(&self) -> Option<u64> {
+    fn block(&self) -> Block {
+        self.find_block().unwrap_or(Block::Unknown)
+    }
+
+    fn find_block(&self) -> Option<Block> {
         let mapping = self.mapping.filter(|mapping| mapping.is_heap())?;
         let field = self.wait.uaddr.checked_sub(CHUNK_OVERHEAD)?;
         let size = self.now.long(field)?;
-        let same = self.at_fork?.long(field)? == size;
+        let then = self.at_fork?.long(field)?;
         let aligned = self.wait.uaddr.is_multiple_of(CHUNK_ALIGNMENT);
-        (same && aligned && fits(size, field, mapping)).then_some(size & !CHUNK_FLAGS)
+        if !aligned || !fits(size, field, mapping) {
+            return None;
+        }
+        // The lowest bit tells of the block before this one.
+        let same = then | PREV_INUSE == size | PREV_INUSE;
+        Some(if same { Block::Same(size & !CHUNK_FLAGS) } else { Block::Younger })
     }
 }
 
@@ -142,16 +165,19 @@ fn fits(size: u64, field: u64, mapping: &Mapping) -> bool {
         && end.is_some_and(|end| end <= mapping.end)
 }
 
-fn detail(now: &Fields, then: Option<&Fields>, block: Option<u64>) -> String {
+fn detail(now: &Fields, then: Option<&Fields>, block: Block) -> String {
     let meaning = |fields: &Fields| if fields.value == 0 { "held" } else { "free" };
     match (then, block) {
-        (Some(then), Some(bytes)) => format!(
+        (Some(then), Block::Same(bytes)) => format!(
             "word was {} ({}) in the page as inherited, in a heap block of {bytes} bytes that is \
              the same since",
             then.value,
             meaning(then)
         ),
-        (Some(then), None) => format!(
+        (Some(then), Block::Younger) => {
+            format!("word was {} in the page as inherited, in a block that is gone", then.value)
+        }
+        (Some(then), Block::Unknown) => format!(
             "word was {} ({}) in the page as inherited, but nothing proves that it was a \
              semaphore then",
             then.value,

@@ -140,6 +140,10 @@ pub fn target(wait: &Wait, now: &Window) -> Option<u64> {
     DECODERS.iter().find_map(|decoder| decoder.target(wait, now))
 }
 
+/// Address after the last that a process may have: `TASK_SIZE_MAX`,
+/// `arch/x86/include/asm/page_64.h`, Linux 6.18 (four levels of page tables).
+const ADDRESS_LIMIT: u64 = 1 << 47;
+
 /// Largest tid plus one: `PID_MAX_LIMIT`, `include/linux/threads.h`, Linux 6.18 (64-bit).
 const TID_LIMIT: u32 = 1 << 22;
 

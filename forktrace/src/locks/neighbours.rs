@@ -16,9 +16,15 @@ pub(super) fn was_there(
     now: &Window,
     at_fork: &Window,
 ) -> bool {
-    if mapping.is_some_and(|mapping| mapping.path.starts_with('/')) {
+    if mapping.is_some_and(|mapping| is_program_data(&mapping.path)) {
         return true;
     }
     let Some(before) = (address & !7).checked_sub(8) else { return false };
     now.long(before).is_some_and(|bytes| at_fork.long(before) == Some(bytes))
+}
+
+/// Whether a path is that of a program's or library's file. Files of no folder, and devices, are
+/// mapped to be used as memory.
+fn is_program_data(path: &str) -> bool {
+    path.starts_with('/') && !["/memfd:", "/dev/", "/SYSV"].iter().any(|not| path.starts_with(not))
 }

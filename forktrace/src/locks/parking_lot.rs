@@ -15,7 +15,7 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State, neighbours::was_there};
+use super::{ADDRESS_LIMIT, Decoder, Reading, Scene, State, neighbours::was_there};
 use crate::event::{Mapping, Wait, Window};
 
 /// Members of `ThreadData`; the futex word is its parker.
@@ -50,10 +50,6 @@ const RW_ONE_READER: u64 = 16;
 
 /// Most readers believed: every one is a thread, or one that reads again.
 const MAX_READERS: u64 = super::TID_LIMIT as u64;
-
-/// Address after the last that a process may have: `TASK_SIZE_MAX`,
-/// `arch/x86/include/asm/page_64.h`, Linux 6.18 (four levels of page tables).
-const ADDRESS_LIMIT: u64 = 1 << 47;
 
 const HELD: State = State::Held { owner: None };
 

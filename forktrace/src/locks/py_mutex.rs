@@ -11,7 +11,7 @@
 //! with, parks with no `park_arg` and never has the lowest bit beside a waiter. `lockobject` and
 //! `rlockobject` (`Modules/_threadmodule.c`): the byte is the first member after the object's head,
 //! whose last word is the type; the `RLock` has the owner's `pthread_t` after it
-//! (`_PyRecursiveMutex`, `Include/internal/pycore_lock.h`).
+//! (`_PyRecursiveMutex`, `Include/internal/pycore_lock.h`), and that thread's descriptor its tid.
 //!
 //! The layout is internal to CPython: every field is checked before the address is believed, and a
 //! lock is recognised only if its byte says "held, with waiters" itself.
@@ -23,8 +23,8 @@
 
 use forktrace_common::futex::{FUTEX_CLOCK_REALTIME, FUTEX_WAIT_BITSET};
 
-use super::{Decoder, Reading, Scene, State, neighbours::was_there};
-use crate::event::{Mapping, Place, Wait, Window};
+use super::{ADDRESS_LIMIT, Decoder, Reading, Scene, State, is_tid, neighbours::was_there};
+use crate::event::{Place, Wait, Window};
 
 /// Members of `struct wait_entry`, from its semaphore: two before it, three after it.
 const PARK_ARG: u64 = 16;
@@ -50,10 +50,6 @@ const ONE_WAITER: u64 = 1 << 32;
 /// How far apart two local variables of a waiter's calls may be, bytes.
 const FRAMES: u64 = 4096;
 
-/// Address after the last that a process may have: `TASK_SIZE_MAX`,
-/// `arch/x86/include/asm/page_64.h`, Linux 6.18 (four levels of page tables).
-const ADDRESS_LIMIT: u64 = 1 << 47;
-
 /// Recognises `PyMutex`es.
 pub(super) struct PyMutex;
 
@@ -65,9 +61,8 @@ impl Decoder for PyMutex {
         let value = now.byte(address).filter(|byte| *byte == LOCKED | HAS_PARKED)?;
         let sort = Sort::of(place);
         let then = place.at_fork.known();
-        let (at_fork, since) = then.map_or((State::Unknown, HELD), |then| {
-            states(sort, address, place.mapping.as_ref(), now, then)
-        });
+        let (at_fork, since) =
+            then.map_or((State::Unknown, HELD), |then| states(sort, place, now, then));
         let then = then.and_then(|window| window.byte(address));
         Some(Reading {
             kind: sort.name(),
@@ -111,43 +106,55 @@ fn parked_for(now: &Window, sema: u64) -> Option<u64> {
 }
 
 /// The lock as inherited, and whether that hold is still on.
-fn states(
-    sort: Sort,
-    address: u64,
-    mapping: Option<&Mapping>,
-    now: &Window,
-    then: &Window,
-) -> (State, State) {
+fn states(sort: Sort, place: &Place, now: &Window, then: &Window) -> (State, State) {
+    let address = place.address;
     match then.byte(address) {
         None => (State::Unknown, HELD),
         Some(byte) if !is_held(byte) => (State::Free, HELD),
-        // Of objects it is known: this one was made after the fork, where another or none was.
-        Some(_) if sort != Sort::Inner && !is_same_object(address, now, then) => {
-            (State::Free, HELD)
-        }
-        Some(_) if sort == Sort::Inner && !was_there(address, mapping, now, then) => {
-            (State::Unknown, HELD)
-        }
-        Some(_) if sort == Sort::RLock => {
-            let owner = |window: &Window| window.long(address.checked_add(THREAD)?);
-            match (owner(then), owner(now)) {
-                (Some(then), Some(now)) if then == now && then != 0 => (HELD, HELD),
-                (Some(_), Some(_)) => (HELD, State::Free),
-                _ => (State::Unknown, HELD),
+        Some(_) if sort == Sort::Other => {
+            match was_there(address, place.mapping.as_ref(), now, then) {
+                true => (HELD, HELD),
+                false => (State::Unknown, HELD),
             }
         }
-        Some(_) => (HELD, HELD),
+        Some(_) => match is_same_object(address, now, then) {
+            Some(true) if sort == Sort::RLock => recursive(place, now, then),
+            Some(true) => (HELD, HELD),
+            // It was made after the fork, where another object or none was.
+            Some(false) => (State::Free, HELD),
+            None => (State::Unknown, HELD),
+        },
     }
 }
 
-/// Whether the object of a lock was one of the same type and alive at the fork. One that was freed
-/// has its type still; but where the references are counted a free block has the address of the
-/// next one, or zero (`pymalloc_free`, `Objects/obmalloc.c`, CPython 3.13 and 3.14).
-fn is_same_object(address: u64, now: &Window, then: &Window) -> bool {
+/// The same of a recursive lock that was held.
+fn recursive(place: &Place, now: &Window, then: &Window) -> (State, State) {
+    let owner = |window: &Window| window.long(place.address.checked_add(THREAD)?);
+    match (owner(then), owner(now)) {
+        (Some(then), Some(now)) if then == now && then != 0 => {
+            let held = State::Held { owner: vanished(place, then) };
+            (held, held)
+        }
+        (Some(_), Some(_)) => (HELD, State::Free),
+        _ => (State::Unknown, HELD),
+    }
+}
+
+/// The tid that an owner had at the fork, if no living thread has its `pthread_t` now. One that has
+/// it could release the lock.
+fn vanished(place: &Place, owner: u64) -> Option<u32> {
+    let thread = place.owner.as_ref().filter(|thread| thread.address == owner)?;
+    thread.tid_at_fork.filter(|tid| is_tid(*tid) && thread.tid == Some(0))
+}
+
+/// Whether the object of a lock was one of the same type and alive at the fork; `None`: the bytes
+/// are not known. One that was freed has its type still; but where the references are counted a
+/// free block has the address of the next one, or zero (`pymalloc_free`, `Objects/obmalloc.c`,
+/// CPython 3.13 and 3.14).
+fn is_same_object(address: u64, now: &Window, then: &Window) -> Option<bool> {
     let before = |window: &Window, offset: u64| window.long(address.checked_sub(offset)?);
-    let same_type = before(now, TYPE).is_some_and(|kind| before(then, TYPE) == Some(kind));
-    let references = before(then, REFERENCES);
-    same_type && references.is_some_and(|count| (1..1 << 32).contains(&count))
+    let same_type = before(now, TYPE)? == before(then, TYPE)?;
+    Some(same_type && (1..1 << 32).contains(&before(then, REFERENCES)?))
 }
 
 /// Whether a byte is that of a mutex that somebody holds. Other bits are no mutex's.
@@ -160,8 +167,9 @@ fn is_held(byte: u8) -> bool {
 enum Sort {
     Lock,
     RLock,
-    /// A lock of C code.
-    Inner,
+    /// A lock of C code, or of a build without the global interpreter lock, whose objects are laid
+    /// out otherwise.
+    Other,
 }
 
 impl Sort {
@@ -169,7 +177,7 @@ impl Sort {
         match place.python_type.as_deref() {
             Some("_thread.lock") => Sort::Lock,
             Some("_thread.RLock") => Sort::RLock,
-            _ => Sort::Inner,
+            _ => Sort::Other,
         }
     }
 
@@ -177,14 +185,14 @@ impl Sort {
         match self {
             Sort::Lock => "Python threading.Lock (PyMutex)",
             Sort::RLock => "Python threading.RLock (PyMutex)",
-            Sort::Inner => "Python-internal lock (PyMutex)",
+            Sort::Other => "Python lock (PyMutex)",
         }
     }
 
     fn beside(self) -> &'static str {
         match self {
             Sort::Lock | Sort::RLock => "in a living object of the same type as now",
-            Sort::Inner => "beside the same bytes as now",
+            Sort::Other => "beside the same bytes as now",
         }
     }
 }
@@ -192,10 +200,11 @@ impl Sort {
 fn detail(value: u8, then: Option<u8>, sort: Sort, at_fork: State) -> String {
     let meaning = |byte: u8| if is_held(byte) { "held" } else { "free" };
     match (then, at_fork) {
-        (Some(then), State::Held { .. }) => format!(
-            "byte was {then} ({}) in the page as inherited, {}",
+        (Some(then), State::Held { owner }) => format!(
+            "byte was {then} ({}) in the page as inherited, {}{}",
             meaning(then),
-            sort.beside()
+            sort.beside(),
+            owner.map(|owner| format!(", with owner {owner}")).unwrap_or_default()
         ),
         (Some(then), State::Unknown) => format!(
             "byte was {then} ({}) in the page as inherited, but nothing proves that it was a lock \

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, duration, kinds, plural,
+    Clock, Style, duration, kinds, native, plural,
     style::{Tone, wrap},
 };
 use crate::{
@@ -125,27 +125,29 @@ fn waits_for(finding: &Finding, style: Style) -> String {
 fn held_by(finding: &Finding, style: Style) -> String {
     let semaphore = kinds::is_semaphore(finding);
     let Some(holder) = &finding.holder else {
-        return match finding.lock.value_at_fork {
+        let why = match finding.lock.value_at_fork {
             Some(_) if semaphore => {
                 "not known: nothing in a semaphore says who took it, or whether a thread that was \
                  not copied was yet to post it"
-                    .into()
             }
-            Some(_) => "not known: nothing in the lock says who took it".into(),
-            None => "not known: the lock as it was at the fork was not seen".into(),
+            Some(_) => "not known: nothing in the lock says who took it",
+            None => "not known: the lock as it was at the fork was not seen",
         };
+        return format!("{why}{}", native::candidates(finding, style));
     };
     let process = match &finding.fork {
         Some(fork) if fork.by_pid == holder.pid => forking_process(fork, style),
         _ => format!("process {}", holder.pid),
     };
     let parent = if holder.pid == finding.ppid { "parent " } else { "" };
-    let fate = match finding.fork.as_ref().is_some_and(|fork| fork.by_tid == holder.tid) {
+    let here = match finding.fork.as_ref().is_some_and(|fork| fork.by_tid == holder.tid) {
         true => "it is the thread that forked",
         false => "that thread does not exist here",
     };
     let unless = if semaphore { ", unless it was yet to be posted" } else { "" };
-    format!("{} of {parent}{process} at the fork; {fate}{unless}", holding_thread(holder, style))
+    let since = native::fate(holder, holder.pid == finding.ppid, style);
+    let thread = holding_thread(holder, style);
+    format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}")
 }
 
 fn holding_thread(holder: &Holder, style: Style) -> String {
@@ -181,7 +183,10 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
         text.push_str(&format!("; {threads} {were} not copied"));
         text.push_str(&lost_names(fork, style));
     }
-    text
+    match native::fork_site(&fork.stack, style) {
+        site if site.is_empty() => text,
+        site => format!("{text}; at {site}"),
+    }
 }
 
 fn lost_names(fork: &ForkSite, style: Style) -> String {
@@ -204,10 +209,15 @@ fn lost_names(fork: &ForkSite, style: Style) -> String {
 
 fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
     if finding.python.is_empty() {
-        return match &finding.python_missing {
-            Some(why) => row(w, style, "stuck at", &format!("not known ({})", style.clean(why))),
-            None => Ok(()),
+        let why = finding.stack_cut.as_ref().or(finding.python_missing.as_ref());
+        let text = match native::stuck(finding, style) {
+            at if !at.is_empty() => at,
+            _ => match why {
+                Some(why) => format!("not known ({})", style.clean(why)),
+                None => return Ok(()),
+            },
         };
+        return row(w, style, "stuck at", &text);
     }
     let user = finding.python.iter().position(is_user_code).unwrap_or(0);
     let mut label = "stuck at";
@@ -220,7 +230,10 @@ fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<(
         row(w, style, label, &format!("{file}{line} in {function}"))?;
         label = "";
     }
-    Ok(())
+    match native::below_python(&finding.stack, style) {
+        below if below.is_empty() => Ok(()),
+        below => row(w, style, label, &format!("in {below}")),
+    }
 }
 
 /// Whether a frame belongs to the program and not to Python's standard library, judged by its

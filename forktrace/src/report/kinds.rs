@@ -1,6 +1,6 @@
 //! What the HANG block says of the thing that is waited for, by kind of finding.
 
-use super::Style;
+use super::{Style, native};
 use crate::finding::{Finding, Kind};
 
 /// The rows about what is waited for and who could end that, for the kinds that are no inherited
@@ -36,9 +36,13 @@ fn woken_by(finding: &Finding) -> &'static str {
 
 /// The lock's kind and place in brackets, as far as they are known.
 pub(super) fn about(finding: &Finding, style: Style) -> String {
-    let known = [&finding.lock.kind, &finding.lock.mapping];
-    let known: Vec<_> =
-        known.iter().filter(|text| !text.is_empty()).map(|text| style.clean(text)).collect();
+    let lock = &finding.lock;
+    let place = match &lock.place {
+        Some(place) => native::place(place, style),
+        None => style.clean(&lock.mapping).into_owned(),
+    };
+    let known = [style.clean(&lock.kind).into_owned(), place];
+    let known: Vec<_> = known.into_iter().filter(|text| !text.is_empty()).collect();
     match known.is_empty() {
         true => String::new(),
         false => format!(" ({})", known.join(", ")),
@@ -60,5 +64,76 @@ pub(super) fn together<'a>(findings: impl Iterator<Item = &'a Finding>) -> &'sta
         [Kind::LostWaker] => " waiting for a lost thread",
         [Kind::SelfDeadlock] => " in a self-deadlock",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::finding::{Confidence, ForkSite, Lock};
+
+    fn finding(kind: Kind, threads_lost: u32) -> Finding {
+        Finding {
+            kind,
+            confidence: Confidence::Likely,
+            pid: 7,
+            tid: 7,
+            comm: "worker".into(),
+            ppid: 1,
+            ns_pid: None,
+            waited_ns: 0,
+            lock: Lock {
+                address: 0x1000,
+                futex: 0x1028,
+                kind: "glibc condition variable".into(),
+                op: String::new(),
+                value: 0,
+                value_at_fork: Some(0),
+                mapping: "heap".into(),
+            },
+            holder: None,
+            fork: Some(ForkSite {
+                boot_ns: 0,
+                by_pid: 1,
+                by_tid: 1,
+                by_comm: "master".into(),
+                threads_lost,
+                lost: Vec::new(),
+            }),
+            evidence: Vec::new(),
+            python: Vec::new(),
+            python_missing: None,
+            advice: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_and_who_could_end_that() {
+        let style = Style::default();
+        let rows = |kind, lost| rows(&finding(kind, lost), style);
+        assert!(rows(Kind::InheritedLock, 1).is_none());
+        let [(_, waits), (label, woken)] = rows(Kind::LostWaker, 1).unwrap();
+        assert!(
+            waits.starts_with("a wakeup at 0x1000 (glibc condition variable, heap)"),
+            "{waits}"
+        );
+        assert_eq!(label, "woken by");
+        assert!(woken.contains("a thread that the fork did not copy"), "{woken}");
+        let [_, (_, woken)] = rows(Kind::LostWaker, 0).unwrap();
+        assert!(!woken.contains("did not copy"), "{woken}");
+        let [_, held] = rows(Kind::SelfDeadlock, 1).unwrap();
+        assert_eq!(held, ("held by", "the waiting thread itself".to_owned()));
+    }
+
+    #[test]
+    fn findings_are_summed_up_by_what_they_share() {
+        let [inherited, lost, own] =
+            [Kind::InheritedLock, Kind::LostWaker, Kind::SelfDeadlock].map(|kind| finding(kind, 1));
+        assert_eq!(together([&inherited, &inherited].into_iter()), " on an inherited lock");
+        assert_eq!(together([&lost].into_iter()), " waiting for a lost thread");
+        assert_eq!(together([&own].into_iter()), " in a self-deadlock");
+        assert_eq!(together([&inherited, &own, &inherited].into_iter()), "");
     }
 }

@@ -6,6 +6,7 @@
 mod clock;
 pub mod hang;
 mod kinds;
+mod native;
 pub mod ops;
 mod style;
 pub mod summary;

@@ -9,6 +9,7 @@ mod advice;
 mod gates;
 mod grade;
 mod judge;
+mod native;
 mod self_deadlock;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ mod waker;
 pub use judge::{Judge, Judged, Outcome};
 
 use crate::{
-    event::{AtFork, Event, Evidence, Mapping, Place, Python, Task},
+    event::{AtFork, Event, Evidence, Mapping, Place, Python, Task, Window},
     finding::{Finding, ForkSite, Holder, Kind, Lock},
     locks::{self, Reading, Scene, State},
     model::{Fork, Model, Process},
@@ -165,8 +166,17 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
         return Err(Verdict::Innocent(Reason::NotForked));
     }
     let now = evidence.now.as_ref().ok_or(Verdict::Open(Reason::Unreadable))?;
-    let at_fork = evidence.at_fork.known();
-    let scene = Scene {
+    let scene = scene(evidence, now, evidence.at_fork.known());
+    let lock = locks::read(&scene);
+    let is_event = lock.is_none();
+    let reading =
+        lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
+    Ok(Case { task, evidence, process, fork, reading, is_event })
+}
+
+/// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.
+fn scene<'a>(evidence: &'a Evidence, now: &'a Window, at_fork: Option<&'a Window>) -> Scene<'a> {
+    Scene {
         wait: &evidence.wait,
         mapping: evidence.mapping.as_ref(),
         now,
@@ -174,12 +184,7 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
         module: evidence.module.as_ref().map(|module| module.path.as_str()),
         libc: evidence.libc,
         target: evidence.target.as_ref(),
-    };
-    let lock = locks::read(&scene);
-    let is_event = lock.is_none();
-    let reading =
-        lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
-    Ok(Case { task, evidence, process, fork, reading, is_event })
+    }
 }
 
 fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> Finding {
@@ -191,7 +196,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
     };
     let is_python = !python.is_empty();
     let mapping = mapping_name(case);
-    Finding {
+    let finding = Finding {
         kind,
         confidence,
         pid: task.pid,
@@ -208,6 +213,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
             value: reading.value,
             value_at_fork: reading.value_at_fork,
             mapping,
+            place: None,
         },
         holder: holder(case, kind),
         fork: Some(ForkSite {
@@ -217,12 +223,18 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
             by_comm: fork.by_comm.clone(),
             threads_lost: u32::try_from(fork.lost.len()).unwrap_or(u32::MAX),
             lost: fork.lost.clone(),
+            stack: Vec::new(),
+            stack_cut: None,
         }),
         evidence,
         python,
         python_missing,
+        stack: Vec::new(),
+        stack_cut: None,
+        candidates: Vec::new(),
         advice: advice::advice(kind, is_python, fork.lost.is_empty()).to_owned(),
-    }
+    };
+    native::complete(finding, case)
 }
 
 /// Where the lock lies, in a word or two.
@@ -245,10 +257,10 @@ fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
         Kind::LostWaker => return None,
         Kind::SelfDeadlock => {
             let Task { pid, tid, comm } = case.task.clone();
-            return Some(Holder { pid, tid, comm: Some(comm) });
+            return Some(Holder::new(pid, tid, Some(comm)));
         }
     }
-    let forker = Holder { pid: fork.by_pid, tid: fork.by_tid, comm: Some(fork.by_comm.clone()) };
+    let forker = Holder::new(fork.by_pid, fork.by_tid, Some(fork.by_comm.clone()));
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,
         // Alone at the fork, it had the lock itself: nobody else was there to have it.
@@ -261,5 +273,5 @@ fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
         return Some(forker);
     }
     let comm = fork.lost.iter().find(|lost| same_namespace && lost.tid == owner);
-    Some(Holder { pid: fork.by_pid, tid: owner, comm: comm.map(|lost| lost.comm.clone()) })
+    Some(Holder::new(fork.by_pid, owner, comm.map(|lost| lost.comm.clone())))
 }

@@ -60,7 +60,7 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_mutex_robust_prio_inherit", "pi_mutex.c", &["normal-robust", "thread", "keep"], PASSED_ON),
     case("hang_rwlock_behind_queued_writer", "inherited_rwlock.c", &["queued", "read"], READERS),
     case("hang_glibc_internal", "inherited_libc.c", &["parent"], INTERNAL),
-    case("lost_waker_openmp", "lost_team.omp.c", &[], LOST_WORD),
+    case("lost_waker_openmp", "lost_team.omp.c", &["parent"], LOST_WORD),
     case("self_deadlock_normal", "self_deadlock.c", &["normal"], SELF),
     case("self_deadlock_adaptive", "self_deadlock.c", &["adaptive"], SELF_ADAPTIVE),
     case("self_deadlock_robust", "self_deadlock.c", &["robust"], SELF_ROBUST),

@@ -173,7 +173,9 @@ const MUSL_READER: Judgement = ownerless("musl rwlock (held for reading)");
 const MUSL_ONCE: Judgement = ownerless("musl pthread_once");
 const PYTHON: Judgement = inherited(Hang::PYTHON);
 const PY_LOCK: Judgement = inherited(Hang::python("Python threading.Lock (PyMutex)"));
-const PY_RLOCK: Judgement = inherited(Hang::python("Python threading.RLock (PyMutex)"));
+/// This one names its owner's descriptor, which names the owner.
+const PY_RLOCK: Judgement =
+    inherited(Hang { holder: true, ..Hang::python("Python threading.RLock (PyMutex)") });
 const RUST_MUTEX: Judgement = ownerless("Rust std Mutex");
 const RUST_WRITER: Judgement = ownerless("Rust std RwLock (held for writing)");
 const RUST_READER: Judgement = ownerless("Rust std RwLock (held for reading)");

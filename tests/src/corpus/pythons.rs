@@ -20,6 +20,7 @@ pub(super) static HANGS: &[Case] = &[
     rooted(V313, "own_python313_event", "own_fault.py", &["event"], OWN_FAULT),
     rooted(V314, "own_python314_lock", "own_fault.py", &["lock"], OWN_FAULT),
     rooted(V314, "own_python314_event", "own_fault.py", &["event"], OWN_FAULT),
+    rooted(V314, "hang_python314_rlock_child_has_threads", "lock_of_thread.py", &["RLock", "6", "release", "threads"], PY_RLOCK),
 ];
 
 /// Programs in which every wait ends.

@@ -1,30 +1,13 @@
 //! py-spy as a library.
 
-use std::{
-    cell::Cell,
-    panic,
-    sync::{
-        Once,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    time::Duration,
-};
-
 use py_spy::{Config, PythonSpy, StackTrace, config::LockingStrategy};
 
-use super::super::{memory, proc_text};
+use super::super::{memory, patience::Readers, proc_text};
 use crate::event::{Mapping, PythonFrame};
 
 /// Most frames that are kept of one thread.
 const MAX_FRAMES: usize = 256;
-/// How long one reading may take. What is read is the process's own, and may be built to be read
-/// for ever.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Most readings that may be going on, those given up included.
-const MAX_READERS: usize = 4;
-
-static READERS: AtomicUsize = AtomicUsize::new(0);
+static READERS: Readers = Readers::new();
 
 /// Frames of a thread, innermost first, or why there are none.
 pub(super) fn frames(pid: u32, tid: u32, ns_tid: u32) -> Result<Vec<PythonFrame>, String> {
@@ -33,52 +16,14 @@ pub(super) fn frames(pid: u32, tid: u32, ns_tid: u32) -> Result<Vec<PythonFrame>
         Ok(false) => return Err("not a Python process".into()),
         Err(error) => return Err(error.to_string()),
     }
-    if READERS.fetch_add(1, Ordering::Relaxed) >= MAX_READERS {
-        READERS.fetch_sub(1, Ordering::Relaxed);
-        return Err("too many Python processes are being read".into());
-    }
-    let (tell, told) = mpsc::sync_channel(1);
-    let reader = std::thread::Builder::new().name("python-frames".into()).spawn(move || {
-        let answer = quietly(|| read(pid, tid, ns_tid));
-        READERS.fetch_sub(1, Ordering::Relaxed);
-        // Nobody listens any more if it took too long.
-        let _ = tell.send(answer);
-    });
-    if let Err(error) = reader {
-        READERS.fetch_sub(1, Ordering::Relaxed);
-        return Err(format!("no thread to read with: {error}"));
-    }
-    told.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("reading took too long".into()))
+    let failed = "py-spy failed on this process";
+    READERS.read("python-frames", failed, move |tell| tell(read(pid, tid, ns_tid)))
 }
 
 /// Whether a mapping is the code of a Python interpreter or of its library.
 fn is_python(mapping: &Mapping) -> bool {
     let name = mapping.path.rsplit('/').next().unwrap_or_default();
     mapping.perms.contains('x') && (name.starts_with("python") || name.starts_with("libpython"))
-}
-
-thread_local! {
-    /// Whether a panic of this thread is expected and to be kept quiet.
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `read` on this thread, with a panic of py-spy turned into words and not printed.
-fn quietly(
-    read: impl FnOnce() -> Result<Vec<PythonFrame>, String>,
-) -> Result<Vec<PythonFrame>, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !QUIET.get() {
-                usual(info);
-            }
-        }));
-    });
-    QUIET.set(true);
-    // Nothing that `read` borrows is used after it failed.
-    panic::catch_unwind(panic::AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err("py-spy failed on this process".into()))
 }
 
 fn read(pid: u32, tid: u32, ns_tid: u32) -> Result<Vec<PythonFrame>, String> {

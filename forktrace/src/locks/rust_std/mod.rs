@@ -37,7 +37,8 @@ fn expected(wait: &Wait) -> Option<u32> {
 /// being values of a held lock. `None`: it could as well be no lock.
 fn held(scene: &Scene<'_>, address: u64, then: u32, now: u32) -> Option<State> {
     let at_fork = scene.at_fork?;
-    let proven = was_there(address, scene.mapping, scene.now, at_fork);
+    // Static data is never anything else.
+    let proven = scene.module.is_some() || was_there(address, scene.mapping, scene.now, at_fork);
     let state = if proven { State::Held { owner: None } } else { State::Unknown };
     (then != now).then_some(state)
 }

@@ -10,6 +10,7 @@ fn read(case: &Case) -> Option<Reading> {
         at_fork: case.at_fork.as_ref(),
         module: None,
         libc: None,
+        target: None,
     })
 }
 

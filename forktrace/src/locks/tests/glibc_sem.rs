@@ -54,7 +54,6 @@ fn waiters_inherited_do_not_count() {
 #[test]
 fn a_zero_word_alone_is_no_proof() {
     let unproven = |case: Case| case.read().unwrap().at_fork == State::HeldUnproven;
-    assert!(unproven(held().with_inherited(-8, 0x41)), "another block at the fork");
     assert!(unproven(held().with(-8, 0x21)), "a block too small");
     assert!(unproven(held().with(-8, 0x39)), "no block's size");
     assert!(unproven(held().with(-8, 0x7fff_fff1)), "a block longer than the heap");
@@ -69,6 +68,17 @@ fn a_zero_word_alone_is_no_proof() {
     at_fork.address += 8;
     at_fork.bytes.drain(..8);
     assert!(unproven(cut), "the size field is on a page that is not known");
+}
+
+#[test]
+fn a_block_that_is_younger_than_the_fork_was_no_lock_then() {
+    for size in [0x41, 0x2_0c51, 0] {
+        let young = held().with_inherited(-8, size).read().unwrap();
+        assert_eq!(young.at_fork, State::Free, "size field {size:#x}");
+    }
+    // The block before it was freed or allocated meanwhile: the block itself is the same.
+    let neighbour = held().with_inherited(-8, 0x30).read().unwrap();
+    assert_eq!(neighbour.at_fork, State::Held { owner: None });
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Parked {
                 now: Some(window(lock - BEFORE_LOCK, lock_now)),
                 at_fork: AtFork::Known(window(lock - BEFORE_LOCK, lock_then)),
                 python_type: None,
+                owner: None,
             },
         }
     }
@@ -55,7 +56,11 @@ impl Parked {
             mapping: None,
             now: &self.now,
             at_fork: None,
+            module: None,
+            libc: None,
             target: Some(&self.lock),
+            module: None,
+            libc: None,
         })
     }
 

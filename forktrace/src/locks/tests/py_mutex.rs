@@ -105,7 +105,7 @@ fn a_lock_of_c_code_has_no_type() {
     let mut inner = lock();
     inner.lock.python_type = None;
     let reading = inner.read().unwrap();
-    assert_eq!((reading.kind, reading.at_fork), ("Python-internal lock (PyMutex)", HELD));
+    assert_eq!((reading.kind, reading.at_fork), ("Python lock (PyMutex)", HELD));
     let moved = inner.with_inherited(-8, 0x31).read().unwrap();
     assert_eq!(moved.at_fork, State::Unknown);
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Texts as a traced program may choose them, control characters and all.
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z/_.-]{0,15}", any::<String>()]
 }
 
@@ -25,7 +25,7 @@ fn wait() -> impl Strategy<Value = Wait> {
         .prop_map(|(enter_ns, uaddr, op, val, timed)| Wait { enter_ns, uaddr, op, val, timed })
 }
 
-fn window() -> impl Strategy<Value = Window> {
+pub(super) fn window() -> impl Strategy<Value = Window> {
     (any::<u64>(), vec(any::<u8>(), 0..40)).prop_map(|(address, bytes)| Window { address, bytes })
 }
 
@@ -54,19 +54,25 @@ fn at_fork() -> impl Strategy<Value = AtFork> {
 }
 
 fn place() -> impl Strategy<Value = Place> {
-    let names = (any::<u64>(), option::of(text()));
+    let tids = (any::<Option<u32>>(), any::<Option<u32>>());
+    let names = (any::<u64>(), option::of(text()), option::of((any::<u64>(), tids)));
     (names, option::of(mapping()), option::of(window()), at_fork()).prop_map(
-        |((address, python_type), mapping, now, at_fork)| Place {
+        |((address, python_type, owner), mapping, now, at_fork)| Place {
             address,
             mapping,
             now,
             at_fork,
             python_type,
+            owner: owner.map(|(address, (tid_at_fork, tid))| OwnerThread {
+                address,
+                tid_at_fork,
+                tid,
+            }),
         },
     )
 }
 
-fn doing() -> impl Strategy<Value = Doing> {
+pub(super) fn doing() -> impl Strategy<Value = Doing> {
     let futex = (any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>());
     prop_oneof![
         futex.prop_map(|(uaddr, op, val, timed)| Doing::Futex { uaddr, op, val, timed }),
@@ -101,6 +107,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     let memory = (option::of(mapping()), around, option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
+    let python = (python, option::of(super::native::native()));
     (wait(), any::<bool>(), memory, process, waking, python).prop_map(
         |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python)| {
             Evidence {
@@ -118,7 +125,8 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                 memory_shared_with: process.2,
                 handlers: waking.1,
                 timers: waking.2,
-                python,
+                python: python.0,
+                native: python.1.map(Box::new),
             }
         },
     )
@@ -205,8 +213,9 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
 }
 
 fn lock() -> impl Strategy<Value = Lock> {
-    (any::<[u64; 2]>(), text(), any::<u32>(), any::<Option<u32>>()).prop_map(
-        |([address, futex], word, value, value_at_fork)| Lock {
+    let place = option::of(super::native::place());
+    (any::<[u64; 2]>(), text(), any::<u32>(), any::<Option<u32>>(), place).prop_map(
+        |([address, futex], word, value, value_at_fork, place)| Lock {
             address,
             futex,
             kind: word.clone(),
@@ -214,19 +223,23 @@ fn lock() -> impl Strategy<Value = Lock> {
             value,
             value_at_fork,
             mapping: word,
+            place,
         },
     )
 }
 
 fn fork_site() -> impl Strategy<Value = ForkSite> {
-    (any::<u64>(), any::<[u32; 3]>(), text(), vec(thread_name(), 0..3)).prop_map(
-        |(boot_ns, [by_pid, by_tid, threads_lost], by_comm, lost)| ForkSite {
+    let stack = super::native::stack();
+    (any::<u64>(), any::<[u32; 3]>(), text(), vec(thread_name(), 0..3), stack).prop_map(
+        |(boot_ns, [by_pid, by_tid, threads_lost], by_comm, lost, stack)| ForkSite {
             boot_ns,
             by_pid,
             by_tid,
             by_comm,
             threads_lost,
             lost,
+            stack: stack.frames,
+            stack_cut: stack.cut,
         },
     )
 }
@@ -236,12 +249,21 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
     let kind = vec![Kind::InheritedLock, Kind::LostWaker, Kind::SelfDeadlock];
     let confidence = vec![Confidence::Certain, Confidence::Likely, Confidence::Suspect];
     let sure = (prop::sample::select(kind), prop::sample::select(confidence));
-    let holder = (any::<u32>(), any::<u32>(), option::of(text()))
-        .prop_map(|(pid, tid, comm)| Holder { pid, tid, comm });
+    let holder =
+        (super::native::task_now(), any::<Option<bool>>()).prop_map(|(now, holding)| Holder {
+            pid: now.pid,
+            tid: now.tid,
+            comm: now.comm,
+            fate: holding.map(|_| now.fate),
+            doing: holding.map(|_| now.doing),
+            holding,
+            stack: now.stack.frames,
+        });
     let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
     let causes = (option::of(holder), option::of(fork_site()), vec(proof, 0..3));
     let task = (task(), any::<u32>(), any::<Option<u32>>(), any::<u64>());
-    let python = (vec(python_frame(), 0..3), option::of(text()), text());
+    let native = (super::native::stack(), vec(super::native::task_now(), 0..2));
+    let python = (vec(python_frame(), 0..3), option::of(text()), text(), native);
     (sure, task, lock(), causes, python).prop_map(
         |((kind, confidence), (task, ppid, ns_pid, waited_ns), lock, causes, python)| Finding {
             kind,
@@ -258,6 +280,9 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             evidence: causes.2,
             python: python.0,
             python_missing: python.1,
+            stack: python.3.0.frames,
+            stack_cut: python.3.0.cut,
+            candidates: python.3.1,
             advice: python.2,
         },
     )

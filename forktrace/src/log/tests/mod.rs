@@ -2,6 +2,7 @@
 
 mod any;
 mod file;
+mod native;
 mod reading;
 mod writing;
 

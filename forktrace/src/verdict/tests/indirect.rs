@@ -39,6 +39,7 @@ fn parked(python_type: &str, then: Window, now: Window) -> Scene {
         now: Some(now),
         at_fork: AtFork::Known(then),
         python_type: Some(python_type.into()),
+        owner: None,
     });
     scene
 }
@@ -88,6 +89,35 @@ fn without_the_locks_inherited_page_there_is_no_proof() {
     assert!(said.detail.contains("the snapshot limit was reached"), "{}", said.detail);
     scene.evidence.target = None;
     assert_eq!(scene.judge(), Verdict::Open(Reason::UnknownLock));
+}
+
+/// A recursive lock beside a living thread of the child, with what its owner's descriptor says.
+fn owned(tid_at_fork: Option<u32>, tid: Option<u32>) -> Scene {
+    let held = parked("_thread.RLock", lock(1, OWNER), lock(3, OWNER));
+    let mut scene = held.with_live_helper();
+    let owner = crate::event::OwnerThread { address: OWNER, tid_at_fork, tid };
+    scene.evidence.target.as_mut().unwrap().owner = Some(owner);
+    scene
+}
+
+#[test]
+fn the_owner_of_a_recursive_lock_is_a_thread_that_is_not_here() {
+    let finding = owned(Some(POLLER), Some(0)).finding();
+    assert_eq!(finding.confidence, Confidence::Certain);
+    let holder = finding.holder.unwrap();
+    assert_eq!((holder.tid, holder.comm.as_deref()), (POLLER, Some("t101")));
+    let heir = [
+        (Some(PARENT), Some(0), "the forking thread's heir may release it"),
+        (Some(POLLER), Some(HELPER), "a thread of the child has its descriptor"),
+        (Some(POLLER), None, "who has its descriptor is not known"),
+        (None, Some(0), "who it was is not known"),
+    ];
+    for (then, now, why) in heir {
+        assert_eq!(owned(then, now).confidence(), Confidence::Suspect, "{why}");
+    }
+    let mut other = owned(Some(POLLER), Some(0));
+    other.evidence.target.as_mut().unwrap().owner.as_mut().unwrap().address += 64;
+    assert_eq!(other.confidence(), Confidence::Suspect, "it is not the owner now");
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! The user space registers of a task that is inside the kernel.
+//!
+//! Where a task entered the kernel, its registers were saved in `struct pt_regs`, whose layout on
+//! x86-64 is part of the kernel's interface (`arch/x86/include/uapi/asm/ptrace.h`). The helper that
+//! finds them came with Linux 5.15, and is not called where the collector says that it is missing.
+
+use aya_ebpf::{
+    bindings::{pt_regs, seq_file, task_struct},
+    helpers::{
+        bpf_probe_read_kernel,
+        generated::{bpf_get_current_task_btf, bpf_seq_write, bpf_task_pt_regs},
+    },
+};
+use forktrace_common::maps::Registers;
+
+/// What an iterator over tasks is given: `struct bpf_iter__task`, `kernel/bpf/task_iter.c`, 6.18.
+#[repr(C)]
+struct Visit {
+    meta: *const Meta,
+    /// Null after the last task.
+    task: *mut task_struct,
+}
+
+/// The beginning of `struct bpf_iter_meta`, `include/linux/bpf.h`, 6.18.
+#[repr(C)]
+struct Meta {
+    seq: *mut seq_file,
+}
+
+/// Writes the registers of every task visited to whoever reads the iterator.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+fn task_registers(visit: *const Visit) -> i32 {
+    // SAFETY: the verifier knows the type of the context and of what it points to.
+    unsafe {
+        let seq = (*(*visit).meta).seq;
+        let task = (*visit).task;
+        if !task.is_null() {
+            let registers = of(task);
+            bpf_seq_write(seq, (&raw const registers).cast(), size_of::<Registers>() as u32);
+        }
+    }
+    0
+}
+
+/// Those of the current task, as it called the system call that it is in.
+#[inline(always)]
+pub(crate) fn of_current() -> Registers {
+    // SAFETY: the helper has no argument; the task is the current one.
+    unsafe { of(bpf_get_current_task_btf()) }
+}
+
+/// Those of a task; all zero if they cannot be read.
+///
+/// # Safety
+/// `task` comes from the kernel.
+#[inline(always)]
+unsafe fn of(task: *mut task_struct) -> Registers {
+    // SAFETY: the caller's promise; the second helper checks what the first returned.
+    let saved = unsafe { bpf_probe_read_kernel(bpf_task_pt_regs(task) as *const pt_regs) };
+    match saved {
+        Ok(saved) => Registers {
+            ip: saved.rip,
+            sp: saved.rsp,
+            bp: saved.rbp,
+            bx: saved.rbx,
+            r12_to_r15: [saved.r12, saved.r13, saved.r14, saved.r15],
+        },
+        Err(_) => Registers::default(),
+    }
+}

@@ -1,0 +1,98 @@
+//! What is to be read of native code for a wait that is about to become a finding.
+
+use std::collections::BTreeMap;
+
+use forktrace_common::maps::{PAGE_SIZE, Registers};
+
+use crate::{
+    event::{
+        Evidence, Task,
+        native::{Fate, TaskNow},
+    },
+    finding::Finding,
+    inspect::native::{Ask, ForkMoment, TaskRegisters},
+    kernel::{Maps, Visitor},
+    model::{Fork, Model},
+};
+
+/// Pages of the forking thread's stack that are looked at.
+const STACK_PAGES: u64 = 32;
+/// Most threads that are shown as possible holders.
+const CANDIDATES: usize = 8;
+
+impl TaskRegisters for Visitor {
+    fn candidates(&self, tid: u32) -> Result<Vec<Registers>, String> {
+        Visitor::candidates(self, tid)
+    }
+}
+
+/// Takes what the maps and the model know, now: the reading itself runs elsewhere.
+pub(super) fn ask(
+    task: &Task,
+    evidence: &Evidence,
+    finding: &Finding,
+    maps: &Maps,
+    model: &Model,
+) -> Ask {
+    let fork = model.live(task.pid).and_then(|process| process.inherited());
+    let around = evidence.now.as_ref().map(|window| (window.address, window.bytes.len()));
+    let runs_on = |fork: &&Fork| {
+        !matches!(fate(model, fork, fork.by_pid), Fate::Replaced | Fate::Gone | Fate::Unknown)
+    };
+    Ask {
+        task: task.clone(),
+        threads: Ask::tids(&evidence.threads),
+        uaddr: evidence.wait.uaddr,
+        around,
+        fork: fork_moment(maps, task.pid),
+        parent: fork.filter(runs_on).map(|fork| fork.by_pid),
+        holders: fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default(),
+    }
+}
+
+fn fork_moment(maps: &Maps, pid: u32) -> Result<ForkMoment, String> {
+    let registers = maps.registers_at_fork(pid);
+    let registers = registers.ok_or("the registers at the fork were not kept")?;
+    let size = PAGE_SIZE as u64;
+    let first = registers.sp & !(size - 1);
+    let starts = (0..STACK_PAGES).map(|page| first.saturating_add(page * size));
+    let pages: BTreeMap<_, _> =
+        starts.map(|start| (start, maps.inherited_page(pid, start))).collect();
+    Ok(ForkMoment { registers, pages })
+}
+
+/// The thread that the lock names, or all that may have had it.
+fn holders(evidence: &Evidence, finding: &Finding, model: &Model, fork: &Fork) -> Vec<TaskNow> {
+    let now = |tid, comm| TaskNow {
+        pid: fork.by_pid,
+        tid,
+        comm,
+        fate: fate(model, fork, tid),
+        ..TaskNow::default()
+    };
+    match &finding.holder {
+        // Its number is one of another pid namespace.
+        Some(_) if evidence.ns_pid.is_some() => Vec::new(),
+        Some(holder) => vec![now(holder.tid, holder.comm.clone())],
+        None => {
+            let lost = fork.lost.iter().take(CANDIDATES);
+            lost.map(|lost| now(lost.tid, Some(lost.comm.clone()))).collect()
+        }
+    }
+}
+
+/// What became of a thread that the forking process had at the fork.
+fn fate(model: &Model, fork: &Fork, tid: u32) -> Fate {
+    let Some(process) = fork.by.map(|by| model.get(by)) else { return Fate::Unknown };
+    if !process.is_alive() {
+        return Fate::Gone;
+    }
+    if process.exec.as_ref().is_some_and(|exec| exec.boot_ns > fork.boot_ns) {
+        return Fate::Replaced;
+    }
+    // A number that was used again belongs to a thread that began later.
+    match process.threads.get(&tid) {
+        Some(thread) if thread.start_ns <= fork.boot_ns => Fate::Alive,
+        _ => Fate::Exited,
+    }
+}

@@ -1,0 +1,113 @@
+//! Names and lines of code addresses.
+
+use std::collections::BTreeMap;
+
+use blazesym::symbolize::{
+    Input, Sym, Symbolizer,
+    source::{Elf, Source},
+};
+
+use super::{
+    super::patience::quietly,
+    space::{Module, Space},
+    unwind::{Address, Walk},
+};
+use crate::event::native::{Frame, Stack};
+
+/// Most frames of one stack, with those that the compiler inlined.
+const MAX_FRAMES: usize = 128;
+
+/// What names are looked for in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Symbol tables.
+    Symbols,
+    /// Debug information too, which may take long.
+    Lines,
+}
+
+/// Gives names to a walked stack.
+pub(super) fn name(space: &mut Space, walk: &Walk, symbolizer: &Symbolizer, depth: Depth) -> Stack {
+    let mut by_module: BTreeMap<String, (Module, Vec<u64>)> = BTreeMap::new();
+    for Address { lookup, .. } in &walk.addresses {
+        if let Ok(module) = space.module(*lookup) {
+            let path = module.path.clone();
+            let (module, asked) = by_module.entry(path).or_insert_with(|| (module, Vec::new()));
+            asked.push(lookup.wrapping_sub(module.bias));
+        }
+    }
+    let mut named: BTreeMap<u64, Vec<Frame>> = BTreeMap::new();
+    for (module, asked) in by_module.values() {
+        // A fault in the reader costs the names of this module alone.
+        let symbols = quietly(|| symbols(symbolizer, module, asked, depth)).unwrap_or_default();
+        for (at, offset) in asked.iter().enumerate() {
+            let frame = Frame {
+                module: Some(module.path.clone()),
+                offset: Some(*offset),
+                build_id: module.image.build_id.clone(),
+                ..Frame::default()
+            };
+            let frames = symbols.get(at).map(|names| with_names(&frame, names));
+            let frames = frames.filter(|frames| !frames.is_empty()).unwrap_or(vec![frame]);
+            named.insert(offset.wrapping_add(module.bias), frames);
+        }
+    }
+    let frames = walk.addresses.iter().flat_map(|Address { address, lookup }| {
+        let frames = named.get(lookup).cloned().unwrap_or_else(|| vec![Frame::default()]);
+        frames.into_iter().map(|frame| Frame { address: *address, ..frame })
+    });
+    Stack { frames: frames.take(MAX_FRAMES).collect(), cut: walk.cut.clone() }
+}
+
+/// A function, its file and its line.
+type Name = (String, Option<String>, Option<u32>);
+
+/// The functions at each address, innermost first; none where nothing is known.
+fn symbols(
+    symbolizer: &Symbolizer,
+    module: &Module,
+    asked: &[u64],
+    depth: Depth,
+) -> Vec<Vec<Name>> {
+    if !module.image.unpacks {
+        return Vec::new();
+    }
+    let mut elf = Elf::new(module.image.path());
+    elf.debug_syms = depth == Depth::Lines;
+    let source = Source::Elf(elf);
+    match symbolizer.symbolize(&source, Input::VirtOffset(asked)) {
+        Ok(symbols) => {
+            symbols.iter().map(|symbol| symbol.as_sym().map(names).unwrap_or_default()).collect()
+        }
+        Err(error) => {
+            tracing::debug!("symbols of {}: {error}", module.path);
+            Vec::new()
+        }
+    }
+}
+
+/// A function and those inlined into it, each with the place where it is itself.
+fn names(symbol: &Sym<'_>) -> Vec<Name> {
+    let place = |code: Option<&blazesym::symbolize::CodeInfo<'_>>| match code {
+        Some(code) => (Some(code.to_path().display().to_string()), code.line),
+        None => (None, None),
+    };
+    let (file, line) = place(symbol.code_info.as_deref());
+    let mut names = vec![(symbol.name.to_string(), file, line)];
+    for inlined in &symbol.inlined {
+        let (file, line) = place(inlined.code_info.as_ref());
+        names.push((inlined.name.to_string(), file, line));
+    }
+    names.reverse();
+    names
+}
+
+fn with_names(frame: &Frame, names: &[Name]) -> Vec<Frame> {
+    let named = |(symbol, file, line): &Name| Frame {
+        symbol: Some(symbol.clone()),
+        file: file.clone(),
+        line: *line,
+        ..frame.clone()
+    };
+    names.iter().map(named).collect()
+}

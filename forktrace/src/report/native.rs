@@ -1,0 +1,218 @@
+//! Native stacks, holders' fates and places of data in a few words. The log has them whole.
+
+use super::{Style, plural};
+use crate::{
+    event::{
+        Doing,
+        native::{Fate, Frame, Place, TaskNow},
+    },
+    finding::{Finding, Holder},
+};
+
+/// Functions shown of a stuck thread, beside the one that waits.
+const CALLERS: usize = 4;
+/// Functions shown of any other stack.
+const SHORT: usize = 2;
+/// Threads shown that may have held the lock.
+const CANDIDATES: usize = 3;
+
+/// Where the stuck thread is: the C library's function that waits, then those that led there.
+/// Empty where nothing is known.
+pub(super) fn stuck(finding: &Finding, style: Style) -> String {
+    let at = chain(&finding.stack, CALLERS, style);
+    match &finding.stack_cut {
+        Some(why) if !at.is_empty() => {
+            format!("{at} (further callers are not known: {})", style.clean(why))
+        }
+        _ => at,
+    }
+}
+
+/// The same for a thread whose Python lines are shown, as far as it says more than they do: where
+/// an extension of Python waits, not Python itself.
+pub(super) fn below_python(stack: &[Frame], style: Style) -> String {
+    let inner = stack.iter().position(is_interpreting).unwrap_or(0);
+    let inner = stack.get(..inner).unwrap_or_default();
+    match inner.iter().any(|frame| !is_library(frame) && !is_python(frame)) {
+        true => chain_beside_python(inner, CALLERS, style),
+        false => String::new(),
+    }
+}
+
+/// Where the process was forked. Empty where nothing is known, and in Python, whose own functions
+/// say nothing.
+pub(super) fn fork_site(stack: &[Frame], style: Style) -> String {
+    let callers: Vec<_> = stack.iter().skip_while(|frame| is_library(frame)).collect();
+    if callers.first().is_none_or(|frame| is_python(frame)) {
+        return String::new();
+    }
+    join(callers.into_iter().filter(|frame| !is_library(frame)).take(SHORT), style)
+}
+
+/// What became of the holder since, as the end of a sentence about it.
+pub(super) fn fate(holder: &Holder, of_parent: bool, style: Style) -> String {
+    let there = if of_parent { "in the parent" } else { "in that process" };
+    let at = match chain_beside_python(&holder.stack, SHORT, style) {
+        at if at.is_empty() => doing(holder.doing.as_ref()),
+        at => at,
+    };
+    let at = if at.is_empty() { at } else { format!(", {at}") };
+    match (holder.fate, holder.holding) {
+        (None | Some(Fate::Unknown), _) => String::new(),
+        (Some(Fate::Alive), Some(true)) => format!("; {there} it still has the lock{at}"),
+        (Some(Fate::Alive), Some(false)) => format!("; {there} it has released the lock since"),
+        (Some(Fate::Alive), None) => format!("; {there} it is alive{at}"),
+        (Some(Fate::Exited), _) => format!("; {there} it has ended since"),
+        (Some(Fate::Gone), _) => "; its process has ended since".into(),
+        (Some(Fate::Replaced), _) => "; its process runs another program since".into(),
+    }
+}
+
+/// Who may have held a lock that does not say it.
+pub(super) fn candidates(finding: &Finding, style: Style) -> String {
+    let all = &finding.candidates;
+    let Some(fork) = finding.fork.as_ref().filter(|_| !all.is_empty()) else {
+        return String::new();
+    };
+    let shown: Vec<_> = all.iter().take(CANDIDATES).map(|one| candidate(one, style)).collect();
+    let more = u64::from(fork.threads_lost).saturating_sub(shown.len() as u64);
+    let more = match more {
+        0 => String::new(),
+        more => format!(" and {}", plural(more, "more", "more")),
+    };
+    let others = match fork.threads_lost {
+        1 => "the other thread of its process".to_owned(),
+        others => format!("one of the {others} others of its process"),
+    };
+    format!("; the thread that forked, or {others}: {}{more}", shown.join(", "))
+}
+
+fn candidate(task: &TaskNow, style: Style) -> String {
+    let name = match task.comm.as_deref() {
+        None | Some("") => format!("thread {}", task.tid),
+        Some(comm) => format!("\"{}\"[{}]", style.clean(comm), task.tid),
+    };
+    let now = match task.fate {
+        Fate::Alive => match chain_beside_python(&task.stack.frames, 0, style) {
+            at if at.is_empty() => doing(Some(&task.doing)),
+            at => at,
+        },
+        Fate::Exited => "ended since".into(),
+        Fate::Gone | Fate::Replaced | Fate::Unknown => String::new(),
+    };
+    if now.is_empty() { name } else { format!("{name} ({now})") }
+}
+
+fn doing(doing: Option<&Doing>) -> String {
+    match doing {
+        Some(Doing::Running) => "running".into(),
+        Some(Doing::Futex { uaddr, .. }) => format!("waiting for futex {uaddr:#x}"),
+        Some(Doing::Syscall(number)) => format!("in system call {number}"),
+        Some(Doing::Unknown) | None => String::new(),
+    }
+}
+
+/// Where data lies: `"cache_lock" in /srv/app/server`.
+pub(super) fn place(place: &Place, style: Style) -> String {
+    match place {
+        Place::Stack { tid } => format!("stack of thread {tid}"),
+        Place::Module { path, section, symbol, offset } => {
+            let path = style.clean(path);
+            match (symbol, section) {
+                (Some(symbol), _) if *offset == 0 => {
+                    format!("\"{}\" in {path}", style.clean(symbol))
+                }
+                (Some(symbol), _) => format!("\"{}\"+{offset:#x} in {path}", style.clean(symbol)),
+                (None, Some(section)) => format!("{}+{offset:#x} in {path}", style.clean(section)),
+                (None, None) => format!("{path}+{offset:#x}"),
+            }
+        }
+    }
+}
+
+/// The C library's function that was called, and its callers in the program's own code.
+fn chain(stack: &[Frame], callers: usize, style: Style) -> String {
+    chain_of(stack, |frame| !is_library(frame) && !is_start(frame), callers, style)
+}
+
+/// The same without Python's own functions, which say nothing of a Python program.
+fn chain_beside_python(stack: &[Frame], callers: usize, style: Style) -> String {
+    let own = |frame: &Frame| !is_library(frame) && !is_start(frame) && !is_python(frame);
+    chain_of(stack, own, callers, style)
+}
+
+fn chain_of(stack: &[Frame], own: impl Fn(&Frame) -> bool, callers: usize, style: Style) -> String {
+    let inside = stack.iter().position(|frame| !is_library(frame)).unwrap_or(stack.len());
+    let (library, rest) = stack.split_at(inside);
+    // The outermost is what the program called: further in are the library's own affairs.
+    let called = library.iter().rev().find(|frame| frame.symbol.is_some()).or(library.last());
+    let rest = rest.iter().filter(|frame| own(frame)).take(callers);
+    join(called.into_iter().chain(rest), style)
+}
+
+fn join<'a>(frames: impl Iterator<Item = &'a Frame>, style: Style) -> String {
+    let arrow = if style.ascii { " <- " } else { " ← " };
+    frames.map(|frame| in_short(frame, style)).collect::<Vec<_>>().join(arrow)
+}
+
+/// `take (cache.c:41)`, `take (libcache.so)` or `libcache.so+0x1a2b`.
+fn in_short(frame: &Frame, style: Style) -> String {
+    let module = style.clean(last_part(frame.module.as_deref().unwrap_or("?")));
+    let Some(symbol) = &frame.symbol else {
+        let offset = frame.offset.unwrap_or(frame.address);
+        return format!("{module}+{offset:#x}");
+    };
+    if is_library(frame) {
+        return style.clean(public_name(symbol)).into_owned();
+    }
+    let symbol = style.clean(symbol);
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!("{symbol} ({}:{line})", style.clean(last_part(file))),
+        (Some(file), None) => format!("{symbol} ({})", style.clean(last_part(file))),
+        (None, _) => format!("{symbol} ({module})"),
+    }
+}
+
+/// The name under which programs know a function of glibc: its own ones begin with underscores, are
+/// marked as one of several versions, or are the part that is split off for the case of a wait.
+fn public_name(symbol: &str) -> &str {
+    let name = symbol.trim_start_matches('_');
+    let name = name.strip_prefix("GI_").unwrap_or(name).trim_start_matches('_');
+    let name = name.strip_prefix("new_").unwrap_or(name);
+    let name = name.strip_prefix("libc_").unwrap_or(name);
+    let mut name = name;
+    for end in ["64", "_slow", "_full", "_impl"] {
+        name = name.strip_suffix(end).unwrap_or(name);
+    }
+    name
+}
+
+fn last_part(path: &str) -> &str {
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The C library and the dynamic linker: glibc's, before and since 2.34, and musl's.
+fn is_library(frame: &Frame) -> bool {
+    let name = last_part(frame.module.as_deref().unwrap_or_default());
+    ["libc.so", "libc-2.", "libpthread", "ld-linux", "ld-musl", "libc.musl", "[vdso]"]
+        .iter()
+        .any(|begin| name.starts_with(begin))
+}
+
+fn is_python(frame: &Frame) -> bool {
+    let name = last_part(frame.module.as_deref().unwrap_or_default());
+    name.starts_with("python") || name.starts_with("libpython")
+}
+
+/// Whether a function is the interpreter's own loop: what called it is Python code.
+fn is_interpreting(frame: &Frame) -> bool {
+    frame.symbol.as_deref().is_some_and(|symbol| symbol.starts_with("_PyEval_"))
+}
+
+fn is_start(frame: &Frame) -> bool {
+    frame.symbol.as_deref() == Some("_start")
+}
+
+#[cfg(test)]
+mod tests;
