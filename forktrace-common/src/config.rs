@@ -58,8 +58,8 @@ pub struct Offsets {
     pub requeue_waiters: u32,
     /// `ret` of every `sys_exit_futex*` tracepoint.
     pub exit_ret: u32,
-    /// Keeps the size a multiple of eight bytes.
-    pub reserved: u32,
+    /// `exceptions:page_fault_*` `ip`, or [`NO_FIELD`] where the tracepoints are missing.
+    pub fault_ip: u32,
 }
 
 /// The programs' configuration.

@@ -17,6 +17,11 @@ pub const SNAPSHOTS: &str = "SNAPSHOTS";
 /// Hash map: [`PageIndex`] → page address; lists a child's keys in [`SNAPSHOTS`] so that they can
 /// be deleted.
 pub const PAGES: &str = "PAGES";
+/// Hash map: [`TouchKey`] → [`Touch`]: the first write to a page after a fork, in the child and in
+/// the process that forked.
+pub const TOUCHES: &str = "TOUCHES";
+/// Hash map: tgid → [`Forker`]: the latest fork of every traced process that forked.
+pub const FORKERS: &str = "FORKERS";
 /// Hash map: [`WordKey`] → [`WakeState`]: futex words that an at-risk child has woken.
 pub const WAKES: &str = "WAKES";
 /// Per-CPU array: [`crate::record::Kind`] → number of records that did not fit in the ring.
@@ -73,7 +78,11 @@ pub struct Risk {
     pub wakes_lost: u32,
     /// The thread that called fork.
     pub fork_tid: u32,
-    /// That thread's registers at the fork; all zero: not known.
+    /// Pages whose first write by the forking process was noted.
+    pub written: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The registers of the thread that called fork, at the fork; all zero: not known.
     pub at_fork: Registers,
 }
 
@@ -94,6 +103,60 @@ pub struct Registers {
     pub bx: u64,
     /// `r12` to `r15`.
     pub r12_to_r15: [u64; 4],
+}
+
+/// The latest fork of a process. Its first write to each page since then is noted for as long as
+/// that child is at risk.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Forker {
+    /// [`Risk::fork_ns`] of the child.
+    pub fork_ns: u64,
+    /// The child's tgid.
+    pub child: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Identifies one page as one side of a fork wrote it first.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TouchKey {
+    /// [`Risk::fork_ns`] of the child.
+    pub fork_ns: u64,
+    /// Address of the page's first byte.
+    pub page: u64,
+    /// The child's tgid.
+    pub tgid: u32,
+    /// [`SIDE_CHILD`] or [`SIDE_FORKER`].
+    pub side: u32,
+}
+
+/// The child wrote.
+pub const SIDE_CHILD: u32 = 0;
+/// The process that forked wrote, before it forked again.
+pub const SIDE_FORKER: u32 = 1;
+
+/// First index in [`PAGES`] of a child's [`SIDE_FORKER`] pages.
+pub const FORKER_PAGES: u32 = 1 << 31;
+
+/// The first write to a page after a fork, as its fault told before it was made.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Touch {
+    /// `CLOCK_BOOTTIME` of the fault, ns.
+    pub boot_ns: u64,
+    /// The address that was written.
+    pub address: u64,
+    /// The instruction that wrote; zero: not known.
+    pub ip: u64,
+    /// `CLOCK_BOOTTIME` of the latest fault by another thread on the same page, ns; zero: none.
+    /// Threads may fault at once, and then it is not known whose write came first.
+    pub other_ns: u64,
+    /// The thread that wrote.
+    pub tid: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// What `task_newtask` tells of a clone under way.

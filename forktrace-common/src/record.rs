@@ -76,6 +76,10 @@ pub struct Leftover {
     pub pages: u32,
     /// Words in the map of wakes.
     pub woken_words: u32,
+    /// Pages whose first write by the forking process was noted.
+    pub written: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Payload of [`Kind::Exec`].

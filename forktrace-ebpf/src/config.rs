@@ -39,7 +39,7 @@ static CONFIG: Config = Config {
         wake_uaddr: 0,
         requeue_waiters: 0,
         exit_ret: 0,
-        reserved: 0,
+        fault_ip: 0,
     },
 };
 

@@ -12,12 +12,16 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use forktrace_common::{
     config::NO_FIELD,
-    maps::{Counter, PAGE_SIZE, PageIndex, PageKey, Risk},
+    maps::{
+        Counter, FORKER_PAGES, Forker, PAGE_SIZE, PageIndex, PageKey, Risk, SIDE_CHILD,
+        SIDE_FORKER, Touch, TouchKey,
+    },
 };
 
 use crate::{
     config::{config, current, field},
-    maps::{AT_RISK, PAGES, SCRATCH, SNAPSHOTS, count},
+    maps::{AT_RISK, FORKERS, PAGES, SCRATCH, SNAPSHOTS, TOUCHES, count},
+    ring::now,
 };
 
 /// `error_code` of a write (bit 1) to a page that is present (bit 0): `enum x86_pf_error_code`,
@@ -50,13 +54,27 @@ fn fault(ctx: &TracePointContext) {
     if error & WRITE_TO_PRESENT != WRITE_TO_PRESENT {
         return;
     }
-    let (tgid, _) = current();
-    let Some(risk) = AT_RISK.get_ptr_mut(&tgid) else {
-        return;
-    };
+    let (tgid, tid) = current();
     let address: u64 = field(ctx, config!(offsets.fault_address));
-    // SAFETY: the entry is removed by the process's own exec or end only.
-    unsafe { keep(ctx, risk, tgid, address & !(PAGE_SIZE as u64 - 1)) }
+    let page = address & !(PAGE_SIZE as u64 - 1);
+    if let Some(risk) = AT_RISK.get_ptr_mut(&tgid) {
+        // SAFETY: the entry is removed by the process's own exec or end only.
+        unsafe { keep(ctx, risk, tgid, &touch(ctx, tid, address), page) }
+    }
+    // SAFETY: the entry is removed by the process's own exec or end only, and a value torn by a fork
+    // under way names no child.
+    if let Some(forker) = unsafe { FORKERS.get(&tgid) } {
+        note(*forker, &touch(ctx, tid, address), page);
+    }
+}
+
+#[inline(always)]
+fn touch(ctx: &TracePointContext, tid: u32, address: u64) -> Touch {
+    let ip = match config!(offsets.fault_ip) {
+        NO_FIELD => 0,
+        offset => field(ctx, offset),
+    };
+    Touch { boot_ns: now(), address, ip, other_ns: 0, tid, reserved: 0 }
 }
 
 /// Keeps one page, unless it was kept before or what it holds now may not be what was inherited.
@@ -64,29 +82,86 @@ fn fault(ctx: &TracePointContext) {
 /// # Safety
 /// `risk` points to a live entry of [`AT_RISK`].
 #[inline(always)]
-unsafe fn keep(ctx: &TracePointContext, risk: *mut Risk, tgid: u32, page: u64) {
+unsafe fn keep(ctx: &TracePointContext, risk: *mut Risk, tgid: u32, touch: &Touch, page: u64) {
     // SAFETY: the caller's promise; likewise below.
     let Risk { fork_ns, pages, table_full, forked, .. } = unsafe { *risk };
     if table_full != 0 || forked != 0 {
         return;
     }
     let key = PageKey { fork_ns, page, tgid, reserved: 0 };
+    // Before the page: whoever finds the page kept finds its first write noted.
+    let first = first_touch(&TouchKey { fork_ns, page, tgid, side: SIDE_CHILD }, touch);
     if SNAPSHOTS.get_ptr(&key).is_some() {
         return;
     }
     if pages >= config!(child_page_cap) || !copy(&key) {
         unsafe { (*risk).table_full = 1 };
+        if first {
+            let _ = TOUCHES.remove(&TouchKey { fork_ns, page, tgid, side: SIDE_CHILD });
+        }
         count(Counter::PagesRefused);
         debug!(ctx, "no further page of child {} is kept, it has {}", tgid, pages);
         return;
     }
     count(Counter::PagesKept);
+    if let Some(index) = list(fork_ns, tgid, pages, page) {
+        unsafe { (*risk).pages = index + 1 };
+    }
+}
+
+/// Puts a page into the list of a child's pages, at `index` or soon after; where, if there was room.
+#[inline(always)]
+fn list(fork_ns: u64, tgid: u32, index: u32, page: u64) -> Option<u32> {
     for attempt in 0..ATTEMPTS {
-        let index = pages + attempt;
+        let index = index + attempt;
         let place = PageIndex { fork_ns, tgid, index };
         if PAGES.insert(&place, &page, u64::from(BPF_NOEXIST)).is_ok() {
-            unsafe { (*risk).pages = index + 1 };
-            return;
+            return Some(index);
+        }
+    }
+    None
+}
+
+/// Notes a write if it is the page's first; that another thread faulted on the page too, if not.
+#[inline(always)]
+fn first_touch(key: &TouchKey, touch: &Touch) -> bool {
+    if TOUCHES.insert(key, touch, u64::from(BPF_NOEXIST)).is_ok() {
+        return true;
+    }
+    if let Some(first) = TOUCHES.get_ptr_mut(key) {
+        // SAFETY: the entry is removed once its child is no longer at risk; every writer writes
+        // about the same time.
+        unsafe {
+            if (*first).tid != touch.tid {
+                (*first).other_ns = touch.boot_ns;
+            }
+        }
+    }
+    false
+}
+
+/// Notes the first write of a process to a page since its latest fork: it tells which thread had a
+/// lock at the fork, if that write is the release.
+#[inline(always)]
+fn note(forker: Forker, touch: &Touch, page: u64) {
+    let Forker { fork_ns, child: tgid, .. } = forker;
+    let Some(risk) = AT_RISK.get_ptr_mut(&tgid) else {
+        return;
+    };
+    // SAFETY: an entry that is removed meanwhile is not used again before the program has ended.
+    let (known_ns, written) = unsafe { ((*risk).fork_ns, (*risk).written) };
+    if known_ns != fork_ns || written >= config!(child_page_cap) {
+        return;
+    }
+    let key = TouchKey { fork_ns, page, tgid, side: SIDE_FORKER };
+    if !first_touch(&key, touch) {
+        return;
+    }
+    match list(fork_ns, tgid, FORKER_PAGES + written, page) {
+        // SAFETY: as above.
+        Some(index) => unsafe { (*risk).written = index - FORKER_PAGES + 1 },
+        None => {
+            let _ = TOUCHES.remove(&key);
         }
     }
 }

@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 use forktrace_common::{
     maps::{
-        COUNTERS_LEN, Counter, NewTask, PAGE_SIZE, PageIndex, PageKey, Risk, WaitState, WakeState,
-        WordKey,
+        COUNTERS_LEN, Counter, Forker, NewTask, PAGE_SIZE, PageIndex, PageKey, Risk, Touch,
+        TouchKey, WaitState, WakeState, WordKey,
     },
     record::KINDS,
 };
@@ -39,6 +39,14 @@ pub(crate) static SNAPSHOTS: HashMap<PageKey, [u8; PAGE_SIZE]> =
 
 #[map]
 pub(crate) static PAGES: HashMap<PageIndex, u64> =
+    HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static TOUCHES: HashMap<TouchKey, Touch> =
+    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static FORKERS: HashMap<u32, Forker> =
     HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
 
 #[map]

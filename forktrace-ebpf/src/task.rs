@@ -11,13 +11,13 @@ use aya_log_ebpf::debug;
 use forktrace_common::{
     clone_flags,
     config::NO_FIELD,
-    maps::{Counter, NewTask, Risk},
+    maps::{Counter, Forker, NewTask, Risk},
     record::{Exec, Exit, FILENAME_LEN, Fork, Kind, Leftover},
 };
 
 use crate::{
     config::{config, current, field, traced},
-    maps::{AT_RISK, NEW_TASKS, TRACED, WAITS, count},
+    maps::{AT_RISK, FORKERS, NEW_TASKS, TRACED, WAITS, count},
     registers,
     ring::{dropped, emit, now},
 };
@@ -92,16 +92,26 @@ fn register(ctx: &TracePointContext, child: u32, boot_ns: u64, tgid: u32, tid: u
         count(Counter::ChildrenUntracked);
         debug!(ctx, "no room to follow the memory of child {}", child);
     }
+    let forker = Forker { fork_ns: boot_ns, child, reserved: 0 };
+    if FORKERS.insert(&tgid, &forker, 0).is_err() {
+        // What is written from here on must not pass for written since the fork before.
+        let _ = FORKERS.remove(&tgid);
+    }
 }
 
 /// Ends the watch on a child's inherited memory and says what is left of it in the maps.
 #[inline(always)]
 fn leave(tgid: u32) -> Leftover {
+    let _ = FORKERS.remove(&tgid);
     // SAFETY: only the process itself (here) and a collector that knows it is dead remove entries.
     let leftover = match unsafe { AT_RISK.get(&tgid) } {
-        Some(risk) => {
-            Leftover { fork_ns: risk.fork_ns, pages: risk.pages, woken_words: risk.woken_words }
-        }
+        Some(risk) => Leftover {
+            fork_ns: risk.fork_ns,
+            pages: risk.pages,
+            woken_words: risk.woken_words,
+            written: risk.written,
+            reserved: 0,
+        },
         None => return Leftover::default(),
     };
     let _ = AT_RISK.remove(&tgid);

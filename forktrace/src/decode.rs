@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn an_exit_says_as_much_as_the_kernel_does() {
         let exit = |group, fork_ns| {
-            let leftover = Leftover { fork_ns, pages: 3, woken_words: 0 };
+            let leftover = Leftover { fork_ns, pages: 3, ..Leftover::default() };
             let exit = record::Exit { leftover, group, reserved: 0 };
             decode(&bytes(Kind::Exit, exit.as_bytes())).unwrap()
         };

@@ -4,7 +4,12 @@
 //! after that (model, verdict, reports) sees no difference. The serde names are those of the event
 //! log (SCHEMA.md); a change here is a change of the schema.
 
+mod lock_facts;
 pub mod native;
+
+pub use lock_facts::{
+    FirstWrite, FirstWrites, KeptMethod, LockUse, PythonLock, PythonThread, Waiter,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -247,6 +252,22 @@ pub struct Evidence {
     /// Native stacks and what they are about; boxed because it is large beside the rest.
     #[serde(default)]
     pub native: Option<Box<native::Native>>,
+    /// Who first wrote to the word's page after the fork.
+    #[serde(default)]
+    pub first_writes: FirstWrites,
+    /// The threads of the process that wait for the word, the waiter included.
+    #[serde(default)]
+    pub waiters: Vec<Waiter>,
+    /// The Python object whose lock the word is, where there is one.
+    #[serde(default)]
+    pub python_lock: Option<PythonLock>,
+    /// When the tracer first read the Python side of the process, `CLOCK_BOOTTIME`, ns. It may copy
+    /// pages, whose later writes are then not seen.
+    #[serde(default)]
+    pub python_read_ns: Option<u64>,
+    /// The threads that Python knows in the process.
+    #[serde(default)]
+    pub python_threads: Vec<PythonThread>,
 }
 
 /// A lock that is elsewhere than the futex word, read as the word is.

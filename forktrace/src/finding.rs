@@ -38,6 +38,10 @@ pub struct Finding {
     pub fork: Option<ForkSite>,
     /// The rules that led here, strongest first.
     pub evidence: Vec<Proof>,
+    /// Other processes of the same fork's maker that were found stuck on the same lock: one fault in
+    /// all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same_lock_in: Vec<u32>,
     /// Python frames of the stuck task, innermost first.
     pub python: Vec<PythonFrame>,
     /// Why there are no Python frames, when there are none.
@@ -123,7 +127,7 @@ pub struct Holder {
     pub pid: u32,
     /// The thread.
     pub tid: u32,
-    /// The thread's name at the fork, where known.
+    /// The thread's name: now where it lives, otherwise at the fork, where known.
     pub comm: Option<String>,
     /// What became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

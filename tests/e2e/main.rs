@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod demos;
 mod losses;
+mod prefork;
 mod stacks;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
             demos::trials(),
             losses::trials(),
             stacks::trials(),
+            prefork::trials(),
         ];
         all.into_iter().flatten().collect()
     })

@@ -4,7 +4,7 @@
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
-    event::{AtFork, Body, Event, Evidence, Missing, Task, Wait, Window},
+    event::{AtFork, Body, Event, Evidence, FirstWrite, Missing, Task, Wait, Waiter, Window},
     inspect::{
         self,
         evidence::{DESCRIPTOR_TID, Inherited},
@@ -13,7 +13,7 @@ use crate::{
     kernel::{Maps, Visitor},
     locks,
 };
-use forktrace_common::maps::PAGE_SIZE;
+use forktrace_common::maps::{PAGE_SIZE, SIDE_CHILD, SIDE_FORKER, Touch, WaitState};
 
 /// How far around the futex word a lock may reach, bytes.
 const REACH: u64 = 256;
@@ -64,6 +64,20 @@ impl Look {
         Event { boot_ns, task: Some(self.task.clone()), body }
     }
 
+    /// Adds what the maps know of the Python object that was found.
+    pub(super) fn add_inherited(&mut self, maps: &Maps) {
+        let Some(lock) = &mut self.evidence.python_lock else { return };
+        let pid = self.task.pid;
+        let inherited = |now: &Window| {
+            let pages = Pages::take(now.address, |start| maps.inherited_page(pid, start));
+            pages.window(now.address, now.address.saturating_add(now.bytes.len() as u64))
+        };
+        lock.at_fork = inherited(&lock.now);
+        for method in &mut lock.exits {
+            method.at_fork = inherited(&method.now);
+        }
+    }
+
     /// Adds the stacks in the background and sends the look again. Whatever was to be learnt of
     /// inherited pages is in `ask` already: reading Python frames makes the kernel copy pages.
     pub(super) fn read_stacks(
@@ -76,10 +90,14 @@ impl Look {
             let Task { pid, tid, .. } = self.task;
             let thread = self.evidence.threads.iter().find(|thread| thread.tid == tid);
             let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
+            let uaddr = self.evidence.wait.uaddr;
             std::thread::scope(|scope| {
-                let python = scope.spawn(|| inspect::python::frames(pid, tid, ns_tid));
+                let python = scope.spawn(|| inspect::python::look(pid, tid, ns_tid, uaddr));
                 self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
-                self.evidence.python = python.join().unwrap_or_default();
+                let look = python.join().unwrap_or_default();
+                self.evidence.python = look.python;
+                self.evidence.python_lock = look.lock;
+                self.evidence.python_threads = look.threads;
             });
             self.complete = true;
             let _ = sender.send(self);
@@ -94,6 +112,9 @@ struct Captured {
     /// Around the tid of the owner's descriptor, and that descriptor's address.
     around_owner: Option<(Pages, u64)>,
     wakes: Option<u64>,
+    /// First writes by the child and by the process that forked.
+    writes: [Option<Touch>; 2],
+    waiters: Vec<Waiter>,
 }
 
 /// The pages around a word.
@@ -106,10 +127,17 @@ struct Pages {
 impl Captured {
     fn take(maps: &Maps, pid: u32, uaddr: u64, target: Option<u64>, owner: Option<u64>) -> Self {
         let around = |word| Pages::take(word, |start| maps.inherited_page(pid, start));
+        let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
+        let waits = maps.waits_for(pid, uaddr);
+        let waiter = |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns };
+        let waiters = waits.iter().filter(|wait| wait.restarting == 0).map(waiter).collect();
         Captured {
             around_futex: around(uaddr),
             around_target: target.map(around),
             around_owner: owner.map(|at| (around(at.saturating_add(DESCRIPTOR_TID)), at)),
+            writes,
+            waiters,
+            // After the waiters, so that no wake since one of them began to wait is missed.
             wakes: maps.wakes_since_fork(pid, uaddr),
         }
     }
@@ -138,6 +166,19 @@ impl Inherited for Captured {
 
     fn owner(&self) -> Option<u64> {
         self.around_owner.as_ref().map(|(_, address)| *address)
+    }
+
+    fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2] {
+        let write = |touch: Touch| {
+            let Touch { boot_ns, address, ip, other_ns, tid, .. } = touch;
+            let (module, function) = (None, None);
+            (FirstWrite { boot_ns, tid, address, other_ns, module, function }, ip)
+        };
+        self.writes.map(|touch| touch.map(write))
+    }
+
+    fn waiters(&self) -> Vec<Waiter> {
+        self.waiters.clone()
     }
 }
 
@@ -205,6 +246,8 @@ mod tests {
             around_target: None,
             around_owner: None,
             wakes: None,
+            writes: [None; 2],
+            waiters: Vec::new(),
         };
         captured.bytes(1, uaddr - 128, 256)
     }
@@ -244,6 +287,8 @@ mod tests {
             around_target,
             around_owner: None,
             wakes: None,
+            writes: [None; 2],
+            waiters: Vec::new(),
         };
         assert_eq!((captured.target(), captured.owner()), (Some(0x2800), None));
         let of = |address| Window { address, bytes: vec![(address >> 12) as u8; 16] };

@@ -3,6 +3,7 @@
 use std::{io, time::Duration};
 
 use forktrace_common::maps::WaitState;
+use rustc_hash::FxHashMap;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -15,7 +16,7 @@ use crate::{
     event::{Body, Event, FutexWait, Resync, Task, TraceEnd},
     inspect,
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
-    model::Change,
+    model::{Change, ProcId},
     order::{Orderer, Stamped},
     verdict::{self, Verdict},
 };
@@ -79,6 +80,8 @@ pub(super) struct Live {
     child: Option<RunningChild>,
     pub(super) outcome: Option<Outcome>,
     losses: Losses,
+    /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
+    python_reads: FxHashMap<ProcId, u64>,
     undecodable: u64,
     interrupts: Interrupts,
 }
@@ -111,6 +114,7 @@ impl Live {
             child: None,
             outcome: None,
             losses: Losses::default(),
+            python_reads: FxHashMap::default(),
             undecodable: 0,
             interrupts: Interrupts::new()?,
         })
@@ -333,8 +337,9 @@ impl Live {
     }
 
     /// Takes a finished look. Stacks are read only for what would be a finding.
-    fn looked(&mut self, look: evidence::Look) -> io::Result<()> {
+    fn looked(&mut self, mut look: evidence::Look) -> io::Result<()> {
         let now = kernel::boot_ns();
+        look.add_inherited(&self.kernel.maps);
         let event = look.event(now);
         let Body::Evidence(evidence) = &event.body else { return Ok(()) };
         let verdict = verdict::judge(&event, evidence, &self.pipeline.model);
@@ -343,6 +348,9 @@ impl Live {
         {
             let (maps, model) = (&self.kernel.maps, &self.pipeline.model);
             let ask = native::ask(&look.task, evidence, finding, maps, model);
+            let process = model.live(look.task.pid).map(|process| process.id);
+            let first = process.map(|id| *self.python_reads.entry(id).or_insert(now));
+            look.evidence.python_read_ns = first;
             look.read_stacks(ask, self.kernel.registers.clone(), self.sender.clone());
             return Ok(());
         }

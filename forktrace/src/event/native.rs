@@ -94,7 +94,7 @@ pub struct TaskNow {
     pub pid: u32,
     /// The thread.
     pub tid: u32,
-    /// Its name at the fork, where known.
+    /// Its name: now where it lives, otherwise at the fork, where known.
     pub comm: Option<String>,
     /// What became of it.
     pub fate: Fate,

@@ -3,11 +3,11 @@
 use super::{
     memory, module,
     proc_text::{self, Status},
-    threads,
+    symbol, threads,
 };
 use crate::event::{
-    AtFork, Evidence, Mapping, Missing, OwnerThread, Place, Python, Task, ThreadSample, Wait,
-    Window,
+    AtFork, Evidence, FirstWrite, FirstWrites, Mapping, Missing, OwnerThread, Place, Python, Task,
+    ThreadSample, Wait, Waiter, Window,
 };
 
 /// Bytes of the window before the futex word, and from the word on.
@@ -34,6 +34,13 @@ pub trait Inherited {
     fn owner(&self) -> Option<u64> {
         None
     }
+
+    /// The first writes to the page of the word since the fork, and the addresses of the
+    /// instructions that made them: by the child, by the process that forked.
+    fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2];
+
+    /// The threads of the process that wait for the word.
+    fn waiters(&self) -> Vec<Waiter>;
 }
 
 /// Looks at the process of a wait, twice within some 30 ms ([`threads::APART`]). Blocks its caller:
@@ -75,7 +82,23 @@ pub fn collect(
         timers,
         python: Python::default(),
         native: None,
+        first_writes: first_writes(pid, inherited),
+        waiters: inherited.waiters(),
+        python_lock: None,
+        python_read_ns: None,
+        python_threads: Vec::new(),
     }
+}
+
+/// The first writes, with the functions that made them. A child that has not exec'ed has its code
+/// where the process that forked has it.
+fn first_writes(pid: u32, inherited: &dyn Inherited) -> FirstWrites {
+    let name = |(write, ip): (FirstWrite, u64)| match symbol::function_at(pid, ip) {
+        Some((module, function)) => FirstWrite { module: Some(module), function, ..write },
+        None => write,
+    };
+    let [child, forker] = inherited.first_writes().map(|write| write.map(name));
+    FirstWrites { child, forker }
 }
 
 /// Whether the waiter was in this wait at both looks and did not leave it in between.

@@ -11,6 +11,7 @@ mod patience;
 mod proc_text;
 pub mod python;
 pub mod scan;
+pub mod symbol;
 pub mod threads;
 
 use std::io;

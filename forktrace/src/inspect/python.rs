@@ -4,23 +4,43 @@
 //! shares with its parent (see [`super::memory`]): whatever is to be learnt about inherited pages
 //! must be read before.
 
-use crate::event::Python;
+use crate::event::{Python, PythonLock, PythonThread};
 
-/// Frames of thread `tid` of `pid`, innermost first. `ns_tid` is the thread's id in its own pid
-/// namespace, which is the one that Python knows.
+/// What Python has to do with a wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Frames of the waiter, innermost first.
+    pub python: Python,
+    /// The object that has the lock inside. As inherited it is left unknown here.
+    pub lock: Option<PythonLock>,
+    /// The threads that Python knows.
+    pub threads: Vec<PythonThread>,
+}
+
+/// Looks at the Python side of thread `tid` of `pid`, which waits for the word at `uaddr`. `ns_tid`
+/// is the thread's id in its own pid namespace, which is the one that Python knows.
 #[cfg(feature = "python")]
-pub fn frames(pid: u32, tid: u32, ns_tid: u32) -> Python {
-    match spy::frames(pid, tid, ns_tid) {
-        Ok(frames) => Python::Frames(frames),
-        Err(reason) => Python::None(reason),
-    }
+pub fn look(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Look {
+    spy::look(pid, tid, ns_tid, uaddr).unwrap_or_else(|reason| Look {
+        python: Python::None(reason),
+        lock: None,
+        threads: Vec::new(),
+    })
 }
 
 /// Says that this build cannot read Python frames.
 #[cfg(not(feature = "python"))]
-pub fn frames(_pid: u32, _tid: u32, _ns_tid: u32) -> Python {
-    Python::None("built without Python support".into())
+pub fn look(_pid: u32, _tid: u32, _ns_tid: u32, _uaddr: u64) -> Look {
+    Look { python: Python::None("built without Python support".into()), ..Look::default() }
 }
 
+#[cfg(feature = "python")]
+mod frames;
+#[cfg(feature = "python")]
+mod kept;
+#[cfg(feature = "python")]
+mod lock_object;
+#[cfg(feature = "python")]
+mod remote;
 #[cfg(feature = "python")]
 mod spy;

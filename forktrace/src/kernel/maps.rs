@@ -8,8 +8,9 @@ use aya::{
 };
 use forktrace_common::{
     maps::{
-        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, PAGE_SIZE, PAGES, PageIndex, PageKey, Registers,
-        Risk, SNAPSHOTS, TRACED, WAITS, WAKES, WaitState, WakeState, WordKey,
+        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORKER_PAGES, FORKERS, Forker, PAGE_SIZE, PAGES,
+        PageIndex, PageKey, Registers, Risk, SIDE_CHILD, SNAPSHOTS, TOUCHES, TRACED, Touch,
+        TouchKey, WAITS, WAKES, WaitState, WakeState, WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -43,6 +44,8 @@ pub struct Maps {
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
     snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
     pages: Map<[u8; size_of::<PageIndex>()], u64>,
+    touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
+    forkers: Map<u32, [u8; size_of::<Forker>()]>,
     wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
     drops: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, u64>,
@@ -57,6 +60,8 @@ impl Maps {
             at_risk: hash_map(ebpf, AT_RISK)?,
             snapshots: hash_map(ebpf, SNAPSHOTS)?,
             pages: hash_map(ebpf, PAGES)?,
+            touches: hash_map(ebpf, TOUCHES)?,
+            forkers: hash_map(ebpf, FORKERS)?,
             wakes: hash_map(ebpf, WAKES)?,
             drops: per_cpu(ebpf, DROPS)?,
             counters: per_cpu(ebpf, COUNTERS)?,
@@ -89,18 +94,36 @@ impl Maps {
             .collect()
     }
 
+    /// The waits of a process for one word, however short.
+    pub fn waits_for(&self, tgid: u32, uaddr: u64) -> Vec<WaitState> {
+        let waits = self.waits.iter().filter_map(Result::ok);
+        let waits = waits.map(|(_, bytes)| value::<WaitState>(&bytes));
+        waits.filter(|wait| wait.tgid == tgid && wait.uaddr == uaddr).collect()
+    }
+
     /// Deletes what a child left behind at its exec or end.
     pub fn clean(&mut self, tgid: u32, leftover: &Leftover) {
-        for index in 0..leftover.pages {
-            let place = key(&PageIndex { fork_ns: leftover.fork_ns, tgid, index });
+        let Leftover { fork_ns, pages, woken_words, written, .. } = *leftover;
+        let of_forker = FORKER_PAGES..FORKER_PAGES.saturating_add(written);
+        for index in (0..pages).chain(of_forker) {
+            let place = key(&PageIndex { fork_ns, tgid, index });
             if let Ok(page) = self.pages.get(&place, 0) {
-                let page = PageKey { fork_ns: leftover.fork_ns, page, tgid, reserved: 0 };
-                ignore_missing(self.snapshots.remove(&key(&page)));
+                self.clean_page(fork_ns, tgid, page, index);
             }
             ignore_missing(self.pages.remove(&place));
         }
-        if leftover.woken_words > 0 {
-            self.clean_wakes(|word| word.tgid == tgid && word.fork_ns == leftover.fork_ns);
+        if woken_words > 0 {
+            self.clean_wakes(|word| word.tgid == tgid && word.fork_ns == fork_ns);
+        }
+    }
+
+    fn clean_page(&mut self, fork_ns: u64, tgid: u32, page: u64, index: u32) {
+        let side = u32::from(index >= FORKER_PAGES);
+        let touch = TouchKey { fork_ns, page, tgid, side };
+        ignore_missing(self.touches.remove(&key(&touch)));
+        if side == SIDE_CHILD {
+            let page = PageKey { fork_ns, page, tgid, reserved: 0 };
+            ignore_missing(self.snapshots.remove(&key(&page)));
         }
     }
 
@@ -114,10 +137,12 @@ impl Maps {
     /// Forgets an ended process on kernels whose exit tracepoint does not say "last thread".
     pub fn forget(&mut self, pid: u32) {
         ignore_missing(self.traced.remove(&pid));
+        ignore_missing(self.forkers.remove(&pid));
         if let Some(risk) = self.risk(pid) {
             ignore_missing(self.at_risk.remove(&pid));
-            let Risk { fork_ns, pages, woken_words, .. } = risk;
-            self.clean(pid, &Leftover { fork_ns, pages, woken_words });
+            let Risk { fork_ns, pages, woken_words, written, .. } = risk;
+            let leftover = Leftover { fork_ns, pages, woken_words, written, reserved: 0 };
+            self.clean(pid, &leftover);
         }
     }
 
@@ -142,6 +167,13 @@ impl Maps {
             let place: PageIndex = value(&bytes);
             if !alive.contains(&(place.tgid, place.fork_ns)) {
                 ignore_missing(self.pages.remove(&bytes));
+            }
+        }
+        let stale: Vec<_> = self.touches.keys().filter_map(Result::ok).collect();
+        for bytes in stale {
+            let touch: TouchKey = value(&bytes);
+            if !alive.contains(&(touch.tgid, touch.fork_ns)) {
+                ignore_missing(self.touches.remove(&bytes));
             }
         }
         self.clean_wakes(|word| !alive.contains(&(word.tgid, word.fork_ns)));
@@ -205,6 +237,14 @@ impl Maps {
         self.risk(pid)
             .map(|risk| risk.at_fork)
             .filter(|registers| *registers != Registers::default())
+    }
+
+    /// The first write to a page since the fork, by the child or by the process that forked (see
+    /// [`TouchKey::side`]); `None`: not known.
+    pub fn first_write(&self, pid: u32, page: u64, side: u32) -> Option<Touch> {
+        let risk = self.risk(pid)?;
+        let place = TouchKey { fork_ns: risk.fork_ns, page, tgid: pid, side };
+        self.touches.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
     }
 
     /// How often the child has woken a futex word since it was forked; `None`: not known.

@@ -146,7 +146,7 @@ impl Tracefs {
             waitv_timeout: maybe(waitv.as_ref(), "timeout")?,
             wake_uaddr: maybe(wake.as_ref(), "uaddr")?,
             requeue_waiters: maybe(requeue.as_ref(), "waiters")?,
-            reserved: 0,
+            fault_ip: maybe(fault.as_ref(), "ip")?,
         };
         for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
             for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {

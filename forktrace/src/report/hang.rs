@@ -20,6 +20,9 @@ const CALLERS: usize = 3;
 /// Names of lost threads shown.
 const NAMES: usize = 4;
 
+/// Processes with the same fault shown.
+const PIDS: usize = 8;
+
 /// Writes the block of one finding.
 pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock) -> io::Result<()> {
     header(w, finding, style)?;
@@ -38,10 +41,26 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
     if !proof.is_empty() {
         row(w, style, "proof", &proof.join("; "))?;
     }
+    if !finding.same_lock_in.is_empty() {
+        row(w, style, "also in", &also_in(finding))?;
+    }
     if !finding.advice.is_empty() {
         row(w, style, "what to do", &style.clean(&finding.advice))?;
     }
     Ok(())
+}
+
+/// The other processes with the same fault.
+fn also_in(finding: &Finding) -> String {
+    let pids: Vec<_> = finding.same_lock_in.iter().take(PIDS).map(u32::to_string).collect();
+    let more = match finding.same_lock_in.len().saturating_sub(pids.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let processes = plural(finding.same_lock_in.len() as u64, "process", "processes");
+    let from = finding.fork.as_ref().map(|fork| format!(" forked by {}", fork.by_pid));
+    let from = from.unwrap_or_default();
+    format!("{processes}{from}: {}{more}; it is one fault in all of them", pids.join(", "))
 }
 
 /// The colour of a confidence.

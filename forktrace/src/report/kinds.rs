@@ -92,6 +92,7 @@ mod tests {
                 value: 0,
                 value_at_fork: Some(0),
                 mapping: "heap".into(),
+                place: None,
             },
             holder: None,
             fork: Some(ForkSite {
@@ -101,10 +102,16 @@ mod tests {
                 by_comm: "master".into(),
                 threads_lost,
                 lost: Vec::new(),
+                stack: Vec::new(),
+                stack_cut: None,
             }),
             evidence: Vec::new(),
+            same_lock_in: Vec::new(),
             python: Vec::new(),
             python_missing: None,
+            stack: Vec::new(),
+            stack_cut: None,
+            candidates: Vec::new(),
             advice: String::new(),
         }
     }

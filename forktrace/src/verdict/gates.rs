@@ -19,6 +19,9 @@ pub(super) fn wait(evidence: &Evidence) -> Option<Verdict> {
         }
         Some(_) => {}
     }
+    if super::ordinary::is_ordinary(evidence) {
+        return Some(Verdict::Innocent(Reason::OrdinaryWait));
+    }
     if !evidence.memory_shared_with.is_empty() {
         return Some(Verdict::Open(Reason::SharedMemory));
     }
@@ -49,6 +52,9 @@ pub(super) fn lock(case: &Case<'_>) -> Option<Reason> {
         _ => {}
     }
     let ownerless = !matches!(reading.at_fork, State::Held { owner: Some(_) });
+    if ownerless && super::orphan::released_here(case) {
+        return Some(Reason::ReleasedHere);
+    }
     if ownerless && case.wakes_since_fork().is_some_and(|wakes| wakes > 0) {
         return Some(Reason::WokenSince);
     }

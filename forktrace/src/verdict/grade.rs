@@ -3,7 +3,8 @@
 //! *certain*: held at the fork, and either (a) nobody is left in the child who could release it, or
 //! (b) its owner field names a thread of the parent that the child does not have, unchanged.
 //! *likely*: nobody is left, but that it was held is not fully proven. *suspect*: held, but somebody
-//! is alive who may release it, or a signal handler or a timer could.
+//! is alive who may release it, or a signal handler or a timer could; `orphan.rs` has the rules that
+//! tell such a lock from one whose holder is not in the child.
 
 use super::{Case, gates::owned_by_child};
 use crate::{
@@ -27,6 +28,9 @@ const HARMLESS_SIGNALS: u64 = bit(libc::SIGINT)
     | bit(libc::SIGABRT)
     | bit(32)
     | bit(33);
+
+/// Signals of timers that cannot be seen from outside: what handles one is there to end a wait.
+const ALARMS: u64 = bit(libc::SIGALRM) | bit(libc::SIGVTALRM) | bit(libc::SIGPROF);
 
 const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
@@ -68,6 +72,20 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         );
         confidence = confidence.min(Confidence::Likely);
     }
+    if confidence < Confidence::Certain
+        && let Some(sure) = super::orphan::grade(case, &mut proofs)
+    {
+        confidence = confidence.max(sure);
+    }
+    if let Some(limit) = super::orphan::limit(case) {
+        confidence = confidence.min(limit);
+    }
+    if case.reading.anyone_may_release && alarm_is_set(case) {
+        confidence = Confidence::Suspect;
+    }
+    let mut say = |rule: &str, detail: String| {
+        proofs.push(Proof { rule: rule.to_owned(), detail });
+    };
     confidence = after_losses(case, confidence, &mut say)?;
     Some(Grade { confidence, proofs })
 }
@@ -208,6 +226,13 @@ pub(super) fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, Stri
             true
         }
     }
+}
+
+/// Whether the program means to be interrupted after a time: a handler may release the lock then, or
+/// throw the waiter out of its wait, as Python's handlers do that raise an exception.
+fn alarm_is_set(case: &Case<'_>) -> bool {
+    let handlers = case.evidence.handlers.is_some_and(|mask| mask & ALARMS != 0);
+    handlers || case.evidence.timers.is_some_and(|timers| timers > 0)
 }
 
 /// Whether the forking thread's heir is another thread than the one that waits.

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Reason, Verdict, judge};
+use super::{Reason, Verdict, judge, siblings};
 use crate::{
     event::{Body, Event},
     finding::Finding,
@@ -79,8 +79,9 @@ impl Judge {
         }
     }
 
-    fn found(&mut self, subject: Subject, finding: Finding) -> Option<Outcome> {
+    fn found(&mut self, subject: Subject, mut finding: Finding) -> Option<Outcome> {
         self.unjudged.remove(&subject);
+        finding.same_lock_in = siblings::of(&finding, &self.findings);
         if let Some(known) = self.open.get(&subject).and_then(|at| self.findings.get_mut(*at)) {
             if known.finding.confidence >= finding.confidence {
                 return None;

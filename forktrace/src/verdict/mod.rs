@@ -10,7 +10,10 @@ mod gates;
 mod grade;
 mod judge;
 mod native;
+mod ordinary;
+mod orphan;
 mod self_deadlock;
+mod siblings;
 #[cfg(test)]
 mod tests;
 mod waker;
@@ -61,6 +64,10 @@ pub enum Reason {
     OwnedByChild,
     /// The child has released the lock since the fork.
     WokenSince,
+    /// The child's first write to the word was a release, or made a new lock.
+    ReleasedHere,
+    /// It is a wait of Python's library for a signal.
+    OrdinaryWait,
     /// Nothing proves that the lock was held, and something may still release it.
     Undecided,
 }
@@ -80,6 +87,10 @@ impl Reason {
             Reason::OwnerChanged => "the lock has another owner than at the fork",
             Reason::OwnedByChild => "a thread of the child itself owns the lock",
             Reason::WokenSince => "the child has released the lock since the fork",
+            Reason::ReleasedHere => {
+                "the child has released the lock or made it anew since the fork"
+            }
+            Reason::OrdinaryWait => "Python waits here for a signal, not for a lock",
             Reason::Undecided => "nothing proves that the lock was held at the fork",
         }
     }
@@ -94,6 +105,8 @@ pub(crate) struct Case<'a> {
     reading: Reading,
     /// Nobody holds what is waited for: it is a condition, a barrier, …
     is_event: bool,
+    /// How long the wait has lasted, ns.
+    waited_ns: u64,
 }
 
 impl Case<'_> {
@@ -127,7 +140,8 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(task) = event.task.as_ref() else {
         return Verdict::Open(Reason::Unreadable);
     };
-    let case = match case(task, evidence, model) {
+    let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
+    let case = match case(task, evidence, model, waited_ns) {
         Ok(case) => case,
         Err(verdict) => return verdict,
     };
@@ -135,8 +149,7 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
         Ok(graded) => graded,
         Err(verdict) => return verdict,
     };
-    let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
-    Verdict::Finding(Box::new(finding(&case, kind, grade, waited_ns)))
+    Verdict::Finding(Box::new(finding(&case, kind, grade)))
 }
 
 /// What is wrong, and how sure that is.
@@ -156,7 +169,12 @@ fn graded(case: &Case<'_>) -> Result<(Kind, grade::Grade), Verdict> {
 }
 
 /// Collects what the rules need, or says why they cannot be applied.
-fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<Case<'a>, Verdict> {
+fn case<'a>(
+    task: &'a Task,
+    evidence: &'a Evidence,
+    model: &'a Model,
+    waited_ns: u64,
+) -> Result<Case<'a>, Verdict> {
     if let Some(verdict) = gates::wait(evidence) {
         return Err(verdict);
     }
@@ -171,7 +189,7 @@ fn case<'a>(task: &'a Task, evidence: &'a Evidence, model: &'a Model) -> Result<
     let is_event = lock.is_none();
     let reading =
         lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
-    Ok(Case { task, evidence, process, fork, reading, is_event })
+    Ok(Case { task, evidence, process, fork, reading, is_event, waited_ns })
 }
 
 /// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.
@@ -187,8 +205,8 @@ fn scene<'a>(evidence: &'a Evidence, now: &'a Window, at_fork: Option<&'a Window
     }
 }
 
-fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> Finding {
-    let Case { task, process, fork, reading, .. } = case;
+fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
+    let Case { task, process, fork, reading, waited_ns, .. } = case;
     let grade::Grade { confidence, proofs: evidence } = grade;
     let (python, python_missing) = match &case.evidence.python {
         Python::Frames(frames) => (frames.clone(), None),
@@ -204,7 +222,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
         comm: task.comm.clone(),
         ppid: process.ppid,
         ns_pid: case.evidence.ns_pid,
-        waited_ns,
+        waited_ns: *waited_ns,
         lock: Lock {
             address: reading.address,
             futex: case.evidence.wait.uaddr,
@@ -227,6 +245,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade, waited_ns: u64) -> 
             stack_cut: None,
         }),
         evidence,
+        same_lock_in: Vec::new(),
         python,
         python_missing,
         stack: Vec::new(),
@@ -249,7 +268,8 @@ fn mapping_name(case: &Case<'_>) -> String {
     }
 }
 
-/// Who had the lock: whom the owner field names, or the parent's only thread.
+/// Who had the lock: whom the owner field names, who released it after the fork, or the parent's only
+/// thread.
 fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
     let fork = case.fork;
     match kind {
@@ -263,6 +283,14 @@ fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
     let forker = Holder::new(fork.by_pid, fork.by_tid, Some(fork.by_comm.clone()));
     let owner = match case.reading.at_fork {
         State::Held { owner: Some(owner) } => owner,
+        State::Held { owner: None } if let Some(tid) = orphan::released_by(case) => {
+            let lost = fork.lost.iter().find(|lost| lost.tid == tid);
+            let comm = lost.map(|lost| lost.comm.clone());
+            return Some(match tid == fork.by_tid {
+                true => forker,
+                false => Holder::new(fork.by_pid, tid, comm),
+            });
+        }
         // Alone at the fork, it had the lock itself: nobody else was there to have it.
         _ if fork.lost.is_empty() && !case.process.incomplete => return Some(forker),
         _ => return None,

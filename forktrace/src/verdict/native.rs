@@ -31,6 +31,8 @@ fn of_holder(holder: &mut Holder, native: &Native, case: &Case<'_>) {
     if now.fate != Fate::Alive {
         return;
     }
+    // Threads are named after their start: what it is called by now says more.
+    holder.comm = now.comm.clone().or(holder.comm.take());
     holder.doing = Some(now.doing.clone());
     holder.holding = holding(holder.tid, native, case);
     if holder.holding != Some(false) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod indirect;
+mod orphan;
 
 use super::*;
 use crate::event::{

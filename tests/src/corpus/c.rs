@@ -136,4 +136,5 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_glibc_file", "glibc_file.c", &[], NOTHING),
     case("quiet_openmp", "lost_team.omp.c", &["child"], NOTHING),
     case("quiet_young_semaphore", "young_semaphore.c", &[], NOTHING),
+    case("quiet_semaphore_of_thread", "semaphore_of_thread.c", &[], MAYBE),
 ];

@@ -18,6 +18,14 @@ impl Inherited for Sevens {
     fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
         Some(3)
     }
+
+    fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2] {
+        [Some((FirstWrite { tid: 4, ..FirstWrite::default() }, 1)), None]
+    }
+
+    fn waiters(&self) -> Vec<Waiter> {
+        vec![Waiter { tid: 4, enter_ns: 5 }]
+    }
 }
 
 /// A window that ends before the word.
@@ -30,6 +38,14 @@ impl Inherited for TooShort {
 
     fn wakes(&self, _pid: u32, _uaddr: u64) -> Option<u64> {
         None
+    }
+
+    fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2] {
+        [None, None]
+    }
+
+    fn waiters(&self) -> Vec<Waiter> {
+        Vec::new()
     }
 }
 

@@ -17,7 +17,7 @@ use forktrace_common::maps::{PAGE_SIZE, Registers};
 use procfs::{FromRead as _, process::Syscall};
 
 use self::{space::Space, symbols::Depth, unwind::Walk};
-use super::{memory, patience::Readers, threads};
+use super::{memory, patience::Readers, proc_text, threads};
 use crate::event::{
     Missing, Task, ThreadSample, Window,
     native::{Fate, Native, Place, Stack, TaskNow},
@@ -119,6 +119,7 @@ impl Look {
         let mut parent = ask.parent.and_then(|parent| Space::of(parent, &images).ok());
         let holder = |mut now: TaskNow| match &mut parent {
             Some(parent) if now.fate == Fate::Alive => {
+                now.comm = proc_text::comm(now.pid, now.tid).ok().or(now.comm);
                 now.doing = threads::doing(now.pid, now.tid);
                 let walk = self::stack(parent, now.pid, now.tid, registers);
                 (now, walk)

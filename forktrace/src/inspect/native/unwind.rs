@@ -97,7 +97,7 @@ fn in_words(error: Error) -> String {
 
 /// The unwinder with the modules that it knows.
 #[derive(Default)]
-struct Unwinder {
+pub(super) struct Unwinder {
     unwinder: UnwinderX86_64<Arc<[u8]>>,
     cache: CacheX86_64,
     known: Vec<std::ops::Range<u64>>,
@@ -115,12 +115,17 @@ impl Unwinder {
         if unwind.eh_frame.is_none() && unwind.debug_frame.is_none() {
             return Err(format!("{} has no unwind tables (.eh_frame)", module.path));
         }
-        self.known.push(module.range.clone());
-        self.unwinder.add_module(in_framehop(&module));
+        self.add(&module);
         Ok(())
     }
 
-    fn step(
+    pub(super) fn add(&mut self, module: &space::Module) {
+        self.known.push(module.range.clone());
+        self.unwinder.add_module(in_framehop(module));
+    }
+
+    /// The caller of a frame; none at the end of the stack.
+    pub(super) fn step(
         &mut self,
         frame: FrameAddress,
         registers: &mut UnwindRegsX86_64,

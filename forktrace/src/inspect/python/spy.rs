@@ -2,22 +2,26 @@
 
 use py_spy::{Config, PythonSpy, StackTrace, config::LockingStrategy};
 
-use super::super::{memory, patience::Readers, proc_text};
-use crate::event::{Mapping, PythonFrame};
+use super::{
+    super::{memory, patience::Readers, proc_text},
+    Look, frames, kept, lock_object,
+    remote::Remote,
+};
+use crate::event::{Mapping, Python, PythonFrame, PythonLock, PythonThread};
 
 /// Most frames that are kept of one thread.
 const MAX_FRAMES: usize = 256;
 static READERS: Readers = Readers::new();
 
-/// Frames of a thread, innermost first, or why there are none.
-pub(super) fn frames(pid: u32, tid: u32, ns_tid: u32) -> Result<Vec<PythonFrame>, String> {
+/// The Python side of a thread's wait, or why there is none.
+pub(super) fn look(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
     match memory::any_mapping(pid, is_python) {
         Ok(true) => {}
         Ok(false) => return Err("not a Python process".into()),
         Err(error) => return Err(error.to_string()),
     }
     let failed = "py-spy failed on this process";
-    READERS.read("python-frames", failed, move |tell| tell(read(pid, tid, ns_tid)))
+    READERS.read("python-frames", failed, move |tell| tell(read(pid, tid, ns_tid, uaddr)))
 }
 
 /// Whether a mapping is the code of a Python interpreter or of its library.
@@ -26,7 +30,7 @@ fn is_python(mapping: &Mapping) -> bool {
     mapping.perms.contains('x') && (name.starts_with("python") || name.starts_with("libpython"))
 }
 
-fn read(pid: u32, tid: u32, ns_tid: u32) -> Result<Vec<PythonFrame>, String> {
+fn read(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
     let config = Config {
         blocking: LockingStrategy::NonBlocking,
         full_filenames: true,
@@ -35,15 +39,48 @@ fn read(pid: u32, tid: u32, ns_tid: u32) -> Result<Vec<PythonFrame>, String> {
     };
     let target = i32::try_from(pid).map_err(|_| "no such process".to_owned())?;
     let words = |error: anyhow::Error| in_short(&error);
+    let remote = Remote::open(pid);
+    let lock = remote.as_ref().and_then(|remote| {
+        let lock = lock_object::find(remote, pid, tid, uaddr)?;
+        let exits = kept::find(remote, pid, lock.address);
+        Some(PythonLock { exits, ..lock })
+    });
     let mut spy = PythonSpy::new(target, &config).map_err(words)?;
     let traces = spy.get_stack_traces().map_err(words)?;
     let threads = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
-    let trace = choose(&traces, &threads, pid, tid, ns_tid)
-        .ok_or_else(|| "the thread is not known to Python".to_owned())?;
-    if trace.frames.is_empty() {
-        return Err("the thread runs no Python code".into());
-    }
-    Ok(trace.frames.iter().take(MAX_FRAMES).map(frame).collect())
+    let python = match choose(&traces, &threads, pid, tid, ns_tid) {
+        Some(trace) if !trace.frames.is_empty() => {
+            Python::Frames(trace.frames.iter().take(MAX_FRAMES).map(frame).collect())
+        }
+        Some(_) => Python::None("the thread runs no Python code".into()),
+        None => Python::None("the thread is not known to Python".into()),
+    };
+    let threads = known_threads(&spy, &traces, remote.as_ref(), lock.as_ref());
+    Ok(Look { python, lock, threads })
+}
+
+/// The threads that Python knows, and what they have to do with the lock.
+fn known_threads(
+    spy: &PythonSpy,
+    traces: &[StackTrace],
+    remote: Option<&Remote>,
+    lock: Option<&PythonLock>,
+) -> Vec<PythonThread> {
+    let interpreter = spy.addresses.interpreter_address as u64;
+    let uses = match (spy.version.major, spy.version.minor, remote, lock) {
+        (3, 11, Some(remote), Some(lock)) => frames::lock_uses(remote, interpreter, lock.address),
+        _ => Vec::new(),
+    };
+    let of = |trace: &StackTrace| {
+        let lock_use = uses.iter().find(|(ident, _)| *ident == trace.thread_id);
+        PythonThread {
+            tid: trace.os_thread_id.and_then(|tid| u32::try_from(tid).ok()),
+            ident: trace.thread_id,
+            lock_use: lock_use.map(|(_, lock_use)| *lock_use).unwrap_or_default(),
+            innermost: trace.frames.first().map(frame),
+        }
+    };
+    traces.iter().map(of).collect()
 }
 
 /// The trace of one thread.

@@ -59,8 +59,6 @@ impl Parked {
             module: None,
             libc: None,
             target: Some(&self.lock),
-            module: None,
-            libc: None,
         })
     }
 

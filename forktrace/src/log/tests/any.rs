@@ -107,7 +107,13 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     let memory = (option::of(mapping()), around, option::of(window()), at_fork());
     let process = (any::<Option<u32>>(), vec(thread_sample(), 0..3), any::<Vec<u32>>());
     let waking = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u32>>());
-    let python = (python, option::of(super::native::native()));
+    let lock = (
+        first_writes(),
+        vec(waiter(), 0..3),
+        option::of(python_lock()),
+        vec(python_thread(), 0..3),
+    );
+    let python = (python, option::of(super::native::native()), lock);
     (wait(), any::<bool>(), memory, process, waking, python).prop_map(
         |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python)| {
             Evidence {
@@ -127,8 +133,64 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                 timers: waking.2,
                 python: python.0,
                 native: python.1.map(Box::new),
+                first_writes: python.2.0,
+                waiters: python.2.1,
+                python_lock: python.2.2,
+                python_read_ns: waking.0.map(|wakes| wakes >> 12),
+                python_threads: python.2.3,
             }
         },
+    )
+}
+
+fn first_writes() -> impl Strategy<Value = FirstWrites> {
+    let name = || option::of(text());
+    let write = || {
+        (any::<[u64; 3]>(), any::<u32>(), name(), name()).prop_map(
+            |([boot_ns, address, other_ns], tid, module, function)| FirstWrite {
+                boot_ns,
+                tid,
+                address,
+                other_ns,
+                module,
+                function,
+            },
+        )
+    };
+    (option::of(write()), option::of(write()))
+        .prop_map(|(child, forker)| FirstWrites { child, forker })
+}
+
+fn waiter() -> impl Strategy<Value = Waiter> {
+    any::<(u32, u64)>().prop_map(|(tid, enter_ns)| Waiter { tid, enter_ns })
+}
+
+fn python_lock() -> impl Strategy<Value = PythonLock> {
+    let method = (any::<u64>(), window(), at_fork())
+        .prop_map(|(address, now, at_fork)| KeptMethod { address, now, at_fork });
+    (any::<u64>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
+        |(address, type_name, now, at_fork, exits)| PythonLock {
+            address,
+            type_name,
+            now,
+            at_fork,
+            exits,
+        },
+    )
+}
+
+fn python_thread() -> impl Strategy<Value = PythonThread> {
+    let uses = [
+        LockUse::With,
+        LockUse::Refers,
+        LockUse::Calls,
+        LockUse::Manager,
+        LockUse::Unknown,
+        LockUse::Nothing,
+    ];
+    let lock_use = prop::sample::select(uses.to_vec());
+    (any::<Option<u32>>(), any::<u64>(), lock_use, option::of(python_frame())).prop_map(
+        |(tid, ident, lock_use, innermost)| PythonThread { tid, ident, lock_use, innermost },
     )
 }
 
@@ -278,6 +340,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             holder: causes.0,
             fork: causes.1,
             evidence: causes.2,
+            same_lock_in: ns_pid.into_iter().collect(),
             python: python.0,
             python_missing: python.1,
             stack: python.3.0.frames,

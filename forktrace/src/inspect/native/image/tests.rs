@@ -2,7 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use std::rc::Rc;
+
+use framehop::{FrameAddress, x86_64::UnwindRegsX86_64};
+
+use super::{
+    super::{super::patience::quietly, space::Module, unwind::Unwinder},
+    *,
+};
 
 fn image(bytes: &[u8]) -> Result<Image, String> {
     let mut copy = empty().unwrap();
@@ -39,9 +46,29 @@ fn ask_all(image: &Image) {
     let source = blazesym::symbolize::source::Elf::new(image.path());
     let asked = [0, image.base, 0x800, u64::MAX];
     let input = blazesym::symbolize::Input::VirtOffset(&asked[..]);
-    let _ = super::super::super::patience::quietly(|| {
-        symbolizer.symbolize(&source.into(), input).map(|_| ()).is_ok()
+    let _ = quietly(|| symbolizer.symbolize(&source.into(), input).map(|_| ()).is_ok());
+}
+
+/// Walks out of functions all over an image. How often that led somewhere.
+fn walk_all(image: Image) -> usize {
+    let start = 0x7000_0000_0000;
+    let bias = u64::wrapping_sub(start, image.base);
+    let text = image.unwind.text.unwrap_or((0, 0));
+    let module =
+        Module { path: String::new(), image: Rc::new(image), bias, range: start..start + 0x1_0000 };
+    let steps = (0..64u64).filter(|part| {
+        let address = bias.wrapping_add(text.0).wrapping_add(part.wrapping_mul(37));
+        let mut registers = UnwindRegsX86_64::new(address, 0x6000, 0x6100);
+        let mut read = |at: u64| Some(at ^ 0x7000_0000_0123);
+        let frame = FrameAddress::from_instruction_pointer(address);
+        let step = || {
+            let mut unwinder = Unwinder::default();
+            unwinder.add(&module);
+            unwinder.step(frame, &mut registers, &mut read).is_ok_and(|next| next.is_some())
+        };
+        quietly(step).unwrap_or(false)
     });
+    steps.count()
 }
 
 #[test]
@@ -51,6 +78,7 @@ fn a_real_library_is_understood() {
     assert!(image.build_id.as_ref().is_some_and(|id| id.len() >= 16));
     assert!(image.unpacks);
     ask_all(&image);
+    assert!(walk_all(image) > 32);
 }
 
 #[test]
@@ -121,6 +149,7 @@ proptest! {
         }
         if let Ok(image) = image(&bytes) {
             ask_all(&image);
+            walk_all(image);
         }
     }
 }

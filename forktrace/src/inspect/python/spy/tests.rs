@@ -82,7 +82,7 @@ impl Forked {
 
     fn functions(&self, tid: u32) -> Vec<String> {
         let start = Instant::now();
-        let answer = python::frames(self.child, tid, tid);
+        let answer = python::look(self.child, tid, tid, 0).python;
         println!("read in {:?}", start.elapsed());
         let Python::Frames(frames) = answer else { panic!("{answer:?}") };
         let path = |frame: &PythonFrame| frame.file == "<string>" || frame.file.starts_with('/');
@@ -105,7 +105,7 @@ fn the_line_of_a_forked_child_that_is_stuck() {
     let tid = forked.blocked(0);
     assert_eq!(tid, forked.child);
     assert_eq!(forked.functions(tid), ["stuck", "child", "fork", "<module>"]);
-    let Python::Frames(frames) = python::frames(forked.child, tid, tid) else { panic!() };
+    let Python::Frames(frames) = python::look(forked.child, tid, tid, 0).python else { panic!() };
     let line = FORK.lines().position(|line| line.contains("    lock.acquire()")).unwrap() + 1;
     assert_eq!(usize::try_from(frames[0].line).unwrap(), line);
 }
@@ -124,7 +124,7 @@ fn one_thread_is_not_taken_for_another() {
     let thread = forked.blocked(1);
     let main = forked.functions(forked.child);
     assert!(main.contains(&"in_thread".into()) && !main.contains(&"stuck".into()), "{main:?}");
-    match python::frames(forked.child, thread, thread) {
+    match python::look(forked.child, thread, thread, 0).python {
         Python::Frames(frames) => assert_eq!(frames[0].function, "stuck"),
         // Before 3.11 Python did not record who its threads are.
         Python::None(reason) => assert_eq!(reason, "the thread is not known to Python"),
@@ -135,10 +135,10 @@ fn one_thread_is_not_taken_for_another() {
 fn other_processes_are_told_at_once() {
     let me = std::process::id();
     let start = Instant::now();
-    assert_eq!(python::frames(me, me, me), Python::None("not a Python process".into()));
+    assert_eq!(python::look(me, me, me, 0).python, Python::None("not a Python process".into()));
     assert!(start.elapsed() < Duration::from_millis(100));
-    assert!(matches!(python::frames(u32::MAX, 1, 1), Python::None(_)));
-    assert!(read(me, me, me).is_err());
+    assert!(matches!(python::look(u32::MAX, 1, 1, 0).python, Python::None(_)));
+    assert!(read(me, me, me, 0).is_err());
 }
 
 #[test]

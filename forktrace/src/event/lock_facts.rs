@@ -1,0 +1,109 @@
+//! What a look tells of a lock beyond the bytes around it: who wrote to it first, who waits for it,
+//! and what Python has to do with it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AtFork, PythonFrame, Window};
+use crate::num;
+
+/// The first writes to a page after the fork that made the waiter's process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstWrites {
+    /// By the child.
+    pub child: Option<FirstWrite>,
+    /// By the process that forked, before it forked again.
+    pub forker: Option<FirstWrite>,
+}
+
+/// A write, as its page fault told before it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstWrite {
+    /// `CLOCK_BOOTTIME`, ns.
+    #[serde(with = "num")]
+    pub boot_ns: u64,
+    /// The thread that wrote.
+    pub tid: u32,
+    /// The address that it wrote to.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// `CLOCK_BOOTTIME` of the latest fault on the same page by another thread, ns; 0: none. Threads
+    /// may fault at once, and then it is not known whose write came first.
+    #[serde(with = "num")]
+    pub other_ns: u64,
+    /// The file whose code wrote; `None`: not known.
+    pub module: Option<String>,
+    /// The exported function that wrote; `None`: not known, or none that the file exports.
+    pub function: Option<String>,
+}
+
+/// A thread that waits for the word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiter {
+    /// The thread.
+    pub tid: u32,
+    /// Since when: `CLOCK_BOOTTIME` at system call entry, ns.
+    #[serde(with = "num")]
+    pub enter_ns: u64,
+}
+
+/// A Python object that has the lock inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonLock {
+    /// Address of the object.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// `tp_name` of its type: `_thread.lock`.
+    pub type_name: String,
+    /// The object's bytes while waiting.
+    pub now: Window,
+    /// The same as inherited.
+    pub at_fork: AtFork,
+    /// The living bound methods `__exit__` of the object.
+    #[serde(default)]
+    pub exits: Vec<KeptMethod>,
+}
+
+/// A bound method: what a thread in a `with` block keeps until it leaves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptMethod {
+    /// Address of the method object.
+    #[serde(with = "num::hex")]
+    pub address: u64,
+    /// Its bytes while waiting.
+    pub now: Window,
+    /// The same as inherited.
+    pub at_fork: AtFork,
+}
+
+/// A thread as Python knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonThread {
+    /// Its id in its own pid namespace, where Python has recorded it.
+    pub tid: Option<u32>,
+    /// `threading.get_ident()`.
+    #[serde(with = "num::hex")]
+    pub ident: u64,
+    /// What its frames have to do with the lock.
+    pub lock_use: LockUse,
+    /// Its innermost frame.
+    pub innermost: Option<PythonFrame>,
+}
+
+/// What a thread's Python frames have to do with a lock; of several the first in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockUse {
+    /// It is in a `with` block of the lock, or about to enter one.
+    With,
+    /// A variable or argument is the lock itself.
+    Refers,
+    /// It runs code that calls `acquire` or `release` of something.
+    Calls,
+    /// It is in a `with` block of an object written in Python, which may stand for a lock.
+    Manager,
+    /// Not known.
+    #[default]
+    Unknown,
+    /// Nothing.
+    Nothing,
+}

@@ -1,0 +1,30 @@
+//! Waits of Python's own library that are ordinary whatever the bytes of the lock say: the lock is a
+//! signal there, made by the waiter or for it. Memory is used again, so that a new one may lie where
+//! one lay at the fork that was held.
+//!
+//! Sources: `Condition.wait`, `Thread._wait_for_tstate_lock` in `Lib/threading.py`,
+//! `_ModuleLock.acquire` in `Lib/importlib/_bootstrap.py`, CPython 3.8 to 3.12.
+
+use crate::event::{Evidence, Python, PythonFrame};
+
+/// File name and function of the innermost frame.
+const WAITS: [(&str, &str); 3] = [
+    ("threading.py", "Condition.wait"),
+    ("threading.py", "Thread._wait_for_tstate_lock"),
+    ("<frozen importlib._bootstrap>", "_ModuleLock.acquire"),
+];
+
+/// Whether the waiter is in such a wait.
+pub(super) fn is_ordinary(evidence: &Evidence) -> bool {
+    let Python::Frames(frames) = &evidence.python else { return false };
+    frames.first().is_some_and(is_signal)
+}
+
+fn is_signal(frame: &PythonFrame) -> bool {
+    let name = frame.file.rsplit('/').next().unwrap_or_default();
+    // Before 3.11 a function is known by its own name only.
+    let is = |function: &str| {
+        function == frame.function || function.rsplit('.').next() == Some(frame.function.as_str())
+    };
+    WAITS.iter().any(|(file, function)| *file == name && is(function))
+}
