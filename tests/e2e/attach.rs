@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
+    corpus::{Hang, Truth},
     log::{Log, number},
     run::{Ended, Job},
     trial,
@@ -13,7 +14,7 @@ use forktrace_tests::{
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::check::{self, Hang};
+use crate::check;
 
 const LIMIT: Duration = Duration::from_secs(40);
 /// How long a workload or the tracer may take to get going.
@@ -117,7 +118,10 @@ fn hang_after_attach(target: Target, workloads: &[&Waiting]) -> Result<()> {
             ended.expect_code(0)?;
             let facts = Facts::read(&ended.stdout);
             let finding = check::one_finding(&log, Some(facts.one("stuck")?))?;
-            check::hang(finding, waiting.hang, &facts, waiting.program)?;
+            let certain = finding.get("confidence").is_some_and(|it| it == "certain");
+            ensure!(certain, "not certain: {finding:#}");
+            let truth = Truth::Inherited(waiting.hang);
+            check::hang(finding, truth, &facts, waiting.program)?;
         }
         Ok(())
     };

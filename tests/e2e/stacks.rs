@@ -6,6 +6,7 @@ use std::{fs, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
+    corpus::{Hang, Truth},
     log::{Log, number},
     run::{Ended, Job},
     trial,
@@ -14,7 +15,7 @@ use forktrace_tests::{
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::check::{self, Hang};
+use crate::check;
 
 const LIMIT: Duration = Duration::from_secs(40);
 const PROGRAM: &str = "stacks.c";
@@ -118,7 +119,7 @@ fn judge(compiled: Compiled, ended: &Ended) -> Result<()> {
     ensure!(ended.code == 0, "exit status {}", ended.code);
     let log = Log::read(&ended.log())?;
     let finding = check::one_finding(&log, None)?;
-    check::hang(finding, Hang::MUTEX, &Facts::read(&ended.stdout), PROGRAM)?;
+    check::hang(finding, Truth::Inherited(Hang::MUTEX), &Facts::read(&ended.stdout), PROGRAM)?;
     stacks(finding, compiled.known).with_context(|| format!("{finding:#}"))?;
     block(&ended.stdout, compiled.known)?;
     check::blocks(&ended.stdout, &log)?;

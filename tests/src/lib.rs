@@ -3,6 +3,7 @@
 //! `FORKTRACE_BIN` names a forktrace to test instead of one built here; with
 //! `FORKTRACE_TESTS_NO_SKIP=1` a test that lacks something fails instead of being skipped.
 
+pub mod corpus;
 pub mod log;
 pub mod pythons;
 pub mod run;
@@ -50,7 +51,7 @@ pub enum Need {
 
 impl Need {
     /// Why it is not there, or `None` if it is.
-    fn missing(self) -> Option<String> {
+    pub fn missing(self) -> Option<String> {
         match self {
             Need::Root => (!is_root()).then(|| "not root".into()),
             Need::Tracing => Need::Root.missing().or_else(cannot_trace),
@@ -156,7 +157,7 @@ fn build(package: &str) -> Result<Vec<PathBuf>> {
     Ok(programs)
 }
 
-/// The folder of this test program's files, readable by every user; removed by [`conclude`].
+/// The folder of this test program's files, readable by every user; removed by [`clean_up`].
 fn scratch() -> Result<&'static Path> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let make = || -> Result<PathBuf> {
@@ -209,9 +210,14 @@ pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
             skipped => println!("skipped: {skipped} ({})", reasons.join("; ")),
         }
     }
+    clean_up();
+    conclusion.exit_code()
+}
+
+/// Removes this program's files.
+pub fn clean_up() {
     if let Some(folder) = SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).take() {
         // Nothing depends on it: it lies where the system keeps temporary files.
         let _ = fs::remove_dir_all(folder);
     }
-    conclusion.exit_code()
 }

@@ -285,6 +285,40 @@ fn tagged(tag: &str) -> Vec<u32> {
     .collect()
 }
 
+/// Makes this process the parent of all its descendants whose own parent has ended.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn adopt_orphans() -> Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+/// Kills all that is left of this process's descendants, after [`adopt_orphans`] and when no job is
+/// under way: some programs overwrite the environment by which those of a job are recognised.
+pub fn end_descendants() {
+    let start = Instant::now();
+    loop {
+        // Killing a child makes its children this process's.
+        for pid in children() {
+            // Gone already is as good.
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = nix::sys::wait::waitpid(pid, None);
+        }
+        if children().is_empty() || start.elapsed() > GRACE {
+            return;
+        }
+    }
+}
+
+fn children() -> Vec<Pid> {
+    let mut pids = Vec::new();
+    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        pids.extend(text.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw));
+    }
+    pids
+}
+
 /// Kills the processes with this tag, until there are none.
 fn end_all(tag: &str) {
     let start = Instant::now();

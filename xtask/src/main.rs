@@ -1,10 +1,14 @@
-//! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`.
+//! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`,
+//! `cargo xtask score`.
 
 mod ebpf;
 mod pythons;
+mod score;
 mod test;
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -32,6 +36,14 @@ enum Chore {
         /// Run only the tests whose name contains this.
         filter: Option<String>,
     },
+    /// Measure the verdicts against the truth, as root on this machine's kernel, and write
+    /// docs/scoreboard.md.
+    #[command(disable_help_flag = true)]
+    Score {
+        /// See `cargo xtask score --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -39,7 +51,23 @@ fn main() -> Result<()> {
         Chore::Ebpf { check } => ebpf::run(check),
         Chore::Pythons => pythons::run(),
         Chore::Test { no_skip, filter } => test::run(no_skip, filter.as_deref()),
+        Chore::Score { args } => score::run(&args),
     }
+}
+
+/// Lets cargo start the programs that it builds as root: building as root would leave root's files
+/// in the target folder.
+fn as_root(cargo: &mut Command) -> Result<()> {
+    if !is_root()? {
+        println!("tracing on the real kernel needs root: sudo may ask for your password");
+        cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo --preserve-env");
+    }
+    Ok(())
+}
+
+fn is_root() -> Result<bool> {
+    let id = Command::new("id").arg("-u").output().context("running id")?;
+    Ok(id.stdout.trim_ascii() == b"0")
 }
 
 /// The workspace's root folder.

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{root, test};
+use crate::{is_root, root};
 
 /// Versions, and the Debian release that has each.
 const PYTHONS: [(&str, &str); 2] = [("3.13", "trixie"), ("3.14", "sid")];
@@ -44,7 +44,7 @@ fn make(version: &str, release: &str, mirror: &str) -> Result<()> {
 
 /// Runs a command as root, through sudo where that is not what this process is.
 fn as_root(command: &[&str], paths: &[&std::path::Path]) -> Result<()> {
-    let mut whole = if test::is_root()? { Vec::new() } else { vec!["sudo"] };
+    let mut whole = if is_root()? { Vec::new() } else { vec!["sudo"] };
     whole.extend(command);
     let (program, args) = whole.split_first().context("no command")?;
     let mut command = Command::new(program);

@@ -1,21 +1,15 @@
 //! Running every test.
-//!
-//! Tests on the real kernel need root. Building as root would leave root's files in the target
-//! folder, so only the test programs themselves are started through sudo.
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::root;
+use crate::{as_root, root};
 
 pub(crate) fn run(no_skip: bool, filter: Option<&str>) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.args(["test", "--workspace", "--no-fail-fast", "--locked"]).current_dir(root());
-    if !is_root()? {
-        println!("the tests on the real kernel need root: sudo may ask for your password");
-        cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo --preserve-env");
-    }
+    as_root(&mut cargo)?;
     if no_skip {
         cargo.env("FORKTRACE_TESTS_NO_SKIP", "1");
     }
@@ -27,9 +21,4 @@ pub(crate) fn run(no_skip: bool, filter: Option<&str>) -> Result<()> {
         bail!("tests failed");
     }
     Ok(())
-}
-
-pub(crate) fn is_root() -> Result<bool> {
-    let id = Command::new("id").arg("-u").output().context("running id")?;
-    Ok(id.stdout.trim_ascii() == b"0")
 }

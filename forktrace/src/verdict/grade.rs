@@ -2,9 +2,9 @@
 //!
 //! *certain*: held at the fork, and either (a) nobody is left in the child who could release it, or
 //! (b) its owner field names a thread of the parent that the child does not have, unchanged.
-//! *likely*: nobody is left, but a handler or timer could release it, or that it was held is not
-//! fully proven. *suspect*: held, but somebody is alive who may release it; `orphan.rs` has the rules
-//! that tell such a lock from one whose holder is not in the child.
+//! *likely*: nobody is left, but that it was held is not fully proven. *suspect*: held, but somebody
+//! is alive who may release it, or a signal handler or a timer could; `orphan.rs` has the rules that
+//! tell such a lock from one whose holder is not in the child.
 
 use super::{Case, gates::owned_by_child, holder::has_heir, probed};
 use crate::{
@@ -29,6 +29,9 @@ const HARMLESS_SIGNALS: u64 = bit(libc::SIGINT)
     | bit(32)
     | bit(33);
 
+/// Signals of timers that cannot be seen from outside: what handles one is there to end a wait.
+const ALARMS: u64 = bit(libc::SIGALRM) | bit(libc::SIGVTALRM) | bit(libc::SIGPROF);
+
 const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
@@ -51,12 +54,11 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
     }
     let foreign_owner = foreign_owner(case, &mut say);
     let nobody_left = nobody_left(case, &mut say);
-    let could_be_released = could_be_released(case, &mut say);
+    let could_be_released = !foreign_owner && could_be_released(case, &mut say);
 
     let mut confidence = match case.reading.at_fork {
         State::Held { .. } if foreign_owner => Confidence::Certain,
         State::Held { .. } if nobody_left && !could_be_released => Confidence::Certain,
-        State::Held { .. } if nobody_left => Confidence::Likely,
         State::Held { .. } => Confidence::Suspect,
         State::HeldUnproven if nobody_left && !could_be_released => Confidence::Likely,
         State::HeldUnproven if nobody_left => Confidence::Suspect,
@@ -85,6 +87,9 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
     }
     if let Some(limit) = super::orphan::limit(case) {
         confidence = confidence.min(limit);
+    }
+    if case.reading.anyone_may_release && alarm_is_set(case) {
+        confidence = Confidence::Suspect;
     }
     let mut say = |rule: &str, detail: String| {
         proofs.push(Proof { rule: rule.to_owned(), detail });
@@ -206,9 +211,11 @@ pub(super) fn ends_only_from_inside(doing: &Doing) -> bool {
     }
 }
 
-/// Whether something outside the threads' own code could release a lock that anybody may release.
+/// Whether something outside the threads' own code could release the lock, wake the thread that has
+/// it, or throw the waiter out of its wait: a handler may do all of this, and that there is one is
+/// all that can be seen of it.
 pub(super) fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
-    if !case.reading.anyone_may_release {
+    if !case.reading.anyone_may_release && !heir_may_have_it(case) {
         return false;
     }
     let handlers = case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS);
@@ -228,6 +235,18 @@ pub(super) fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, Stri
             true
         }
     }
+}
+
+/// Whether the program means to be interrupted after a time: a handler may release the lock then, or
+/// throw the waiter out of its wait, as Python's handlers do that raise an exception.
+fn alarm_is_set(case: &Case<'_>) -> bool {
+    let handlers = case.evidence.handlers.is_some_and(|mask| mask & ALARMS != 0);
+    handlers || case.evidence.timers.is_some_and(|timers| timers > 0)
+}
+
+/// Whether the forking thread's heir is another thread than the one that waits.
+fn heir_may_have_it(case: &Case<'_>) -> bool {
+    case.task.tid != case.task.pid && case.evidence.threads.len() > 1
 }
 
 fn signals(mask: u64) -> String {

@@ -278,9 +278,9 @@ fn handlers_and_timers_could_post_a_semaphore_but_not_unlock_a_mutex() {
     let sigterm = 1 << 14;
     for (handlers, timers, expected) in [
         (Some(1 << 1), Some(0), Confidence::Certain),
-        (Some(sigterm), Some(0), Confidence::Likely),
-        (Some(0), Some(1), Confidence::Likely),
-        (None, Some(0), Confidence::Likely),
+        (Some(sigterm), Some(0), Confidence::Suspect),
+        (Some(0), Some(1), Confidence::Suspect),
+        (None, Some(0), Confidence::Suspect),
     ] {
         let mut scene = Scene::semaphore();
         (scene.evidence.handlers, scene.evidence.timers) = (handlers, timers);
@@ -324,6 +324,25 @@ fn gates_end_the_matter_in_silence() {
     let mut scene = Scene::semaphore();
     scene.evidence.wakes_since_fork = Some(1);
     assert_eq!(scene.judge(), Verdict::Innocent(Reason::WokenSince));
+}
+
+#[test]
+fn a_handler_could_wake_the_heir_who_has_the_lock() {
+    let sigusr1 = 1 << 9;
+    let scene = |waiter: u32, handlers| {
+        let mut scene = Scene::new(MUTEX_OP, 2, mutex(1, PARENT), mutex(2, PARENT));
+        scene.evidence.threads.push(sample(HELPER, in_futex(SEM_OP, false), false));
+        scene.evidence.handlers = Some(handlers);
+        let model = scene.model();
+        let look = Body::Evidence(Box::new(scene.evidence.clone()));
+        match judge(&event(11 * SECOND, CHILD, waiter, look), &scene.evidence, &model) {
+            Verdict::Finding(finding) => finding.confidence,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(scene(HELPER, sigusr1), Confidence::Suspect);
+    assert_eq!(scene(HELPER, 0), Confidence::Certain);
+    assert_eq!(scene(CHILD, sigusr1), Confidence::Certain, "the heir waits itself");
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn the_owner_of_a_recursive_lock_is_a_thread_that_is_not_here() {
 fn a_python_lock_may_be_released_by_a_handler_and_a_recursive_one_may_not() {
     let mut scene = python_lock();
     scene.evidence.handlers = Some(1 << 14);
-    assert_eq!(scene.confidence(), Confidence::Likely);
+    assert_eq!(scene.confidence(), Confidence::Suspect);
     let mut scene = parked("_thread.RLock", lock(1, OWNER), lock(3, OWNER));
     scene.evidence.handlers = Some(1 << 14);
     assert_eq!(scene.confidence(), Confidence::Certain);

@@ -1,0 +1,110 @@
+//! Running a case under forktrace, and what was said of it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{Case, Confidence, Truth};
+use crate::{
+    log::{Log, number},
+    run::{Ended, Job},
+    workload::{self, Facts},
+};
+
+/// How long a case may take; the workloads end by themselves after a few seconds.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A case that was traced from its start to its end.
+#[derive(Debug)]
+pub struct Traced {
+    /// How it ended.
+    pub ended: Ended,
+    /// What forktrace recorded.
+    pub log: Log,
+    /// What the workload said of itself.
+    pub facts: Facts,
+}
+
+/// Traces a case.
+///
+/// # Errors
+/// When it does not end well, or its log is not whole.
+pub fn trace(case: &Case) -> Result<Traced> {
+    let mut args: Vec<String> = ["-q", "-o", "{log}"].map(str::to_owned).to_vec();
+    args.extend(case.flags.iter().map(|flag| (*flag).to_owned()));
+    args.push("--".to_owned());
+    args.extend(match case.python {
+        Some(python) => python.command(case.program, case.args)?,
+        None => workload::command(case.program, case.args)?,
+    });
+    let ended = Job::forktrace(&args)?.wait(LIMIT)?;
+    let read = || -> Result<(Log, Facts)> {
+        ensure!(ended.code == 0, "exit status {}", ended.code);
+        let log = Log::read(&ended.log())?;
+        log.expect_whole()?;
+        Ok((log, Facts::read(&ended.stdout)))
+    };
+    let (log, facts) = read().with_context(|| ended.said())?;
+    Ok(Traced { ended, log, facts })
+}
+
+/// One finding beside the truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// The thread that it is about.
+    pub tid: u64,
+    /// The rules that led to it, strongest first.
+    pub rules: Vec<String>,
+    /// Why it is wrong; `None`: it is right.
+    pub wrong: Option<String>,
+}
+
+impl Traced {
+    /// All findings, each in its last form, beside the truth.
+    pub fn said(&self, case: &Case) -> Vec<Said> {
+        self.log.findings().into_iter().filter_map(|line| self.beside_truth(case, line)).collect()
+    }
+
+    /// The threads that hang, as the workload says: `stuck=PID`, or `stuck=PID TID`.
+    pub fn stuck(&self) -> Vec<u64> {
+        self.facts.timed("stuck").map(|(pid, tid)| tid.unwrap_or(pid)).collect()
+    }
+
+    /// The weakest of what was said rightly about the threads that hang; `None`: one of them was
+    /// missed, or none hangs.
+    pub fn verdict(&self, case: &Case) -> Option<Confidence> {
+        let said = self.said(case);
+        let of = |tid| {
+            let right = said.iter().filter(|one| one.tid == tid && one.wrong.is_none());
+            right.map(|one| one.confidence).max()
+        };
+        self.stuck().into_iter().map(of).min()?
+    }
+
+    fn beside_truth(&self, case: &Case, line: &Value) -> Option<Said> {
+        let text = |path: &str| line.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let tid = number(line, "/tid")?;
+        let rules = line.pointer("/evidence").and_then(Value::as_array);
+        let rule = |proof: &Value| Some(proof.get("rule")?.as_str()?.to_owned());
+        let kind = text("/kind");
+        let lock = text("/lock/kind");
+        let wrong = match case.truth {
+            Truth::OwnFault => (kind == "inherited-lock").then(|| "nothing was inherited".into()),
+            _ if !self.stuck().contains(&tid) => Some(format!("{tid} does not hang")),
+            truth if truth.kind() != Some(kind) => Some(format!("not {kind} but {truth}")),
+            truth => {
+                let wanted = truth.hang().map(|hang| hang.lock).filter(|wanted| *wanted != lock);
+                wanted.map(|wanted| format!("not a {lock} but a {wanted}"))
+            }
+        };
+        Some(Said {
+            confidence: Confidence::read(text("/confidence"))?,
+            tid,
+            rules: rules.into_iter().flatten().filter_map(rule).collect(),
+            wrong,
+        })
+    }
+}
