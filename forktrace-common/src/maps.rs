@@ -284,6 +284,10 @@ pub struct Hold {
     pub tid: u32,
     /// How often it has it, for recursive locks.
     pub depth: u32,
+    /// The thread that released it; 0: not yet, or not seen.
+    pub until_tid: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// When a process's memory was copied. Times are `CLOCK_BOOTTIME`, ns.

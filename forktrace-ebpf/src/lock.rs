@@ -59,7 +59,7 @@ pub(crate) fn lock_return(ctx: RetProbeContext) -> u32 {
 /// Entry of a function that releases the lock of its first argument.
 #[uprobe]
 pub(crate) fn lock_release(ctx: ProbeContext) -> u32 {
-    let (tgid, _) = current();
+    let (tgid, tid) = current();
     if !traced(tgid) {
         return 0;
     }
@@ -81,9 +81,10 @@ pub(crate) fn lock_release(ctx: ProbeContext) -> u32 {
         if (*hold).depth > 1 {
             (*hold).depth -= 1;
         } else {
-            end(tgid, addr, &*hold, at);
+            end(tgid, addr, &*hold, at, tid);
             (*hold).depth = 0;
             (*hold).until_ns = at;
+            (*hold).until_tid = tid;
         }
     }
     0
@@ -101,10 +102,10 @@ fn took(tgid: u32, tid: u32, addr: u64, caller: u64) {
                 return;
             }
             // Shared by several (readers, a semaphore that counts), or its release was not seen.
-            end(tgid, addr, &*hold, since_ns);
+            end(tgid, addr, &*hold, since_ns, 0);
         }
     }
-    let hold = Hold { since_ns, until_ns: 0, caller, tid, depth: 1 };
+    let hold = Hold { since_ns, caller, tid, depth: 1, ..Hold::default() };
     if HOLDS.insert(&key, &hold, 0).is_err() {
         count(Counter::LockCallsUntracked);
     }
@@ -112,7 +113,7 @@ fn took(tgid: u32, tid: u32, addr: u64, caller: u64) {
 
 /// Keeps a hold that ends now if it covered a fork.
 #[inline(always)]
-fn end(tgid: u32, addr: u64, hold: &Hold, at: u64) {
+fn end(tgid: u32, addr: u64, hold: &Hold, at: u64, until_tid: u32) {
     if hold.depth == 0 {
         return;
     }
@@ -123,7 +124,7 @@ fn end(tgid: u32, addr: u64, hold: &Hold, at: u64) {
     };
     if end_ns == 0 || hold.since_ns <= end_ns {
         let key = PastKey { addr, enter_ns, tgid, tid: hold.tid };
-        let past = Hold { until_ns: at, ..*hold };
+        let past = Hold { until_ns: at, until_tid, ..*hold };
         if PAST_HOLDS.insert(&key, &past, 0).is_err() {
             count(Counter::LockCallsUntracked);
         }

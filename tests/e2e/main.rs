@@ -8,6 +8,7 @@ mod demos;
 mod late;
 mod losses;
 mod prefork;
+mod probes;
 mod stacks;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
             losses::trials(),
             stacks::trials(),
             prefork::trials(),
+            probes::trials(),
         ];
         all.into_iter().flatten().collect()
     })

@@ -55,6 +55,7 @@ pub(super) fn saw(
             tid: hold.tid,
             since_ns: hold.since_ns,
             until_ns: (hold.until_ns != 0).then_some(hold.until_ns),
+            until_tid: (hold.until_tid != 0).then_some(hold.until_tid),
             caller: hold.caller,
             place: None,
         })

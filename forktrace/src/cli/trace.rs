@@ -10,8 +10,10 @@ use super::{
 };
 use crate::{
     event::Event,
+    finding::{Confidence, Kind},
     inspect,
     kernel::{self, GatedChild, Outcome},
+    verdict::Judged,
 };
 
 /// What to trace.
@@ -80,6 +82,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         kernel::restore_interrupt();
         live.finish(stopped)?;
         output::summary(&mut live.pipeline, output::style(out))?;
+        say_of_probes(args.locks, live.pipeline.judge.findings());
         Ok(exit_code(args, &live, stopped))
     })
 }
@@ -94,6 +97,25 @@ fn tell_price(probes: &kernel::LockProbes) {
             without as f64 / 1000.0
         ),
         None => eprintln!("forktrace: --locks: each lock call of traced processes becomes slower"),
+    }
+}
+
+/// Offers the probes where they would have told more, and says what takes time at their end.
+fn say_of_probes(probed: bool, findings: &[Judged]) {
+    let open = findings.iter().any(|judged| {
+        let finding = &judged.finding;
+        finding.kind == Kind::InheritedLock
+            && finding.confidence < Confidence::Certain
+            && finding.holder.is_none()
+            && finding.fork.is_some()
+    });
+    if probed {
+        eprintln!("forktrace: ending the probes; with many processes this takes some seconds");
+    } else if open {
+        eprintln!(
+            "forktrace: who held a lock at the fork is not known here; with --locks the next fork \
+             will tell, for a price that is measured at the start"
+        );
     }
 }
 

@@ -135,6 +135,9 @@ pub struct Hold {
     /// When it released it; `None`: not yet.
     #[serde(with = "num::opt")]
     pub until_ns: Option<u64>,
+    /// The thread that released it; `None`: not yet, or not seen.
+    #[serde(default)]
+    pub until_tid: Option<u32>,
     /// Where the call that took it returned to.
     #[serde(with = "num::hex")]
     pub caller: u64,

@@ -7,7 +7,7 @@
 //! probed, once.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     num::NonZeroU32,
     path::PathBuf,
@@ -136,7 +136,8 @@ struct Worker {
     /// Every process of the host is traced: a library is probed once, for all.
     everywhere: bool,
     processes: FxHashMap<u32, Probed>,
-    libraries: BTreeSet<FileId>,
+    /// The libraries probed for all, and since when, `CLOCK_BOOTTIME`, ns.
+    libraries: BTreeMap<FileId, u64>,
     /// Probes of ended processes.
     ending: Vec<(&'static str, UProbeLinkId)>,
     since: Arc<Mutex<FxHashMap<u32, u64>>>,
@@ -188,13 +189,24 @@ impl Worker {
             Some(pid) if !self.everywhere => UProbeScope::OneProcess(pid),
             _ => UProbeScope::AllProcesses,
         };
+        let mut since_ns = 0;
         for (id, path) in libraries(pid) {
-            let files = if self.everywhere { &mut self.libraries } else { &mut known.files };
-            if files.insert(id) {
-                probe(&mut self.ebpf, &path, scope, &mut known.links);
+            if !self.everywhere {
+                if known.files.insert(id) {
+                    probe(&mut self.ebpf, &path, scope, &mut known.links);
+                }
+                since_ns = boot_ns();
+                continue;
             }
+            let probed_ns = self.libraries.entry(id).or_insert_with(|| {
+                probe(&mut self.ebpf, &path, scope, &mut known.links);
+                boot_ns()
+            });
+            since_ns = since_ns.max(*probed_ns);
         }
-        self.since().entry(pid).or_insert_with(boot_ns);
+        if since_ns != 0 {
+            self.since().insert(pid, since_ns);
+        }
     }
 
     /// Ends a process's probes; those for all processes stay.

@@ -72,7 +72,11 @@ pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confiden
     }
     let untouched = untouched(case, &mut say) || never_used(case, &mut say);
     let elsewhere = elsewhere(case, &mut say);
-    let is_used_as_lock = is_lock(case, &mut say)?;
+    let Some(is_used_as_lock) = is_lock(case, &mut say) else {
+        // A bare semaphore, which its holder was seen to use as a lock.
+        let proven = untouched && probed::holder_is_lost(case) && probed::is_given_back(case);
+        return proven.then_some(Confidence::Likely);
+    };
     if untouched && (elsewhere || heir_waits(case, &mut say)) {
         return Some(match is_used_as_lock {
             true => Confidence::Certain,
@@ -80,6 +84,7 @@ pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confiden
         });
     }
     let seen = probed::holder_is_lost(case) && existed(case) && !probed::used_here(case);
+    let is_used_as_lock = is_used_as_lock || (seen && probed::is_given_back(case));
     if !is_used_as_lock || somebody_inside(case) || !(kept(case, &mut say) || seen) {
         return None;
     }

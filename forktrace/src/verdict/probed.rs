@@ -27,6 +27,15 @@ pub(super) fn never_used(case: &Case<'_>, first_write_ns: Option<u64>) -> bool {
     first_write_ns.is_some_and(|first| first > since)
 }
 
+/// Whether that thread gave the lock back itself, or has it still: it uses it as a lock, not as a
+/// signal.
+pub(super) fn is_given_back(case: &Case<'_>) -> bool {
+    holder(case).is_some_and(|hold| match hold.until_ns {
+        Some(_) => hold.until_tid == Some(hold.tid),
+        None => true,
+    })
+}
+
 /// Whether probes saw the child take or release it.
 pub(super) fn used_here(case: &Case<'_>) -> bool {
     case.evidence.probed.as_ref().is_some_and(|probed| probed.child_used)

@@ -112,6 +112,7 @@ fn probed() -> impl Strategy<Value = Probed> {
             tid,
             since_ns,
             until_ns,
+            until_tid: until_ns.map(|_| tid),
             caller,
             place,
         });
