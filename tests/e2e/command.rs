@@ -111,7 +111,11 @@ fn signals() -> Result<()> {
 
 /// Ctrl-C on a terminal is for the command too: its end is seen, and its status is ours.
 fn ctrl_c() -> Result<()> {
-    let mut job = Job::forktrace(&["-o", "{log}", "--", "sh", "-c", "echo up; exec sleep 60"])?;
+    // Whoever runs the tests in the background may have them ignore the signal.
+    let tracer = forktrace_tests::forktrace()?.display().to_string();
+    let script = "echo up; exec sleep 60";
+    let command = ["env", "--default-signal=INT", &tracer, "-o", "{log}", "--", "sh", "-c", script];
+    let mut job = Job::start(&command.map(str::to_owned), &[])?;
     job.until("running", START, |job| job.stdout().contains("up\n"))?;
     let group = nix::unistd::Pid::from_raw(i32::try_from(job.pid())?);
     nix::sys::signal::killpg(group, Signal::SIGINT)?;
