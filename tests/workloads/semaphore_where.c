@@ -3,8 +3,8 @@
  * The tracer must say: inherited-lock, a semaphore; how surely depends.
  *
  * semaphore_where WHERE [SECONDS]
- *   WHERE  static: zero in static memory is no proof that it is a semaphore's; anonymous: the same
- *          in mapped memory; handler: on the heap, and a handler of SIGTERM might post it, for all
+ *   WHERE  static: zero in static memory is no proof that it is a semaphore's, unless the parent posts
+ *          it before it writes to that page otherwise; anonymous: the same in mapped memory; handler: on the heap, and a handler of SIGTERM might post it, for all
  *          the tracer knows; waiters: on the heap, and two threads of the child, all that it has,
  *          wait for it
  */

@@ -198,7 +198,9 @@ fn case<'a>(
     let reading =
         lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
     let line = holder::line(process, model);
-    Ok(Case { task, evidence, process, fork, line, reading, is_event, waited_ns })
+    let mut case = Case { task, evidence, process, fork, line, reading, is_event, waited_ns };
+    orphan::prove_by_release(&mut case);
+    Ok(case)
 }
 
 /// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.

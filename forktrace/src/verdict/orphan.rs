@@ -50,6 +50,15 @@ pub(super) fn released_by(case: &Case<'_>) -> Option<u32> {
     (is_on_word(case, write) && write.function.as_deref() == Some("sem_post")).then_some(write.tid)
 }
 
+/// A zero word outside of a `malloc` block is no proof that it was a semaphore's already. That the
+/// process which forked wrote to it first by posting it is one.
+pub(super) fn prove_by_release(case: &mut Case<'_>) {
+    if case.reading.at_fork == State::HeldUnproven && released_by(case).is_some() {
+        case.reading.at_fork = State::Held { owner: None };
+        case.reading.detail.push_str("; the process that forked posted it since");
+    }
+}
+
 /// The first write to the word's page in the child was a release of the lock, or made a new one in its
 /// place: what is waited for now is the child's own doing.
 pub(super) fn released_here(case: &Case<'_>) -> bool {

@@ -47,7 +47,7 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_in_atfork_handler", "stuck_late.c", &["atfork"], MUTEX),
     case("hang_in_destructor", "stuck_late.c", &["key"], MUTEX),
     case("hang_semaphore_static", "semaphore_where.c", &["static"], SEMAPHORE).least(Some(Confidence::Likely)),
-    case("hang_semaphore_anonymous", "semaphore_where.c", &["anonymous"], SEMAPHORE).least(Some(Confidence::Likely)),
+    case("hang_semaphore_anonymous", "semaphore_where.c", &["anonymous"], SEMAPHORE),
     case("hang_semaphore_handler", "semaphore_where.c", &["handler"], SEMAPHORE).least(Some(Confidence::Suspect)),
     case("hang_semaphore_two_waiters", "semaphore_where.c", &["waiters"], SEMAPHORE),
     case("hang_mutex_robust", "inherited_mutex.c", &["normal-robust", "thread", "keep", "single"], ROBUST),

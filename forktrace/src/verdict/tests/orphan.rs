@@ -356,3 +356,19 @@ fn siblings_stuck_on_one_lock_name_each_other() {
     assert!(!matches!(judge.apply(&look(SIBLING, &other.evidence), &model),
         Some(Outcome::Found(finding)) if !finding.same_lock_in.is_empty()));
 }
+
+#[test]
+fn a_zero_word_in_static_memory_is_proven_by_the_post_of_the_process_that_forked() {
+    let in_static_memory = || {
+        let mut scene = Scene::semaphore();
+        let mapping = scene.evidence.mapping.as_mut().unwrap();
+        mapping.path = "/srv/app/server".into();
+        scene
+    };
+    assert_eq!(in_static_memory().confidence(), Confidence::Likely);
+    let mut scene = in_static_memory();
+    scene.evidence.first_writes.forker = write(PARENT, 6 * SECOND, Some("sem_post"));
+    assert_eq!(scene.confidence(), Confidence::Certain);
+    scene.evidence.first_writes.forker = write(PARENT, 6 * SECOND, Some("memset"));
+    assert_eq!(scene.confidence(), Confidence::Likely, "another write says nothing of it");
+}
