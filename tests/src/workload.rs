@@ -71,8 +71,10 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
     let mut command = match language.made {
         Made::Interpreted => vec!["python3".to_owned(), source(program).display().to_string()],
         Made::Compiled(compiler) => {
-            let name = program.trim_end_matches(language.suffix);
-            vec![compile(program, name, compiler, &["-O1"])?.display().to_string()]
+            // The file's own name, also where it is in a folder.
+            let file = program.rsplit('/').next().unwrap_or(program);
+            let name = file.trim_end_matches(language.suffix);
+            vec![compile(program, name, compiler, &["-O1", "-g"])?.display().to_string()]
         }
         Made::Built => vec![built(program.trim_end_matches(".rs"))?.display().to_string()],
     };

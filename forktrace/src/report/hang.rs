@@ -81,7 +81,8 @@ pub(super) fn word(confidence: Confidence) -> &'static str {
     }
 }
 
-fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+/// The first line: who is stuck, and how sure that is.
+pub(super) fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
     let thread = match finding.tid == finding.pid {
         true => String::new(),
         false => format!(" thread {}", finding.tid),
@@ -118,7 +119,7 @@ fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()>
 }
 
 /// One labelled row, wrapped under its column.
-fn row(w: &mut impl Write, style: Style, label: &str, text: &str) -> io::Result<()> {
+pub(super) fn row(w: &mut impl Write, style: Style, label: &str, text: &str) -> io::Result<()> {
     let room = style.block_width() - COLUMN;
     let mut label = format!("  {label:<width$}", width = COLUMN - 2);
     for line in wrap(text, room, room) {
@@ -235,7 +236,8 @@ fn lost_names(fork: &ForkSite, style: Style) -> String {
     format!(": {}{more}", shown.join(", "))
 }
 
-fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+/// Where the task is stuck, as far as that is known.
+pub(super) fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
     if finding.python.is_empty() {
         let why = finding.stack_cut.as_ref().or(finding.python_missing.as_ref());
         let text = match native::stuck(finding, style) {

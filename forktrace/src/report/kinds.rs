@@ -68,13 +68,14 @@ pub(super) fn together<'a>(findings: impl Iterator<Item = &'a Finding>) -> &'sta
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
     use crate::finding::{Confidence, ForkSite, Lock};
 
-    fn finding(kind: Kind, threads_lost: u32) -> Finding {
+    /// A finding about a thread that was not copied, or none.
+    pub(in crate::report) fn finding(kind: Kind, threads_lost: u32) -> Finding {
         Finding {
             kind,
             confidence: Confidence::Likely,

@@ -9,6 +9,7 @@ mod kinds;
 mod late;
 mod native;
 pub mod ops;
+mod siblings;
 mod style;
 pub mod summary;
 pub mod text;

@@ -9,6 +9,7 @@ use forktrace_common::clone_flags;
 
 use super::{
     Clock, Style, duration, hang, ops, plural,
+    siblings::Shown,
     style::{Tone, wrap},
 };
 use crate::{
@@ -30,6 +31,7 @@ pub struct Text<W: Write> {
     clock: Clock,
     quiet: bool,
     begun: bool,
+    shown: Shown,
 }
 
 /// One line before it is laid out.
@@ -52,7 +54,7 @@ impl<'a> Row<'a> {
 impl<W: Write> Text<W> {
     /// Writes to `out`. With `quiet`, only losses and HANG blocks are written.
     pub fn new(out: W, style: Style, clock: Clock, quiet: bool) -> Self {
-        Text { out, style, clock, quiet, begun: false }
+        Text { out, style, clock, quiet, begun: false, shown: Shown::default() }
     }
 
     /// Writes the event's line, if it has one. The model has already taken the event into account.
@@ -75,18 +77,24 @@ impl<W: Write> Text<W> {
         Ok(())
     }
 
-    /// Writes a finding's HANG block, set off by empty lines.
+    /// Writes a finding's HANG block, set off by empty lines: a short one where the same fault has
+    /// been told of another task.
     pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
         if self.begun {
             writeln!(self.out)?;
         }
         self.begun = true;
-        hang::write(&mut self.out, finding, self.style, &self.clock)?;
+        match self.shown.told(finding) {
+            Some(first) => first.write_again(&mut self.out, finding, self.style)?,
+            None => hang::write(&mut self.out, finding, self.style, &self.clock)?,
+        }
+        self.shown.add(finding);
         writeln!(self.out)
     }
 
     /// Writes that a wait about which there was a finding has ended after all.
     pub fn ended(&mut self, finding: &Finding, waited_ns: u64) -> io::Result<()> {
+        self.shown.ended(finding);
         writeln!(
             self.out,
             "ENDED {}[{}] is no longer stuck: its wait for {:#x} ended after {}\n",

@@ -264,9 +264,10 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
         stack: Vec::new(),
         stack_cut: None,
         candidates: Vec::new(),
-        advice: advice::advice(kind, is_python, fork.lost.is_empty()).to_owned(),
+        advice: String::new(),
     };
-    native::complete(finding, case)
+    let finding = native::complete(finding, case);
+    Finding { advice: advice::advice(&finding, fork), ..finding }
 }
 
 /// Where the lock lies, in a word or two.

@@ -66,7 +66,6 @@ pub(super) static HANGS: &[Case] = &[
     case("self_deadlock_robust", "self_deadlock.c", &["robust"], SELF_ROBUST),
     case("hang_mutex_robust_prio_inherit_of_forker", "pi_mutex.c", &["normal-robust", "forker", "keep"], PASSED_ON),
     case("hang_mutex_robust_prio_inherit_passed_on", "pi_mutex.c", &["normal-robust", "thread", "later"], PASSED_ON),
-    case("lost_waker_openmp", "lost_team.omp.c", &["parent"], LOST_WORD),
 ];
 
 /// Programs in which every wait ends.

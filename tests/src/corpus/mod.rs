@@ -10,6 +10,7 @@ mod limits;
 mod musl;
 mod python;
 mod pythons;
+mod reports;
 mod rust;
 mod trace;
 
@@ -24,7 +25,7 @@ use crate::{Need, pythons::Rooted, workload};
 pub struct Case {
     /// Unique; what the test and the row of the scoreboard are called.
     pub name: &'static str,
-    /// File name in `tests/workloads`.
+    /// Path in `tests/workloads`.
     pub program: &'static str,
     /// The Python that runs it, if not this machine's.
     pub python: Option<Rooted>,
@@ -317,5 +318,5 @@ impl fmt::Display for Confidence {
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     let hangs = [c::HANGS, cxx::HANGS, musl::HANGS, rust::HANGS, python::HANGS, pythons::HANGS];
     let quiet = [c::QUIET, cxx::QUIET, musl::QUIET, rust::QUIET, python::QUIET, pythons::QUIET];
-    hangs.into_iter().chain(quiet).chain([limits::LIMITS]).flatten()
+    hangs.into_iter().chain(quiet).chain([reports::REPORTS, limits::LIMITS]).flatten()
 }

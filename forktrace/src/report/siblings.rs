@@ -1,0 +1,195 @@
+//! One fault in many tasks: the first has a whole HANG block, each further one two lines. A server
+//! has hundreds of workers, and whoever reads must not look for the one block that differs.
+
+use std::io::{self, Write};
+
+use super::{Style, hang, plural};
+use crate::{
+    event::PythonFrame,
+    finding::{Confidence, Finding, Kind},
+};
+
+/// What has been told in a whole block.
+#[derive(Debug, Default)]
+pub(super) struct Shown(Vec<First>);
+
+/// A finding that was told in a whole block.
+#[derive(Debug)]
+pub(super) struct First {
+    fault: Fault,
+    comm: String,
+    pid: u32,
+    tid: u32,
+    python: Vec<PythonFrame>,
+    functions: Vec<Option<String>>,
+}
+
+/// What makes two findings one fault.
+#[derive(Debug, PartialEq, Eq)]
+struct Fault {
+    kind: Kind,
+    confidence: Confidence,
+    forked_by: u32,
+    address: u64,
+    lock: String,
+}
+
+impl Fault {
+    /// `None` where the fork was not seen: then it may be another program's address.
+    fn of(finding: &Finding) -> Option<Self> {
+        Some(Fault {
+            kind: finding.kind,
+            confidence: finding.confidence,
+            forked_by: finding.fork.as_ref()?.by_pid,
+            address: finding.lock.address,
+            lock: finding.lock.kind.clone(),
+        })
+    }
+}
+
+impl Shown {
+    /// The task of which the same has been told. Not the very same one, of which more is known now.
+    pub(super) fn told(&self, finding: &Finding) -> Option<&First> {
+        let fault = Fault::of(finding)?;
+        let first = self.0.iter().find(|first| first.fault == fault)?;
+        (first.tid != finding.tid).then_some(first)
+    }
+
+    /// Remembers a finding that has been written.
+    pub(super) fn add(&mut self, finding: &Finding) {
+        if self.told(finding).is_some() {
+            return;
+        }
+        let Some(fault) = Fault::of(finding) else { return };
+        self.0.push(First {
+            fault,
+            comm: finding.comm.clone(),
+            pid: finding.pid,
+            tid: finding.tid,
+            python: finding.python.clone(),
+            functions: functions(finding),
+        });
+    }
+
+    /// Forgets a task that waits no more: nobody should be sent there.
+    pub(super) fn ended(&mut self, finding: &Finding) {
+        self.0.retain(|first| first.pid != finding.pid || first.tid != finding.tid);
+    }
+}
+
+impl First {
+    /// Writes the short block of another task with the same fault; where it is stuck only if that
+    /// is elsewhere.
+    pub(super) fn write_again(
+        &self,
+        w: &mut impl Write,
+        finding: &Finding,
+        style: Style,
+    ) -> io::Result<()> {
+        hang::header(w, finding, style)?;
+        let thread = match self.tid == self.pid {
+            true => String::new(),
+            false => format!(" thread {}", self.tid),
+        };
+        let mut text = format!(
+            "{:#x} as {}[{}]{thread} above; ",
+            finding.lock.address,
+            style.clean(&self.comm),
+            self.pid,
+        );
+        text.push_str(&match finding.same_lock_in.len() as u64 {
+            0 => "one fault, in the same process".into(),
+            others => {
+                let processes = plural(others.saturating_add(1), "process", "processes");
+                format!("one fault, now in {processes}")
+            }
+        });
+        hang::row(w, style, "same lock", &text)?;
+        match self.python == finding.python && self.functions == functions(finding) {
+            true => Ok(()),
+            false => hang::stuck_at(w, finding, style),
+        }
+    }
+}
+
+/// The functions of a stack, without the lines in them.
+fn functions(finding: &Finding) -> Vec<Option<String>> {
+    finding.stack.iter().map(|frame| frame.symbol.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::report::{Clock, kinds::tests::finding, text::Text};
+
+    /// What is printed of these, one after the other.
+    fn printed(findings: &[Finding]) -> Vec<String> {
+        let clock = Clock { offset_ns: 0, zone: jiff::tz::TimeZone::UTC };
+        let mut text = Text::new(Vec::new(), Style::default(), clock, true);
+        for finding in findings {
+            text.finding(finding).unwrap();
+        }
+        let text = String::from_utf8(text.out().clone()).unwrap();
+        text.split("HANG").skip(1).map(|block| block.trim_end().to_owned()).collect()
+    }
+
+    fn of(tid: u32, siblings: &[u32]) -> Finding {
+        let same_lock_in = siblings.to_vec();
+        Finding { pid: tid, tid, same_lock_in, ..finding(Kind::InheritedLock, 1) }
+    }
+
+    #[test]
+    fn a_further_worker_with_the_same_fault_has_two_lines() {
+        let blocks = printed(&[of(7, &[]), of(8, &[7]), of(9, &[7, 8])]);
+        let lines: Vec<_> = blocks.iter().map(|block| block.lines().count()).collect();
+        assert!(matches!(lines.as_slice(), [first, 2, 2] if *first > 3), "{blocks:#?}");
+        let last = blocks.last().unwrap();
+        assert!(last.contains("worker[9]") && last.contains("likely"), "{last}");
+        assert!(
+            last.contains("0x1000 as worker[7] above; one fault, now in 3 processes"),
+            "{last}"
+        );
+    }
+
+    #[test]
+    fn where_it_is_stuck_is_told_if_that_is_elsewhere() {
+        let python = |function: &str| {
+            vec![PythonFrame { file: "app.py".into(), line: 3, function: function.into() }]
+        };
+        let first = Finding { python: python("count"), ..of(7, &[]) };
+        let same = Finding { python: python("count"), ..of(8, &[7]) };
+        let other = Finding { python: python("flush"), ..of(9, &[7, 8]) };
+        let blocks = printed(&[first, same, other]);
+        assert!(!blocks.get(1).unwrap().contains("stuck at"), "{blocks:#?}");
+        assert!(blocks.get(2).unwrap().contains("app.py:3 in flush"), "{blocks:#?}");
+    }
+
+    #[test]
+    fn another_fault_has_a_whole_block() {
+        let whole = |one: Finding| {
+            let blocks = printed(&[of(7, &[]), one]);
+            assert!(!blocks.last().unwrap().contains("same lock"), "{blocks:#?}");
+        };
+        let mut elsewhere = of(8, &[]);
+        elsewhere.lock.address = 0x2000;
+        whole(elsewhere);
+        let mut of_another = of(8, &[]);
+        of_another.fork.as_mut().unwrap().by_pid = 2;
+        whole(of_another);
+        whole(Finding { confidence: Confidence::Certain, ..of(8, &[7]) });
+        whole(Finding { fork: None, ..of(8, &[]) });
+        // The very same task, of which more is known.
+        whole(of(7, &[]));
+    }
+
+    #[test]
+    fn nobody_is_sent_to_a_task_that_waits_no_more() {
+        let mut shown = Shown::default();
+        shown.add(&of(7, &[]));
+        assert!(shown.told(&of(8, &[7])).is_some());
+        shown.ended(&of(7, &[]));
+        assert!(shown.told(&of(8, &[])).is_none());
+    }
+}
