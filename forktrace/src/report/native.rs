@@ -200,14 +200,15 @@ fn is_library(frame: &Frame) -> bool {
         .any(|begin| name.starts_with(begin))
 }
 
-/// What a program stands on: the C library, and Rust's own, which is part of the program's file.
+/// What a program stands on: the C library, and the library of its language, which is mostly part of
+/// the program's own file.
 fn is_beneath(frame: &Frame) -> bool {
-    is_library(frame) || frame.symbol.as_deref().is_some_and(is_of_rust)
+    is_library(frame) || frame.symbol.as_deref().is_some_and(is_of_language)
 }
 
-/// Whether a demangled function belongs to Rust's library or to the crates of its locks; also as a
-/// method (`<std::sync::…>::lock`, `<T as std::io::Write>::write_all` of its own types).
-fn is_of_rust(symbol: &str) -> bool {
+/// Whether a demangled function belongs to the library of Rust or C++, or to the crates of Rust's
+/// other locks; also as a method of their types (`<std::sync::…>::lock`).
+fn is_of_language(symbol: &str) -> bool {
     let symbol = symbol.trim_start_matches(['<', '&']);
     ["std::", "core::", "alloc::", "parking_lot::", "parking_lot_core::", "lock_api::", "__rust_"]
         .iter()

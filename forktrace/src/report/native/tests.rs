@@ -56,6 +56,16 @@ fn rusts_own_functions_do_not_hide_the_programs() {
     let text = "<std::io::stdio::Stdout as std::io::Write>::write_all (server) ← server::log_line \
                 (log.rs:12) ← server::main (main.rs:7)";
     assert_eq!(chain(&stack, 4, plain()), text);
+    let stack = [
+        frame("___pthread_mutex_lock", LIBC, None),
+        frame("std::mutex::lock", app, Some(("std_mutex.h", 100))),
+        frame("handle", app, Some(("server.cc", 41))),
+        frame("std::__invoke_impl<void, void (*)()>", app, Some(("invoke.h", 61))),
+    ];
+    assert_eq!(
+        chain(&stack, 4, plain()),
+        "std::mutex::lock (std_mutex.h:100) ← handle (server.cc:41)"
+    );
     // Of a type of the program's own.
     let own = frame("<server::Log as std::io::Write>::write", app, None);
     assert_eq!(chain(&[own], 4, plain()), "<server::Log as std::io::Write>::write (server)");
