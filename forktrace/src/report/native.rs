@@ -42,11 +42,11 @@ pub(super) fn below_python(stack: &[Frame], style: Style) -> String {
 /// Where the process was forked. Empty where nothing is known, and in Python, whose own functions
 /// say nothing.
 pub(super) fn fork_site(stack: &[Frame], style: Style) -> String {
-    let callers: Vec<_> = stack.iter().skip_while(|frame| is_library(frame)).collect();
+    let callers: Vec<_> = stack.iter().skip_while(|frame| is_beneath(frame)).collect();
     if callers.first().is_none_or(|frame| is_python(frame)) {
         return String::new();
     }
-    join(callers.into_iter().filter(|frame| !is_library(frame)).take(SHORT), style)
+    join(callers.into_iter().filter(|frame| !is_beneath(frame)).take(SHORT), style)
 }
 
 /// What became of the holder since, as the end of a sentence about it.
@@ -132,17 +132,17 @@ pub(super) fn place(place: &Place, style: Style) -> String {
 
 /// The C library's function that was called, and its callers in the program's own code.
 fn chain(stack: &[Frame], callers: usize, style: Style) -> String {
-    chain_of(stack, |frame| !is_library(frame) && !is_start(frame), callers, style)
+    chain_of(stack, |frame| !is_beneath(frame) && !is_start(frame), callers, style)
 }
 
 /// The same without Python's own functions, which say nothing of a Python program.
 fn chain_beside_python(stack: &[Frame], callers: usize, style: Style) -> String {
-    let own = |frame: &Frame| !is_library(frame) && !is_start(frame) && !is_python(frame);
+    let own = |frame: &Frame| !is_beneath(frame) && !is_start(frame) && !is_python(frame);
     chain_of(stack, own, callers, style)
 }
 
 fn chain_of(stack: &[Frame], own: impl Fn(&Frame) -> bool, callers: usize, style: Style) -> String {
-    let inside = stack.iter().position(|frame| !is_library(frame)).unwrap_or(stack.len());
+    let inside = stack.iter().position(|frame| !is_beneath(frame)).unwrap_or(stack.len());
     let (library, rest) = stack.split_at(inside);
     // The outermost is what the program called: further in are the library's own affairs.
     let called = library.iter().rev().find(|frame| frame.symbol.is_some()).or(library.last());
@@ -198,6 +198,21 @@ fn is_library(frame: &Frame) -> bool {
     ["libc.so", "libc-2.", "libpthread", "ld-linux", "ld-musl", "libc.musl", "[vdso]"]
         .iter()
         .any(|begin| name.starts_with(begin))
+}
+
+/// What a program stands on: the C library, and the library of its language, which is mostly part of
+/// the program's own file.
+fn is_beneath(frame: &Frame) -> bool {
+    is_library(frame) || frame.symbol.as_deref().is_some_and(is_of_language)
+}
+
+/// Whether a demangled function belongs to the library of Rust or C++, or to the crates of Rust's
+/// other locks; also as a method of their types (`<std::sync::…>::lock`).
+fn is_of_language(symbol: &str) -> bool {
+    let symbol = symbol.trim_start_matches(['<', '&']);
+    ["std::", "core::", "alloc::", "parking_lot::", "parking_lot_core::", "lock_api::", "__rust_"]
+        .iter()
+        .any(|begin| symbol.starts_with(begin))
 }
 
 fn is_python(frame: &Frame) -> bool {

@@ -156,7 +156,11 @@ impl Image {
             let end = segment.offset.saturating_add(segment.file_size);
             (first..end).contains(&mapping.offset) && segment.flags.0 & wanted.0 == wanted.0
         };
-        let segment = self.segments.iter().find(holds)?;
+        // A page of the file may hold the end of one segment and the beginning of the next (lld lays
+        // out .relro_padding so): a mapping begins with its own segment, unless it was split.
+        let begins = |segment: &&Segment| segment.offset & !(PAGE - 1) == mapping.offset;
+        let own = self.segments.iter().filter(holds).find(begins);
+        let segment = own.or_else(|| self.segments.iter().find(holds))?;
         let address = segment.address.wrapping_sub(segment.offset).wrapping_add(mapping.offset);
         Some(mapping.start.wrapping_sub(address))
     }
@@ -189,6 +193,8 @@ impl Image {
             Some((name, start)) => (Some(name), start),
             None => (None, start.unwrap_or(self.base)),
         };
+        // As programs of Rust call it; other names come out as they are.
+        let symbol = symbol.map(|name| format!("{:#}", rustc_demangle::demangle(&name)));
         Some(Spot { section, symbol, offset: address.wrapping_sub(start) })
     }
 }

@@ -41,6 +41,37 @@ fn the_lock_function_is_named_as_programs_know_it_and_what_is_inside_is_left_out
 }
 
 #[test]
+fn rusts_own_functions_do_not_hide_the_programs() {
+    let app = "/srv/app/server";
+    let stack = [
+        frame("syscall", LIBC, None),
+        frame("std::sys::pal::unix::futex::futex_wait", app, Some(("futex.rs", 73))),
+        frame("<std::sys::sync::mutex::futex::Mutex>::lock", app, Some(("futex.rs", 33))),
+        frame("<std::io::stdio::Stdout as std::io::Write>::write_all", app, None),
+        frame("server::log_line", app, Some(("/src/app/log.rs", 12))),
+        frame("core::ops::function::FnOnce::call_once", app, Some(("function.rs", 250))),
+        frame("server::main", app, Some(("/src/app/main.rs", 7))),
+        frame("std::rt::lang_start", app, None),
+    ];
+    let text = "<std::io::stdio::Stdout as std::io::Write>::write_all (server) ← server::log_line \
+                (log.rs:12) ← server::main (main.rs:7)";
+    assert_eq!(chain(&stack, 4, plain()), text);
+    let stack = [
+        frame("___pthread_mutex_lock", LIBC, None),
+        frame("std::mutex::lock", app, Some(("std_mutex.h", 100))),
+        frame("handle", app, Some(("server.cc", 41))),
+        frame("std::__invoke_impl<void, void (*)()>", app, Some(("invoke.h", 61))),
+    ];
+    assert_eq!(
+        chain(&stack, 4, plain()),
+        "std::mutex::lock (std_mutex.h:100) ← handle (server.cc:41)"
+    );
+    // Of a type of the program's own.
+    let own = frame("<server::Log as std::io::Write>::write", app, None);
+    assert_eq!(chain(&[own], 4, plain()), "<server::Log as std::io::Write>::write (server)");
+}
+
+#[test]
 fn what_has_no_name_shows_where_it_is() {
     let stack = [frame("", LIBC, None), frame("", "/srv/app/server (deleted)", None)];
     assert_eq!(chain(&stack, 4, plain()), "libc.so.6+0x1a2b ← server+0x1a2b");

@@ -153,3 +153,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_page_of_the_file_in_two_segments_is_that_of_the_mapping_that_begins_with_it() {
+    // As lld lays out a program of Rust: the page at 0x8c000 has the end of the first segment, which
+    // is read only once the program runs, and the beginning of the second.
+    let segment = |address, offset, file_size| Segment {
+        address,
+        size: file_size,
+        offset,
+        file_size,
+        flags: PF_W,
+    };
+    let mut image = image(&vdso()).unwrap();
+    image.segments = vec![segment(0x8a888, 0x88888, 0x3d70), segment(0x8f5f8, 0x8c5f8, 0x9e8)];
+    let bias = |start, offset, perms: &str| {
+        let end = start + 0x1000;
+        image.bias(&Mapping { start, end, offset, perms: perms.into(), ..Mapping::default() })
+    };
+    let loaded = 0x5555_0000_0000;
+    assert_eq!(bias(loaded + 0x8f000, 0x8c000, "rw-p"), Some(loaded));
+    assert_eq!(bias(loaded + 0x8a000, 0x88000, "r--p"), Some(loaded));
+    // A mapping that was split off in the middle of its segment.
+    assert_eq!(bias(loaded + 0x8b000, 0x89000, "rw-p"), Some(loaded));
+}
