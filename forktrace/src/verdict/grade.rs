@@ -73,6 +73,13 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
                        had besides is not fully known";
         say("threads-unknown", threads.into());
     }
+    if confidence == Confidence::Certain
+        && !could_be_released
+        && heir_has_it(case)
+        && handlers_or_timers(case, &mut say)
+    {
+        confidence = Confidence::Likely;
+    }
     if passed_on_at_exit(case) {
         say(
             "owner-may-end",
@@ -81,7 +88,7 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         confidence = confidence.min(Confidence::Likely);
     }
     if confidence < Confidence::Certain
-        && let Some(sure) = super::orphan::grade(case, &mut proofs)
+        && let Some(sure) = super::orphan::grade(case, could_be_released, &mut proofs)
     {
         confidence = confidence.max(sure);
     }
@@ -218,6 +225,10 @@ pub(super) fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, Stri
     if !case.reading.anyone_may_release && !heir_may_have_it(case) {
         return false;
     }
+    handlers_or_timers(case, say)
+}
+
+fn handlers_or_timers(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let handlers = case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS);
     let timers = case.evidence.timers;
     match (handlers, timers) {
@@ -247,6 +258,13 @@ fn alarm_is_set(case: &Case<'_>) -> bool {
 /// Whether the forking thread's heir is another thread than the one that waits.
 fn heir_may_have_it(case: &Case<'_>) -> bool {
     case.task.tid != case.task.pid && case.evidence.threads.len() > 1
+}
+
+/// Whether the lock's owner at the fork has an heir here, which may release it in a handler even
+/// while it waits for it.
+fn heir_has_it(case: &Case<'_>) -> bool {
+    let State::Held { owner: Some(owner) } = case.reading.at_fork else { return false };
+    case.evidence.ns_pid.is_none() && has_heir(&case.line, owner)
 }
 
 fn signals(mask: u64) -> String {

@@ -20,7 +20,8 @@ pub(super) fn is_ordinary(evidence: &Evidence) -> bool {
     frames.first().is_some_and(is_signal)
 }
 
-fn is_signal(frame: &PythonFrame) -> bool {
+/// Whether a frame is the innermost of such a wait.
+pub(super) fn is_signal(frame: &PythonFrame) -> bool {
     let name = frame.file.rsplit('/').next().unwrap_or_default();
     // Before 3.11 a function is known by its own name only.
     let is = |function: &str| {

@@ -18,7 +18,7 @@
 //! Python's lock objects are told by their type, and a thread that waits in `with lock:` uses it as a
 //! lock. A bare `sem_t` stays a suspect.
 
-use super::{Case, probed};
+use super::{Case, ordinary, probed};
 use crate::{
     event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonLock, PythonThread, Window},
     finding::{Confidence, Proof},
@@ -67,8 +67,12 @@ pub(super) fn released_here(case: &Case<'_>) -> bool {
     write.is_some_and(|write| is_on_word(case, write) && write.function.as_ref().is_some_and(ends))
 }
 
-/// How sure the rules of this file make us, if they do.
-pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confidence> {
+/// How sure the rules of this file make us, if they do. `could_be_released`: by a handler or a timer.
+pub(super) fn grade(
+    case: &Case<'_>,
+    could_be_released: bool,
+    proofs: &mut Vec<Proof>,
+) -> Option<Confidence> {
     // What is known of the word's page says nothing of a lock that is elsewhere.
     if !matches!(case.reading.at_fork, State::Held { owner: None }) || case.target().is_some() {
         return None;
@@ -86,11 +90,16 @@ pub(super) fn grade(case: &Case<'_>, proofs: &mut Vec<Proof>) -> Option<Confiden
         let proven = untouched && probed::holder_is_lost(case) && probed::is_given_back(case);
         return proven.then_some(Confidence::Likely);
     };
-    if untouched && (elsewhere || heir_waits(case, &mut say)) {
-        return Some(match is_used_as_lock {
-            true => Confidence::Certain,
-            false => Confidence::Likely,
-        });
+    // A handler runs in the heir, also while it waits, and may release what the heir inherited.
+    let nobody_here = elsewhere || (heir_waits(case, &mut say) && !could_be_released);
+    if untouched && nobody_here && is_used_as_lock {
+        return Some(Confidence::Certain);
+    }
+    if somebody_calls(case, &mut say) {
+        return None;
+    }
+    if untouched && nobody_here && !could_be_released {
+        return Some(Confidence::Likely);
     }
     let seen = probed::holder_is_lost(case) && existed(case) && !probed::used_here(case);
     let is_used_as_lock = is_used_as_lock || (seen && probed::is_given_back(case));
@@ -238,6 +247,23 @@ fn somebody_inside(case: &Case<'_>) -> bool {
         matches!(lock_use, Some(LockUse::With | LockUse::Refers))
     };
     case.evidence.threads.iter().any(|thread| !waits(thread.tid) && inside(thread.tid))
+}
+
+/// A thread that does not wait for the lock runs code of the program's own that takes or releases
+/// locks by hand: it may be this one's turn.
+fn somebody_calls(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let waits = |tid: u32| case.evidence.waiters.iter().any(|waiter| waiter.tid == tid);
+    let calls = |tid: u32| {
+        python_thread(case, tid).is_some_and(|thread| {
+            let ordinary = thread.innermost.as_ref().is_some_and(ordinary::is_signal);
+            thread.lock_use == LockUse::Calls && !ordinary
+        })
+    };
+    let somebody = case.evidence.threads.iter().any(|t| !waits(t.tid) && calls(t.tid));
+    if somebody {
+        say("releases-by-hand", "another thread here takes or releases locks by hand".into());
+    }
+    somebody
 }
 
 /// The lock object is the one of the fork: a thread that the fork lost was in a `with` block of it,
