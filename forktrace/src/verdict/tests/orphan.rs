@@ -372,3 +372,36 @@ fn a_zero_word_in_static_memory_is_proven_by_the_post_of_the_process_that_forked
     scene.evidence.first_writes.forker = write(PARENT, 6 * SECOND, Some("memset"));
     assert_eq!(scene.confidence(), Confidence::Likely, "another write says nothing of it");
 }
+
+#[test]
+fn what_is_taken_by_hand_is_no_more_than_a_suspect_while_somebody_may_release_it_so() {
+    let by_hand = || {
+        let mut scene = worker();
+        for thread in &mut scene.evidence.python_threads {
+            if thread.tid == Some(WORKER) {
+                thread.lock_use = LockUse::Refers;
+            }
+        }
+        scene
+    };
+    expect(
+        &[
+            ("the main thread calls release", |s| {
+                s.evidence.python_threads[0].lock_use = LockUse::Calls;
+            }),
+            ("a handler may release it", |s| s.evidence.handlers = Some(1 << 9)),
+        ],
+        by_hand,
+        Confidence::Suspect,
+    );
+    assert_eq!(by_hand().of_worker().confidence, Confidence::Likely);
+    let mut joins = by_hand();
+    let frame = PythonFrame {
+        file: "/usr/lib/python3.11/threading.py".into(),
+        line: 1,
+        function: "Thread._wait_for_tstate_lock".into(),
+    };
+    let main = &mut joins.evidence.python_threads[0];
+    (main.lock_use, main.innermost) = (LockUse::Calls, Some(frame));
+    assert_eq!(joins.of_worker().confidence, Confidence::Likely, "a join calls acquire itself");
+}
