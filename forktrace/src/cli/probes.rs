@@ -48,17 +48,15 @@ pub(super) fn saw(
         .map_or(0, |parent| parent.exec.as_ref().map_or(parent.start_ns, |exec| exec.boot_ns));
     let places = (0..=BEFORE).step_by(4).filter_map(|back| uaddr.checked_sub(back));
     let places: Vec<u64> = places.collect();
-    let holds = places.iter().flat_map(|address| {
-        let holds = kernel.maps.holds_at_fork(process.pid, fork.by_pid, *address);
-        holds.into_iter().filter(|hold| hold.since_ns >= born).map(|hold| Hold {
-            address: *address,
-            tid: hold.tid,
-            since_ns: hold.since_ns,
-            until_ns: (hold.until_ns != 0).then_some(hold.until_ns),
-            until_tid: (hold.until_tid != 0).then_some(hold.until_tid),
-            caller: hold.caller,
-            place: None,
-        })
+    let holds = kernel.maps.holds_at_fork(process.pid, fork.by_pid, &places).into_iter();
+    let holds = holds.filter(|(_, hold)| hold.since_ns >= born).map(|(address, hold)| Hold {
+        address,
+        tid: hold.tid,
+        since_ns: hold.since_ns,
+        until_ns: (hold.until_ns != 0).then_some(hold.until_ns),
+        until_tid: (hold.until_tid != 0).then_some(hold.until_tid),
+        caller: hold.caller,
+        place: None,
     });
     let used = |address: &u64| {
         let seen = kernel.maps.hold(process.pid, *address);

@@ -287,9 +287,10 @@ impl Maps {
 
 /// What probes on lock functions saw (`--locks`).
 impl Maps {
-    /// Who had the lock at `addr` of process `parent` while the memory of its child `pid` was
-    /// copied. Empty: nobody was seen with it; more than one: it changed hands meanwhile.
-    pub fn holds_at_fork(&self, pid: u32, parent: u32, addr: u64) -> Vec<Hold> {
+    /// Who had the locks at `places` of process `parent` while the memory of its child `pid` was
+    /// copied, each with the lock's address. None for a lock: nobody was seen with it; more than
+    /// one: it changed hands meanwhile. All past holds are gone through, once.
+    pub fn holds_at_fork(&self, pid: u32, parent: u32, places: &[u64]) -> Vec<(u64, Hold)> {
         let Some(risk) = self.risk(pid).filter(|risk| risk.enter_ns != 0) else {
             return Vec::new();
         };
@@ -300,11 +301,13 @@ impl Maps {
         };
         let past = self.past_holds.iter().filter_map(Result::ok).filter_map(|(place, bytes)| {
             let place: PastKey = value(&place);
-            (place.tgid == parent && place.addr == addr).then(|| value::<Hold>(&bytes))
+            let wanted = place.tgid == parent && places.contains(&place.addr);
+            wanted.then(|| (place.addr, value::<Hold>(&bytes)))
         });
-        let mut holds: Vec<Hold> = past.chain(self.hold(parent, addr)).filter(covers).collect();
-        holds.sort_by_key(|hold| (hold.tid, hold.since_ns));
-        holds.dedup_by_key(|hold| (hold.tid, hold.since_ns));
+        let present = places.iter().filter_map(|addr| Some((*addr, self.hold(parent, *addr)?)));
+        let mut holds: Vec<_> = past.chain(present).filter(|(_, hold)| covers(hold)).collect();
+        holds.sort_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
+        holds.dedup_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
         holds
     }
 
