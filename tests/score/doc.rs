@@ -56,6 +56,7 @@ pub(crate) fn result(rows: &[Row], sum: &Sum) -> String {
     };
     let lines = [
         line("precision of the findings with this confidence", sum.precision),
+        line("the same with the stated limits", sum.precision_with_limits),
         line("recall of inherited locks, with at least this confidence", sum.recall),
         line("the same with the stated limits", sum.recall_with_limits),
         line("recall of lost wakers and self-deadlocks", sum.others),

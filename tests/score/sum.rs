@@ -1,6 +1,6 @@
 //! Recall and precision, and who is to blame.
 
-use forktrace_tests::corpus::{Confidence, Truth};
+use forktrace_tests::corpus::{Confidence, Said, Truth};
 
 use crate::corpus::{Outcome, Row};
 
@@ -37,6 +37,8 @@ impl Share {
 pub(crate) struct Sum {
     /// Of the findings with this confidence, those that are right; in the order of `CONFIDENCES`.
     pub(crate) precision: [Share; 3],
+    /// The same with the stated limits.
+    pub(crate) precision_with_limits: [Share; 3],
     /// Of the inherited locks, those found with at least this confidence.
     pub(crate) recall: [Share; 3],
     /// The same with the stated limits.
@@ -102,9 +104,11 @@ impl Sum {
             (Truth::LostWaker(_) | Truth::SelfDeadlock(_), None) => count(&mut self.others),
             _ => {}
         }
+        count_right(&mut self.precision_with_limits, said);
         if case.limit.is_some() {
             return;
         }
+        count_right(&mut self.precision, said);
         if matches!(case.truth, Truth::Nothing) {
             self.silent.add(said.is_empty());
         } else if verdict.is_none() && case.truth.kind().is_some() {
@@ -114,16 +118,19 @@ impl Sum {
             self.regressions.push(format!("{}: {}", case.name, run.label(case)));
         }
         for one in said {
-            for (share, confidence) in self.precision.iter_mut().zip(CONFIDENCES) {
-                if one.confidence == confidence {
-                    share.add(one.wrong.is_none());
-                }
-            }
             if let Some(wrong) = &one.wrong
                 && one.confidence > Confidence::Suspect
             {
                 self.false_alarms.push(format!("{}: {}, {wrong}", case.name, one.confidence));
             }
+        }
+    }
+}
+
+fn count_right(precision: &mut [Share; 3], said: &[Said]) {
+    for (share, confidence) in precision.iter_mut().zip(CONFIDENCES) {
+        for one in said.iter().filter(|one| one.confidence == confidence) {
+            share.add(one.wrong.is_none());
         }
     }
 }

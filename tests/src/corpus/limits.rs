@@ -19,4 +19,6 @@ pub(super) static LIMITS: &[Case] = &[
         .limit(Some(Confidence::Certain), "a semaphore that a lost thread was to post looks like a lock that was held: that the child hangs is true, what it is called is not"),
     case("limit_foreign_unlock", "foreign_unlock.c", &[], NOTHING)
         .limit(Some(Confidence::Certain), "a mutex that a thread unlocks which does not own it, against POSIX, ends a wait that was called hopeless"),
+    case("limit_handler_unlock", "handler_unlocks.c", &[], NOTHING)
+        .limit(Some(Confidence::Likely), "a mutex that a handler unlocks while the thread which has it waits for it, against POSIX, ends a wait that was called likely to last"),
 ];
