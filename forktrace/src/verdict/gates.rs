@@ -5,6 +5,12 @@ use crate::{event::Evidence, locks::State};
 
 /// Gates that need no knowledge of the lock.
 pub(super) fn wait(evidence: &Evidence) -> Option<Verdict> {
+    let ordinary = || Verdict::Innocent(Reason::OrdinaryWait);
+    any_wait(evidence).or_else(|| super::ordinary::is_ordinary(evidence).then(ordinary))
+}
+
+/// The same without the one that knows Python's library.
+pub(super) fn any_wait(evidence: &Evidence) -> Option<Verdict> {
     if !evidence.still_waiting {
         return Some(Verdict::Innocent(Reason::WaitEnded));
     }
@@ -18,9 +24,6 @@ pub(super) fn wait(evidence: &Evidence) -> Option<Verdict> {
             return Some(Verdict::Innocent(Reason::SharedMapping));
         }
         Some(_) => {}
-    }
-    if super::ordinary::is_ordinary(evidence) {
-        return Some(Verdict::Innocent(Reason::OrdinaryWait));
     }
     if !evidence.memory_shared_with.is_empty() {
         return Some(Verdict::Open(Reason::SharedMemory));

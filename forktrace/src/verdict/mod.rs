@@ -162,6 +162,13 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
 
 /// What is wrong, and how sure that is.
 fn graded(case: &Case<'_>) -> Result<(Kind, grade::Grade), Verdict> {
+    let signal = |reason| {
+        let grade = waker::grade_signal(case).ok_or(Verdict::Innocent(reason))?;
+        Ok((Kind::LostWaker, grade))
+    };
+    if ordinary::is_ordinary(case.evidence) {
+        return signal(Reason::OrdinaryWait);
+    }
     if case.is_event {
         let grade = waker::grade(case).ok_or(Verdict::Open(Reason::UnknownLock))?;
         return Ok((Kind::LostWaker, grade));
@@ -170,7 +177,11 @@ fn graded(case: &Case<'_>) -> Result<(Kind, grade::Grade), Verdict> {
         return Ok((Kind::SelfDeadlock, grade));
     }
     if let Some(reason) = gates::lock(case) {
-        return Err(Verdict::Innocent(reason));
+        return match reason {
+            // What it is shows in Python's frames, which are not read yet.
+            Reason::FreeAtFork if case.evidence.native.is_none() => signal(reason),
+            _ => Err(Verdict::Innocent(reason)),
+        };
     }
     let grade = grade::grade(case).ok_or(Verdict::Open(Reason::Undecided))?;
     Ok((Kind::InheritedLock, grade))
@@ -183,7 +194,7 @@ fn case<'a>(
     model: &'a Model,
     waited_ns: u64,
 ) -> Result<Case<'a>, Verdict> {
-    if let Some(verdict) = gates::wait(evidence) {
+    if let Some(verdict) = gates::any_wait(evidence) {
         return Err(verdict);
     }
     let process = model.live(task.pid).ok_or(Verdict::Open(Reason::NotForked))?;

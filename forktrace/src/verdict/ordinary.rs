@@ -14,18 +14,37 @@ const WAITS: [(&str, &str); 3] = [
     ("<frozen importlib._bootstrap>", "_ModuleLock.acquire"),
 ];
 
+/// Callers of such a wait that nobody would use to sleep: `Lib/queue.py`, `Lib/threading.py`, CPython
+/// 3.8 to 3.12.
+const WORK: [(&str, &str); 4] = [
+    ("queue.py", "Queue.get"),
+    ("queue.py", "Queue.put"),
+    ("queue.py", "Queue.join"),
+    ("threading.py", "Semaphore.acquire"),
+];
+
 /// Whether the waiter is in such a wait.
 pub(super) fn is_ordinary(evidence: &Evidence) -> bool {
     let Python::Frames(frames) = &evidence.python else { return false };
     frames.first().is_some_and(is_signal)
 }
 
+/// Whether such a wait is for an object that others were to use, not a way to sleep.
+pub(super) fn is_for_work(evidence: &Evidence) -> bool {
+    let Python::Frames(frames) = &evidence.python else { return false };
+    frames.get(1).is_some_and(|frame| is_one_of(frame, &WORK))
+}
+
 /// Whether a frame is the innermost of such a wait.
 pub(super) fn is_signal(frame: &PythonFrame) -> bool {
+    is_one_of(frame, &WAITS)
+}
+
+fn is_one_of(frame: &PythonFrame, known: &[(&str, &str)]) -> bool {
     let name = frame.file.rsplit('/').next().unwrap_or_default();
     // Before 3.11 a function is known by its own name only.
     let is = |function: &str| {
         function == frame.function || function.rsplit('.').next() == Some(frame.function.as_str())
     };
-    WAITS.iter().any(|(file, function)| *file == name && is(function))
+    known.iter().any(|(file, function)| *file == name && is(function))
 }

@@ -7,7 +7,7 @@
 //! or timer could wake it, or nothing shows that the thing existed at the fork. A child with more
 //! than one thread is never flagged: an idle pool looks like this.
 
-use super::{Case, grade};
+use super::{Case, grade, ordinary};
 use crate::{
     event::Evidence,
     finding::{Confidence, Proof},
@@ -50,6 +50,37 @@ pub(super) fn grade(case: &Case<'_>) -> Option<grade::Grade> {
         say("may-be-new", "nothing proves that it existed at the fork".into());
         confidence = Confidence::Suspect;
     }
+    let confidence = grade::after_losses(case, confidence, &mut say)?;
+    Some(grade::Grade { confidence, proofs })
+}
+
+/// Grades a wait of Python's library for a signal, such as that of a queue, an event or a semaphore:
+/// each waits for a lock of its own, that whoever wakes it releases. Nothing of this shows in the
+/// bytes at the fork; a child with a single thread has nobody who could. *suspect* where it may mean
+/// to sleep, as with an event that nobody is to set.
+pub(super) fn grade_signal(case: &Case<'_>) -> Option<grade::Grade> {
+    let mut proofs = Vec::new();
+    let mut say = |rule: &str, detail: String| {
+        proofs.push(Proof { rule: rule.to_owned(), detail });
+    };
+    let alone = case.evidence.threads.len() == 1 && !case.fork.lost.is_empty();
+    if !alone || !case.reading.anyone_may_release || !grade::nobody_left(case, &mut say) {
+        return None;
+    }
+    let lost = case.fork.lost.len();
+    let threads = if lost == 1 { "a thread" } else { "threads" };
+    say(
+        "signal-of-another-thread",
+        format!(
+            "Python waits here for another thread's signal; there is none, and the fork left \
+             {threads} behind"
+        ),
+    );
+    if grade::could_be_released(case, &mut say) {
+        return None;
+    }
+    let sleeps = !ordinary::is_for_work(case.evidence);
+    let confidence = if sleeps { Confidence::Suspect } else { Confidence::Likely };
     let confidence = grade::after_losses(case, confidence, &mut say)?;
     Some(grade::Grade { confidence, proofs })
 }

@@ -21,9 +21,9 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_python_siblings", "stuck_worker.py", &["siblings"], PYTHON),
     case("hang_python_worker_with_handlers", "stuck_worker.py", &["handlers"], PYTHON).least(Some(Confidence::Suspect)),
     case("hang_python_in_preexec", "stuck_worker.py", &["preexec"], PYTHON),
-    case("hang_python_lost_event", "lost_thread.py", &["event"], LOST_PYTHON).least(None),
-    case("hang_python_lost_semaphore", "lost_thread.py", &["semaphore"], LOST_PYTHON).least(None),
-    case("hang_python_lost_queue", "lost_thread.py", &["queue"], LOST_PYTHON).least(None),
+    case("hang_python_lost_event", "lost_thread.py", &["event"], LOST_PYTHON).least(Some(Confidence::Suspect)),
+    case("hang_python_lost_semaphore", "lost_thread.py", &["semaphore"], LOST_PYTHON),
+    case("hang_python_lost_queue", "lost_thread.py", &["queue"], LOST_PYTHON),
     case("hang_python_buffer", "buffer_of_thread.py", &[], PYTHON),
 ];
 

@@ -71,7 +71,8 @@ fn the_gates_are_the_locks_own() {
     let place = scene.evidence.target.as_mut().unwrap();
     place.mapping.as_mut().unwrap().shared = true;
     assert_eq!(scene.judge(), Verdict::Innocent(Reason::SharedMapping));
-    let free = parked("_thread.lock", lock(0, 0), lock(3, 0));
+    let mut free = parked("_thread.lock", lock(0, 0), lock(3, 0));
+    free.evidence.native = Some(Box::default());
     assert_eq!(free.judge(), Verdict::Innocent(Reason::FreeAtFork));
     let retaken = parked("_thread.RLock", lock(1, OWNER), lock(3, OWNER + 64));
     assert_eq!(retaken.judge(), Verdict::Innocent(Reason::OwnerChanged));

@@ -1,7 +1,7 @@
 //! Lost wakers, self-deadlocks, and locks that the kernel passes on.
 
 use super::*;
-use crate::event::Module;
+use crate::event::{Module, PythonFrame};
 
 /// FUTEX_WAIT with the shared op: how `std::atomic::wait` waits.
 const ATOMIC_OP: u32 = 0;
@@ -113,4 +113,40 @@ fn a_lock_that_the_kernel_passes_on_is_likely() {
     assert_eq!((finding.kind, finding.confidence), (Kind::InheritedLock, Confidence::Likely));
     assert_eq!(finding.holder.unwrap().tid, POLLER);
     assert!(finding.evidence.iter().any(|proof| proof.rule == "owner-may-end"));
+}
+
+#[test]
+fn a_signal_of_pythons_library_that_nobody_is_left_to_give_is_a_suspect() {
+    let frame = |file: &str, function: &str| PythonFrame {
+        file: format!("/usr/lib/{file}"),
+        line: 1,
+        function: function.to_owned(),
+    };
+    let signal = || {
+        let mut scene = Scene::new(SEM_OP, 0, sem(1, 0), sem(0, 1));
+        let frames = [("threading.py", "Condition.wait"), ("threading.py", "Event.wait")];
+        let frames = frames.map(|(file, function)| frame(file, function));
+        scene.evidence.python = Python::Frames(frames.to_vec());
+        scene.evidence.native = Some(Box::default());
+        scene
+    };
+    let finding = signal().finding();
+    assert_eq!((finding.kind, finding.confidence), (Kind::LostWaker, Confidence::Suspect));
+    let mut queue = signal();
+    let frames = [frame("threading.py", "Condition.wait"), frame("queue.py", "Queue.get")];
+    queue.evidence.python = Python::Frames(frames.to_vec());
+    assert_eq!(queue.confidence(), Confidence::Likely, "nobody sleeps like that");
+    let ordinary = Verdict::Innocent(Reason::OrdinaryWait);
+    assert_eq!(signal().with_live_helper().judge(), ordinary);
+    let mut handled = signal();
+    handled.evidence.handlers = Some(1 << 14);
+    assert_eq!(handled.judge(), ordinary, "a handler may give it");
+    let mut alone = signal();
+    alone.parent_threads = vec![PARENT];
+    assert_eq!(alone.judge(), ordinary, "no thread was lost");
+    let mut unread = signal();
+    unread.evidence.python = Python::None("not read".into());
+    assert_eq!(unread.judge(), Verdict::Innocent(Reason::FreeAtFork));
+    unread.evidence.native = None;
+    assert_eq!(unread.confidence(), Confidence::Suspect, "so that its frames are read");
 }
