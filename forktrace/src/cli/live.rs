@@ -342,7 +342,10 @@ impl Live {
         }
         for change in self.pipeline.event(&event)? {
             if let Change::Ended(id) = change {
-                let pid = self.pipeline.model.get(id).pid;
+                let Some(pid) = self.pipeline.model.get(id).map(|process| process.pid) else {
+                    continue;
+                };
+                self.python_reads.remove(&id);
                 if !self.kernel.exit_tells_last_thread {
                     self.kernel.maps.forget(pid);
                 }
@@ -403,7 +406,7 @@ impl Live {
         }
         let counters = self.kernel.maps.counters();
         let lost = counters.lost() + self.undecodable;
-        let end = TraceEnd { reason: stopped.reason().into(), counters: counters.others, lost };
+        let end = TraceEnd { reason: stopped.reason().into(), counters: counters.others, lost, unwritten: 0 };
         let event = Event { boot_ns: kernel::boot_ns(), task: None, body: Body::TraceEnd(end) };
         self.pipeline.event(&event)?;
         self.pipeline.flush()

@@ -152,6 +152,7 @@ pub(super) fn start_event(
         .map(|name| name.release().to_string_lossy().into_owned())
         .unwrap_or_default();
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let trace_id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
     let start = TraceStart {
         version: env!("CARGO_PKG_VERSION").into(),
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
@@ -163,6 +164,9 @@ pub(super) fn start_event(
         asked: asked.into(),
         snapshots: kernel.snapshots,
         offsets: kernel.offsets.clone(),
+        trace_id: trace_id.trim().into(),
+        part: 0,
+        carried: 0,
     };
     Event { boot_ns: began_ns, task: None, body: Body::TraceStart(start) }
 }
@@ -178,13 +182,17 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
         .iter()
         .map(|judged| judged.finding.clone())
         .partition(|finding| pipeline.shows(finding));
+    let recorded: Vec<(String, bool)> = Vec::new();
     pipeline.write_text(|text, pipeline| {
         let summary = Summary {
             processes: pipeline.model.all(),
+            seen: pipeline.model.seen(),
+            forgotten: pipeline.model.forgotten_roots(),
             counts: pipeline.model.counts(),
             findings: &shown,
             hidden: hidden.len() as u64,
             shortfalls: &pipeline.shortfalls,
+            recorded: &recorded,
         };
         writeln!(text.out())?;
         summary::write(text.out(), &summary, style)?;

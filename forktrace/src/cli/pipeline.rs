@@ -99,6 +99,7 @@ impl Pipeline {
     }
 
     fn found(&mut self, boot_ns: u64, finding: &Finding) -> io::Result<()> {
+        self.model.pin(finding.pid);
         let identity = self.model.live(finding.pid).map(|process| self.identify(process));
         for log in &mut self.logs {
             log.write(|writer| writer.finding(finding, boot_ns, identity.as_ref()));
@@ -152,7 +153,7 @@ impl Pipeline {
         Identity {
             proc_uid: uid(process),
             ppid: Some(process.ppid),
-            parent_uid: process.parent.map(|parent| uid(self.model.get(parent))),
+            parent_uid: process.parent.and_then(|parent| self.model.get(parent)).map(uid),
         }
     }
 

@@ -101,6 +101,8 @@ impl<W: Write> Writer<W> {
             Body::Evidence(body) => self.line(&head("evidence", true), body),
             Body::EventsLost(body) => self.line(&head("events.lost", true), body),
             Body::Resync(body) => self.line(&head("trace.resync", true), body),
+            Body::ProcessOwner(body) => self.line(&head("process.owner", true), body),
+            Body::Rotated(body) => self.line(&head("trace.rotated", true), body),
             Body::TraceEnd(body) => self.line(&head("trace.end", true), body),
         }
     }
