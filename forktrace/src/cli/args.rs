@@ -2,6 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use super::{failure::Failure, usage};
+use crate::log;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Finds the child process that hangs on a lock it inherited held across fork.
@@ -87,9 +90,13 @@ pub struct TraceArgs {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub min_wait: Duration,
 
-    /// Record the events; `-` is the same as --json
-    #[arg(short, long = "output", value_name = "FILE.jsonl")]
+    /// Record the events, compressed if the name ends in .jsonl.zst; `-` is the same as --json
+    #[arg(short, long = "output", value_name = "FILE.jsonl[.zst]")]
     pub output: Option<PathBuf>,
+
+    /// When the recording goes on in a new file.
+    #[command(flatten)]
+    pub rotation: RotationArgs,
 
     /// What is streamed
     #[arg(long, value_enum, default_value = "waits", value_name = "WHAT")]
@@ -119,6 +126,37 @@ pub struct TraceArgs {
     /// Output options.
     #[command(flatten)]
     pub out: OutputArgs,
+}
+
+/// When the recording goes on in a new file.
+#[derive(Debug, Args)]
+pub struct RotationArgs {
+    /// Go on in a new file when one has this size, such as 100M: FILE.1.jsonl, FILE.2.jsonl, …
+    #[arg(long, value_name = "SIZE", value_parser = rotate_size)]
+    pub rotate_size: Option<u64>,
+
+    /// Go on in a new file after this long, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = rotate_time)]
+    pub rotate_time: Option<Duration>,
+
+    /// Keep this many files and delete older ones (default: all are kept)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+}
+
+impl RotationArgs {
+    /// What was asked for; it makes sense for a recording in files only.
+    pub(super) fn built(&self, records: bool) -> Result<log::Rotation, Failure> {
+        let rotates = self.rotate_size.is_some() || self.rotate_time.is_some();
+        if self.keep.is_some() && !rotates {
+            return Err(usage("--keep needs --rotate-size or --rotate-time"));
+        }
+        if rotates && !records {
+            return Err(usage("--rotate-size and --rotate-time need -o FILE.jsonl"));
+        }
+        let keep = self.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
+        Ok(log::Rotation { size: self.rotate_size, time: self.rotate_time, keep })
+    }
 }
 
 /// How results are shown.
@@ -220,6 +258,19 @@ fn ring_size(text: &str) -> Result<u64, String> {
 /// From one page of 4 KiB on.
 fn snapshot_limit(text: &str) -> Result<u64, String> {
     within(text, 4 << 10, 64 << 30, "4K to 64G")
+}
+
+fn rotate_size(text: &str) -> Result<u64, String> {
+    within(text, 64 << 10, 1 << 40, "64K to 1024G")
+}
+
+/// A file a second is more than anybody wants.
+fn rotate_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    match time >= Duration::from_secs(1) {
+        true => Ok(time),
+        false => Err("give a time of at least 1s".into()),
+    }
 }
 
 fn within(text: &str, least: u64, most: u64, range: &str) -> Result<u64, String> {

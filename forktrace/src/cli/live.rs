@@ -377,7 +377,7 @@ impl Live {
             self.look(wait, now);
         }
         self.release()?;
-        self.pipeline.flush()
+        self.pipeline.tick()
     }
 
     /// Notices losses that no later record has shown, and heals the model after any loss. A new look

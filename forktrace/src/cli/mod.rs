@@ -11,6 +11,7 @@ mod native;
 mod output;
 mod pipeline;
 mod probes;
+mod recording;
 mod report;
 mod shortfalls;
 mod standing;

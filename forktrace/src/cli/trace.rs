@@ -44,7 +44,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     };
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recording = args.output.as_deref().filter(|_| !to_stdout);
-    let recording = recording.map(output::open_log).transpose()?;
+    let rotation = args.rotation.built(recording.is_some())?;
+    let recorder = recording.map(|path| output::open_log(path, rotation)).transpose()?;
     let began_ns = kernel::boot_ns();
     let (kernel, ring) = kernel::load(&options)?;
     if let Some(probes) = &kernel.locks {
@@ -56,9 +57,10 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     };
     let start = start_event(args, &kernel, began_ns, &target, asked.clone());
     let mut pipeline = output::pipeline(out, args.events, &start)?;
-    if let Some((name, file)) = recording {
-        pipeline.logs.push(output::log(name, file, &start));
+    if recorder.is_some() {
+        pipeline.judge.keep_evidence();
     }
+    pipeline.recorder = recorder;
     if args.no_snapshots || !kernel.snapshots {
         say("pages are not kept at forks: few hangs can be proven");
     }

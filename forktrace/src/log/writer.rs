@@ -128,6 +128,26 @@ impl<W: Write> Writer<W> {
         self.next_seq - 1
     }
 
+    /// Numbers the next line as if only `lines` had been written: others did not reach the sink.
+    pub fn rewind(&mut self, lines: u64) {
+        self.next_seq = lines.saturating_add(1);
+    }
+
+    /// Sets `CLOCK_REALTIME` minus `CLOCK_BOOTTIME`, ns, for the lines that follow.
+    pub fn set_clock(&mut self, clock_offset_ns: i64) {
+        self.clock_offset_ns = clock_offset_ns;
+    }
+
+    /// The sink.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
+    /// The sink.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// The sink, without flushing it.
     pub fn into_inner(self) -> W {
         self.out
