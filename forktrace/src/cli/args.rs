@@ -20,7 +20,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
                       forktrace [OPTIONS] -a\n       \
                       forktrace [OPTIONS] -- CMD [ARG…]\n       \
                       forktrace demo [NAME]\n       \
-                      forktrace report FILE"
+                      forktrace report FILE…\n       \
+                      forktrace schema"
 )]
 pub struct Cli {
     /// Tracing options.
@@ -43,13 +44,56 @@ pub enum Command {
         output: OutputArgs,
     },
     /// Judge a recorded log again and print it; needs no root
-    Report {
-        /// The log, as recorded with -o FILE.jsonl; `-` is stdin.
-        file: PathBuf,
-        /// Output options.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Report(ReportArgs),
+    /// Print the JSON Schema of the event log
+    Schema,
+}
+
+/// What to read again and how.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The log, as recorded with -o, or all parts of a rotated one; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Say what is wrong with the log itself instead; exit status 1 if anything is
+    #[arg(long)]
+    pub check: bool,
+
+    /// What is wanted of it.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Output options.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Which processes are wanted, with all that they make.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FilterArgs {
+    /// Only processes with this name, such as 'gunicorn*', and what they fork; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub comm: Vec<String>,
+
+    /// Only processes of this user, by number or name, and what they fork; repeatable
+    #[arg(short, long, value_name = "UID")]
+    pub uid: Vec<String>,
+
+    /// Only processes in this cgroup or below, such as /system.slice/app.service; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Vec<String>,
+
+    /// Only processes of this container, by the first digits of its id; repeatable
+    #[arg(long, value_name = "ID")]
+    pub container: Vec<String>,
+}
+
+impl FilterArgs {
+    /// Whether it asks to whom processes belong.
+    pub(super) fn needs_owner(&self) -> bool {
+        !(self.uid.is_empty() && self.cgroup.is_empty() && self.container.is_empty())
+    }
 }
 
 /// What to trace and how.
@@ -81,6 +125,10 @@ pub struct TraceArgs {
     /// Do not trace the children of traced processes
     #[arg(long)]
     pub no_follow: bool,
+
+    /// Which processes are wanted.
+    #[command(flatten)]
+    pub filter: FilterArgs,
 
     /// Stop tracing after this long; a command started by forktrace is left running
     #[arg(short, long, value_name = "TIME", value_parser = duration)]

@@ -181,6 +181,11 @@ impl<R: BufRead> Reader<R> {
         &self.summary
     }
 
+    /// The number of the line that was read last, in the file, from 1; 0: none was.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// Reads one line into the buffer, without its newline. `None`: the end.
     fn fill(&mut self) -> io::Result<Option<Ended>> {
         self.buffer.clear();
