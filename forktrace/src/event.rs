@@ -5,6 +5,7 @@
 //! log (SCHEMA.md); a change here is a change of the schema.
 
 mod evidence;
+mod known;
 mod late;
 mod lock_facts;
 pub mod native;
@@ -13,11 +14,13 @@ pub use evidence::{
     AtFork, Doing, Evidence, Libc, Mapping, Missing, Module, OwnerThread, Place, Python,
     PythonFrame, ThreadSample, Window,
 };
+pub use known::{Known, KnownExec, KnownFork, KnownThread};
 pub use late::{Kin, KinThread, Late, Learnt, is_older};
 pub use lock_facts::{
     FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, Waiter,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::num;
@@ -34,7 +37,7 @@ pub struct Event {
 }
 
 /// Names a task as the kernel does, in the initial pid namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Thread group id: the process.
     pub pid: u32,
@@ -45,7 +48,7 @@ pub struct Task {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum Body {
     /// First line of a log.
@@ -84,13 +87,19 @@ pub enum Body {
     /// Every living process of the trace has been looked at again after a loss.
     #[serde(rename = "trace.resync")]
     Resync(Resync),
+    /// The process runs as another user, or in another cgroup, than was told before.
+    #[serde(rename = "process.owner")]
+    ProcessOwner(ProcessOwner),
+    /// Last line of a file whose trace goes on in another one.
+    #[serde(rename = "trace.rotated")]
+    Rotated(Rotated),
     /// Last line of a log.
     #[serde(rename = "trace.end")]
     TraceEnd(TraceEnd),
 }
 
 /// Where a trace comes from and how it was made.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TraceStart {
     /// Version of forktrace.
     pub version: String,
@@ -102,9 +111,11 @@ pub struct TraceStart {
     pub boot_id: String,
     /// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME` at the start, ns.
     #[serde(with = "num::signed")]
+    #[schemars(with = "num::Number")]
     pub clock_offset_ns: i64,
     /// Waits at least this long are recorded and judged, ns.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub min_wait_ns: u64,
     /// Which processes are traced, in words.
     pub filter: String,
@@ -116,15 +127,29 @@ pub struct TraceStart {
     pub snapshots: bool,
     /// Byte offsets used to read tracepoints, by `event.field`.
     pub offsets: std::collections::BTreeMap<String, u32>,
+    /// Names the trace, the same in all of its parts; empty: not told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace_id: String,
+    /// Which part of the trace this file is, from 1; 0: the only one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: u32,
+    /// How many lines after this one repeat what was known at the end of the part before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub carried: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A living process as `/proc` shows it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessSnapshot {
     /// Parent process.
     pub ppid: u32,
     /// Start of the process on `CLOCK_BOOTTIME`, ns, exact to one clock tick (10 ms).
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub start_ns: u64,
     /// Path of the program, where it may be read.
     pub exe: Option<String>,
@@ -137,14 +162,36 @@ pub struct ProcessSnapshot {
     /// When the look was over, on `CLOCK_BOOTTIME`, ns. The event's own time is its beginning: of
     /// threads that ended in between nothing is known. 0: not told.
     #[serde(with = "num", default)]
+    #[schemars(with = "num::Number")]
     pub read_ns: u64,
     /// True for the command that forktrace started and held back: it begins to run now.
     #[serde(default)]
     pub command: bool,
+    /// Effective user id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Path in the cgroup hierarchy, as `/proc/<pid>/cgroup` shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// What was known of it already, where the line does not come from `/proc` but from the events
+    /// before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Box<Known>>,
+}
+
+/// To whom a process belongs now. A field that is missing is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessOwner {
+    /// Effective user id.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    /// Path in the cgroup hierarchy, as `/proc/<pid>/cgroup` shows it.
+    #[serde(default)]
+    pub cgroup: Option<String>,
 }
 
 /// A thread and its name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadName {
     /// The thread.
     pub tid: u32,
@@ -153,27 +200,29 @@ pub struct ThreadName {
 }
 
 /// A new process.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessFork {
     /// The new process (its first thread has the same number).
     pub child_pid: u32,
     /// Flags of clone; see [`forktrace_common::clone_flags`].
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub clone_flags: u64,
 }
 
 /// A new thread.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadStart {
     /// The new thread.
     pub child_tid: u32,
     /// Flags of clone; see [`forktrace_common::clone_flags`].
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub clone_flags: u64,
 }
 
 /// A program replaced.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessExec {
     /// The thread that called exec. It now has the process's own number.
     pub old_tid: u32,
@@ -182,18 +231,18 @@ pub struct ProcessExec {
 }
 
 /// A process that ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessExit {}
 
 /// A thread that ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadExit {
     /// Whether it was its process's last; `None` where the kernel does not say (before 6.16).
     pub group_dead: Option<bool>,
 }
 
 /// A futex wait.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FutexWait {
     /// The wait itself.
     #[serde(flatten)]
@@ -203,18 +252,21 @@ pub struct FutexWait {
 }
 
 /// What a task asked the kernel to wait for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Wait {
     /// `CLOCK_BOOTTIME` at system call entry, ns. With the tid, the wait's identity.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub enter_ns: u64,
     /// Address of the futex word.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub uaddr: u64,
     /// `op` with its flags; see [`forktrace_common::futex`].
     pub op: u32,
     /// Value that the word was expected to have.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub val: u64,
     /// Whether the wait ends by itself.
     pub timed: bool,
@@ -224,20 +276,22 @@ pub struct Wait {
 }
 
 /// A futex wake.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FutexWake {
     /// Address of the futex word.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub uaddr: u64,
     /// `op` with its flags.
     pub op: u32,
 }
 
 /// A loss of events.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventsLost {
     /// Records lost.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub count: u64,
     /// The same by kind, see [`forktrace_common::record::KIND_NAMES`]; kinds without a loss are
     /// left out.
@@ -246,14 +300,21 @@ pub struct EventsLost {
 
 /// The end of a new look at `/proc`: the `process.snapshot`s before it that have `resync` set are
 /// all that was alive.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resync {
     /// How many processes were seen alive.
     pub processes: u32,
 }
 
+/// The end of a file that is not the trace's last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rotated {
+    /// The part that follows.
+    pub next: u32,
+}
+
 /// How a trace ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TraceEnd {
     /// Why: `interrupted`, `duration`, `targets ended`, …
     pub reason: String,
@@ -261,5 +322,13 @@ pub struct TraceEnd {
     pub counters: std::collections::BTreeMap<String, u64>,
     /// Records lost in all.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub lost: u64,
+    /// Lines that could not be written to this log, as on a full disk.
+    #[serde(default, skip_serializing_if = "is_none_lost")]
+    pub unwritten: u64,
+}
+
+fn is_none_lost(number: &u64) -> bool {
+    *number == 0
 }

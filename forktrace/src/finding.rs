@@ -1,5 +1,6 @@
 //! What the judge concludes, as it is printed and logged (`finding` lines, SCHEMA.md).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// A hazard of fork that was found, with everything that speaks for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// What is wrong.
     pub kind: Kind,
@@ -29,6 +30,7 @@ pub struct Finding {
     pub ns_pid: Option<u32>,
     /// How long it had been waiting when this was judged, ns.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub waited_ns: u64,
     /// The lock.
     pub lock: Lock,
@@ -75,7 +77,7 @@ impl Finding {
 }
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The task waits for a lock that was held at the instant of the fork.
@@ -88,7 +90,7 @@ pub enum Kind {
 }
 
 /// How sure a finding is; ordered from weak to strong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// Looks like it; something that is alive may still release the lock. Hidden by default.
@@ -111,13 +113,15 @@ impl Confidence {
 }
 
 /// The lock of a finding.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Lock {
     /// Address of the lock object.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// Address of the futex word.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub futex: u64,
     /// Its kind in words: `glibc mutex`.
     pub kind: String,
@@ -135,7 +139,7 @@ pub struct Lock {
 }
 
 /// Who held a lock at the fork.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Holder {
     /// Its process.
     pub pid: u32,
@@ -165,10 +169,11 @@ impl Holder {
 }
 
 /// The fork that made the stuck process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForkSite {
     /// `CLOCK_BOOTTIME`, ns.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub boot_ns: u64,
     /// The process that forked.
     pub by_pid: u32,
@@ -189,10 +194,11 @@ pub struct ForkSite {
 }
 
 /// A fork that was not seen: it happened before tracing began.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnseenFork {
     /// `CLOCK_BOOTTIME`, ns, exact to one clock tick (10 ms): the start of the child.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub boot_ns: u64,
     /// The process that forked, where that is known: the living parent.
     pub by_pid: Option<u32>,
@@ -205,7 +211,7 @@ pub struct UnseenFork {
 }
 
 /// One rule that was applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {
     /// Short name of the rule: `held-at-fork`.
     pub rule: String,

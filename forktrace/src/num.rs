@@ -3,6 +3,9 @@
 //! JSON readers keep integers exactly only up to 2^53, so larger ones are strings; addresses and
 //! flags are strings of hexadecimal digits with `0x`. Readers take either form.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 /// Largest integer that every JSON reader keeps exactly.
@@ -15,6 +18,40 @@ enum Raw {
     Signed(i64),
     Text(String),
 }
+
+macro_rules! form {
+    ($(#[$doc:meta])* $name:ident, $schema:tt) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+form!(
+    /// The schema of a number: an integer, or beyond 2^53 a decimal string.
+    Number,
+    { "anyOf": [{ "type": "integer" }, { "type": "string", "pattern": "^-?[0-9]+$" }] }
+);
+form!(
+    /// The schema of an address, mask or value in hexadecimal digits.
+    Hex,
+    { "type": "string", "pattern": "^0x[0-9a-f]+$" }
+);
+form!(
+    /// The schema of memory.
+    HexBytes,
+    { "type": "string", "pattern": "^([0-9a-f]{2})*$" }
+);
 
 /// Writes `value` as a number where it is exact, as a decimal string where it is not.
 pub fn serialize<S: Serializer>(value: &u64, s: S) -> Result<S::Ok, S::Error> {

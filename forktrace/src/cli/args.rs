@@ -2,6 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use super::{failure::Failure, usage};
+use crate::log;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Finds the child process that hangs on a lock it inherited held across fork.
@@ -17,7 +20,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
                       forktrace [OPTIONS] -a\n       \
                       forktrace [OPTIONS] -- CMD [ARG…]\n       \
                       forktrace demo [NAME]\n       \
-                      forktrace report FILE"
+                      forktrace report FILE…\n       \
+                      forktrace schema"
 )]
 pub struct Cli {
     /// Tracing options.
@@ -40,13 +44,56 @@ pub enum Command {
         output: OutputArgs,
     },
     /// Judge a recorded log again and print it; needs no root
-    Report {
-        /// The log, as recorded with -o FILE.jsonl; `-` is stdin.
-        file: PathBuf,
-        /// Output options.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Report(ReportArgs),
+    /// Print the JSON Schema of the event log
+    Schema,
+}
+
+/// What to read again and how.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The log, as recorded with -o, or all parts of a rotated one; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Say what is wrong with the log itself instead; exit status 1 if anything is
+    #[arg(long)]
+    pub check: bool,
+
+    /// What is wanted of it.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Output options.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Which processes are wanted, with all that they make.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FilterArgs {
+    /// Only processes with this name, such as 'gunicorn*', and what they fork; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub comm: Vec<String>,
+
+    /// Only processes of this user, by number or name, and what they fork; repeatable
+    #[arg(short, long, value_name = "UID")]
+    pub uid: Vec<String>,
+
+    /// Only processes in this cgroup or below, such as /system.slice/app.service; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Vec<String>,
+
+    /// Only processes of this container, by the first digits of its id; repeatable
+    #[arg(long, value_name = "ID")]
+    pub container: Vec<String>,
+}
+
+impl FilterArgs {
+    /// Whether it asks to whom processes belong.
+    pub(super) fn needs_owner(&self) -> bool {
+        !(self.uid.is_empty() && self.cgroup.is_empty() && self.container.is_empty())
+    }
 }
 
 /// What to trace and how.
@@ -79,6 +126,10 @@ pub struct TraceArgs {
     #[arg(long)]
     pub no_follow: bool,
 
+    /// Which processes are wanted.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
     /// Stop tracing after this long; a command started by forktrace is left running
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -87,9 +138,13 @@ pub struct TraceArgs {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub min_wait: Duration,
 
-    /// Record the events; `-` is the same as --json
-    #[arg(short, long = "output", value_name = "FILE.jsonl")]
+    /// Record the events, compressed if the name ends in .jsonl.zst; `-` is the same as --json
+    #[arg(short, long = "output", value_name = "FILE.jsonl[.zst]")]
     pub output: Option<PathBuf>,
+
+    /// When the recording goes on in a new file.
+    #[command(flatten)]
+    pub rotation: RotationArgs,
 
     /// What is streamed
     #[arg(long, value_enum, default_value = "waits", value_name = "WHAT")]
@@ -119,6 +174,37 @@ pub struct TraceArgs {
     /// Output options.
     #[command(flatten)]
     pub out: OutputArgs,
+}
+
+/// When the recording goes on in a new file.
+#[derive(Debug, Args)]
+pub struct RotationArgs {
+    /// Go on in a new file when one has this size, such as 100M: FILE.1.jsonl, FILE.2.jsonl, …
+    #[arg(long, value_name = "SIZE", value_parser = rotate_size)]
+    pub rotate_size: Option<u64>,
+
+    /// Go on in a new file after this long, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = rotate_time)]
+    pub rotate_time: Option<Duration>,
+
+    /// Keep this many files and delete older ones (default: all are kept)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+}
+
+impl RotationArgs {
+    /// What was asked for; it makes sense for a recording in files only.
+    pub(super) fn built(&self, records: bool) -> Result<log::Rotation, Failure> {
+        let rotates = self.rotate_size.is_some() || self.rotate_time.is_some();
+        if self.keep.is_some() && !rotates {
+            return Err(usage("--keep needs --rotate-size or --rotate-time"));
+        }
+        if rotates && !records {
+            return Err(usage("--rotate-size and --rotate-time need -o FILE.jsonl"));
+        }
+        let keep = self.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
+        Ok(log::Rotation { size: self.rotate_size, time: self.rotate_time, keep })
+    }
 }
 
 /// How results are shown.
@@ -220,6 +306,19 @@ fn ring_size(text: &str) -> Result<u64, String> {
 /// From one page of 4 KiB on.
 fn snapshot_limit(text: &str) -> Result<u64, String> {
     within(text, 4 << 10, 64 << 30, "4K to 64G")
+}
+
+fn rotate_size(text: &str) -> Result<u64, String> {
+    within(text, 64 << 10, 1 << 40, "64K to 1024G")
+}
+
+/// A file a second is more than anybody wants.
+fn rotate_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    match time >= Duration::from_secs(1) {
+        true => Ok(time),
+        false => Err("give a time of at least 1s".into()),
+    }
 }
 
 fn within(text: &str, least: u64, most: u64, range: &str) -> Result<u64, String> {

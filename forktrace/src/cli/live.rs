@@ -12,15 +12,15 @@ use tokio::{
 };
 
 use super::{
-    evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline, probes,
-    standing::Before,
+    evidence, failure::Failure, filter::Narrowed, looks::Looks, losses::Losses, owners::Owners,
+    pipeline::Pipeline, probes, standing::Before,
 };
 use crate::{
     decode::{self, Record},
     event::{Body, Event, Resync, TraceEnd},
     inspect,
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
-    model::{Change, ProcId},
+    model::{Change, Model, ProcId},
     order::{Orderer, Stamped},
 };
 
@@ -94,6 +94,8 @@ pub(super) struct Live {
     /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
     python_reads: FxHashMap<ProcId, u64>,
     before: Before,
+    owners: Owners,
+    pub(super) narrowed: Option<Narrowed>,
     undecodable: u64,
     interrupts: Interrupts,
     /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
@@ -132,6 +134,8 @@ impl Live {
             losses: Losses::default(),
             python_reads: FxHashMap::default(),
             before: Before::new(asked),
+            owners: Owners::default(),
+            narrowed: None,
             undecodable: 0,
             interrupts: Interrupts::new()?,
             drained_ns: 0,
@@ -307,7 +311,7 @@ impl Live {
     /// Whether every process that was traced is known to have ended.
     fn targets_ended(&mut self) -> bool {
         let child_ended = self.child.is_none() || self.outcome.is_some();
-        child_ended && self.order.is_empty() && self.pipeline.model.live_count() == 0
+        child_ended && self.order.is_empty() && everything(self.narrowed.as_ref(), &self.pipeline).live_count() == 0
     }
 
     fn take(&mut self, records: Vec<Result<Record, decode::DecodeError>>) {
@@ -336,13 +340,25 @@ impl Live {
         Ok(())
     }
 
+    /// Hands an event on to the pipeline, if it is about a wanted process.
+    fn hand_on(&mut self, event: &Event) -> io::Result<Vec<Change>> {
+        let Some(narrowed) = &mut self.narrowed else { return self.pipeline.event(event) };
+        let (changes, events) = narrowed.take(event);
+        for event in &events {
+            self.pipeline.event(event)?;
+        }
+        Ok(changes)
+    }
+
     fn deliver(&mut self, mut event: Event) -> io::Result<()> {
         if let Body::EventsLost(lost) = &mut event.body {
             lost.by_kind = self.losses.explain(lost.count, &self.kernel.maps.counters().dropped);
         }
-        for change in self.pipeline.event(&event)? {
+        for change in self.hand_on(&event)? {
             if let Change::Ended(id) = change {
-                let pid = self.pipeline.model.get(id).pid;
+                let Some(pid) = everything(self.narrowed.as_ref(), &self.pipeline).get(id).map(|process| process.pid) else {
+                    continue;
+                };
                 if !self.kernel.exit_tells_last_thread {
                     self.kernel.maps.forget(pid);
                 }
@@ -352,6 +368,7 @@ impl Live {
         if let Some(locks) = &self.kernel.locks {
             probes::consider(locks, &event);
         }
+        self.owners.consider(&event);
         Ok(())
     }
 
@@ -373,8 +390,12 @@ impl Live {
         for wait in &waits {
             self.look(wait, now);
         }
+        let model = everything(self.narrowed.as_ref(), &self.pipeline);
+        for event in self.owners.changed(now, model) {
+            self.order.push_unsequenced(event);
+        }
         self.release()?;
-        self.pipeline.flush()
+        self.pipeline.tick()
     }
 
     /// Notices losses that no later record has shown, and heals the model after any loss. A new look
@@ -403,11 +424,16 @@ impl Live {
         }
         let counters = self.kernel.maps.counters();
         let lost = counters.lost() + self.undecodable;
-        let end = TraceEnd { reason: stopped.reason().into(), counters: counters.others, lost };
+        let end = TraceEnd { reason: stopped.reason().into(), counters: counters.others, lost, unwritten: 0 };
         let event = Event { boot_ns: kernel::boot_ns(), task: None, body: Body::TraceEnd(end) };
         self.pipeline.event(&event)?;
         self.pipeline.flush()
     }
+}
+
+/// What is known of all processes, wanted or not.
+fn everything<'a>(narrowed: Option<&'a Narrowed>, pipeline: &'a Pipeline) -> &'a Model {
+    narrowed.map_or(&pipeline.model, |narrowed| &narrowed.model)
 }
 
 fn everybody() -> Vec<u32> {

@@ -1,17 +1,24 @@
 //! The command: flags parsed, then built, then run.
 
 mod args;
+mod check;
 mod demo;
 mod evidence;
 mod failure;
+mod filter;
 mod live;
 mod looks;
 mod losses;
 mod native;
 mod output;
+mod owners;
 mod pipeline;
 mod probes;
+mod recording;
+mod progress;
+mod replay;
 mod report;
+mod schema;
 mod shortfalls;
 mod standing;
 mod trace;
@@ -44,7 +51,8 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Some(Command::Demo { name, output }) => demo::run(name.as_deref(), &output),
-        Some(Command::Report { file, output }) => report::run(&file, &output),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Schema) => schema::run(),
         None => trace::run(&cli.trace),
     };
     match result {

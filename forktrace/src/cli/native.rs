@@ -83,7 +83,9 @@ fn holders(evidence: &Evidence, finding: &Finding, model: &Model, fork: &Fork) -
 
 /// What became of a thread that the forking process had at the fork.
 fn fate(model: &Model, fork: &Fork, tid: u32) -> Fate {
-    let Some(process) = fork.by.map(|by| model.get(by)) else { return Fate::Unknown };
+    let Some(by) = fork.by else { return Fate::Unknown };
+    // Only who has ended is ever forgotten.
+    let Some(process) = model.get(by) else { return Fate::Gone };
     if !process.is_alive() {
         return Fate::Gone;
     }

@@ -19,7 +19,8 @@ use super::{
 use crate::{
     event::{Body, Event, TraceStart},
     finding::Finding,
-    kernel, log,
+    kernel,
+    log::{self, Recorder},
     model::Model,
     report::{
         Clock, Style,
@@ -85,19 +86,19 @@ pub(super) fn pipeline(
         _ => Vec::new(),
     };
     let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
-    let (text, logs) = if args.json {
-        let writer = log::Writer::new(stdout, offset);
-        (None, vec![Log { name: "the JSON output".into(), writer, failed: false, is_stdout: true }])
+    let (text, json) = if args.json {
+        (None, Some(Log::new(log::Writer::new(stdout, offset))))
     } else {
         let quiet = args.quiet || events == Events::Findings;
         let clock = Clock { offset_ns: offset, zone: jiff::tz::TimeZone::system() };
-        (Some(Text::new(stdout, style(args), clock, quiet)), Vec::new())
+        (Some(Text::new(stdout, style(args), clock, quiet)), None)
     };
     Ok(Pipeline {
         model: Model::default(),
         judge: Judge::default(),
         text,
-        logs,
+        json,
+        recorder: None,
         boot_id,
         shortfalls: Vec::new(),
         reader_gone: false,
@@ -116,14 +117,10 @@ fn clock(start: &Event) -> (String, i64) {
 }
 
 /// Opens a file to record to.
-pub(super) fn open_log(path: &Path) -> Result<(String, Out), Failure> {
-    let name = path.display().to_string();
+pub(super) fn open_log(path: &Path, rotation: log::Rotation) -> Result<Recorder, Failure> {
     let cannot = |cause: String| Failure::CannotWrite { path: path.to_owned(), cause };
-    if path.extension().is_none_or(|extension| extension != "jsonl") {
-        return Err(cannot("the name must end in .jsonl, the only format that is written".into()));
-    }
-    let file = log::open_for_writing(path, sudo_user()).map_err(|error| cannot(cause(&error)))?;
-    Ok((name, Box::new(BufWriter::with_capacity(BUFFER, file))))
+    let format = log::format(path).map_err(cannot)?;
+    Recorder::open(path, format, rotation, sudo_user()).map_err(|error| cannot(cause(&error)))
 }
 
 /// Who ran sudo: a log made for them is theirs to read. `None` where nobody did.
@@ -131,12 +128,6 @@ fn sudo_user() -> Option<(u32, u32)> {
     let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
     let (user, group) = (id("SUDO_UID")?, id("SUDO_GID")?);
     nix::unistd::geteuid().is_root().then_some((user, group))
-}
-
-/// A log in an open file.
-pub(super) fn log(name: String, file: Out, start: &Event) -> Log {
-    let (_, offset) = clock(start);
-    Log { name, writer: log::Writer::new(file, offset), failed: false, is_stdout: false }
 }
 
 /// The first event of a live trace. `began_ns` (`CLOCK_BOOTTIME`) is before the first program was
@@ -152,6 +143,7 @@ pub(super) fn start_event(
         .map(|name| name.release().to_string_lossy().into_owned())
         .unwrap_or_default();
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let trace_id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
     let start = TraceStart {
         version: env!("CARGO_PKG_VERSION").into(),
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
@@ -163,6 +155,9 @@ pub(super) fn start_event(
         asked: asked.into(),
         snapshots: kernel.snapshots,
         offsets: kernel.offsets.clone(),
+        trace_id: trace_id.trim().into(),
+        part: 0,
+        carried: 0,
     };
     Event { boot_ns: began_ns, task: None, body: Body::TraceStart(start) }
 }
@@ -178,13 +173,17 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
         .iter()
         .map(|judged| judged.finding.clone())
         .partition(|finding| pipeline.shows(finding));
+    let recorded: Vec<(String, bool)> = pipeline.recorded().into_iter().collect();
     pipeline.write_text(|text, pipeline| {
         let summary = Summary {
             processes: pipeline.model.all(),
+            seen: pipeline.model.seen(),
+            forgotten: pipeline.model.forgotten_roots(),
             counts: pipeline.model.counts(),
             findings: &shown,
             hidden: hidden.len() as u64,
             shortfalls: &pipeline.shortfalls,
+            recorded: &recorded,
         };
         writeln!(text.out())?;
         summary::write(text.out(), &summary, style)?;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     event::{Body, Event},
     finding::{Confidence, Finding},
-    log::{self, Identity, proc_uid},
+    log::{self, Identity, Recorder, proc_uid},
     model::{Change, Model, Process},
     report::text::Text,
     verdict::{Judge, Judged, Outcome},
@@ -23,8 +23,10 @@ pub(super) struct Pipeline {
     pub(super) model: Model,
     pub(super) judge: Judge,
     pub(super) text: Option<Text<Out>>,
-    /// Event logs being written: a file, stdout.
-    pub(super) logs: Vec<Log>,
+    /// The event log on stdout.
+    pub(super) json: Option<Log>,
+    /// The event log in files.
+    pub(super) recorder: Option<Recorder>,
     pub(super) boot_id: String,
     /// What makes the result incomplete, a sentence each.
     pub(super) shortfalls: Vec<String>,
@@ -37,16 +39,17 @@ pub(super) struct Pipeline {
     pub(super) reasons: bool,
 }
 
-/// A log being written.
+/// A log on stdout.
 pub(super) struct Log {
-    /// What it is called in messages.
-    pub(super) name: String,
-    pub(super) writer: log::Writer<Out>,
-    pub(super) failed: bool,
-    pub(super) is_stdout: bool,
+    writer: log::Writer<Out>,
+    failed: bool,
 }
 
 impl Log {
+    pub(super) fn new(writer: log::Writer<Out>) -> Self {
+        Log { writer, failed: false }
+    }
+
     /// Writes, and says it once if that fails; tracing goes on.
     fn write(&mut self, write: impl FnOnce(&mut log::Writer<Out>) -> io::Result<()>) {
         if self.failed {
@@ -57,7 +60,7 @@ impl Log {
             // A reader that went away, as `head` does, is no fault.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let cause = cause(&error);
-                say(&format!("cannot write {}: {cause}; recording stops here", self.name));
+                say(&format!("cannot write the JSON output: {cause}; it stops here"));
             }
         }
     }
@@ -71,11 +74,12 @@ impl Pipeline {
             _ => self.identity(event),
         };
         let changes = self.model.apply(event);
-        if !self.logs.is_empty() {
+        if self.json.is_some() || self.recorder.is_some() {
             let identity = before.or_else(|| self.identity(event));
-            for log in &mut self.logs {
-                log.write(|writer| writer.event(event, identity.as_ref()));
+            if let Some(json) = &mut self.json {
+                json.write(|writer| writer.event(event, identity.as_ref()));
             }
+            self.record(event, identity.as_ref());
         }
         self.write_text(|text, pipeline| text.event(event, &pipeline.model))?;
         if let Body::TraceEnd(end) = &event.body {
@@ -95,14 +99,24 @@ impl Pipeline {
             }
             Some(Outcome::Silent(_)) | None => {}
         }
+        for change in &changes {
+            if let Change::Ended(id) = change {
+                self.judge.ended(*id);
+            }
+        }
+        self.rotate_if_due();
         Ok(changes)
     }
 
     fn found(&mut self, boot_ns: u64, finding: &Finding) -> io::Result<()> {
+        self.model.pin(finding.pid);
         let identity = self.model.live(finding.pid).map(|process| self.identify(process));
-        for log in &mut self.logs {
-            log.write(|writer| writer.finding(finding, boot_ns, identity.as_ref()));
-            log.write(|writer| writer.flush());
+        if let Some(json) = &mut self.json {
+            json.write(|writer| writer.finding(finding, boot_ns, identity.as_ref()));
+            json.write(|writer| writer.flush());
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.finding(finding, boot_ns, identity.as_ref());
         }
         if self.shows(finding) {
             self.write_text(|text, _| text.finding(finding))?;
@@ -142,7 +156,7 @@ impl Pipeline {
         })
     }
 
-    fn identity(&self, event: &Event) -> Option<Identity> {
+    pub(super) fn identity(&self, event: &Event) -> Option<Identity> {
         let process = self.model.live(event.task.as_ref()?.pid)?;
         Some(self.identify(process))
     }
@@ -152,15 +166,36 @@ impl Pipeline {
         Identity {
             proc_uid: uid(process),
             ppid: Some(process.ppid),
-            parent_uid: process.parent.map(|parent| uid(self.model.get(parent))),
+            parent_uid: process.parent.and_then(|parent| self.model.get(parent)).map(uid),
         }
     }
 
     /// Writes out everything that is buffered.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        for log in &mut self.logs {
-            log.write(|writer| writer.flush());
-            self.reader_gone |= log.failed && log.is_stdout;
+        self.flush_shown()?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+        }
+        self.say_write_error();
+        Ok(())
+    }
+
+    /// Does what is due: shows everything, and once a second hands the recording to the operating
+    /// system.
+    pub(super) fn tick(&mut self) -> io::Result<()> {
+        let flushed = self.recorder.as_mut().is_some_and(Recorder::flush_if_due);
+        self.say_write_error();
+        if flushed {
+            self.mend();
+        }
+        self.rotate_if_due();
+        self.flush_shown()
+    }
+
+    fn flush_shown(&mut self) -> io::Result<()> {
+        if let Some(json) = &mut self.json {
+            json.write(|writer| writer.flush());
+            self.reader_gone |= json.failed;
         }
         self.write_text(|text, _| text.out().flush())
     }

@@ -41,7 +41,7 @@ pub(super) fn saw(
 ) -> Option<(u32, Probed)> {
     let locks = kernel.locks.as_ref()?;
     let fork = process.inherited()?;
-    let parent = fork.by.map(|id| model.get(id));
+    let parent = fork.by.and_then(|id| model.get(id));
     // What was seen before the parent's own exec, or of an earlier process of its number, was
     // about other memory.
     let born = parent

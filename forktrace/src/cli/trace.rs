@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use super::{
     args::{Events, OutputArgs, TraceArgs},
     failure::{Failure, say},
+    filter::{Filter, Narrowed},
     live::{Live, Stopped, Until},
     output, usage,
 };
@@ -30,6 +31,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     output::init_diagnostics(&args.out);
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let out = &OutputArgs { json: args.out.json || to_stdout, ..args.out.clone() };
+    let filter = Filter::new(&args.filter)?;
     let target = target(args, out)?;
     let options = kernel::Options {
         trace_all: matches!(target, Target::All),
@@ -44,7 +46,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     };
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recording = args.output.as_deref().filter(|_| !to_stdout);
-    let recording = recording.map(output::open_log).transpose()?;
+    let rotation = args.rotation.built(recording.is_some())?;
+    let recorder = recording.map(|path| output::open_log(path, rotation)).transpose()?;
     let began_ns = kernel::boot_ns();
     let (kernel, ring) = kernel::load(&options)?;
     if let Some(probes) = &kernel.locks {
@@ -54,11 +57,12 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         Target::Pids(pids) => pids.clone(),
         Target::All | Target::Command(_) => Vec::new(),
     };
-    let start = start_event(args, &kernel, began_ns, &target, asked.clone());
+    let start = start_event(args, &kernel, began_ns, &target, asked.clone(), filter.as_ref());
     let mut pipeline = output::pipeline(out, args.events, &start)?;
-    if let Some((name, file)) = recording {
-        pipeline.logs.push(output::log(name, file, &start));
+    if recorder.is_some() {
+        pipeline.judge.keep_evidence();
     }
+    pipeline.recorder = recorder;
     if args.no_snapshots || !kernel.snapshots {
         say("pages are not kept at forks: few hangs can be proven");
     }
@@ -70,6 +74,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     runtime.block_on(async {
         let mut live =
             Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all, asked)?;
+        live.narrowed = filter.map(Narrowed::new);
         live.pipeline.event(&start)?;
         let until = Until {
             duration: args.duration,
@@ -204,8 +209,9 @@ fn start_event(
     began_ns: u64,
     target: &Target,
     asked: Vec<u32>,
+    filter: Option<&Filter>,
 ) -> Event {
-    let filter = match target {
+    let target = match target {
         Target::All => "all processes".to_owned(),
         Target::Command(_) => "the command and its children".to_owned(),
         Target::Pids(pids) => {
@@ -214,7 +220,11 @@ fn start_event(
             format!("processes {}{children}", list.join(", "))
         }
     };
-    output::start_event(kernel, began_ns, nanoseconds(args.min_wait), filter, asked)
+    let words = match filter {
+        Some(filter) => format!("{target}; of these {filter}"),
+        None => target,
+    };
+    output::start_event(kernel, began_ns, nanoseconds(args.min_wait), words, asked)
 }
 
 /// The status to exit with; says what became of the command where that is no matter of course.

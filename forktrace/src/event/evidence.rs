@@ -1,12 +1,13 @@
 //! What is read of a waiting process and its lock.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FirstWrites, Late, Probed, PythonLock, PythonThread, Wait, Waiter, native};
 use crate::num;
 
 /// What a waiting process looked like, read without stopping it. The event's task is the waiter.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// The wait that the evidence is about.
     pub wait: Wait,
@@ -37,6 +38,7 @@ pub struct Evidence {
     pub memory_shared_with: Vec<u32>,
     /// Signals with a handler, bit n-1 for signal n; `None`: not known.
     #[serde(with = "num::opt_hex")]
+    #[schemars(with = "Option<num::Hex>")]
     pub handlers: Option<u64>,
     /// Number of POSIX timers; `None`: not known.
     pub timers: Option<u32>,
@@ -70,10 +72,11 @@ pub struct Evidence {
 }
 
 /// A lock that is elsewhere than the futex word, read as the word is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// Address of the lock.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// The mapping that holds it; `None` when it could not be read.
     pub mapping: Option<Mapping>,
@@ -88,10 +91,11 @@ pub struct Place {
 }
 
 /// A thread that a lock names by the address of its descriptor, a `pthread_t`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnerThread {
     /// Address of the descriptor.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// The thread's tid in the descriptor as inherited; `None`: not known.
     pub tid_at_fork: Option<u32>,
@@ -100,13 +104,15 @@ pub struct OwnerThread {
 }
 
 /// One line of `/proc/<pid>/maps`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mapping {
     /// First address.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub start: u64,
     /// Address after the last.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub end: u64,
     /// Permissions, such as `rw-p`.
     pub perms: String,
@@ -116,21 +122,23 @@ pub struct Mapping {
     pub path: String,
     /// Offset in the file, bytes.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub offset: u64,
 }
 
 /// A place in the static data of a program or library.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Module {
     /// Path of the file.
     pub path: String,
     /// The place as the file's own addresses count, which those of its symbols do too.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
 }
 
 /// A C library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Libc {
     /// The GNU C library.
@@ -140,18 +148,20 @@ pub enum Libc {
 }
 
 /// A stretch of a process's memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// Address of the first byte.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// The bytes (hex digits in the log).
     #[serde(with = "num::hex_bytes")]
+    #[schemars(with = "num::HexBytes")]
     pub bytes: Vec<u8>,
 }
 
 /// Memory as inherited at the fork, or why it is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AtFork {
     /// The bytes at the instant of the fork.
@@ -177,7 +187,7 @@ impl AtFork {
 }
 
 /// Why there are no bytes from the instant of the fork.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
     /// The fork happened before tracing began, or the process is no forked child.
@@ -193,7 +203,7 @@ pub enum Missing {
 }
 
 /// What one thread of a waiting process was doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadSample {
     /// The thread.
     pub tid: u32,
@@ -208,18 +218,20 @@ pub struct ThreadSample {
 }
 
 /// A thread's activity.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Doing {
     /// Blocked in a futex wait.
     Futex {
         /// Address of the futex word.
         #[serde(with = "num::hex")]
+        #[schemars(with = "num::Hex")]
         uaddr: u64,
         /// `op` with its flags.
         op: u32,
         /// Expected value.
         #[serde(with = "num::hex")]
+        #[schemars(with = "num::Hex")]
         val: u64,
         /// Whether the wait ends by itself.
         timed: bool,
@@ -234,7 +246,7 @@ pub enum Doing {
 }
 
 /// Python frames, or why there are none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Python {
     /// Frames of the waiting thread, innermost first.
@@ -250,7 +262,7 @@ impl Default for Python {
 }
 
 /// One Python frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PythonFrame {
     /// Path of the source file.
     pub file: String,

@@ -1,16 +1,18 @@
 //! What can still be told of a process whose fork was not seen.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Window;
 use crate::num;
 
 /// What `/proc` still tells of the fork that made a waiting process, long after it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Late {
     /// Start of the process, which is its fork, on `CLOCK_BOOTTIME`, ns, exact to one clock tick
     /// (10 ms).
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub start_ns: u64,
     /// A living process that shows that this one was forked and has not exec'ed since; `None`:
     /// nothing shows it.
@@ -23,7 +25,7 @@ pub struct Late {
 }
 
 /// A living process that runs the program that the waiting one runs, since the same exec.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Kin {
     /// The process.
     pub pid: u32,
@@ -43,7 +45,7 @@ pub struct Kin {
 }
 
 /// A living thread of the parent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KinThread {
     /// The thread.
     pub tid: u32,
@@ -53,11 +55,12 @@ pub struct KinThread {
     pub comm: String,
     /// Its start on `CLOCK_BOOTTIME`, ns, exact to one clock tick (10 ms).
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub start_ns: u64,
 }
 
 /// How the parent's memory tells what a child inherited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Learnt {
     /// The parent still shares the page with this process, which is older than the waiting one.

@@ -1,13 +1,14 @@
 //! What a look tells of a lock beyond the bytes around it: who wrote to it first, who waits for it,
 //! and what Python has to do with it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AtFork, PythonFrame, Window};
 use crate::num;
 
 /// The first writes to a page after the fork that made the waiter's process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FirstWrites {
     /// By the child.
     pub child: Option<FirstWrite>,
@@ -16,19 +17,22 @@ pub struct FirstWrites {
 }
 
 /// A write, as its page fault told before it was made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FirstWrite {
     /// `CLOCK_BOOTTIME`, ns.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub boot_ns: u64,
     /// The thread that wrote.
     pub tid: u32,
     /// The address that it wrote to.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// `CLOCK_BOOTTIME` of the latest fault on the same page by another thread, ns; 0: none. Threads
     /// may fault at once, and then it is not known whose write came first.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub other_ns: u64,
     /// The file whose code wrote; `None`: not known.
     pub module: Option<String>,
@@ -37,20 +41,22 @@ pub struct FirstWrite {
 }
 
 /// A thread that waits for the word.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiter {
     /// The thread.
     pub tid: u32,
     /// Since when: `CLOCK_BOOTTIME` at system call entry, ns.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub enter_ns: u64,
 }
 
 /// A Python object that has the lock inside.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PythonLock {
     /// Address of the object.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// `tp_name` of its type: `_thread.lock`.
     pub type_name: String,
@@ -64,10 +70,11 @@ pub struct PythonLock {
 }
 
 /// A bound method: what a thread in a `with` block keeps until it leaves it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeptMethod {
     /// Address of the method object.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// Its bytes while waiting.
     pub now: Window,
@@ -76,12 +83,13 @@ pub struct KeptMethod {
 }
 
 /// A thread as Python knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PythonThread {
     /// Its id in its own pid namespace, where Python has recorded it.
     pub tid: Option<u32>,
     /// `threading.get_ident()`.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub ident: u64,
     /// What its frames have to do with the lock.
     pub lock_use: LockUse,
@@ -90,7 +98,7 @@ pub struct PythonThread {
 }
 
 /// What a thread's Python frames have to do with a lock; of several the first in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LockUse {
     /// It is in a `with` block of the lock, or about to enter one.
@@ -109,37 +117,42 @@ pub enum LockUse {
 }
 
 /// What probes on lock functions saw of a lock around the futex word.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Probed {
     /// Threads of the forking process that had it while the memory was copied: none was seen with
     /// it, or it changed hands meanwhile, where this is not one.
     pub holds: Vec<Hold>,
     /// Since when the waiter's own process is probed, `CLOCK_BOOTTIME`, ns; `None`: it is not.
     #[serde(with = "num::opt")]
+    #[schemars(with = "Option<num::Number>")]
     pub child_since_ns: Option<u64>,
     /// Whether the waiter's own process was seen to take or release it.
     pub child_used: bool,
 }
 
 /// A thread's possession of a lock, as probes on lock functions saw it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hold {
     /// Address of the lock.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// The thread.
     pub tid: u32,
     /// When it had taken the lock, `CLOCK_BOOTTIME`, ns.
     #[serde(with = "num")]
+    #[schemars(with = "num::Number")]
     pub since_ns: u64,
     /// When it released it; `None`: not yet.
     #[serde(with = "num::opt")]
+    #[schemars(with = "Option<num::Number>")]
     pub until_ns: Option<u64>,
     /// The thread that released it; `None`: not yet, or not seen.
     #[serde(default)]
     pub until_tid: Option<u32>,
     /// Where the call that took it returned to.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub caller: u64,
     /// The same as `file+offset`, where the mapping is known.
     pub place: Option<String>,

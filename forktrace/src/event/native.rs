@@ -1,12 +1,13 @@
 //! What native code did, as the log tells it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Doing, Window};
 use crate::num;
 
 /// Native code around a hang, read only for what would be a finding.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Native {
     /// The waiting thread's stack.
@@ -23,7 +24,7 @@ pub struct Native {
 }
 
 /// Return addresses of a thread, innermost first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Stack {
     /// The frames.
@@ -40,11 +41,12 @@ impl Stack {
 }
 
 /// One frame. Functions that the compiler inlined have frames of their own, with one address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Frame {
     /// Where the thread is, or returns to.
     #[serde(with = "num::hex")]
+    #[schemars(with = "num::Hex")]
     pub address: u64,
     /// The function, without its parameters' mangling.
     pub symbol: Option<String>,
@@ -53,6 +55,7 @@ pub struct Frame {
     /// The address in the module's own numbers, as `addr2line -e module` takes it; one less where
     /// the frame is a caller's, so that it lies in the call.
     #[serde(with = "num::opt_hex")]
+    #[schemars(with = "Option<num::Hex>")]
     pub offset: Option<u64>,
     /// Path of the source file, where there is debug information.
     pub file: Option<String>,
@@ -63,7 +66,7 @@ pub struct Frame {
 }
 
 /// Where data lies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// Memory of a program or library.
@@ -77,6 +80,7 @@ pub enum Place {
         /// Bytes from the beginning of the variable, otherwise of the section, otherwise of the
         /// module.
         #[serde(with = "num::hex")]
+        #[schemars(with = "num::Hex")]
         offset: u64,
     },
     /// The stack of a thread that is alive.
@@ -87,7 +91,7 @@ pub enum Place {
 }
 
 /// What became of a thread that the forking process had at the fork.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TaskNow {
     /// Its process.
@@ -105,7 +109,7 @@ pub struct TaskNow {
 }
 
 /// What became of a thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// It lives.

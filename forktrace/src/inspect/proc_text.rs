@@ -71,6 +71,30 @@ pub(super) fn comm(pid: u32, tid: u32) -> Result<String> {
     Ok(text)
 }
 
+/// A process's effective user id: the second number of `Uid` in its `status` (proc(5)).
+pub(super) fn uid(pid: u32) -> Option<u32> {
+    let status = small(pid, &format!("{pid}/status")).ok()?;
+    // The name comes first, with its newlines escaped, so it cannot pretend to be a field.
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// A process's cgroup: its path in the one hierarchy of version 2, or where that holds nothing in
+/// systemd's of version 1 (cgroups(7)).
+pub(super) fn cgroup(pid: u32) -> Option<String> {
+    cgroup_in(&small(pid, &format!("{pid}/cgroup")).ok()?)
+}
+
+fn cgroup_in(text: &str) -> Option<String> {
+    let path = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix));
+    let systemd = || {
+        text.lines().find_map(|line| Some(line.split_once(":name=systemd:")?.1))
+    };
+    let unified = path("0::");
+    let found = unified.filter(|path| *path != "/").or_else(systemd).or(unified)?;
+    Some(found.to_owned())
+}
+
 /// What is needed of a task's `status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Status {
@@ -138,7 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn the_cgroup_is_the_unified_one_or_systemds() {
+        let v2 = "0::/system.slice/cron.service\n";
+        assert_eq!(cgroup_in(v2).unwrap(), "/system.slice/cron.service");
+        let both = "2:cpu:/x\n1:name=systemd:/system.slice/a:b.scope\n0::/\n";
+        assert_eq!(cgroup_in(both).unwrap(), "/system.slice/a:b.scope");
+        assert_eq!(cgroup_in("0::/\n").unwrap(), "/");
+        assert_eq!(cgroup_in(""), None);
+    }
+
+    #[test]
     fn own_files_are_read() {
+        assert_eq!(uid(std::process::id()), Some(nix::unistd::geteuid().as_raw()));
         let pid = std::process::id();
         assert!(numbers(pid, "").unwrap().contains(&pid));
         assert!(numbers(pid, &format!("{pid}/task")).unwrap().contains(&pid));

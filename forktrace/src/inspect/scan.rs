@@ -11,7 +11,7 @@ use super::{
     Error, Result,
     proc_text::{self, Status},
 };
-use crate::event::{Body, Event, ProcessSnapshot, Task, ThreadName};
+use crate::event::{Body, Event, ProcessOwner, ProcessSnapshot, Task, ThreadName};
 
 /// A task of the kernel itself: `PF_KTHREAD`, `include/linux/sched.h`, Linux 6.18.
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -85,12 +85,20 @@ pub fn snapshot(pid: u32, boot_ns: u64, resync: bool) -> Result<Event> {
         resync,
         read_ns: crate::kernel::boot_ns(),
         command: false,
+        uid: proc_text::uid(pid),
+        cgroup: proc_text::cgroup(pid),
+        known: None,
     };
     Ok(Event {
         boot_ns,
         task: Some(Task { pid, tid: pid, comm }),
         body: Body::ProcessSnapshot(snapshot),
     })
+}
+
+/// To whom a process belongs now; nothing is told of one that is gone.
+pub fn owner(pid: u32) -> ProcessOwner {
+    ProcessOwner { uid: proc_text::uid(pid), cgroup: proc_text::cgroup(pid) }
 }
 
 /// The pid inside the process's own pid namespace, where that differs.

@@ -98,8 +98,11 @@ pub struct Summary {
     pub unknown: u64,
     /// The first line was `trace.start`.
     pub started: bool,
-    /// The last line taken was `trace.end`. Otherwise the log was cut.
+    /// The last line taken was `trace.end`.
     pub ended: bool,
+    /// The last line taken was `trace.rotated`: the trace goes on in another file. With neither the
+    /// log was cut.
+    pub rotated: bool,
     /// The first place where lines are missing or out of order.
     pub first_gap: Option<Gap>,
 }
@@ -176,6 +179,11 @@ impl<R: BufRead> Reader<R> {
     /// What was seen so far; of the whole log once the iteration has ended.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// The number of the line that was read last, in the file, from 1; 0: none was.
+    pub fn line(&self) -> u64 {
+        self.line
     }
 
     /// Reads one line into the buffer, without its newline. `None`: the end.
@@ -275,6 +283,8 @@ impl<R: BufRead> Reader<R> {
         self.summary.unknown += u64::from(matches!(line.kind, LineKind::Unknown { .. }));
         self.summary.ended =
             matches!(&line.kind, LineKind::Event(Event { body: Body::TraceEnd(_), .. }));
+        self.summary.rotated =
+            matches!(&line.kind, LineKind::Event(Event { body: Body::Rotated(_), .. }));
         if line.seq != self.next_seq && self.summary.first_gap.is_none() {
             let gap = Gap { line: self.line, expected: self.next_seq, found: line.seq };
             self.summary.first_gap = Some(gap);
@@ -329,13 +339,13 @@ fn parse(bytes: &[u8]) -> Result<Line, Cause> {
     let mut head: Head = json(text)?;
     let kind = match head.kind.as_str() {
         FINDING => LineKind::Finding(Box::new(json(text)?)),
-        "trace.start" | "events.lost" | "trace.resync" | "trace.end" => LineKind::Event(Event {
+        "trace.start" | "events.lost" | "trace.resync" | "trace.rotated" | "trace.end" => LineKind::Event(Event {
             boot_ns: head.boot_ns,
             task: task(&mut head),
             body: json(text)?,
         }),
         "process.snapshot" | "process.fork" | "thread.start" | "process.exec" | "process.exit"
-        | "thread.exit" | "futex.wait" | "futex.wake" | "evidence" => {
+        | "process.owner" | "thread.exit" | "futex.wait" | "futex.wake" | "evidence" => {
             let task = task(&mut head)
                 .ok_or_else(|| Cause::Malformed("`pid`, `tid` or `comm` is missing".into()))?;
             LineKind::Event(Event { boot_ns: head.boot_ns, task: Some(task), body: json(text)? })

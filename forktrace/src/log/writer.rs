@@ -101,6 +101,8 @@ impl<W: Write> Writer<W> {
             Body::Evidence(body) => self.line(&head("evidence", true), body),
             Body::EventsLost(body) => self.line(&head("events.lost", true), body),
             Body::Resync(body) => self.line(&head("trace.resync", true), body),
+            Body::ProcessOwner(body) => self.line(&head("process.owner", true), body),
+            Body::Rotated(body) => self.line(&head("trace.rotated", true), body),
             Body::TraceEnd(body) => self.line(&head("trace.end", true), body),
         }
     }
@@ -124,6 +126,26 @@ impl<W: Write> Writer<W> {
     /// Number of lines written.
     pub fn lines(&self) -> u64 {
         self.next_seq - 1
+    }
+
+    /// Numbers the next line as if only `lines` had been written: others did not reach the sink.
+    pub fn rewind(&mut self, lines: u64) {
+        self.next_seq = lines.saturating_add(1);
+    }
+
+    /// Sets `CLOCK_REALTIME` minus `CLOCK_BOOTTIME`, ns, for the lines that follow.
+    pub fn set_clock(&mut self, clock_offset_ns: i64) {
+        self.clock_offset_ns = clock_offset_ns;
+    }
+
+    /// The sink.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
+    /// The sink.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// The sink, without flushing it.

@@ -1,17 +1,21 @@
 //! The process tree as the events tell it. Pure: no clock, no IO.
 
+mod carry;
+mod forget;
 mod process;
 #[cfg(test)]
 mod tests;
 
 pub use process::{Exec, Fork, ProcId, Process, Thread};
 
+use std::sync::Arc;
+
 use forktrace_common::clone_flags::{self, CLONE_PARENT};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::event::{
-    Body, Event, FutexWait, ProcessExec, ProcessFork, ProcessSnapshot, Task, ThreadName,
-    ThreadStart,
+    Body, Event, FutexWait, ProcessExec, ProcessFork, ProcessOwner, ProcessSnapshot, Task,
+    ThreadName, ThreadStart,
 };
 
 /// How far a start time from `/proc` may be from the one seen at the fork: `/proc` counts in clock
@@ -48,10 +52,15 @@ pub enum Change {
     Ended(ProcId),
 }
 
-/// All processes of a trace.
+/// All processes of a trace. Of those that have ended only some are kept, see `forget.rs`.
 #[derive(Debug, Default)]
 pub struct Model {
+    /// By id.
     processes: Vec<Process>,
+    next_id: u32,
+    forgotten: u64,
+    /// Of `forgotten`, those below no process that is kept.
+    forgotten_roots: u64,
     live: FxHashMap<u32, ProcId>,
     counts: Counts,
     /// Seen alive in the look at `/proc` that is under way.
@@ -62,6 +71,7 @@ pub struct Model {
 impl Model {
     /// Takes one event into account. Events must come in the order of their time.
     pub fn apply(&mut self, event: &Event) -> Vec<Change> {
+        self.forget();
         let mut changes = Vec::new();
         let at = event.boot_ns;
         match (&event.body, &event.task) {
@@ -83,6 +93,7 @@ impl Model {
                 self.rename(task);
                 self.end(task.pid, at, &mut changes);
             }
+            (Body::ProcessOwner(owner), Some(task)) => self.owner(task, owner),
             (Body::FutexWait(wait), Some(task)) => self.futex_wait(at, task, wait),
             _ => {}
         }
@@ -91,7 +102,7 @@ impl Model {
 
     /// The living process with this pid.
     pub fn live(&self, pid: u32) -> Option<&Process> {
-        self.live.get(&pid).map(|id| self.get(*id))
+        self.get(*self.live.get(&pid)?)
     }
 
     /// How many processes are alive.
@@ -99,12 +110,43 @@ impl Model {
         self.live.len()
     }
 
-    /// One process, alive or ended.
-    pub fn get(&self, id: ProcId) -> &Process {
-        &self.processes[id.0 as usize]
+    /// One process, alive or ended, that is still kept.
+    pub fn get(&self, id: ProcId) -> Option<&Process> {
+        self.processes.get(self.place(id)?)
     }
 
-    /// All processes in the order of their appearance.
+    fn place(&self, id: ProcId) -> Option<usize> {
+        // Mostly nothing was forgotten, and the id is the place.
+        let guess = id.0 as usize;
+        if self.processes.get(guess).is_some_and(|process| process.id == id) {
+            return Some(guess);
+        }
+        self.processes.binary_search_by_key(&id, |process| process.id).ok()
+    }
+
+    fn by_id(&mut self, id: ProcId) -> Option<&mut Process> {
+        let place = self.place(id)?;
+        self.processes.get_mut(place)
+    }
+
+    /// How many processes there were in all.
+    pub fn seen(&self) -> u64 {
+        self.processes.len() as u64 + self.forgotten
+    }
+
+    /// How many of those that are not kept belong below no process that is.
+    pub fn forgotten_roots(&self) -> u64 {
+        self.forgotten_roots
+    }
+
+    /// Keeps a process for good, as one that a finding is about.
+    pub fn pin(&mut self, pid: u32) {
+        if let Some(process) = self.get_mut(pid) {
+            process.pinned = true;
+        }
+    }
+
+    /// All processes that are kept, in the order of their appearance.
     pub fn all(&self) -> &[Process] {
         &self.processes
     }
@@ -118,37 +160,24 @@ impl Model {
     /// and not exec'ed since.
     pub fn memory_shared_with(&self, pid: u32) -> Vec<u32> {
         let Some(start) = self.live(pid) else { return Vec::new() };
-        let mut group = vec![start.id];
+        let mut group = vec![start];
         let mut next = 0;
-        while let Some(id) = group.get(next).copied() {
+        while let Some(process) = group.get(next).copied() {
             next += 1;
-            let process = self.get(id);
-            let creator = process.fork.as_ref().and_then(|fork| fork.by);
-            let creator = creator.filter(|creator| self.share_memory(*creator, id));
-            let children = process.children.iter().copied();
-            for other in children.filter(|child| self.share_memory(id, *child)).chain(creator) {
-                if !group.contains(&other) {
+            let creator = process.fork.as_ref().and_then(|fork| self.get(fork.by?));
+            let creator = creator.filter(|creator| share_memory(creator, process));
+            let children = process.children.iter().filter_map(|child| self.get(*child));
+            for other in children.filter(|child| share_memory(process, child)).chain(creator) {
+                if !group.iter().any(|known| known.id == other.id) {
                     group.push(other);
                 }
             }
         }
-        group.into_iter().skip(1).map(|id| self.get(id).pid).collect()
-    }
-
-    fn share_memory(&self, creator: ProcId, child: ProcId) -> bool {
-        let (creator, child) = (self.get(creator), self.get(child));
-        let Some(fork) = &child.fork else { return false };
-        let execed_since = creator.exec.as_ref().is_some_and(|exec| exec.boot_ns >= fork.boot_ns);
-        !clone_flags::copies_memory(fork.clone_flags)
-            && child.exec.is_none()
-            && !execed_since
-            && creator.is_alive()
-            && child.is_alive()
+        group.into_iter().skip(1).map(|process| process.pid).collect()
     }
 
     fn get_mut(&mut self, pid: u32) -> Option<&mut Process> {
-        let id = self.live.get(&pid)?;
-        self.processes.get_mut(id.0 as usize)
+        self.by_id(*self.live.get(&pid)?)
     }
 
     fn snapshot(
@@ -167,7 +196,9 @@ impl Model {
         if !same {
             self.end(task.pid, at, changes);
             let id = self.appear(task.pid, seen.start_ns, &task.comm, changes);
-            self.processes[id.0 as usize].threads_known_ns = None;
+            if let Some(process) = self.by_id(id) {
+                process.threads_known_ns = None;
+            }
         }
         let parent = self.live.get(&seen.ppid).copied();
         let Some(process) = self.get_mut(task.pid) else { return };
@@ -184,6 +215,8 @@ impl Model {
         process.ns_pid = seen.ns_pid;
         process.exe.clone_from(&seen.exe);
         process.resynced |= seen.resync;
+        process.uid = seen.uid.or(process.uid);
+        set_text(&mut process.cgroup, seen.cgroup.as_deref());
         // Threads that every event has told of are known better than a look can tell.
         if process.threads_known_ns.is_none() || seen.resync {
             process.threads_known_ns = Some(seen.read_ns);
@@ -195,18 +228,27 @@ impl Model {
             }
         }
         let id = process.id;
-        if let Some(parent) = parent {
-            let siblings = &mut self.processes[parent.0 as usize].children;
-            if !siblings.contains(&id) {
-                siblings.push(id);
-            }
+        if let Some(parent) = parent.and_then(|parent| self.by_id(parent))
+            && !parent.children.contains(&id)
+        {
+            parent.children.push(id);
         }
+        if let Some(known) = &seen.known {
+            self.take_known(id, known, same);
+        }
+    }
+
+    fn owner(&mut self, task: &Task, owner: &ProcessOwner) {
+        let Some(process) = self.get_mut(task.pid) else { return };
+        process.uid = owner.uid.or(process.uid);
+        set_text(&mut process.cgroup, owner.cgroup.as_deref());
     }
 
     /// Adds a process.
     fn appear(&mut self, pid: u32, start_ns: u64, comm: &str, changes: &mut Vec<Change>) -> ProcId {
-        // More processes than pids can be in one trace, but not more than memory for them.
-        let id = ProcId(u32::try_from(self.processes.len()).unwrap_or(u32::MAX));
+        // Four billion processes are more than a machine makes in years.
+        let id = ProcId(self.next_id);
+        self.next_id = self.next_id.saturating_add(1);
         self.processes.push(Process::new(id, pid, start_ns, comm));
         self.live.insert(pid, id);
         changes.push(Change::Appeared(id));
@@ -221,8 +263,9 @@ impl Model {
             return *id;
         }
         let id = self.appear(task.pid, 0, &task.comm, changes);
-        let process = &mut self.processes[id.0 as usize];
-        process.incomplete = self.counts.lost > 0;
+        let lossy = self.counts.lost > 0;
+        let Some(process) = self.by_id(id) else { return id };
+        process.incomplete = lossy;
         process.threads_known_ns = None;
         process.threads.insert(task.tid, Thread { comm: task.comm.clone(), ..Thread::default() });
         id
@@ -250,7 +293,7 @@ impl Model {
         } else {
             self.counts.vforks += 1;
         }
-        let creator = self.get(by);
+        let Some(creator) = self.get(by) else { return };
         let sibling = fork.clone_flags & CLONE_PARENT != 0;
         let (parent, ppid) = match sibling {
             true => (creator.parent, creator.ppid),
@@ -262,15 +305,9 @@ impl Model {
             .collect();
         let incomplete = creator.incomplete && !creator.resynced;
         let lost_known = !incomplete && creator.threads_known_ns.is_some_and(|known| known <= at);
-        let child = self.appear(fork.child_pid, at, &task.comm, changes);
-        self.processes[by.0 as usize].children.push(child);
-        let process = &mut self.processes[child.0 as usize];
-        process.ppid = ppid;
-        process.parent = parent;
-        process.incomplete = incomplete;
-        let leader = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
-        process.threads.insert(fork.child_pid, leader);
-        process.fork = Some(Fork {
+        let (uid, cgroup) = (creator.uid, creator.cgroup.clone());
+        let before = creator.inherited_shared();
+        let made = Fork {
             boot_ns: at,
             by: Some(by),
             by_pid: task.pid,
@@ -279,7 +316,20 @@ impl Model {
             clone_flags: fork.clone_flags,
             lost,
             lost_known,
-        });
+            ..Fork::default()
+        };
+        let child = self.appear(fork.child_pid, at, &task.comm, changes);
+        if let Some(creator) = self.by_id(by) {
+            creator.children.push(child);
+        }
+        let Some(process) = self.by_id(child) else { return };
+        process.ppid = ppid;
+        process.parent = parent;
+        process.incomplete = incomplete;
+        (process.uid, process.cgroup) = (uid, cgroup);
+        let leader = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
+        process.threads.insert(fork.child_pid, leader);
+        process.fork = Some(Arc::new(made.after(before)));
     }
 
     fn thread_start(
@@ -292,7 +342,9 @@ impl Model {
         let id = self.known(task, changes);
         self.counts.threads += 1;
         let thread = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
-        self.processes[id.0 as usize].threads.insert(start.child_tid, thread);
+        if let Some(process) = self.by_id(id) {
+            process.threads.insert(start.child_tid, thread);
+        }
     }
 
     /// All other threads are gone, and the caller has the leader's number, whoever it was
@@ -300,7 +352,7 @@ impl Model {
     fn exec(&mut self, at: u64, task: &Task, exec: &ProcessExec, changes: &mut Vec<Change>) {
         let id = self.known(task, changes);
         self.counts.execs += 1;
-        let process = &mut self.processes[id.0 as usize];
+        let Some(process) = self.by_id(id) else { return };
         process.comm.clone_from(&task.comm);
         process.exec = Some(Exec { boot_ns: at, filename: exec.filename.clone() });
         process.threads.clear();
@@ -332,18 +384,22 @@ impl Model {
     fn end(&mut self, pid: u32, at: u64, changes: &mut Vec<Change>) {
         let Some(id) = self.live.remove(&pid) else { return };
         self.counts.exits += 1;
-        let process = &mut self.processes[id.0 as usize];
+        let Some(process) = self.by_id(id) else { return };
         process.end_ns = Some(at);
         process.threads.clear();
         let children = std::mem::take(&mut process.children);
         for child in &children {
-            let child = &mut self.processes[child.0 as usize];
-            if child.parent == Some(id) && child.is_alive() {
+            if let Some(child) = self.by_id(*child)
+                && child.parent == Some(id)
+                && child.is_alive()
+            {
                 child.parent = None;
                 child.ppid = 0;
             }
         }
-        self.processes[id.0 as usize].children = children;
+        if let Some(process) = self.by_id(id) {
+            process.children = children;
+        }
         changes.push(Change::Ended(id));
     }
 
@@ -366,8 +422,7 @@ impl Model {
 
     fn lost(&mut self, count: u64) {
         self.counts.lost = self.counts.lost.saturating_add(count);
-        for id in self.live.values() {
-            let process = &mut self.processes[id.0 as usize];
+        for process in self.processes.iter_mut().filter(|process| process.is_alive()) {
             process.incomplete = true;
             process.resynced = false;
         }
@@ -380,5 +435,26 @@ impl Model {
         for pid in gone {
             self.end(pid, at, changes);
         }
+    }
+}
+
+fn share_memory(creator: &Process, child: &Process) -> bool {
+    let Some(fork) = child.fork.as_ref().filter(|fork| fork.by == Some(creator.id)) else {
+        return false;
+    };
+    let execed_since = creator.exec.as_ref().is_some_and(|exec| exec.boot_ns >= fork.boot_ns);
+    !clone_flags::copies_memory(fork.clone_flags)
+        && child.exec.is_none()
+        && !execed_since
+        && creator.is_alive()
+        && child.is_alive()
+}
+
+/// Sets a text that many processes share, where it is another one.
+fn set_text(shared: &mut Option<Arc<str>>, text: Option<&str>) {
+    if let Some(text) = text
+        && shared.as_deref() != Some(text)
+    {
+        *shared = Some(text.into());
     }
 }

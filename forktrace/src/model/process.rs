@@ -1,6 +1,6 @@
 //! What is known of one process.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::event::{ThreadName, Wait};
 
@@ -28,7 +28,11 @@ pub struct Process {
     /// Its present parent, where that is a process of the trace.
     pub parent: Option<ProcId>,
     /// How it was made, where the fork was seen.
-    pub fork: Option<Fork>,
+    pub fork: Option<Arc<Fork>>,
+    /// User id (effective), where `/proc` was looked at or the parent's is known.
+    pub uid: Option<u32>,
+    /// Path in the cgroup hierarchy, known as `uid` is.
+    pub cgroup: Option<Arc<str>>,
     /// Path of its program as `/proc` showed it, where it was looked at and could be read.
     pub exe: Option<String>,
     /// The latest exec seen, if any.
@@ -50,10 +54,14 @@ pub struct Process {
     pub(super) threads_known_ns: Option<u64>,
     /// Pid in its own pid namespace, where known and different.
     pub ns_pid: Option<u32>,
+    /// Ended processes that it had made and that are no longer kept, with those that they had made.
+    pub forgotten: u64,
+    /// Never to be forgotten: there is a finding about it.
+    pub(super) pinned: bool,
 }
 
 /// The fork that made a process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Fork {
     /// `CLOCK_BOOTTIME`, ns.
     pub boot_ns: u64,
@@ -72,6 +80,32 @@ pub struct Fork {
     /// Whether these are all. False when the fork came while forktrace was still attaching, or
     /// after a loss of events.
     pub lost_known: bool,
+    /// The fork whose memory the forking process itself still had.
+    pub before: Option<Arc<Fork>>,
+    /// How many forks can be followed through `before`.
+    pub depth: u32,
+    /// There were earlier forks than can be followed.
+    pub cut: bool,
+}
+
+/// How many generations of inherited memory are followed; bounds what is kept, and the recursion
+/// when it is freed.
+const DEPTH: u32 = 512;
+
+impl Fork {
+    /// Puts the fork in front of those whose memory the forking process still had.
+    pub(super) fn after(mut self, before: Option<Arc<Fork>>) -> Self {
+        let depth = before.as_ref().map_or(0, |before| before.depth + 1);
+        self.cut = before.as_ref().is_some_and(|before| before.cut) || depth > DEPTH;
+        self.depth = if depth > DEPTH { 0 } else { depth };
+        self.before = before.filter(|_| depth <= DEPTH);
+        self
+    }
+
+    /// This fork, and those through which its memory had come before.
+    pub fn line(&self) -> impl Iterator<Item = &Fork> {
+        std::iter::successors(Some(self), |fork| fork.before.as_deref())
+    }
 }
 
 /// A program replaced.
@@ -107,6 +141,8 @@ impl Process {
             ppid: 0,
             parent: None,
             fork: None,
+            uid: None,
+            cgroup: None,
             exe: None,
             exec: None,
             children: Vec::new(),
@@ -116,15 +152,23 @@ impl Process {
             resynced: false,
             threads_known_ns: Some(0),
             ns_pid: None,
+            forgotten: 0,
+            pinned: false,
         }
     }
 
     /// The fork whose memory this process still has: none once it has exec'ed, or when it runs in
     /// its creator's memory.
     pub fn inherited(&self) -> Option<&Fork> {
-        let fork = self.fork.as_ref()?;
+        let fork = self.fork.as_deref()?;
         let copied = forktrace_common::clone_flags::copies_memory(fork.clone_flags);
         (copied && self.exec.is_none()).then_some(fork)
+    }
+
+    /// The same, to be shared.
+    pub(super) fn inherited_shared(&self) -> Option<Arc<Fork>> {
+        self.inherited()?;
+        self.fork.clone()
     }
 
     /// How long it has lived at `at` (`CLOCK_BOOTTIME`, ns); `None` where its start is not known.

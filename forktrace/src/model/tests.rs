@@ -415,6 +415,32 @@ proptest! {
     }
 
     #[test]
+    fn what_is_carried_over_makes_the_same_model(steps in steps()) {
+        let mut kernel = Kernel::new();
+        let mut whole = model(&[alive(1, 1, 0, &[1], false)]);
+        for (step, looks) in &steps {
+            if let Some(event) = kernel.step(step) {
+                whole.apply(&event);
+            }
+            if *looks {
+                let mut part = Model::default();
+                for event in whole.carried(kernel.now, false) {
+                    part.apply(&event);
+                }
+                prop_assert_eq!(part.carried(1, false), whole.carried(1, false));
+                prop_assert_eq!(shape(&part), shape(&whole));
+                // What is known already is left as it is.
+                let before = whole.carried(1, false);
+                for event in whole.carried(kernel.now, true) {
+                    whole.apply(&event);
+                }
+                whole.apply(&looked(kernel.now));
+                prop_assert_eq!(whole.carried(1, false).len(), before.len());
+            }
+        }
+    }
+
+    #[test]
     fn no_event_can_break_it(
         events in proptest::collection::vec((0u8..8, 0u32..6, 0u32..6, 0u32..6, any::<u64>()), 0..60),
     ) {
@@ -432,10 +458,73 @@ proptest! {
                 _ => at(boot_ns, pid, tid, Body::FutexWait(FutexWait::default())),
             };
             model.apply(&event);
+            if boot_ns % 7 == 0 {
+                model.forget_to(usize::from(kind) / 4);
+            }
             for process in model.all().iter().filter(|process| process.is_alive()) {
                 model.memory_shared_with(process.pid);
                 prop_assert_eq!(model.live(process.pid).map(|p| p.id), Some(process.id));
             }
         }
     }
+}
+
+#[test]
+fn ended_processes_are_forgotten_leaves_first_and_counted_where_they_stood() {
+    let mut model = model(&[alive(1, 1, 0, &[1], false)]);
+    for n in 0..10 {
+        let (child, grandchild) = (100 + n, 200 + n);
+        model.apply(&fork(u64::from(n) + 10, 1, 1, child, 0));
+        model.apply(&fork(u64::from(n) + 10, child, child, grandchild, 0));
+        model.apply(&exit(u64::from(n) + 11, child));
+        if n != 3 {
+            model.apply(&exit(u64::from(n) + 12, grandchild));
+        }
+    }
+    model.forget_to(4);
+    let kept: Vec<u32> = model.all().iter().map(|process| process.pid).collect();
+    assert!(kept.contains(&203) && kept.contains(&103), "203 lives, and 103 made it: {kept:?}");
+    assert_eq!(model.seen(), 21);
+    let counted: u64 = model.all().iter().map(|process| process.forgotten).sum();
+    assert_eq!(counted + kept.len() as u64, 21);
+    assert_eq!(model.forgotten_roots(), 0);
+}
+
+#[test]
+fn what_a_process_inherited_is_known_without_those_that_made_it() {
+    let mut model = model(&[alive(1, 1, 0, &[1, 5], false)]);
+    for n in 2..30 {
+        model.apply(&fork(u64::from(n), n - 1, n - 1, n, 0));
+        model.apply(&exit(u64::from(n), n - 1));
+    }
+    let before: Vec<u64> =
+        model.live(29).unwrap().fork.as_ref().unwrap().line().map(|fork| fork.boot_ns).collect();
+    assert_eq!(before.len(), 28);
+    model.forget_to(0);
+    assert_eq!(model.all().len(), 1, "a chain of ended ones is given up in the end");
+    let after: Vec<u64> =
+        model.live(29).unwrap().fork.as_ref().unwrap().line().map(|fork| fork.boot_ns).collect();
+    assert_eq!(before, after);
+    assert_eq!((model.forgotten_roots(), model.seen()), (28, 29));
+}
+
+#[test]
+fn a_line_of_forks_is_followed_only_so_far_and_says_so() {
+    let mut model = model(&[alive(1, 1, 0, &[1], false)]);
+    for n in 2..2000 {
+        model.apply(&fork(u64::from(n), n - 1, n - 1, n, 0));
+        model.apply(&exit(u64::from(n), n - 1));
+    }
+    let fork = model.live(1999).unwrap().fork.clone().unwrap();
+    assert!(fork.line().count() < 600);
+    assert!(fork.cut);
+}
+
+#[test]
+fn what_a_finding_is_about_is_never_forgotten() {
+    let mut model = model(&[alive(1, 1, 0, &[1], false), fork(2, 1, 1, 7, 0)]);
+    model.pin(7);
+    model.apply(&exit(3, 7));
+    model.forget_to(0);
+    assert!(model.all().iter().any(|process| process.pid == 7));
 }

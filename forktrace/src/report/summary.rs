@@ -20,6 +20,10 @@ const COLUMN: usize = 13;
 pub struct Summary<'a> {
     /// All processes of the trace, see [`crate::model::Model::all`].
     pub processes: &'a [Process],
+    /// How many processes there were in all, see [`crate::model::Model::seen`].
+    pub seen: u64,
+    /// Those that are no longer kept and stand below none of `processes`.
+    pub forgotten: u64,
     /// Totals, see [`crate::model::Model::counts`].
     pub counts: &'a Counts,
     /// The findings that are shown.
@@ -28,13 +32,15 @@ pub struct Summary<'a> {
     pub hidden: u64,
     /// What else makes the result incomplete, a sentence each: a table that was full, a cut log.
     pub shortfalls: &'a [String],
+    /// What was recorded, a sentence a log; whether lines are missing in it.
+    pub recorded: &'a [(String, bool)],
 }
 
 /// Writes the summary.
 pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
     let shown: Vec<&Finding> = summary.findings.iter().collect();
     if !summary.processes.is_empty() {
-        writeln!(w, "{}", tree::draw(summary.processes, &shown, style))?;
+        writeln!(w, "{}", tree::draw(summary.processes, summary.forgotten, &shown, style))?;
     }
     totals(w, summary, style)?;
     writeln!(w)?;
@@ -73,7 +79,12 @@ fn totals(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result
     }
     row(w, style, "findings", Tone::Plain, &findings)?;
     let tone = if counts.lost > 0 { Tone::Alarm } else { Tone::Plain };
-    row(w, style, "events lost", tone, &count(counts.lost))
+    row(w, style, "events lost", tone, &count(counts.lost))?;
+    for (recorded, lines_missing) in summary.recorded {
+        let tone = if *lines_missing { Tone::Alarm } else { Tone::Plain };
+        row(w, style, "recorded", tone, &style.clean(recorded))?;
+    }
+    Ok(())
 }
 
 fn row(w: &mut impl Write, style: Style, label: &str, tone: Tone, text: &str) -> io::Result<()> {
@@ -102,7 +113,7 @@ fn conclusion(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Re
         None => {
             let looked_at = format!(
                 "{} and {} were looked at",
-                plural(summary.processes.len() as u64, "process", "processes"),
+                plural(summary.seen, "process", "processes"),
                 plural(summary.counts.long_waits, "long wait", "long waits"),
             );
             (Tone::Good, format!("no child hangs on an inherited lock: {looked_at}"))

@@ -164,9 +164,12 @@ impl<W: Write> Text<W> {
             }
             Body::ProcessSnapshot(snapshot) => alive(snapshot, self.style),
             Body::EventsLost(lost) => losses(lost, self.style),
-            Body::Evidence(_) | Body::TraceStart(_) | Body::Resync(_) | Body::TraceEnd(_) => {
-                return None;
-            }
+            Body::Evidence(_)
+            | Body::ProcessOwner(_)
+            | Body::TraceStart(_)
+            | Body::Resync(_)
+            | Body::Rotated(_)
+            | Body::TraceEnd(_) => return None,
         })
     }
 }

@@ -48,10 +48,16 @@ struct Group {
 }
 
 /// Draws the trees of `processes`, each process below the one that forked it.
-pub(super) fn draw(processes: &[Process], findings: &[&Finding], style: Style) -> String {
+/// `more`: how many others that ended are not among them, beside those that they know of.
+pub(super) fn draw(
+    processes: &[Process],
+    more: u64,
+    findings: &[&Finding],
+    style: Style,
+) -> String {
     let (forest, roots) = Forest::new(processes, findings, style);
     let mut text = String::new();
-    for mut root in forest.branches(&roots, 1) {
+    for mut root in forest.branches(&roots, 1).into_iter().chain(forgotten(more)) {
         if style.ascii {
             root.set_glyphs(ASCII);
         }
@@ -75,7 +81,7 @@ impl<'a> Forest<'a> {
         let mut forest = Forest {
             processes,
             findings: places(processes, findings),
-            sizes: vec![1; processes.len()],
+            sizes: processes.iter().map(|process| 1 + process.forgotten).collect(),
             flagged: vec![false; processes.len()],
             folded: processes.len() > FOLD_ABOVE,
             children,
@@ -158,7 +164,9 @@ impl<'a> Forest<'a> {
         let children = self.children.get(at).map_or(&[][..], Vec::as_slice);
         let label = self.label(process, self.findings.get(&at).copied());
         if generation < GENERATIONS || children.is_empty() {
-            return Some(Tree::new(label).with_leaves(self.branches(children, generation + 1)));
+            let mut branches = self.branches(children, generation + 1);
+            branches.extend(forgotten(process.forgotten));
+            return Some(Tree::new(label).with_leaves(branches));
         }
         let deeper = count(self.size(at).saturating_sub(1));
         let flagged = children.iter().any(|child| self.flagged.get(*child) == Some(&true));
@@ -206,6 +214,11 @@ impl<'a> Forest<'a> {
         }
         label
     }
+}
+
+/// The line that stands for processes that are no longer kept.
+fn forgotten(number: u64) -> Option<Tree<String>> {
+    (number > 0).then(|| Tree::new(format!("and {} more that ended", count(number))))
 }
 
 /// The place of each process's parent: of the one that forked it, where that was seen. A circle,

@@ -9,25 +9,13 @@ use crate::{
     event::Task,
     finding::{Holder, Kind},
     locks::State,
-    model::{Fork, Model, Process},
+    model::{Fork, Process},
 };
 
 /// The forks whose memory a process still has, its own first. Each is of the process before that
 /// had inherited the memory itself, and not given it up by exec.
-pub(super) fn line<'a>(process: &'a Process, model: &'a Model) -> Vec<&'a Fork> {
-    let mut forks: Vec<&Fork> = Vec::new();
-    let mut next = process.inherited();
-    while let Some(fork) = next {
-        forks.push(fork);
-        next = fork.by.map(|by| model.get(by)).and_then(|creator| {
-            let before = creator.fork.as_ref()?;
-            let copied = forktrace_common::clone_flags::copies_memory(before.clone_flags);
-            let execed = creator.exec.as_ref().is_some_and(|exec| exec.boot_ns <= fork.boot_ns);
-            // Times only fall: a damaged log cannot make a circle of it.
-            (copied && !execed && before.boot_ns < fork.boot_ns).then_some(before)
-        });
-    }
-    forks
+pub(super) fn line(process: &Process) -> Vec<&Fork> {
+    process.inherited().map(|fork| fork.line().collect()).unwrap_or_default()
 }
 
 /// Whether `owner` is a thread whose heir is in the child: the one that forked it, and, where that
@@ -41,7 +29,8 @@ pub(super) fn has_heir(line: &[&Fork], owner: u32) -> bool {
             return false;
         }
     }
-    false
+    // Who forked before the first that is known may have been anybody.
+    line.last().is_some_and(|first| first.cut && first.before.is_none())
 }
 
 /// Whom the owner field names, who released it after the fork, or the parent's only thread.

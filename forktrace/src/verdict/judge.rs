@@ -46,12 +46,50 @@ pub struct Judged {
 #[derive(Debug, Default)]
 pub struct Judge {
     findings: Vec<Judged>,
-    open: FxHashMap<Subject, usize>,
+    open: FxHashMap<Subject, Open>,
     /// Waits that go on without a finding, and why there is none.
     unjudged: FxHashMap<Subject, Reason>,
+    /// The same of processes that have ended since.
+    unjudged_ended: FxHashMap<Reason, u64>,
+    keep_evidence: bool,
+}
+
+/// A finding whose wait goes on.
+#[derive(Debug)]
+struct Open {
+    /// Its place among the findings.
+    index: usize,
+    /// What it was concluded from, where that is kept.
+    evidence: Option<Event>,
 }
 
 impl Judge {
+    /// Keeps what the open findings were concluded from, for a log that goes on in a new file.
+    pub fn keep_evidence(&mut self) {
+        self.keep_evidence = true;
+    }
+
+    /// What the open findings were concluded from, where it was kept, in the order of its time.
+    pub fn open_evidence(&self) -> Vec<&Event> {
+        let mut events: Vec<&Event> =
+            self.open.values().filter_map(|open| open.evidence.as_ref()).collect();
+        events.sort_by_key(|event| event.boot_ns);
+        events
+    }
+
+    /// A process has ended: none of its waits goes on.
+    pub fn ended(&mut self, process: ProcId) {
+        self.open.retain(|(id, ..), _| *id != process);
+        let counts = &mut self.unjudged_ended;
+        self.unjudged.retain(|(id, ..), reason| {
+            let gone = *id == process;
+            if gone {
+                *counts.entry(*reason).or_default() += 1;
+            }
+            !gone
+        });
+    }
+
     /// Takes one event into account, after `model` has.
     pub fn apply(&mut self, event: &Event, model: &Model) -> Option<Outcome> {
         let task = event.task.as_ref()?;
@@ -59,7 +97,8 @@ impl Judge {
         match &event.body {
             Body::Evidence(evidence) => match judge(event, evidence, model) {
                 Verdict::Finding(finding) => {
-                    self.found((process, task.tid, evidence.wait.uaddr), *finding)
+                    let kept = self.keep_evidence.then(|| event.clone());
+                    self.found((process, task.tid, evidence.wait.uaddr), *finding, kept)
                 }
                 Verdict::Innocent(reason) | Verdict::Open(reason) => {
                     self.unjudged.insert((process, task.tid, evidence.wait.uaddr), reason);
@@ -69,7 +108,7 @@ impl Judge {
             Body::FutexWait(wait) if wait.result.is_some_and(|result| result != INTERRUPTED) => {
                 let subject = (process, task.tid, wait.wait.uaddr);
                 self.unjudged.remove(&subject);
-                let index = self.open.remove(&subject)?;
+                let index = self.open.remove(&subject)?.index;
                 let judged = self.findings.get_mut(index)?;
                 let waited_ns = event.boot_ns.saturating_sub(wait.wait.enter_ns);
                 judged.ended_after_ns = Some(waited_ns);
@@ -79,16 +118,24 @@ impl Judge {
         }
     }
 
-    fn found(&mut self, subject: Subject, mut finding: Finding) -> Option<Outcome> {
+    fn found(
+        &mut self,
+        subject: Subject,
+        mut finding: Finding,
+        evidence: Option<Event>,
+    ) -> Option<Outcome> {
         self.unjudged.remove(&subject);
         finding.same_lock_in = siblings::of(&finding, &self.findings);
-        if let Some(known) = self.open.get(&subject).and_then(|at| self.findings.get_mut(*at)) {
+        if let Some(open) = self.open.get_mut(&subject)
+            && let Some(known) = self.findings.get_mut(open.index)
+        {
             if known.finding.confidence >= finding.confidence {
                 return None;
             }
             known.finding = finding.clone();
+            open.evidence = evidence;
         } else {
-            self.open.insert(subject, self.findings.len());
+            self.open.insert(subject, Open { index: self.findings.len(), evidence });
             self.findings.push(Judged { finding: finding.clone(), ended_after_ns: None });
         }
         Some(Outcome::Found(finding))
@@ -102,6 +149,7 @@ impl Judge {
     /// How many waits of forked children go on, or went on until their process ended, without a
     /// finding for this reason.
     pub fn unjudged(&self, reason: Reason) -> u64 {
-        self.unjudged.values().filter(|why| **why == reason).count() as u64
+        let open = self.unjudged.values().filter(|why| **why == reason).count() as u64;
+        open + self.unjudged_ended.get(&reason).copied().unwrap_or(0)
     }
 }

@@ -82,6 +82,7 @@ fn assumed_fork(late: &Late, pid: u32) -> Fork {
             .map(|thread| ThreadName { tid: thread.tid, comm: thread.comm.clone() })
             .collect(),
         lost_known: false,
+        ..Fork::default()
     }
 }
 

@@ -208,7 +208,7 @@ fn case<'a>(
     let is_event = lock.is_none();
     let reading =
         lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
-    let line = holder::line(process, model);
+    let line = holder::line(process);
     let mut case = Case { task, evidence, process, fork, line, reading, is_event, waited_ns };
     orphan::prove_by_release(&mut case);
     Ok(case)

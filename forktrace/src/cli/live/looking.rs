@@ -4,7 +4,7 @@ use std::io;
 
 use forktrace_common::maps::WaitState;
 
-use super::{LOOKS_AT_ONCE, Live};
+use super::{LOOKS_AT_ONCE, Live, everything};
 use crate::{
     cli::{evidence, native, probes},
     decode,
@@ -27,7 +27,11 @@ impl Live {
 
     /// Looks closer at a wait if it could be for an inherited lock and a look is due.
     pub(super) fn look(&mut self, wait: &WaitState, now: u64) {
-        let model = &self.pipeline.model;
+        if self.pipeline.model.live(wait.tgid).is_none() {
+            return;
+        }
+        // Also who shares its memory, or made it, without being wanted.
+        let model = everything(self.narrowed.as_ref(), &self.pipeline);
         let Some(process) = model.live(wait.tgid) else { return };
         let late = self.before.concerns(process, wait);
         let candidate = (late || process.inherited().is_some()) && wait.timed == 0;

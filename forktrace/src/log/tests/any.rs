@@ -256,13 +256,63 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             asked: vec![7; min_wait_ns as usize % 3].into(),
             snapshots: min_wait_ns % 2 == 0,
             offsets,
+            trace_id: ["", "6c0e"][min_wait_ns as usize % 2].into(),
+            part: min_wait_ns as u32 % 3,
+            carried: min_wait_ns as u32 % 5,
         })
+}
+
+fn known_fork() -> impl Strategy<Value = KnownFork> {
+    let flags = (any::<bool>(), any::<u64>(), any::<bool>());
+    (any::<[u32; 2]>(), any::<u64>(), text(), vec(thread_name(), 0..3), flags).prop_map(
+        |([by_pid, by_tid], boot_ns, by_comm, lost, (by_alive, clone_flags, lost_known))| {
+            KnownFork {
+                boot_ns,
+                by_pid,
+                by_tid,
+                by_comm,
+                by_alive,
+                clone_flags,
+                lost,
+                lost_known,
+            }
+        },
+    )
+}
+
+fn known() -> impl Strategy<Value = Known> {
+    let exec = (any::<u64>(), text())
+        .prop_map(|(boot_ns, filename)| KnownExec { boot_ns, filename });
+    let thread =
+        (any::<u32>(), any::<u64>()).prop_map(|(tid, start_ns)| KnownThread { tid, start_ns });
+    let numbers = (any::<u64>(), any::<Option<u64>>(), any::<[bool; 3]>());
+    (numbers, vec(known_fork(), 0..3), option::of(exec), vec(thread, 0..3)).prop_map(
+        |((began_ns, threads_known_ns, [forks_cut, incomplete, resynced]), forks, exec, threads)| {
+            Known {
+                began_ns,
+                forks,
+                forks_cut,
+                exec,
+                incomplete,
+                resynced,
+                threads_known_ns,
+                threads,
+            }
+        },
+    )
+}
+
+fn owner() -> impl Strategy<Value = ProcessOwner> {
+    (any::<Option<u32>>(), option::of(text()))
+        .prop_map(|(uid, cgroup)| ProcessOwner { uid, cgroup })
 }
 
 fn snapshot() -> impl Strategy<Value = ProcessSnapshot> {
     let flags = (any::<Option<u32>>(), any::<bool>(), any::<u64>(), any::<bool>());
-    (any::<u32>(), any::<u64>(), option::of(text()), vec(thread_name(), 0..3), flags).prop_map(
-        |(ppid, start_ns, exe, threads, (ns_pid, resync, read_ns, command))| ProcessSnapshot {
+    let later = (owner(), option::of(known().boxed()));
+    let basic = (any::<u32>(), any::<u64>(), option::of(text()), vec(thread_name(), 0..3));
+    (basic, flags, later).prop_map(
+        |((ppid, start_ns, exe, threads), (ns_pid, resync, read_ns, command), (owner, known))| ProcessSnapshot {
             ppid,
             start_ns,
             exe,
@@ -271,6 +321,9 @@ fn snapshot() -> impl Strategy<Value = ProcessSnapshot> {
             resync,
             read_ns,
             command,
+            uid: owner.uid,
+            cgroup: owner.cgroup,
+            known: known.map(Box::new),
         },
     )
 }
@@ -288,6 +341,7 @@ fn task_event() -> impl Strategy<Value = Body> {
         (any::<u32>(), text())
             .prop_map(|(old_tid, filename)| Body::ProcessExec(ProcessExec { old_tid, filename })),
         Just(Body::ProcessExit(ProcessExit {})),
+        owner().prop_map(Body::ProcessOwner),
         any::<Option<bool>>().prop_map(|group_dead| Body::ThreadExit(ThreadExit { group_dead })),
         (wait(), any::<Option<i64>>())
             .prop_map(|(wait, result)| Body::FutexWait(FutexWait { wait, result })),
@@ -304,8 +358,14 @@ fn trace_event() -> impl Strategy<Value = Body> {
         (any::<u64>(), btree_map(text(), any::<u64>(), 0..3))
             .prop_map(|(count, by_kind)| Body::EventsLost(EventsLost { count, by_kind })),
         any::<u32>().prop_map(|processes| Body::Resync(Resync { processes })),
-        (text(), btree_map(text(), any::<u64>(), 0..3), any::<u64>()).prop_map(
-            |(reason, counters, lost)| Body::TraceEnd(TraceEnd { reason, counters, lost })
+        any::<u32>().prop_map(|next| Body::Rotated(Rotated { next })),
+        (text(), btree_map(text(), any::<u64>(), 0..3), any::<[u64; 2]>()).prop_map(
+            |(reason, counters, [lost, unwritten])| Body::TraceEnd(TraceEnd {
+                reason,
+                counters,
+                lost,
+                unwritten
+            })
         ),
     ]
 }

@@ -1,9 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod any;
+mod compressed;
 mod file;
 mod native;
 mod reading;
+mod recording;
 mod writing;
 
 use super::{Identity, Line, ReadError, Reader, Summary, Writer};

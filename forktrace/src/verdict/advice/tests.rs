@@ -21,6 +21,7 @@ fn fork(by_comm: &str, lost: bool) -> Fork {
         clone_flags: 0,
         lost: lost.then_some(other).into_iter().collect(),
         lost_known: true,
+        ..Fork::default()
     }
 }
 

@@ -1,0 +1,65 @@
+//! `forktrace report --check FILE…`: whether a log is as SCHEMA.md says.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use super::{failure::Failure, replay};
+use crate::{
+    log::{Checker, Reader},
+    report::{plural, sanitize},
+};
+
+/// How many problems are told.
+const TOLD: usize = 50;
+
+/// Checks files in their order. Exit status 1: there is a problem.
+pub(super) fn run(files: &[PathBuf]) -> Result<u8, Failure> {
+    let progress = replay::progress(files, true);
+    let mut checker = Checker::default();
+    let mut out = io::stdout().lock();
+    let (mut found, mut lines) = (0, 0);
+    for path in files {
+        let input = replay::open(path, &progress)?;
+        let damage = input.damage();
+        let mut reader = Reader::new(input);
+        let mut tell = |line: u64, text: &str| -> io::Result<()> {
+            found += 1;
+            if found <= TOLD {
+                progress.borrow_mut().clear();
+                let path = path.display();
+                writeln!(out, "{}", sanitize(&format!("{path}:{line}: {text}")))?;
+            }
+            Ok(())
+        };
+        checker.begin();
+        while let Some(line) = reader.next() {
+            let number = reader.line();
+            match &line {
+                Ok(line) => {
+                    for problem in checker.line(number, line) {
+                        tell(problem.line, &problem.text)?;
+                    }
+                }
+                Err(error) => tell(error.line, &error.cause.to_string())?,
+            }
+        }
+        for problem in checker.end(reader.line()) {
+            tell(problem.line, &problem.text)?;
+        }
+        if let Some(damage) = damage.borrow().as_deref() {
+            tell(reader.line(), damage)?;
+        }
+        lines += reader.summary().lines;
+    }
+    progress.borrow_mut().clear();
+    if found > TOLD {
+        writeln!(out, "and {}", plural((found - TOLD) as u64, "more", "more"))?;
+    }
+    match found {
+        0 => writeln!(out, "{} as they should be", plural(lines, "line", "lines"))?,
+        n => writeln!(out, "{}", plural(n as u64, "problem", "problems"))?,
+    }
+    Ok(u8::from(found > 0))
+}

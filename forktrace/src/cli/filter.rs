@@ -1,0 +1,318 @@
+//! Which processes are wanted, live and in a recorded log alike.
+//!
+//! A process is wanted if it is what was asked for, or was made by one that is; it stays wanted until
+//! its end. All events are followed, so that of a process that becomes what was asked for later, as
+//! by exec, everything is known that would be known otherwise.
+
+use std::fmt;
+
+use rustc_hash::FxHashSet;
+use wildmatch::WildMatch;
+
+use super::{args::FilterArgs, failure::Failure, usage};
+use crate::{
+    event::{Body, Event},
+    model::{Change, Model, ProcId, Process},
+};
+
+/// Characters of a container id that name it well enough, as `docker ps` shows it.
+const LEAST_ID: usize = 6;
+/// Characters of a whole container id.
+const WHOLE_ID: usize = 64;
+
+/// What is asked for: all kinds that are given, any value of a kind.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    comms: Vec<WildMatch>,
+    uids: Vec<u32>,
+    cgroups: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl Filter {
+    /// What the command line asks for; `None`: everything.
+    pub(super) fn new(args: &FilterArgs) -> Result<Option<Self>, Failure> {
+        let filter = Filter {
+            comms: args.comm.iter().map(|glob| WildMatch::new(glob)).collect(),
+            uids: args.uid.iter().map(|user| uid(user)).collect::<Result<_, _>>()?,
+            cgroups: args.cgroup.iter().map(|path| cgroup(path)).collect(),
+            containers: args.container.iter().map(|id| container(id)).collect::<Result<_, _>>()?,
+        };
+        let Filter { comms, uids, cgroups, containers } = &filter;
+        let all =
+            comms.is_empty() && uids.is_empty() && cgroups.is_empty() && containers.is_empty();
+        Ok((!all).then_some(filter))
+    }
+
+    fn wants(&self, process: &Process) -> bool {
+        let cgroup = process.cgroup.as_deref();
+        let below = |wanted: &String| {
+            let rest = cgroup.and_then(|path| path.strip_prefix(wanted.as_str()));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let of_container = |id: &String| cgroup.is_some_and(|path| is_of_container(path, id));
+        any(&self.comms, |glob| glob.matches(&process.comm))
+            && any(&self.uids, |uid| process.uid == Some(*uid))
+            && any(&self.cgroups, below)
+            && any(&self.containers, of_container)
+    }
+}
+
+fn any<T>(wanted: &[T], is_so: impl Fn(&T) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(is_so)
+}
+
+/// Container runtimes name a cgroup after the container's id of 64 hexadecimal digits:
+/// `docker-ID.scope`, `/docker/ID`, `cri-containerd-ID.scope`, `libpod-ID.scope`.
+fn is_of_container(path: &str, id: &str) -> bool {
+    path.split(['/', '-', '.', ':']).any(|part| {
+        part.len() == WHOLE_ID
+            && part.starts_with(id)
+            && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+fn uid(user: &str) -> Result<u32, Failure> {
+    if let Ok(uid) = user.parse() {
+        return Ok(uid);
+    }
+    match nix::unistd::User::from_name(user) {
+        Ok(Some(user)) => Ok(user.uid.as_raw()),
+        _ => Err(usage(&format!("there is no user `{}` here", user.escape_debug()))),
+    }
+}
+
+/// As `/proc/<pid>/cgroup` shows it: without the mount point, without a slash at the end.
+fn cgroup(path: &str) -> String {
+    let path = path.strip_prefix("/sys/fs/cgroup").unwrap_or(path).trim_matches('/');
+    if path.is_empty() { String::new() } else { format!("/{path}") }
+}
+
+fn container(id: &str) -> Result<String, Failure> {
+    let id = id.to_ascii_lowercase();
+    let digits = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match digits && (LEAST_ID..=WHOLE_ID).contains(&id.len()) {
+        true => Ok(id),
+        false => Err(usage(&format!(
+            "`{}` is no container id: give its first {LEAST_ID} or more hexadecimal digits, as \
+             docker ps or crictl ps shows them",
+            id.escape_debug()
+        ))),
+    }
+}
+
+/// In words, for the log.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut kinds = Vec::new();
+        let mut kind = |name: &str, values: Vec<String>| {
+            if !values.is_empty() {
+                kinds.push(format!("{name} {}", values.join(" or ")));
+            }
+        };
+        kind("comm", self.comms.iter().map(ToString::to_string).collect());
+        kind("uid", self.uids.iter().map(ToString::to_string).collect());
+        let root = |path: &String| if path.is_empty() { "/".to_owned() } else { path.clone() };
+        kind("cgroup", self.cgroups.iter().map(root).collect());
+        kind("container", self.containers.clone());
+        f.write_str(&kinds.join(", "))
+    }
+}
+
+/// Lets through what is about wanted processes.
+pub(super) struct Narrowed {
+    filter: Filter,
+    /// Everything, wanted or not.
+    pub(super) model: Model,
+    wanted: FxHashSet<ProcId>,
+}
+
+impl Narrowed {
+    pub(super) fn new(filter: Filter) -> Self {
+        Narrowed { filter, model: Model::default(), wanted: FxHashSet::default() }
+    }
+
+    /// Takes one event. Returns what it changed in [`Narrowed::model`], and the events to be handed
+    /// on: none, the event itself, or what was known of its process before it too.
+    pub(super) fn take(&mut self, event: &Event) -> (Vec<Change>, Vec<Event>) {
+        let Some(task) = &event.task else {
+            return (self.apply(event), vec![event.clone()]);
+        };
+        let was_wanted = self.is_wanted(task.pid);
+        // Whoever is wanted from here on is known as before this event.
+        let before = match (&event.body, was_wanted) {
+            (Body::ProcessSnapshot(_), _) | (_, true) => None,
+            _ => self.model.live(task.pid).map(|process| {
+                self.model.carried_process(process, event.boot_ns, false)
+            }),
+        };
+        let changes = self.apply(event);
+        if was_wanted || self.is_wanted(task.pid) {
+            return (changes, before.into_iter().chain([event.clone()]).collect());
+        }
+        (changes, Vec::new())
+    }
+
+    fn is_wanted(&self, pid: u32) -> bool {
+        self.model.live(pid).is_some_and(|process| self.wanted.contains(&process.id))
+    }
+
+    fn apply(&mut self, event: &Event) -> Vec<Change> {
+        let changes = self.model.apply(event);
+        for change in &changes {
+            if let Change::Ended(id) = change {
+                self.wanted.remove(id);
+            }
+        }
+        let child = match &event.body {
+            Body::ProcessFork(fork) => Some(fork.child_pid),
+            _ => None,
+        };
+        let pid = event.task.as_ref().map(|task| task.pid);
+        for pid in pid.into_iter().chain(child) {
+            let Some(process) = self.model.live(pid) else { continue };
+            let maker = process.fork.as_ref().and_then(|fork| fork.by).or(process.parent);
+            let is_new = Some(pid) == child || matches!(event.body, Body::ProcessSnapshot(_));
+            let by_descent = is_new && maker.is_some_and(|maker| self.wanted.contains(&maker));
+            if by_descent || self.filter.wants(process) {
+                self.wanted.insert(process.id);
+            }
+        }
+        changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::event::{
+        ProcessExec, ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Task, ThreadName,
+    };
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn filter(args: FilterArgs) -> Narrowed {
+        Narrowed::new(Filter::new(&args).unwrap().unwrap())
+    }
+
+    fn of(pid: u32, comm: &str, body: Body) -> Event {
+        Event { boot_ns: 5, task: Some(Task { pid, tid: pid, comm: comm.into() }), body }
+    }
+
+    fn alive(pid: u32, ppid: u32, comm: &str, uid: u32, cgroup: &str) -> Event {
+        let seen = ProcessSnapshot {
+            ppid,
+            start_ns: 1,
+            threads: vec![ThreadName { tid: pid, comm: comm.into() }],
+            uid: Some(uid),
+            cgroup: Some(cgroup.into()),
+            ..ProcessSnapshot::default()
+        };
+        of(pid, comm, Body::ProcessSnapshot(seen))
+    }
+
+    fn fork(pid: u32, comm: &str, child_pid: u32) -> Event {
+        of(pid, comm, Body::ProcessFork(ProcessFork { child_pid, clone_flags: 0 }))
+    }
+
+    fn exec(pid: u32, comm: &str) -> Event {
+        of(pid, comm, Body::ProcessExec(ProcessExec { old_tid: pid, filename: comm.into() }))
+    }
+
+    fn exit(pid: u32, comm: &str) -> Event {
+        of(pid, comm, Body::ProcessExit(ProcessExit {}))
+    }
+
+    /// The pids of what is let through, `s` for a snapshot that was added.
+    fn through(narrowed: &mut Narrowed, events: &[Event]) -> Vec<String> {
+        let mut seen = Vec::new();
+        for event in events {
+            for out in narrowed.take(event).1 {
+                let added = matches!(&out.body, Body::ProcessSnapshot(s) if s.known.is_some());
+                let pid = out.task.as_ref().map_or(0, |task| task.pid);
+                seen.push(format!("{pid}{}", if added { "s" } else { "" }));
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn by_name_and_all_that_it_makes_until_its_end() {
+        let mut web = filter(FilterArgs { comm: vec!["web*".into()], ..FilterArgs::default() });
+        let events = [
+            alive(1, 0, "init", 0, "/"),
+            alive(2, 1, "web", 0, "/"),
+            alive(3, 2, "helper", 0, "/"),
+            fork(1, "init", 4),
+            fork(2, "web", 5),
+            exec(5, "sh"),
+            exec(4, "sh"),
+            exit(2, "web"),
+            fork(5, "sh", 6),
+            exit(5, "sh"),
+            exit(4, "sh"),
+        ];
+        assert_eq!(through(&mut web, &events), ["2", "3", "2", "5", "2", "5", "5"]);
+    }
+
+    #[test]
+    fn one_that_becomes_what_is_asked_for_is_known_as_it_was_before() {
+        let mut web = filter(FilterArgs { comm: vec!["w?b".into()], ..FilterArgs::default() });
+        let events = [alive(1, 0, "init", 0, "/"), fork(1, "init", 2), exec(2, "web")];
+        assert_eq!(through(&mut web, &events), ["2s", "2"]);
+    }
+
+    #[test]
+    fn by_user_by_cgroup_and_by_container() {
+        let cgroup = format!("/system.slice/docker-{ID}.scope");
+        let events = [
+            alive(1, 0, "init", 0, "/init.scope"),
+            fork(1, "init", 2),
+            of(2, "init", Body::ProcessOwner(ProcessOwner { uid: Some(33), cgroup: None })),
+            fork(1, "init", 3),
+            of(3, "a", Body::ProcessOwner(ProcessOwner { uid: None, cgroup: Some(cgroup) })),
+        ];
+        let args = FilterArgs { uid: vec!["33".into()], ..FilterArgs::default() };
+        assert_eq!(through(&mut filter(args), &events), ["2s", "2"]);
+        for path in ["/system.slice", "/sys/fs/cgroup/system.slice/", "system.slice"] {
+            let args = FilterArgs { cgroup: vec![path.into()], ..FilterArgs::default() };
+            assert_eq!(through(&mut filter(args), &events), ["3s", "3"], "{path}");
+        }
+        let args = FilterArgs { cgroup: vec!["/system".into()], ..FilterArgs::default() };
+        assert!(through(&mut filter(args), &events).is_empty());
+        let args = FilterArgs { container: vec![ID[..12].into()], ..FilterArgs::default() };
+        assert_eq!(through(&mut filter(args), &events), ["3s", "3"]);
+        let args = FilterArgs { container: vec![ID[4..16].into()], ..FilterArgs::default() };
+        assert!(through(&mut filter(args), &events).is_empty());
+    }
+
+    #[test]
+    fn all_kinds_must_fit_and_any_value_of_a_kind() {
+        let events = [
+            alive(1, 0, "a", 7, "/"),
+            alive(2, 0, "b", 7, "/"),
+            alive(3, 0, "a", 8, "/"),
+            alive(4, 0, "b", 9, "/"),
+        ];
+        let args = FilterArgs {
+            comm: vec!["a".into()],
+            uid: vec!["7".into(), "9".into()],
+            ..FilterArgs::default()
+        };
+        assert_eq!(through(&mut filter(args), &events), ["1"]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for args in [
+            FilterArgs { uid: vec!["no-such-user-here".into()], ..FilterArgs::default() },
+            FilterArgs { container: vec!["web-1".into()], ..FilterArgs::default() },
+            FilterArgs { container: vec!["abc".into()], ..FilterArgs::default() },
+        ] {
+            assert!(Filter::new(&args).is_err(), "{args:?}");
+        }
+        assert!(Filter::new(&FilterArgs::default()).unwrap().is_none());
+    }
+}
