@@ -262,4 +262,7 @@ pub struct TraceEnd {
     /// Records lost in all.
     #[serde(with = "num")]
     pub lost: u64,
+    /// How long everything was traced, what had begun before included, ns; `None`: not known.
+    #[serde(default, with = "num::opt", skip_serializing_if = "Option::is_none")]
+    pub traced_ns: Option<u64>,
 }

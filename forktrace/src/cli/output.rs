@@ -99,6 +99,7 @@ pub(super) fn pipeline(
         text,
         logs,
         boot_id,
+        min_wait_ns: 0,
         shortfalls: Vec::new(),
         reader_gone: false,
         suspects: args.suspects,

@@ -59,7 +59,7 @@ pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
     let missing = missing(reader.summary());
     if !reader.summary().ended {
         let end = TraceEnd::default();
-        pipeline.shortfalls = shortfalls::of(&end, &pipeline.judge);
+        pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
     }
     for sentence in &missing {
         say(&format!("{}: {sentence}", path.display()));

@@ -54,7 +54,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         Target::Pids(pids) => pids.clone(),
         Target::All | Target::Command(_) => Vec::new(),
     };
-    let start = start_event(args, &kernel, began_ns, &target, asked.clone());
+    let start = start_event(args, &kernel, began_ns, &target, asked);
     let mut pipeline = output::pipeline(out, args.events, &start)?;
     if let Some((name, file)) = recording {
         pipeline.logs.push(output::log(name, file, &start));
@@ -68,8 +68,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         .build()
         .map_err(Failure::Output)?;
     runtime.block_on(async {
-        let mut live =
-            Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all, asked)?;
+        let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
         live.pipeline.event(&start)?;
         let until = Until {
             duration: args.duration,

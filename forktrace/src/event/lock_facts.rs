@@ -73,6 +73,9 @@ pub struct KeptMethod {
     pub now: Window,
     /// The same as inherited.
     pub at_fork: AtFork,
+    /// Whether a frame of a thread that Python knows has it; `None`: not known.
+    #[serde(default)]
+    pub on_frame: Option<bool>,
 }
 
 /// A thread as Python knows it.

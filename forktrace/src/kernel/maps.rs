@@ -92,23 +92,10 @@ impl Maps {
         self.traced.keys().filter_map(Result::ok).collect()
     }
 
-    /// Every wait that has lasted at least `min_wait_ns` at `now_ns`.
-    pub fn long_waits(&self, now_ns: u64, min_wait_ns: u64) -> Vec<WaitState> {
-        self.waits
-            .iter()
-            .filter_map(Result::ok)
-            .map(|(_, bytes)| value::<WaitState>(&bytes))
-            .filter(|wait| {
-                wait.restarting == 0 && now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
-            })
-            .collect()
-    }
-
-    /// The waits of a process for one word, however short.
-    pub fn waits_for(&self, tgid: u32, uaddr: u64) -> Vec<WaitState> {
+    /// Every wait, however short.
+    pub fn waits(&self) -> Vec<WaitState> {
         let waits = self.waits.iter().filter_map(Result::ok);
-        let waits = waits.map(|(_, bytes)| value::<WaitState>(&bytes));
-        waits.filter(|wait| wait.tgid == tgid && wait.uaddr == uaddr).collect()
+        waits.map(|(_, bytes)| value::<WaitState>(&bytes)).collect()
     }
 
     /// Adds a wait that had begun before the programs were attached, unless the thread has begun

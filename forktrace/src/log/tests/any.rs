@@ -194,8 +194,13 @@ fn waiter() -> impl Strategy<Value = Waiter> {
 }
 
 fn python_lock() -> impl Strategy<Value = PythonLock> {
-    let method = (any::<u64>(), window(), at_fork())
-        .prop_map(|(address, now, at_fork)| KeptMethod { address, now, at_fork });
+    let method =
+        (any::<u64>(), window(), at_fork()).prop_map(|(address, now, at_fork)| KeptMethod {
+            address,
+            now,
+            at_fork,
+            on_frame: Some(address % 2 == 0).filter(|_| address % 3 > 0),
+        });
     (any::<u64>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
         |(address, type_name, now, at_fork, exits)| PythonLock {
             address,
@@ -239,7 +244,13 @@ fn late() -> impl Strategy<Value = Late> {
     );
     let learnt = prop_oneof![any::<u32>().prop_map(Learnt::SharedWith), Just(Learnt::LatestFork)];
     (any::<u64>(), option::of(kin), option::of(learnt), any::<bool>()).prop_map(
-        |(start_ns, kin, learnt, tids_in_order)| Late { start_ns, kin, learnt, tids_in_order },
+        |(start_ns, kin, learnt, tids_in_order)| Late {
+            start_ns,
+            not_execed: kin.is_some() || tids_in_order,
+            kin,
+            learnt,
+            tids_in_order,
+        },
     )
 }
 
@@ -305,7 +316,12 @@ fn trace_event() -> impl Strategy<Value = Body> {
             .prop_map(|(count, by_kind)| Body::EventsLost(EventsLost { count, by_kind })),
         any::<u32>().prop_map(|processes| Body::Resync(Resync { processes })),
         (text(), btree_map(text(), any::<u64>(), 0..3), any::<u64>()).prop_map(
-            |(reason, counters, lost)| Body::TraceEnd(TraceEnd { reason, counters, lost })
+            |(reason, counters, lost)| Body::TraceEnd(TraceEnd {
+                reason,
+                counters,
+                lost,
+                traced_ns: Some(lost / 2).filter(|_| lost % 2 == 0),
+            })
         ),
     ]
 }
