@@ -30,9 +30,9 @@ pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String>
     );
     say(
         counter("waits_left_out"),
-        "wait",
-        "waits",
-        "had begun before tracing did and not been looked at: there are too many",
+        "more wait",
+        "more waits",
+        "had begun before tracing did and could not be looked at: there are too many",
     );
     say(
         if too_short.is_some() { 0 } else { counter("waits_not_looked_at") },

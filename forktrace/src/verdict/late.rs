@@ -92,9 +92,10 @@ fn graded(case: &Case<'_>, late: &Late, owner: &Owner<'_>) -> Result<(Kind, Grad
 /// Whether the frames of Python's threads may tell more of this look than it has. Where a finding is
 /// made of it they are read in any case.
 pub fn wants_python(evidence: &Evidence) -> bool {
+    let of_python = evidence.target.as_ref().is_some_and(|place| place.python_type.is_some());
     evidence.late.is_some()
         && gates::wait(evidence).is_none()
-        && read(evidence).is_ok_and(|(reading, is_event)| !is_event && reading.anyone_may_release)
+        && read(evidence).is_ok_and(|(reading, _)| reading.anyone_may_release || of_python)
 }
 
 /// What is waited for, and whether that is something which nobody holds.

@@ -105,11 +105,28 @@ fn threads_at_rest_are_no_finding_and_python_is_read_to_tell_them() {
     let mut queue = worker();
     lock(&mut queue).type_name = "_queue.SimpleQueue".into();
     assert_eq!(queue.judge(), Verdict::Open(Reason::OrdinaryWait));
-    for function in ["Condition.wait", "Thread._wait_for_tstate_lock", "wait"] {
+    let pool = "concurrent/futures/thread.py";
+    for (file, function) in [
+        ("threading.py", "Condition.wait"),
+        ("threading.py", "Thread._wait_for_tstate_lock"),
+        ("threading.py", "wait"),
+        ("threading.py", "Thread.join"),
+        (pool, "_worker"),
+    ] {
         let mut scene = worker();
-        scene.evidence.python = Python::Frames(vec![frame("threading.py", function)]);
+        scene.evidence.python = Python::Frames(vec![frame(file, function)]);
         assert_eq!(scene.judge(), Verdict::Innocent(Reason::OrdinaryWait), "{function}");
     }
+    for (file, function) in [("thread.py", "_worker"), (pool, "submit"), ("app.py", "wait")] {
+        let mut scene = worker();
+        scene.evidence.python = Python::Frames(vec![frame(file, function)]);
+        assert_eq!(scene.confidence(), Confidence::Likely, "{file} {function}");
+    }
+    // Such a thread does not release by hand what others wait for.
+    let mut beside = worker();
+    beside.evidence.python_threads[1].lock_use = LockUse::Calls;
+    beside.evidence.python_threads[1].innermost = Some(frame(pool, "_worker"));
+    assert_eq!(beside.confidence(), Confidence::Likely);
 }
 
 #[test]
