@@ -322,7 +322,7 @@ impl Live {
             match record {
                 Ok(Record { cpu, seq, event, leftover }) => {
                     if let (Some(leftover), Some(task)) = (leftover, &event.task) {
-                        self.kernel.maps.clean(task.pid, &leftover);
+                        self.kernel.maps.clean(task.pid, leftover);
                     }
                     self.order.push(Stamped { cpu, seq, event });
                 }
