@@ -327,6 +327,10 @@ pub struct TraceEnd {
     /// Lines that could not be written to this log, as on a full disk.
     #[serde(default, skip_serializing_if = "is_none_lost")]
     pub unwritten: u64,
+    /// How long everything was traced, what had begun before included, ns; `None`: not known.
+    #[serde(default, with = "num::opt", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<num::Number>")]
+    pub traced_ns: Option<u64>,
 }
 
 fn is_none_lost(number: &u64) -> bool {

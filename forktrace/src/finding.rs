@@ -74,6 +74,13 @@ impl Finding {
         let rules = ["single-thread", "all-threads-blocked"];
         self.evidence.iter().any(|proof| rules.contains(&proof.rule.as_str()))
     }
+
+    /// Whether the task waits for something that is a lock for certain, which Python tells, and that
+    /// no other thread is known to take or release by hand.
+    pub fn is_for_python_lock(&self) -> bool {
+        let said = |rule: &str| self.evidence.iter().any(|proof| proof.rule == rule);
+        said("python-lock") && !said("taken-by-hand") && !said("releases-by-hand")
+    }
 }
 
 /// What is wrong.
@@ -90,7 +97,9 @@ pub enum Kind {
 }
 
 /// How sure a finding is; ordered from weak to strong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// Looks like it; something that is alive may still release the lock. Hidden by default.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
     log::{Log, number},
+    pythons::Rooted,
     run::{Ended, Job},
     trial,
     workload::{self, Facts},
@@ -39,6 +40,10 @@ enum Expect {
     Likely { holder: bool },
     /// A suspect, printed or hidden.
     Suspect { printed: bool },
+    /// One finding, likely, of a lock that the waiter has itself.
+    OwnFault,
+    /// A suspect, printed, whose parent is gone.
+    Orphan,
     /// No finding; a suspect is allowed.
     NoMoreThanSuspect,
     /// No finding at all.
@@ -46,7 +51,7 @@ enum Expect {
     /// No finding, but that something could not be judged.
     Unjudged,
 }
-use Expect::{Likely, NoMoreThanSuspect, Nothing, Suspect, Unjudged};
+use Expect::{Likely, NoMoreThanSuspect, Nothing, Orphan, OwnFault, Suspect, Unjudged};
 
 struct Case {
     name: &'static str,
@@ -54,6 +59,8 @@ struct Case {
     args: &'static [&'static str],
     target: Target,
     expect: Expect,
+    /// The Python that runs it; `None`: this machine's.
+    python: Option<Rooted>,
 }
 
 const fn case(
@@ -63,7 +70,18 @@ const fn case(
     target: Target,
     expect: Expect,
 ) -> Case {
-    Case { name, program, args, target, expect }
+    Case { name, program, args, target, expect, python: None }
+}
+
+/// A worker of `late_worker.py` under another Python than this machine's.
+const fn rooted(
+    python: Rooted,
+    name: &'static str,
+    args: &'static [&'static str],
+    target: Target,
+    expect: Expect,
+) -> Case {
+    Case { name, program: "late_worker.py", args, target, expect, python: Some(python) }
 }
 
 const OWNED: Expect = Likely { holder: true };
@@ -82,7 +100,7 @@ static CASES: &[Case] = &[
     case("late_mutex_child_has_threads", "inherited_mutex.c", &["normal", "thread", "keep", "threads"], Child, OWNED),
     case("late_mutex_released_holder_gone", "inherited_mutex.c", &["normal", "thread", "release", "single"], Parent, HIDDEN),
     case("late_mutex_released_holder_gone_child", "inherited_mutex.c", &["normal", "thread", "release", "single"], Child, PRINTED),
-    case("late_mutex_parent_dead", "inherited_mutex.c", &["normal", "thread", "die", "single"], Child, Unjudged),
+    case("late_mutex_parent_dead", "inherited_mutex.c", &["normal", "thread", "die", "single"], Child, Orphan),
     case("late_page_of_the_latest_fork", "late_page.c", &["latest"], Parent, OWNERLESS),
     case("late_page_of_the_latest_fork_host", "late_page.c", &["latest"], Host, OWNERLESS),
     case("late_page_shared_with_a_sibling", "late_page.c", &["shared"], Child, OWNERLESS),
@@ -91,12 +109,23 @@ static CASES: &[Case] = &[
     case("late_page_free_at_fork", "late_page.c", &["free"], Child, Nothing),
     case("late_page_taken_by_the_parent_since", "late_page.c", &["retaken"], Child, NoMoreThanSuspect),
     case("late_page_of_a_helper_in_the_same_memory", "late_page.c", &["helper"], Child, NoMoreThanSuspect),
-    case("late_python_parent", "lock_of_thread.py", &["Lock"], Parent, HIDDEN),
-    case("late_python_child", "lock_of_thread.py", &["Lock"], Child, PRINTED),
+    case("late_self_deadlock", "late_quiet.c", &["self"], Child, OwnFault),
+    case("late_python_parent", "lock_of_thread.py", &["Lock"], Parent, OWNERLESS),
+    case("late_python_child", "lock_of_thread.py", &["Lock"], Child, OWNERLESS),
+    case("late_python_worker_parent", "late_worker.py", &["with"], Parent, OWNERLESS),
+    case("late_python_worker_child", "late_worker.py", &["with"], Child, OWNERLESS),
+    case("late_python_worker_rlock", "late_worker.py", &["rlock"], Parent, OWNERLESS),
+    case("late_python_worker_beside_a_pool", "late_worker.py", &["pool"], Parent, OWNERLESS),
+    case("late_python_worker_by_hand", "late_worker.py", &["hand"], Child, HIDDEN),
+    case("late_python_worker_by_itself", "late_worker.py", &["chain"], Child, NoMoreThanSuspect),
+    rooted(Rooted::V313, "late_python313_worker_parent", &["with"], Parent, HIDDEN),
+    rooted(Rooted::V313, "late_python313_worker_child", &["with"], Child, PRINTED),
+    rooted(Rooted::V314, "late_python314_worker_child", &["with"], Child, PRINTED),
+    rooted(Rooted::V314, "late_python314_worker_rlock", &["rlock"], Child, PRINTED),
+    case("late_parking_lot", "parking_lot_locks.rs", &["mutex", "thread", "keep"], Child, PRINTED),
 
     case("late_quiet_join", "late_quiet.c", &["join"], Child, Nothing),
-    case("late_quiet_pool", "late_quiet.c", &["pool"], Parent, Nothing),
-    case("late_quiet_self", "late_quiet.c", &["self"], Child, Nothing),
+    case("late_quiet_pool", "late_quiet.c", &["pool"], Parent, Unjudged),
     case("late_quiet_dead_thread", "late_quiet.c", &["dead"], Child, NoMoreThanSuspect),
     case("late_quiet_exec", "late_quiet.c", &["exec"], Child, Nothing),
     case("late_quiet_shared", "late_quiet.c", &["shared"], Child, Nothing),
@@ -108,13 +137,23 @@ static CASES: &[Case] = &[
     case("late_quiet_event", "event.py", &[], Parent, NoMoreThanSuspect),
     case("late_quiet_python_pool", "pool.py", &[], Parent, Nothing),
     case("late_quiet_python_executor", "executor.py", &[], Parent, Nothing),
+    case("late_quiet_worker_at_rest", "late_worker.py", &["rest"], Child, Nothing),
+    case("late_quiet_worker_joins", "late_worker.py", &["join"], Child, Nothing),
+    case("late_quiet_worker_event", "late_worker.py", &["event"], Child, Nothing),
+    case("late_quiet_worker_condition", "late_worker.py", &["condition"], Child, Nothing),
+    case("late_quiet_worker_contended", "late_worker.py", &["contended"], Child, Nothing),
+    rooted(Rooted::V313, "late_quiet_worker313_at_rest", &["rest"], Child, Nothing),
+    rooted(Rooted::V314, "late_quiet_worker314_at_rest", &["rest"], Child, Nothing),
+    rooted(Rooted::V314, "late_quiet_worker314_joins", &["join"], Child, Nothing),
+    rooted(Rooted::V314, "late_quiet_worker314_condition", &["condition"], Child, Nothing),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let of = |case: &'static Case| {
-        let own = match case.program {
-            "lock_of_thread.py" => Need::SemaphorePython,
-            program => workload::need(program),
+        let own = match (case.python, case.program) {
+            (Some(python), _) => Need::Rooted(python),
+            (None, "lock_of_thread.py" | "late_worker.py") => Need::SemaphorePython,
+            (None, program) => workload::need(program),
         };
         trial(case.name, &[Need::Tracing, own, Need::Setpriv], || run(case))
     };
@@ -133,15 +172,19 @@ fn stuck(job: &Job) -> Result<u32> {
 }
 
 fn start(case: &Case) -> Result<Job> {
-    let mut command = workload::command(case.program, case.args)?;
+    let mut command = match case.python {
+        Some(python) => python.command(case.program, case.args)?,
+        None => workload::command(case.program, case.args)?,
+    };
     command.push(HANGS.to_owned());
     let mut job = Job::start(&command, &[])?;
-    if fs::read_to_string(workload::source(case.program))?.contains("stuck") {
-        job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
-        std::thread::sleep(OLD);
-    } else {
+    let source = fs::read_to_string(workload::source(case.program));
+    if source.is_ok_and(|text| !text.contains("stuck")) {
         // It says nothing of itself: by then it rests.
         std::thread::sleep(4 * OLD);
+    } else {
+        job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+        std::thread::sleep(OLD);
     }
     Ok(job)
 }
@@ -166,7 +209,7 @@ fn run(case: &Case) -> Result<()> {
     drop(job);
     let judge = || -> Result<()> {
         traced.expect_code(0)?;
-        let hangs = matches!(case.expect, Likely { .. } | Suspect { .. });
+        let hangs = matches!(case.expect, Likely { .. } | Suspect { .. } | OwnFault | Orphan);
         ensure!(!hangs || before.is_some() && before == after, "it ran: {before:?} {after:?}");
         let log = Log::read(&traced.log())?;
         log.expect_whole()?;
@@ -208,6 +251,16 @@ fn judge(case: &Case, traced: &Ended, log: &Log, facts: &Facts, child: u32) -> R
             ensure!(confidence(one) == "suspect" && block == printed, "not a suspect: {one:#}");
             late(one, facts, child, true).with_context(|| format!("{one:#}"))?;
             ensure!(printed || traced.stdout.contains("1 suspect hidden"), "not told of");
+        }
+        OwnFault => {
+            let [one] = findings.as_slice() else { anyhow::bail!("found {findings:#?}") };
+            let own = one.get("kind").is_some_and(|kind| kind == "self-deadlock");
+            ensure!(own && confidence(one) == "likely" && block, "{one:#}");
+        }
+        Orphan => {
+            let [one] = findings.as_slice() else { anyhow::bail!("found {findings:#?}") };
+            let orphan = one.pointer("/unseen_fork/by_pid").is_some_and(Value::is_null);
+            ensure!(orphan && confidence(one) == "suspect" && block, "{one:#}");
         }
         NoMoreThanSuspect => ensure!(sure == 0, "found {findings:#?}"),
         Nothing | Unjudged => {

@@ -4,6 +4,7 @@ mod attach;
 mod cases;
 mod check;
 mod command;
+mod crowd;
 mod demos;
 mod late;
 mod losses;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
             cases::trials(),
             attach::trials(),
             command::trials(),
+            crowd::trials(),
             demos::trials(),
             late::trials(),
             losses::trials(),

@@ -1,6 +1,7 @@
 /*
  * Forked children that wait for something else than an inherited lock, since before the tracer
- * attached. It must say nothing; of `dead` and `alone` at most that it suspects something.
+ * attached. It must say nothing; of `dead` and `alone` at most that it suspects something, and of
+ * `self` that the child has the lock itself.
  *
  * late_quiet HOW [SECONDS]
  *   join    the child's first thread joins one that lives

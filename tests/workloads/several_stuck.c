@@ -4,7 +4,7 @@
  *
  * several_stuck WHO [SECONDS]
  *   WHO  children: three children on one lock; locks: two children on a lock each;
- *        threads: both threads of one child
+ *        threads: both threads of one child; crowd: dozens of children on one lock
  */
 #include "common.h"
 
@@ -29,7 +29,7 @@ static void *hang(void *arg) {
 int main(int argc, char **argv) {
     check(argc >= 2, "usage");
     int several_locks = !strcmp(argv[1], "locks"), threads = !strcmp(argv[1], "threads");
-    int children = threads ? 1 : several_locks ? 2 : 3;
+    int children = threads ? 1 : several_locks ? 2 : !strcmp(argv[1], "crowd") ? 48 : 3;
     wait_until_told();
     pthread_t thread;
     start(&thread, hold, NULL);

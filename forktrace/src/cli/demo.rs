@@ -155,7 +155,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     let pipeline = output::pipeline(args, Events::Waits, &start)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let mut live = Live::new(kernel, ring, pipeline, nanoseconds(MIN_WAIT), false, Vec::new())?;
+        let mut live = Live::new(kernel, ring, pipeline, nanoseconds(MIN_WAIT), false)?;
         live.pipeline.event(&start)?;
         start_command(&mut live, child, &command)?;
         let until = Until {

@@ -34,19 +34,27 @@ pub(super) struct Job {
 pub(super) struct Look {
     pub(super) task: Task,
     pub(super) evidence: Evidence,
-    /// Nothing more is to be read.
+    /// The stacks were read, and nothing more is to be.
     pub(super) complete: bool,
+    /// Python's side was read.
+    pub(super) python_read: bool,
 }
 
 impl Job {
     /// Takes what the maps know, now: the look itself runs elsewhere. Where the lock is elsewhere
     /// than the futex word, the few bytes that tell where are read here, because the pages around
-    /// it are to be taken too.
-    pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, maps: &Maps) -> Self {
+    /// it are to be taken too. `waits` are all waits a moment ago.
+    pub(super) fn new(
+        task: Task,
+        wait: Wait,
+        shared_with: Vec<u32>,
+        maps: &Maps,
+        waits: &[WaitState],
+    ) -> Self {
         let target = inspect::evidence::around(task.pid, wait.uaddr)
             .and_then(|window| locks::target(&wait, &window));
         let owner = target.and_then(|lock| inspect::evidence::owner_of(task.pid, lock));
-        let captured = Captured::take(maps, task.pid, wait.uaddr, target, owner);
+        let captured = Captured::take(maps, waits, task.pid, wait.uaddr, target, owner);
         Job { task, wait, shared_with, captured, late: false, probed: None }
     }
 
@@ -76,7 +84,7 @@ impl Job {
                 probed
             });
             // The receiver is gone only when tracing has ended.
-            let _ = sender.send(Look { task, evidence, complete: false });
+            let _ = sender.send(Look { task, evidence, complete: false, python_read: false });
         });
     }
 }
@@ -110,11 +118,12 @@ impl Look {
         }
     }
 
-    /// Adds the stacks in the background and sends the look again. Whatever was to be learnt of
-    /// inherited pages is in `ask` already: reading Python frames makes the kernel copy pages.
-    pub(super) fn read_stacks(
+    /// Adds the Python side and, with `ask`, the stacks in the background, and sends the look again.
+    /// Whatever was to be learnt of inherited pages is in `ask` already: reading Python frames makes
+    /// the kernel copy pages.
+    pub(super) fn read_more(
         mut self,
-        ask: Ask,
+        ask: Option<Ask>,
         registers: Visitor,
         sender: UnboundedSender<Look>,
     ) {
@@ -123,15 +132,24 @@ impl Look {
             let thread = self.evidence.threads.iter().find(|thread| thread.tid == tid);
             let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
             let uaddr = self.evidence.wait.uaddr;
+            self.complete = ask.is_some();
             std::thread::scope(|scope| {
-                let python = scope.spawn(|| inspect::python::look(pid, tid, ns_tid, uaddr));
-                self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
-                let look = python.join().unwrap_or_default();
-                self.evidence.python = look.python;
-                self.evidence.python_lock = look.lock;
-                self.evidence.python_threads = look.threads;
+                let look = || inspect::python::look(pid, tid, ns_tid, uaddr);
+                let python = (!self.python_read).then(|| scope.spawn(look));
+                if let Some(ask) = ask {
+                    self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
+                }
+                if let Some(python) = python {
+                    let look = python.join().unwrap_or_default();
+                    self.evidence.python = look.python;
+                    self.evidence.python_lock = look.lock;
+                    self.evidence.python_threads = look.threads;
+                }
             });
-            self.complete = true;
+            self.python_read = true;
+            // The look may have waited for its turn.
+            self.evidence.still_waiting &=
+                inspect::evidence::is_in(&self.task, &self.evidence.wait);
             let _ = sender.send(self);
         });
     }
@@ -157,12 +175,19 @@ struct Pages {
 }
 
 impl Captured {
-    fn take(maps: &Maps, pid: u32, uaddr: u64, target: Option<u64>, owner: Option<u64>) -> Self {
+    fn take(
+        maps: &Maps,
+        waits: &[WaitState],
+        pid: u32,
+        uaddr: u64,
+        target: Option<u64>,
+        owner: Option<u64>,
+    ) -> Self {
         let around = |word| Pages::take(word, |start| maps.inherited_page(pid, start));
         let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
-        let waits = maps.waits_for(pid, uaddr);
+        let waits = waits.iter().filter(|wait| wait.tgid == pid && wait.uaddr == uaddr);
         let waiter = |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns };
-        let waiters = waits.iter().filter(|wait| wait.restarting == 0).map(waiter).collect();
+        let waiters = waits.filter(|wait| wait.restarting == 0).map(waiter).collect();
         Captured {
             around_futex: around(uaddr),
             around_target: target.map(around),

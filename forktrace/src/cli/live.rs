@@ -2,8 +2,9 @@
 
 mod looking;
 
-use std::{io, time::Duration};
+use std::{collections::VecDeque, io, time::Duration};
 
+use forktrace_common::maps::WaitState;
 use rustc_hash::FxHashMap;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -13,12 +14,12 @@ use tokio::{
 
 use super::{
     evidence, failure::Failure, filter::Narrowed, looks::Looks, losses::Losses, owners::Owners,
-    pipeline::Pipeline, probes, standing::Before,
+    pipeline::Pipeline, probes, shortfalls, standing::Before,
 };
 use crate::{
     decode::{self, Record},
     event::{Body, Event, Resync, TraceEnd},
-    inspect,
+    inspect::{self, native::Ask},
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
     model::{Change, Model, ProcId},
     order::{Orderer, Stamped},
@@ -33,8 +34,11 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How far apart two CPUs' records may arrive out of order.
 const REORDER_NS: u64 = 20_000_000;
 
-/// How many waits are looked at closely at the same time.
-const LOOKS_AT_ONCE: usize = 8;
+/// How many waits are looked at closely at the same time: mostly that is waiting.
+const LOOKS_AT_ONCE: usize = 32;
+/// For how many of them stacks are read at the same time. That may take seconds, and other waits are
+/// looked at meanwhile.
+const READS_AT_ONCE: usize = 8;
 
 /// When to stop.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +73,7 @@ impl Stopped {
         match self {
             Stopped::Interrupted => "interrupted",
             Stopped::Duration => "duration",
-            Stopped::TargetsEnded => "targets ended",
+            Stopped::TargetsEnded => shortfalls::TARGETS_ENDED,
             Stopped::Found => "found",
             Stopped::OutputClosed => "output closed",
         }
@@ -84,6 +88,9 @@ pub(super) struct Live {
     pub(super) pipeline: Pipeline,
     looks: Looks,
     looks_running: usize,
+    /// Looks for which more is to be read, with what is to be read of native code.
+    to_read: VecDeque<(evidence::Look, Option<Ask>)>,
+    reads_running: usize,
     sender: mpsc::UnboundedSender<evidence::Look>,
     receiver: mpsc::UnboundedReceiver<evidence::Look>,
     min_wait_ns: u64,
@@ -104,8 +111,7 @@ pub(super) struct Live {
 
 impl Live {
     /// Takes over the loaded programs, and from here on the signals that end a trace: a command may
-    /// be interrupted as soon as it runs. Must be called inside the tokio runtime. `asked`: processes
-    /// asked for by their pid.
+    /// be interrupted as soon as it runs. Must be called inside the tokio runtime.
     ///
     /// # Errors
     /// When the ring buffer or signals cannot be watched.
@@ -115,7 +121,6 @@ impl Live {
         pipeline: Pipeline,
         min_wait_ns: u64,
         trace_all: bool,
-        asked: Vec<u32>,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
         Ok(Live {
@@ -125,6 +130,8 @@ impl Live {
             pipeline,
             looks: Looks::default(),
             looks_running: 0,
+            to_read: VecDeque::new(),
+            reads_running: 0,
             sender,
             receiver,
             min_wait_ns,
@@ -133,7 +140,7 @@ impl Live {
             outcome: None,
             losses: Losses::default(),
             python_reads: FxHashMap::default(),
-            before: Before::new(asked),
+            before: Before::new(),
             owners: Owners::default(),
             narrowed: None,
             undecodable: 0,
@@ -259,7 +266,7 @@ impl Live {
                 }
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
-                Some(look) = self.receiver.recv() => self.looked(look)?,
+                Some(look) = self.receiver.recv() => self.looked(look),
                 found = self.before.found() => self.before.take(found, &mut self.kernel.maps),
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
@@ -311,7 +318,9 @@ impl Live {
     /// Whether every process that was traced is known to have ended.
     fn targets_ended(&mut self) -> bool {
         let child_ended = self.child.is_none() || self.outcome.is_some();
-        child_ended && self.order.is_empty() && everything(self.narrowed.as_ref(), &self.pipeline).live_count() == 0
+        child_ended
+            && self.order.is_empty()
+            && everything(self.narrowed.as_ref(), &self.pipeline).live_count() == 0
     }
 
     fn take(&mut self, records: Vec<Result<Record, decode::DecodeError>>) {
@@ -319,7 +328,7 @@ impl Live {
             match record {
                 Ok(Record { cpu, seq, event, leftover }) => {
                     if let (Some(leftover), Some(task)) = (leftover, &event.task) {
-                        self.kernel.maps.clean(task.pid, &leftover);
+                        self.kernel.maps.clean(task.pid, leftover);
                     }
                     self.order.push(Stamped { cpu, seq, event });
                 }
@@ -356,7 +365,10 @@ impl Live {
         }
         for change in self.hand_on(&event)? {
             if let Change::Ended(id) = change {
-                let Some(pid) = everything(self.narrowed.as_ref(), &self.pipeline).get(id).map(|process| process.pid) else {
+                let Some(pid) = everything(self.narrowed.as_ref(), &self.pipeline)
+                    .get(id)
+                    .map(|process| process.pid)
+                else {
                     continue;
                 };
                 if !self.kernel.exit_tells_last_thread {
@@ -381,14 +393,16 @@ impl Live {
             self.outcome = child.try_wait();
         }
         self.check_losses(now, false)?;
-        let waits = self.kernel.maps.long_waits(now, self.min_wait_ns);
+        let all = self.kernel.maps.waits();
+        let long = |wait: &&WaitState| looking::is_long(wait, now, self.min_wait_ns);
+        let waits: Vec<WaitState> = all.iter().filter(long).copied().collect();
         let new: Vec<Event> =
             self.looks.update(&waits).into_iter().map(|wait| self.blocked(wait, now)).collect();
         for event in new {
             self.order.push_unsequenced(event);
         }
         for wait in &waits {
-            self.look(wait, now);
+            self.look(wait, &all, now);
         }
         let model = everything(self.narrowed.as_ref(), &self.pipeline);
         for event in self.owners.changed(now, model) {
@@ -424,8 +438,15 @@ impl Live {
         }
         let counters = self.kernel.maps.counters();
         let lost = counters.lost() + self.undecodable;
-        let end = TraceEnd { reason: stopped.reason().into(), counters: counters.others, lost, unwritten: 0 };
-        let event = Event { boot_ns: kernel::boot_ns(), task: None, body: Body::TraceEnd(end) };
+        let mut counters = counters.others;
+        let now = kernel::boot_ns();
+        counters.insert("waits_left_out".into(), self.before.left_out());
+        counters.insert("waits_not_looked_at".into(), self.not_looked_at(now));
+        let traced_ns = self.before.searched_since().map(|since| now.saturating_sub(since));
+        let traced_ns = Some(traced_ns.unwrap_or(0));
+        let reason = stopped.reason().into();
+        let end = TraceEnd { reason, counters, lost, traced_ns, unwritten: 0 };
+        let event = Event { boot_ns: now, task: None, body: Body::TraceEnd(end) };
         self.pipeline.event(&event)?;
         self.pipeline.flush()
     }

@@ -19,6 +19,8 @@ struct Look {
     due_ns: u64,
     /// A look is under way.
     busy: bool,
+    /// A look has come to its end.
+    ended: bool,
     seen: bool,
 }
 
@@ -32,7 +34,7 @@ impl Looks {
         for wait in waits {
             let look = self.waits.entry((wait.tid, wait.enter_ns)).or_insert_with(|| {
                 new.push(wait);
-                Look { due_ns: 0, busy: false, seen: true }
+                Look { due_ns: 0, busy: false, ended: false, seen: true }
             });
             look.seen = true;
         }
@@ -51,10 +53,15 @@ impl Looks {
         }
     }
 
+    /// Whether a look at this wait has come to its end.
+    pub(super) fn has_ended(&self, wait: &WaitState) -> bool {
+        self.waits.get(&(wait.tid, wait.enter_ns)).is_some_and(|look| look.ended)
+    }
+
     /// A look is over; the next is due when the wait is twice as old, or never.
     pub(super) fn end(&mut self, tid: u32, enter_ns: u64, now_ns: u64, settled: bool) {
         if let Some(look) = self.waits.get_mut(&(tid, enter_ns)) {
-            look.busy = false;
+            (look.busy, look.ended) = (false, true);
             let age = now_ns.saturating_sub(enter_ns);
             look.due_ns = if settled { u64::MAX } else { now_ns.saturating_add(age) };
         }
@@ -77,7 +84,9 @@ mod tests {
         assert!(looks.update(&waits).is_empty(), "a wait is new once");
         assert!(looks.begin(&waits[0], 200));
         assert!(!looks.begin(&waits[0], 200), "one look at a time");
+        assert!(!looks.has_ended(&waits[0]));
         looks.end(1, 100, 200, false);
+        assert!(looks.has_ended(&waits[0]));
         assert!(!looks.begin(&waits[0], 299));
         assert!(looks.begin(&waits[0], 300));
         looks.end(1, 100, 300, true);

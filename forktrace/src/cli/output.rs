@@ -100,6 +100,7 @@ pub(super) fn pipeline(
         json,
         recorder: None,
         boot_id,
+        min_wait_ns: 0,
         shortfalls: Vec::new(),
         reader_gone: false,
         suspects: args.suspects,

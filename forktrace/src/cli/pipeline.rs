@@ -28,6 +28,8 @@ pub(super) struct Pipeline {
     /// The event log in files.
     pub(super) recorder: Option<Recorder>,
     pub(super) boot_id: String,
+    /// How long a wait must last to be judged, ns.
+    pub(super) min_wait_ns: u64,
     /// What makes the result incomplete, a sentence each.
     pub(super) shortfalls: Vec<String>,
     /// Whoever read stdout has gone away.
@@ -82,8 +84,12 @@ impl Pipeline {
             self.record(event, identity.as_ref());
         }
         self.write_text(|text, pipeline| text.event(event, &pipeline.model))?;
-        if let Body::TraceEnd(end) = &event.body {
-            self.shortfalls = shortfalls::of(end, &self.judge);
+        match &event.body {
+            Body::TraceStart(start) => self.min_wait_ns = start.min_wait_ns,
+            Body::TraceEnd(end) => {
+                self.shortfalls = shortfalls::of(end, self.min_wait_ns, &self.judge);
+            }
+            _ => {}
         }
         match self.judge.apply(event, &self.model) {
             Some(Outcome::Found(finding)) => self.found(event.boot_ns, &finding)?,
@@ -201,12 +207,13 @@ impl Pipeline {
     }
 
     /// Whether a finding is shown in text. A suspect is, also unasked, where somebody pointed at
-    /// this very process and it is a deadlock: then the question is not whether it hangs, but why.
+    /// this very process and it is a deadlock or waits for a lock: then the question is not whether
+    /// it hangs, but why.
     pub(super) fn shows(&self, finding: &Finding) -> bool {
         let pointed_at = finding.unseen_fork.is_some() && self.asked.contains(&finding.pid);
         self.suspects
             || finding.confidence > Confidence::Suspect
-            || pointed_at && finding.is_deadlock()
+            || pointed_at && (finding.is_deadlock() || finding.is_for_python_lock())
     }
 
     /// The findings that count: suspects do only where they were asked for.

@@ -246,7 +246,7 @@ impl Replay<'_> {
         }
         if !self.ended {
             let end = TraceEnd::default();
-            pipeline.shortfalls = shortfalls::of(&end, &pipeline.judge);
+            pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
         }
         let name = match files {
             [one] => format!("{}: ", one.display()),

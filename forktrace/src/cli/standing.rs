@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
-    inspect::late::{self, Found, Standing},
+    inspect::standing::{self, Found, Standing},
     kernel::{self, Maps},
     model::Process,
 };
@@ -20,21 +20,33 @@ pub(super) struct Before {
     sender: mpsc::UnboundedSender<Found>,
     receiver: mpsc::UnboundedReceiver<Found>,
     forked: FxHashSet<u32>,
-    asked: Vec<u32>,
+    /// How many waits were found that are not looked at.
+    left_out: u64,
+    /// How many searches have not come to their end.
+    searching: usize,
+    /// When the last search was over, `CLOCK_BOOTTIME`, ns.
+    searched_ns: u64,
 }
 
 impl Before {
-    /// `asked`: processes asked for by their pid.
-    pub(super) fn new(asked: Vec<u32>) -> Self {
+    pub(super) fn new() -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        Before { sender, receiver, forked: FxHashSet::default(), asked }
+        Before {
+            sender,
+            receiver,
+            forked: FxHashSet::default(),
+            left_out: 0,
+            searching: 0,
+            searched_ns: kernel::boot_ns(),
+        }
     }
 
     /// Looks at these processes in the background.
-    pub(super) fn search(&self, pids: Vec<u32>) {
-        let (sender, asked) = (self.sender.clone(), self.asked.clone());
+    pub(super) fn search(&mut self, pids: Vec<u32>) {
+        self.searching += 1;
+        let sender = self.sender.clone();
         spawn_blocking(move || {
-            let found = late::find(&pids, &asked, kernel::boot_ns());
+            let found = standing::find(&pids, kernel::boot_ns());
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(found);
         });
@@ -52,20 +64,33 @@ impl Before {
     /// Takes what was found: puts the waits that still go on into the programs' table.
     pub(super) fn take(&mut self, found: Found, maps: &mut Maps) {
         self.forked.extend(found.forked);
+        self.left_out = self.left_out.saturating_add(found.left_out);
+        self.searching = self.searching.saturating_sub(1);
+        self.searched_ns = kernel::boot_ns();
         for one in found.standing {
             let wait = state(&one);
             // In this order: a wait that ends after it was looked at again takes its entry with it.
-            if maps.add_found_wait(&wait) && !late::still_stands(&one) {
+            if maps.add_found_wait(&wait) && !standing::still_stands(&one) {
                 maps.remove_found_wait(&wait);
             }
         }
     }
 
     /// Whether the process may hang on a lock that it inherited in a fork that was not seen.
-    pub(super) fn concerns(&self, process: &Process, wait: &WaitState) -> bool {
+    pub(super) fn concerns(&self, process: &Process) -> bool {
         let unseen = process.fork.is_none() && process.exec.is_none();
-        let pid = process.pid;
-        unseen && (wait.found != 0 || self.forked.contains(&pid))
+        unseen && self.forked.contains(&process.pid)
+    }
+
+    /// How many waits were found that are not looked at.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Since when everything that is to be traced is, what had begun before included,
+    /// `CLOCK_BOOTTIME`, ns; `None`: not yet.
+    pub(super) fn searched_since(&self) -> Option<u64> {
+        (self.searching == 0).then_some(self.searched_ns)
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         Target::Pids(pids) => pids.clone(),
         Target::All | Target::Command(_) => Vec::new(),
     };
-    let start = start_event(args, &kernel, began_ns, &target, asked.clone(), filter.as_ref());
+    let start = start_event(args, &kernel, began_ns, &target, asked, filter.as_ref());
     let mut pipeline = output::pipeline(out, args.events, &start)?;
     if recorder.is_some() {
         pipeline.judge.keep_evidence();
@@ -72,8 +72,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         .build()
         .map_err(Failure::Output)?;
     runtime.block_on(async {
-        let mut live =
-            Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all, asked)?;
+        let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
         live.narrowed = filter.map(Narrowed::new);
         live.pipeline.event(&start)?;
         let until = Until {

@@ -14,6 +14,9 @@ pub struct Late {
     #[serde(with = "num")]
     #[schemars(with = "num::Number")]
     pub start_ns: u64,
+    /// The kernel says that the process was forked and has not exec'ed since.
+    #[serde(default)]
+    pub not_execed: bool,
     /// A living process that shows that this one was forked and has not exec'ed since; `None`:
     /// nothing shows it.
     pub kin: Option<Kin>,

@@ -80,6 +80,9 @@ pub struct KeptMethod {
     pub now: Window,
     /// The same as inherited.
     pub at_fork: AtFork,
+    /// Whether a frame of a thread that Python knows has it; `None`: not known.
+    #[serde(default)]
+    pub on_frame: Option<bool>,
 }
 
 /// A thread as Python knows it.
@@ -98,7 +101,9 @@ pub struct PythonThread {
 }
 
 /// What a thread's Python frames have to do with a lock; of several the first in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LockUse {
     /// It is in a `with` block of the lock, or about to enter one.

@@ -103,6 +103,11 @@ fn first_writes(pid: u32, inherited: &dyn Inherited) -> FirstWrites {
     FirstWrites { child, forker }
 }
 
+/// Whether a thread is in this wait now.
+pub fn is_in(task: &Task, wait: &Wait) -> bool {
+    threads::is_in(&threads::doing(task.pid, task.tid), wait)
+}
+
 /// Whether the waiter was in this wait at both looks and did not leave it in between.
 fn stayed(threads: &[ThreadSample], tid: u32, wait: &Wait) -> bool {
     let waiter = threads.iter().find(|thread| thread.tid == tid);

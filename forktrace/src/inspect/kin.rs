@@ -7,13 +7,15 @@
 //! shares them with an older one, which cannot descend from it, or with its own parent, was
 //! therefore forked and has not exec'ed since.
 
-use std::collections::{HashMap, HashSet};
-
 use procfs::process::Stat;
 
 use super::{Result, memory, proc_text, scan};
 use crate::event::is_older;
 
+/// "Forked but didn't exec": set for every new task, and cleared for the one that is the first thread
+/// of its process after an exec (`copy_process`, `kernel/fork.c`; `begin_new_exec`, `fs/exec.c`;
+/// `include/linux/sched.h`; Linux 5.8 and 6.18).
+const PF_FORKNOEXEC: u32 = 0x40;
 /// Key of the auxiliary vector for the random bytes' address.
 const AT_RANDOM: u64 = 25;
 /// Most bytes of an auxiliary vector that are read.
@@ -52,6 +54,8 @@ pub(super) struct Entry {
     pub(super) start: u64,
     /// It has ended and its parent has not yet taken notice.
     pub(super) ended: bool,
+    /// It was forked and has not exec'ed since, as the kernel says.
+    pub(super) forked: bool,
 }
 
 impl Entry {
@@ -61,6 +65,7 @@ impl Entry {
             ppid: u32::try_from(stat.ppid).ok()?,
             start: stat.starttime,
             ended: matches!(stat.state, 'Z' | 'X'),
+            forked: stat.flags & PF_FORKNOEXEC != 0,
         })
     }
 
@@ -82,29 +87,9 @@ pub(super) fn table() -> Vec<Entry> {
     pids.into_iter().filter_map(|pid| Entry::of(pid).ok()).collect()
 }
 
-/// Those processes that were forked and have not exec'ed since, as far as a living one shows it.
-pub(super) fn forked(table: &[Entry]) -> HashSet<u32> {
-    let images: HashMap<u32, Image> =
-        table.iter().filter_map(|entry| Some((entry.pid, Image::of(entry.pid)?))).collect();
-    forked_by(table, &images)
-}
-
-fn forked_by(table: &[Entry], images: &HashMap<u32, Image>) -> HashSet<u32> {
-    let mut oldest: HashMap<Image, &Entry> = HashMap::new();
-    for entry in table {
-        if let Some(image) = images.get(&entry.pid) {
-            let known = oldest.entry(*image).or_insert(entry);
-            if entry.is_older(known) {
-                *known = entry;
-            }
-        }
-    }
-    let forked = |entry: &&Entry| {
-        let Some(image) = images.get(&entry.pid) else { return false };
-        let of_parent = images.get(&entry.ppid) == Some(image);
-        of_parent || oldest.get(image).is_some_and(|oldest| oldest.is_older(entry))
-    };
-    table.iter().filter(forked).map(|entry| entry.pid).collect()
+/// Whether a process was forked and has not exec'ed since.
+pub(super) fn is_forked(pid: u32) -> bool {
+    Entry::of(pid).is_ok_and(|entry| entry.forked)
 }
 
 /// A living process that shows that this one was forked and has not exec'ed since: its parent, or
@@ -134,34 +119,6 @@ mod tests {
 
     use super::*;
 
-    fn entry(pid: u32, ppid: u32, start: u64) -> Entry {
-        Entry { pid, ppid, start, ended: false }
-    }
-
-    #[test]
-    fn an_older_process_or_the_parent_of_the_same_exec_shows_the_fork() {
-        let image = |number| Image([number; 16]);
-        let table = [
-            entry(1, 0, 0),
-            entry(10, 1, 50),
-            entry(11, 10, 50),
-            entry(12, 1, 60),
-            entry(13, 1, 9),
-        ];
-        let images = HashMap::from([
-            (1, image(1)),
-            (10, image(7)),
-            (11, image(7)), // as old as its parent, by the clock
-            (12, image(7)), // an orphan, younger than both
-            (13, image(8)), // alone
-        ]);
-        assert_eq!(forked_by(&table, &images), HashSet::from([11, 12]));
-        // Of two with the same age and numbers far apart neither is the older one.
-        let images = HashMap::from([(301, image(7)), (32_000, image(7))]);
-        let table = [entry(301, 1, 50), entry(32_000, 1, 50)];
-        assert_eq!(forked_by(&table, &images), HashSet::new());
-    }
-
     #[test]
     fn an_exec_makes_another_image() {
         let me = std::process::id();
@@ -171,7 +128,7 @@ mod tests {
         assert_ne!(Image::of(other.id()), Some(own));
         let other_entry = Entry::of(other.id()).unwrap();
         assert_eq!(other_entry.ppid, me);
-        assert!(!forked(&[Entry::of(me).unwrap(), other_entry]).contains(&other.id()));
+        assert!(!other_entry.forked && !is_forked(me) && !is_forked(u32::MAX));
         assert_eq!(witness(&other_entry, &table()), None);
         drop(other.stdin.take());
         other.wait().unwrap();

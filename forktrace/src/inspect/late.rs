@@ -1,115 +1,20 @@
-//! What can still be told, long after it, of a fork that was not seen; and which threads were
-//! blocked already when tracing began. Nothing here stops or changes a process.
+//! What can still be told, long after it, of a fork that was not seen. Nothing here stops or changes
+//! a process.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs::read_link,
-};
+use std::fs::read_link;
 
 use super::{
     kin::{self, Entry, Image},
-    memory, module, pages,
+    memory, pages,
     proc_text::{self, Status},
     scan, threads,
 };
-use crate::{
-    event::{AtFork, Doing, Evidence, Kin, KinThread, Late, Learnt, Task, Wait, Window, is_older},
-    locks::{self, Scene, State},
+use crate::event::{
+    AtFork, Doing, Evidence, Kin, KinThread, Late, Learnt, Task, Waiter, Window, is_older,
 };
 
 /// Most threads of a parent that are listed: each costs its reading and its place in the log.
 const MAX_THREADS: usize = 4096;
-
-/// A thread that was found blocked in a futex wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The thread.
-    pub task: Task,
-    /// Its wait; `enter_ns` is the time at which it was found.
-    pub wait: Wait,
-    /// How often it had left a CPU then: the same number later means the same wait.
-    pub switches: u64,
-}
-
-/// What was found at the start of a trace.
-#[derive(Clone, Debug, Default)]
-pub struct Found {
-    /// Processes that were forked before and have not exec'ed since, as far as it can be shown.
-    pub forked: HashSet<u32>,
-    /// Threads that are blocked without a timeout and may be waiting for an inherited lock.
-    pub standing: Vec<Standing>,
-}
-
-/// Looks at every thread of `pids`, at the time `now_ns` (`CLOCK_BOOTTIME`, ns). Takes some 10 µs a
-/// thread and a process: not for an async task.
-///
-/// Of the threads of forked processes those are taken that wait for a lock with an owner, and all of
-/// a process in which every thread waits. The others are mostly pools at rest, by the thousand, of
-/// which nothing could be said after the fact: somebody is there who may wake them.
-///
-/// `asked` are processes of which something is to be said even if nothing shows their fork.
-pub fn find(pids: &[u32], asked: &[u32], now_ns: u64) -> Found {
-    let forked = kin::forked(&kin::table());
-    let in_order = tids_in_order();
-    let mut standing = Vec::new();
-    for pid in pids {
-        let (mut waits, threads) = blocked(*pid, now_ns);
-        let all_blocked = waits.len() == threads;
-        let (forked, asked) = (forked.contains(pid), asked.contains(pid));
-        if !(all_blocked && (forked || asked)) {
-            let mut owners = HashMap::new();
-            waits.retain(|(_, wait)| {
-                // Threads of a pool wait for few words.
-                let key = (wait.uaddr, wait.op, wait.val);
-                let owner = *owners.entry(key).or_insert_with(|| owner(*pid, wait));
-                owner.is_some_and(|owner| forked || in_order && owner < *pid)
-            });
-        }
-        standing.extend(waits.into_iter().filter_map(|(tid, wait)| named(*pid, tid, wait)));
-    }
-    let wanted: HashSet<u32> = pids.iter().copied().collect();
-    Found { forked: forked.intersection(&wanted).copied().collect(), standing }
-}
-
-/// Whether a thread that was found is still in that very wait.
-pub fn still_stands(one: &Standing) -> bool {
-    let Task { pid, tid, .. } = one.task;
-    let switches = Status::of(pid, tid).ok().and_then(|status| status.switches);
-    switches == Some(one.switches) && threads::is_in(&threads::doing(pid, tid), &one.wait)
-}
-
-/// The threads of a process that are in untimed futex waits, and how many it has in all.
-fn blocked(pid: u32, now_ns: u64) -> (Vec<(u32, Wait)>, usize) {
-    let tids = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
-    let waiting = |tid: &u32| match threads::doing(pid, *tid) {
-        Doing::Futex { uaddr, op, val, timed: false } => {
-            let wait = Wait { enter_ns: now_ns, uaddr, op, val, timed: false, since_before: true };
-            Some((*tid, wait))
-        }
-        _ => None,
-    };
-    (tids.iter().filter_map(waiting).collect(), tids.len())
-}
-
-fn named(pid: u32, tid: u32, wait: Wait) -> Option<Standing> {
-    let switches = Status::of(pid, tid).ok()?.switches?;
-    let comm = proc_text::comm(pid, tid).ok()?;
-    Some(Standing { task: Task { pid, tid, comm }, wait, switches })
-}
-
-/// The owner that the lock names, if the wait is for one that does.
-fn owner(pid: u32, wait: &Wait) -> Option<u32> {
-    let address = wait.uaddr.saturating_sub(64);
-    let bytes = memory::read(pid, address, 192).ok()?;
-    let now = Window { address, bytes };
-    let libc = module::place(pid, wait.uaddr).libc;
-    let scene =
-        Scene { wait, mapping: None, now: &now, at_fork: None, module: None, libc, target: None };
-    match locks::read(&scene)?.now {
-        State::Held { owner } => owner,
-        _ => None,
-    }
-}
 
 /// Adds to the evidence what can be told of the waiter's fork after the fact.
 pub fn add(evidence: &mut Evidence, task: &Task) {
@@ -117,16 +22,13 @@ pub fn add(evidence: &mut Evidence, task: &Task) {
     let Ok(start_ns) = scan::thread_start_ns(task.pid, task.pid) else { return };
     let table = kin::table();
     let witness = kin::witness(&own, &table);
-    let (address, len) = match &evidence.now {
-        Some(now) => (now.address, now.bytes.len()),
-        None => (evidence.wait.uaddr, 4),
-    };
+    let (word, (address, len)) = lock_memory(evidence);
     let mut learnt = None;
     let kin = witness.map(|witness| {
         let mut kin = describe(&own, &witness);
         kin.now = memory::read(kin.pid, address, len).ok().map(|bytes| Window { address, bytes });
         if kin.parent {
-            learnt = pages::inherited(&own, &witness, &table, evidence.wait.uaddr, (address, len));
+            learnt = pages::inherited(&own, &witness, &table, word, (address, len));
         }
         kin
     });
@@ -135,11 +37,37 @@ pub fn add(evidence: &mut Evidence, task: &Task) {
     evidence.memory_shared_with.sort_unstable();
     evidence.memory_shared_with.dedup();
     let known = learnt.map(|(how, window): (Learnt, Window)| {
-        evidence.at_fork = AtFork::Known(window);
+        let at_fork = match &mut evidence.target {
+            Some(place) => &mut place.at_fork,
+            None => &mut evidence.at_fork,
+        };
+        *at_fork = AtFork::Known(window);
         how
     });
-    let late = Late { start_ns, kin, learnt: known, tids_in_order: tids_in_order() };
-    evidence.late = Some(Box::new(late));
+    add_waiters(evidence);
+    let (not_execed, tids_in_order) = (own.forked, tids_in_order());
+    evidence.late =
+        Some(Box::new(Late { start_ns, not_execed, kin, learnt: known, tids_in_order }));
+}
+
+/// The word that is the lock's own, and start and length of the memory around it that was read.
+fn lock_memory(evidence: &Evidence) -> (u64, (u64, usize)) {
+    let (word, now) = match &evidence.target {
+        Some(place) => (place.address, &place.now),
+        None => (evidence.wait.uaddr, &evidence.now),
+    };
+    (word, now.as_ref().map_or((word, 4), |now| (now.address, now.bytes.len())))
+}
+
+/// Of those who wait for a word since before the trace only some are known to the programs.
+fn add_waiters(evidence: &mut Evidence) {
+    let (uaddr, enter_ns) = (evidence.wait.uaddr, evidence.wait.enter_ns);
+    for thread in &evidence.threads {
+        let waits = matches!(thread.doing, Doing::Futex { uaddr: other, .. } if other == uaddr);
+        if waits && !evidence.waiters.iter().any(|waiter| waiter.tid == thread.tid) {
+            evidence.waiters.push(Waiter { tid: thread.tid, enter_ns });
+        }
+    }
 }
 
 fn describe(own: &Entry, witness: &Entry) -> Kin {
@@ -220,59 +148,7 @@ fn tids_in_order() -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-    use std::{
-        sync::{Arc, Mutex, mpsc},
-        thread,
-        time::Duration,
-    };
-
     use super::*;
-
-    fn own_tid() -> u32 {
-        u32::try_from(nix::unistd::gettid().as_raw()).unwrap()
-    }
-
-    #[test]
-    fn a_blocked_thread_is_found_and_known_again_until_it_goes_on() {
-        let pid = std::process::id();
-        let lock = Arc::new(Mutex::new(()));
-        let guard = lock.lock().unwrap();
-        let (tell, told) = mpsc::channel();
-        let waiter = thread::spawn({
-            let lock = lock.clone();
-            move || {
-                tell.send(own_tid()).unwrap();
-                drop(lock.lock());
-                // Lives on, so that it is not just gone.
-                tell.send(0).unwrap();
-                thread::sleep(Duration::from_millis(200));
-            }
-        });
-        let tid = told.recv().unwrap();
-        let found = (0..2000).find_map(|_| {
-            thread::sleep(Duration::from_millis(1));
-            let (waits, threads) = blocked(pid, 77);
-            assert!(waits.len() < threads, "this thread runs");
-            waits.into_iter().find(|(waiter, _)| *waiter == tid)
-        });
-        let (_, wait) = found.unwrap();
-        assert!(wait.since_before && wait.enter_ns == 77 && !wait.timed);
-        let standing = named(pid, tid, wait).unwrap();
-        assert!(still_stands(&standing));
-        drop(guard);
-        assert_eq!(told.recv().unwrap(), 0);
-        assert!(!still_stands(&standing));
-        waiter.join().unwrap();
-        assert!(!still_stands(&standing));
-    }
-
-    #[test]
-    fn of_a_process_that_was_not_forked_nothing_is_taken() {
-        // This test program was exec'ed, and no thread of it waits for a lock with an owner.
-        let pid = std::process::id();
-        let found = find(&[pid, u32::MAX], &[pid], 1);
-        assert!(found.standing.is_empty() && !found.forked.contains(&pid));
-    }
 
     #[test]
     fn a_forks_traces_are_not_seen_in_a_program_that_was_execed() {

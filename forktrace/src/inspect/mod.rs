@@ -14,6 +14,7 @@ mod patience;
 mod proc_text;
 pub mod python;
 pub mod scan;
+pub mod standing;
 pub mod symbol;
 pub mod threads;
 

@@ -1,6 +1,6 @@
 //! Typed access to the programs' maps.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::fd::AsFd as _};
 
 use aya::{
     Ebpf, Pod,
@@ -8,19 +8,22 @@ use aya::{
 };
 use forktrace_common::{
     maps::{
-        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKER_PAGES, FORKERS, ForkWindow,
-        Forker, HOLDS, Hold, LockKey, PAGE_SIZE, PAGES, PAST_HOLDS, PageIndex, PageKey, PastKey,
-        Registers, Risk, SIDE_CHILD, SNAPSHOTS, TOUCHES, TRACED, Touch, TouchKey, WAITS, WAKES,
-        WaitState, WakeState, WordKey,
+        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS, ForkWindow, Forker, HOLDS,
+        Hold, LockKey, PAGE_SIZE, PAGES, PAST_HOLDS, PageIndex, PageKey, PastKey, Registers, Risk,
+        SNAPSHOTS, TOUCHES, TRACED, Touch, TouchKey, WAITS, WAKES, WaitState, WakeState, WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{Error, loader::refused};
+use super::{
+    Error,
+    cleaner::{Cleaner, Leavings, clean_wakes},
+    loader::refused,
+};
 use crate::event::Missing;
 
-type Map<K, V> = HashMap<MapData, K, V>;
+pub(super) type Map<K, V> = HashMap<MapData, K, V>;
 
 /// Do not replace an entry (`include/uapi/linux/bpf.h`).
 const BPF_NOEXIST: u64 = 1;
@@ -56,12 +59,16 @@ pub struct Maps {
     fork_windows: Map<u32, [u8; size_of::<ForkWindow>()]>,
     drops: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, u64>,
+    cleaner: Cleaner,
     snapshots_on: bool,
 }
 
 impl Maps {
     pub(super) fn take(ebpf: &mut Ebpf, snapshots_on: bool) -> Result<Self, Error> {
+        let again = Leavings::open(ebpf)?;
+        let cleaner = Cleaner::start(again).map_err(|e| refused("a thread", &e))?;
         Ok(Maps {
+            cleaner,
             traced: hash_map(ebpf, TRACED)?,
             waits: hash_map(ebpf, WAITS)?,
             at_risk: hash_map(ebpf, AT_RISK)?,
@@ -92,23 +99,10 @@ impl Maps {
         self.traced.keys().filter_map(Result::ok).collect()
     }
 
-    /// Every wait that has lasted at least `min_wait_ns` at `now_ns`.
-    pub fn long_waits(&self, now_ns: u64, min_wait_ns: u64) -> Vec<WaitState> {
-        self.waits
-            .iter()
-            .filter_map(Result::ok)
-            .map(|(_, bytes)| value::<WaitState>(&bytes))
-            .filter(|wait| {
-                wait.restarting == 0 && now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
-            })
-            .collect()
-    }
-
-    /// The waits of a process for one word, however short.
-    pub fn waits_for(&self, tgid: u32, uaddr: u64) -> Vec<WaitState> {
+    /// Every wait, however short.
+    pub fn waits(&self) -> Vec<WaitState> {
         let waits = self.waits.iter().filter_map(Result::ok);
-        let waits = waits.map(|(_, bytes)| value::<WaitState>(&bytes));
-        waits.filter(|wait| wait.tgid == tgid && wait.uaddr == uaddr).collect()
+        waits.map(|(_, bytes)| value::<WaitState>(&bytes)).collect()
     }
 
     /// Adds a wait that had begun before the programs were attached, unless the thread has begun
@@ -125,37 +119,9 @@ impl Maps {
         }
     }
 
-    /// Deletes what a child left behind at its exec or end.
-    pub fn clean(&mut self, tgid: u32, leftover: &Leftover) {
-        let Leftover { fork_ns, pages, woken_words, written, .. } = *leftover;
-        let of_forker = FORKER_PAGES..FORKER_PAGES.saturating_add(written);
-        for index in (0..pages).chain(of_forker) {
-            let place = key(&PageIndex { fork_ns, tgid, index });
-            if let Ok(page) = self.pages.get(&place, 0) {
-                self.clean_page(fork_ns, tgid, page, index);
-            }
-            ignore_missing(self.pages.remove(&place));
-        }
-        if woken_words > 0 {
-            self.clean_wakes(|word| word.tgid == tgid && word.fork_ns == fork_ns);
-        }
-    }
-
-    fn clean_page(&mut self, fork_ns: u64, tgid: u32, page: u64, index: u32) {
-        let side = u32::from(index >= FORKER_PAGES);
-        let touch = TouchKey { fork_ns, page, tgid, side };
-        ignore_missing(self.touches.remove(&key(&touch)));
-        if side == SIDE_CHILD {
-            let page = PageKey { fork_ns, page, tgid, reserved: 0 };
-            ignore_missing(self.snapshots.remove(&key(&page)));
-        }
-    }
-
-    fn clean_wakes(&mut self, dead: impl Fn(&WordKey) -> bool) {
-        let keys: Vec<_> = self.wakes.keys().filter_map(Result::ok).collect();
-        for bytes in keys.into_iter().filter(|bytes| dead(&value(bytes))) {
-            ignore_missing(self.wakes.remove(&bytes));
-        }
+    /// Deletes what a child left behind at its exec or end, in the background.
+    pub fn clean(&self, tgid: u32, leftover: Leftover) {
+        self.cleaner.clean(tgid, leftover);
     }
 
     /// Forgets an ended process on kernels whose exit tracepoint does not say "last thread".
@@ -166,7 +132,7 @@ impl Maps {
             ignore_missing(self.at_risk.remove(&pid));
             let Risk { fork_ns, pages, woken_words, written, .. } = risk;
             let leftover = Leftover { fork_ns, pages, woken_words, written, reserved: 0 };
-            self.clean(pid, &leftover);
+            self.clean(pid, leftover);
         }
     }
 
@@ -200,7 +166,7 @@ impl Maps {
                 ignore_missing(self.touches.remove(&bytes));
             }
         }
-        self.clean_wakes(|word| !alive.contains(&(word.tgid, word.fork_ns)));
+        clean_wakes(&mut self.wakes, |word| !alive.contains(&(word.tgid, word.fork_ns)));
     }
 
     /// Counts so far.
@@ -332,7 +298,7 @@ impl Maps {
 }
 
 /// The bytes of a key.
-fn key<K: IntoBytes + Immutable, const N: usize>(key: &K) -> [u8; N] {
+pub(super) fn key<K: IntoBytes + Immutable, const N: usize>(key: &K) -> [u8; N] {
     let mut bytes = [0; N];
     // The maps' types above take N from the key's own size.
     bytes.copy_from_slice(key.as_bytes());
@@ -340,7 +306,7 @@ fn key<K: IntoBytes + Immutable, const N: usize>(key: &K) -> [u8; N] {
 }
 
 /// The value in `bytes`, whose size the map's type guarantees.
-fn value<V: FromBytes + Default>(bytes: &[u8]) -> V {
+pub(super) fn value<V: FromBytes + Default>(bytes: &[u8]) -> V {
     V::read_from_bytes(bytes).unwrap_or_default()
 }
 
@@ -349,7 +315,7 @@ fn total(array: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
 }
 
 /// An entry that is gone already is as good as removed; nothing else can go wrong with a removal.
-fn ignore_missing(result: Result<(), MapError>) {
+pub(super) fn ignore_missing(result: Result<(), MapError>) {
     if let Err(error) = result
         && !matches!(error, MapError::KeyNotFound)
     {
@@ -363,6 +329,17 @@ fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
 
 fn hash_map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Map<K, V>, Error> {
     HashMap::try_from(take(ebpf, name)?).map_err(|e| refused(&format!("map {name}"), &e))
+}
+
+/// One more handle of a map that stays where it is.
+pub(super) fn again<K: Pod, V: Pod>(ebpf: &Ebpf, name: &str) -> Result<Map<K, V>, Error> {
+    let what = format!("map {name}");
+    let Some(aya::maps::Map::HashMap(map)) = ebpf.map(name) else {
+        return Err(refused(&what, &"the object has none"));
+    };
+    let fd = map.fd().as_fd().try_clone_to_owned().map_err(|e| refused(&what, &e))?;
+    let map = MapData::from_fd(fd).map_err(|e| refused(&what, &e))?;
+    HashMap::try_from(aya::maps::Map::HashMap(map)).map_err(|e| refused(&what, &e))
 }
 
 fn per_cpu(ebpf: &mut Ebpf, name: &str) -> Result<PerCpuArray<MapData, u64>, Error> {

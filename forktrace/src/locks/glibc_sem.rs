@@ -118,6 +118,10 @@ fn on_a_stack(scene: &Scene<'_>) -> bool {
     if mapping.path.starts_with("[stack") {
         return true;
     }
+    // Calls lie below their caller's variables, and below this one nothing is mapped.
+    if scene.wait.uaddr == mapping.start {
+        return false;
+    }
     // Other threads' stacks are anonymous memory. Size fields of blocks are far below 4 GiB, and
     // what a stack has in their place is mostly a pointer.
     let before = scene.wait.uaddr.checked_sub(CHUNK_OVERHEAD).and_then(|at| scene.now.long(at));

@@ -179,7 +179,13 @@ impl Checker {
     }
 
     /// A wait is told when it is found to be long, when it ends, or both, in this order.
-    fn wait(&mut self, number: u64, boot_ns: u64, task: &Task, FutexWait { wait, result }: &FutexWait) {
+    fn wait(
+        &mut self,
+        number: u64,
+        boot_ns: u64,
+        task: &Task,
+        FutexWait { wait, result }: &FutexWait,
+    ) {
         if wait.enter_ns > boot_ns {
             self.say(number, "a wait that begins after it is told".into());
         }

@@ -2,8 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs,
-    io,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -345,8 +344,7 @@ impl Recorder {
 fn open(path: &Path, format: Format, owner: Option<(u32, u32)>) -> io::Result<(Part, Written)> {
     let file = open_for_writing(path, owner)?;
     let metadata = file.metadata()?;
-    let written =
-        Written { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
+    let written = Written { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
     Ok((Part::new(file, format)?, written))
 }
 

@@ -250,7 +250,7 @@ fn handlers_or_timers(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bo
 
 /// Whether the program means to be interrupted after a time: a handler may release the lock then, or
 /// throw the waiter out of its wait, as Python's handlers do that raise an exception.
-fn alarm_is_set(case: &Case<'_>) -> bool {
+pub(super) fn alarm_is_set(case: &Case<'_>) -> bool {
     let handlers = case.evidence.handlers.is_some_and(|mask| mask & ALARMS != 0);
     handlers || case.evidence.timers.is_some_and(|timers| timers > 0)
 }

@@ -2,13 +2,17 @@
 //! minutes old.
 //!
 //! Nothing here is more than *likely*. That the lock was held at the fork is concluded from its
-//! owner, who was a task before the waiter's process was one, or from the parent's memory, where
-//! that has stayed as it was (`inspect/pages.rs`). Without either it is a deadlock of unknown
-//! origin: a suspect, and only where the lock is known to be older than the fork.
+//! owner, who was a task before the waiter's process was one, from the parent's memory, where that
+//! has stayed as it was (`inspect/pages.rs`), or from what a Python thread left behind that is not
+//! here (`python.rs`). Without any it is a deadlock of unknown origin: a suspect, and only where the
+//! lock is known to be older than the fork.
+
+mod python;
 
 use super::{
     Case, Reason, Verdict, finding, gates,
     grade::{Grade, could_be_released, ends_only_from_inside, nobody_left},
+    self_deadlock, waker,
 };
 use crate::{
     event::{Event, Evidence, KinThread, Late, Learnt, Task, ThreadName, is_older},
@@ -33,35 +37,76 @@ pub(super) fn judge(
     if process.fork.is_some() || process.exec.is_some() {
         return Verdict::Innocent(Reason::NotForked);
     }
-    let reading = match read(evidence) {
-        Ok(reading) => reading,
+    let (reading, is_event) = match read(evidence) {
+        Ok(read) => read,
         Err(reason) => return Verdict::Open(reason),
     };
     let fork = assumed_fork(late, task.pid);
     let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
     let line = vec![&fork];
-    let case =
-        Case { task, evidence, process, fork: &fork, line, reading, is_event: false, waited_ns };
-    if let Some(reason) = gates::lock(&case) {
-        return Verdict::Innocent(reason);
-    }
+    let case = Case { task, evidence, process, fork: &fork, line, reading, is_event, waited_ns };
     let owner = Owner::of(&case, late);
-    if let Owner::Younger = owner {
-        return Verdict::Innocent(Reason::OwnedByChild);
+    match graded(&case, late, &owner) {
+        Ok((kind, grade)) => {
+            let finding = finding(&case, kind, grade);
+            Verdict::Finding(Box::new(completed(finding, &case, late, &owner)))
+        }
+        Err(verdict) => verdict,
     }
-    if late.kin.is_none() && !matches!(owner, Owner::Older) {
-        return Verdict::Innocent(Reason::NotForked);
-    }
-    let Some((confidence, proofs)) = grade(&case, late, &owner) else {
-        return Verdict::Open(Reason::Undecided);
-    };
-    let finding = finding(&case, Kind::InheritedLock, Grade { confidence, proofs });
-    Verdict::Finding(Box::new(completed(finding, &case, late, &owner)))
 }
 
-fn read(evidence: &Evidence) -> Result<Reading, Reason> {
+/// What is wrong, and how sure that is: never certain.
+fn graded(case: &Case<'_>, late: &Late, owner: &Owner<'_>) -> Result<(Kind, Grade), Verdict> {
+    let is_forked = late.not_execed || late.kin.is_some();
+    if !is_forked && (case.is_event || !matches!(owner, Owner::Older)) {
+        return Err(Verdict::Innocent(Reason::NotForked));
+    }
+    if python::is_at_rest(case) {
+        return Err(Verdict::Open(Reason::OrdinaryWait));
+    }
+    let limited = |mut grade: Grade| {
+        let detail = missing(late);
+        grade.proofs.push(Proof { rule: "fork-not-seen".into(), detail });
+        Grade { confidence: grade.confidence.min(Confidence::Likely), ..grade }
+    };
+    if case.is_event {
+        let grade = waker::grade(case).ok_or(Verdict::Open(Reason::TooLate))?;
+        return Ok((Kind::LostWaker, limited(grade)));
+    }
+    if let Some(grade) = self_deadlock::grade(case) {
+        return Ok((Kind::SelfDeadlock, limited(grade)));
+    }
+    if let Some(reason) = gates::lock(case) {
+        return Err(Verdict::Innocent(reason));
+    }
+    if let Owner::Younger = owner {
+        return Err(Verdict::Innocent(Reason::OwnedByChild));
+    }
+    if python::is_in_use(case) {
+        return Err(Verdict::Open(Reason::OwnedByChild));
+    }
+    let (confidence, proofs) = grade(case, late, owner).ok_or(Verdict::Open(Reason::TooLate))?;
+    Ok((Kind::InheritedLock, Grade { confidence, proofs }))
+}
+
+/// Whether the frames of Python's threads may tell more of this look than it has. Where a finding is
+/// made of it they are read in any case.
+pub fn wants_python(evidence: &Evidence) -> bool {
+    let of_python = evidence.target.as_ref().is_some_and(|place| place.python_type.is_some());
+    evidence.late.is_some()
+        && gates::wait(evidence).is_none()
+        && read(evidence).is_ok_and(|(reading, _)| reading.anyone_may_release || of_python)
+}
+
+/// What is waited for, and whether that is something which nobody holds.
+fn read(evidence: &Evidence) -> Result<(Reading, bool), Reason> {
     let now = evidence.now.as_ref().ok_or(Reason::Unreadable)?;
-    locks::read(&super::scene(evidence, now, evidence.at_fork.known())).ok_or(Reason::UnknownLock)
+    let scene = super::scene(evidence, now, evidence.at_fork.known());
+    if let Some(reading) = locks::read(&scene) {
+        return Ok((reading, false));
+    }
+    let reading = locks::read_event(&scene).ok_or(Reason::UnknownLock)?;
+    Ok((reading, true))
 }
 
 /// What the rules for a fork that was seen need to know of it, as far as it can be known.
@@ -129,6 +174,7 @@ fn grade(case: &Case<'_>, late: &Late, owner: &Owner<'_>) -> Option<(Confidence,
     }
     let nobody_left = nobody_left(case, &mut say);
     let could_be_released = could_be_released(case, &mut say);
+    let python_says = python::grade(case, nobody_left, &mut say);
     let stuck = nobody_left && !could_be_released;
     let mut confidence = match (inherited_owner, case.reading.at_fork) {
         (Some(_), _) if nobody_left => Confidence::Likely,
@@ -138,8 +184,12 @@ fn grade(case: &Case<'_>, late: &Late, owner: &Owner<'_>) -> Option<(Confidence,
         (None, State::Held { .. }) => Confidence::Suspect,
         (None, State::HeldUnproven) if stuck => Confidence::Suspect,
         (None, State::Unknown) if stuck && was_there_before(case, late) => Confidence::Suspect,
-        (None, State::HeldUnproven | State::Unknown | State::Free) => return None,
+        (None, State::Unknown) if stuck && late.not_execed && owner_is_not_here(case) => {
+            Confidence::Suspect
+        }
+        (None, State::HeldUnproven | State::Unknown | State::Free) => python_says?,
     };
+    confidence = confidence.max(python_says.unwrap_or(confidence));
     say("fork-not-seen", missing(late));
     if case.process.incomplete {
         say("events-lost", "events were lost, so something may have been missed".into());
@@ -218,13 +268,19 @@ fn heir_may_release(case: &Case<'_>, late: &Late, owner: u32) -> bool {
     heir.is_none_or(|heir| !waits(heir))
 }
 
+/// Whether the lock names an owner; no thread of the process is it, as the gates have made sure.
+fn owner_is_not_here(case: &Case<'_>) -> bool {
+    matches!(case.reading.now, State::Held { owner: Some(_) })
+}
+
 /// Whether the lock seems to be older than the fork: another process of the same origin has
 /// something of the same kind in the same place. In memory of the heap that is the same size of the
 /// block there (`malloc`'s field 8 bytes before a block); variables of the program always do.
 fn was_there_before(case: &Case<'_>, late: &Late) -> bool {
     let kin = late.kin.as_ref().and_then(|kin| kin.now.as_ref());
-    let (Some(theirs), Some(ours)) = (kin, case.evidence.now.as_ref()) else { return false };
-    let Some(mapping) = &case.evidence.mapping else { return false };
+    let ours = case.target().map_or(&case.evidence.now, |place| &place.now);
+    let (Some(theirs), Some(ours)) = (kin, ours.as_ref()) else { return false };
+    let Some(mapping) = case.mapping() else { return false };
     if !mapping.is_heap() {
         return !mapping.path.starts_with("[stack") && theirs.word(case.reading.address).is_some();
     }
@@ -238,6 +294,9 @@ fn missing(late: &Late) -> String {
     let origin = match &late.kin {
         Some(kin) if kin.parent => "it runs its parent's program and has not exec'ed".to_owned(),
         Some(kin) => format!("it runs the program of process {} and has not exec'ed", kin.pid),
+        None if late.not_execed => {
+            "it has not exec'ed, and its parent is gone or runs another program".to_owned()
+        }
         None => "who forked it is not known".to_owned(),
     };
     let lock = match late.learnt {

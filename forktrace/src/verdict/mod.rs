@@ -22,6 +22,7 @@ mod tests;
 mod waker;
 
 pub use judge::{Judge, Judged, Outcome};
+pub use late::wants_python;
 
 use crate::{
     event::{AtFork, Event, Evidence, Mapping, Place, Python, Task, Window},
@@ -73,6 +74,8 @@ pub enum Reason {
     OrdinaryWait,
     /// Nothing proves that the lock was held, and something may still release it.
     Undecided,
+    /// The same where the fork was not seen: what would tell is gone.
+    TooLate,
 }
 
 impl Reason {
@@ -95,6 +98,9 @@ impl Reason {
             }
             Reason::OrdinaryWait => "Python waits here for a signal, not for a lock",
             Reason::Undecided => "nothing proves that the lock was held at the fork",
+            Reason::TooLate => {
+                "the fork was not seen, and nothing tells any more what was held then"
+            }
         }
     }
 }

@@ -3,14 +3,18 @@
 //! one lay at the fork that was held.
 //!
 //! Sources: `Condition.wait`, `Thread._wait_for_tstate_lock` in `Lib/threading.py`,
-//! `_ModuleLock.acquire` in `Lib/importlib/_bootstrap.py`, CPython 3.8 to 3.12.
+//! `_ModuleLock.acquire` in `Lib/importlib/_bootstrap.py`, CPython 3.8 to 3.12; `Thread.join` in
+//! `Lib/threading.py`, 3.13 and 3.14; `_worker` in `Lib/concurrent/futures/thread.py`, which blocks in
+//! the `get` of its queue alone, 3.8 to 3.14.
 
 use crate::event::{Evidence, Python, PythonFrame};
 
-/// File name and function of the innermost frame.
-const WAITS: [(&str, &str); 3] = [
+/// End of the file's path and function of the innermost frame.
+const WAITS: [(&str, &str); 5] = [
     ("threading.py", "Condition.wait"),
     ("threading.py", "Thread._wait_for_tstate_lock"),
+    ("threading.py", "Thread.join"),
+    ("concurrent/futures/thread.py", "_worker"),
     ("<frozen importlib._bootstrap>", "_ModuleLock.acquire"),
 ];
 
@@ -41,10 +45,13 @@ pub(super) fn is_signal(frame: &PythonFrame) -> bool {
 }
 
 fn is_one_of(frame: &PythonFrame, known: &[(&str, &str)]) -> bool {
-    let name = frame.file.rsplit('/').next().unwrap_or_default();
+    let in_file = |end: &str| {
+        let before = frame.file.strip_suffix(end);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    };
     // Before 3.11 a function is known by its own name only.
     let is = |function: &str| {
         function == frame.function || function.rsplit('.').next() == Some(frame.function.as_str())
     };
-    known.iter().any(|(file, function)| *file == name && is(function))
+    known.iter().any(|(file, function)| in_file(file) && is(function))
 }

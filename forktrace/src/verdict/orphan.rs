@@ -31,10 +31,10 @@ const ONE_ATTEMPT_NS: u64 = 5_000_000;
 
 /// Types of Python objects that are locks, not signals (`Modules/_threadmodule.c`, CPython 3.8 to
 /// 3.12).
-const LOCK: &str = "_thread.lock";
-const RLOCK: &str = "_thread.RLock";
+pub(super) const LOCK: &str = "_thread.lock";
+pub(super) const RLOCK: &str = "_thread.RLock";
 /// One that is a signal: an empty queue's semaphore is at zero (`Modules/_queuemodule.c`).
-const QUEUE: &str = "_queue.SimpleQueue";
+pub(super) const QUEUE: &str = "_queue.SimpleQueue";
 
 /// Offsets in a lock object: its type, its semaphore; an `RLock`'s owner and count
 /// (`rlockobject`, `Modules/_threadmodule.c`, CPython 3.8 to 3.12).
@@ -210,7 +210,7 @@ fn is_lock(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> Option<bool> 
 
 /// The waiter is about to enter a `with` block of the lock: its own, or that of an object made of
 /// it, such as `threading.Condition`.
-fn enters(case: &Case<'_>) -> bool {
+pub(super) fn enters(case: &Case<'_>) -> bool {
     let Some(thread) = python_thread(case, case.task.tid) else { return false };
     let innermost = thread.innermost.as_ref();
     thread.lock_use == LockUse::With
@@ -240,7 +240,7 @@ fn existed(case: &Case<'_>) -> bool {
 }
 
 /// A thread that does not wait for the lock is in a `with` block of it, or has it in a variable.
-fn somebody_inside(case: &Case<'_>) -> bool {
+pub(super) fn somebody_inside(case: &Case<'_>) -> bool {
     let waits = |tid: u32| case.evidence.waiters.iter().any(|waiter| waiter.tid == tid);
     let inside = |tid: u32| {
         let lock_use = python_thread(case, tid).map(|thread| thread.lock_use);
@@ -251,7 +251,7 @@ fn somebody_inside(case: &Case<'_>) -> bool {
 
 /// A thread that does not wait for the lock runs code of the program's own that takes or releases
 /// locks by hand: it may be this one's turn.
-fn somebody_calls(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+pub(super) fn somebody_calls(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let waits = |tid: u32| case.evidence.waiters.iter().any(|waiter| waiter.tid == tid);
     let calls = |tid: u32| {
         python_thread(case, tid).is_some_and(|thread| {

@@ -20,7 +20,8 @@ pub(super) fn grade(case: &Case<'_>) -> Option<grade::Grade> {
     let mut say = |rule: &str, detail: String| {
         proofs.push(Proof { rule: rule.to_owned(), detail });
     };
-    let woken = case.evidence.wakes_since_fork != Some(0);
+    // Wakes before the tracer came are not known. The word has stayed the same.
+    let woken = case.evidence.wakes_since_fork != Some(0) && case.evidence.late.is_none();
     if case.reading.at_fork != State::HeldUnproven || woken || case.evidence.threads.len() != 1 {
         return None;
     }

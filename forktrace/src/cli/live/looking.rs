@@ -1,16 +1,15 @@
 //! Looking closer at long waits, and what becomes of a look.
 
-use std::io;
-
 use forktrace_common::maps::WaitState;
 
-use super::{LOOKS_AT_ONCE, Live, everything};
+use super::{LOOKS_AT_ONCE, Live, READS_AT_ONCE, everything};
 use crate::{
     cli::{evidence, native, probes},
     decode,
     event::{Body, Event, FutexWait, Task},
     finding::Confidence,
     kernel,
+    model::Process,
     verdict::{self, Verdict},
 };
 
@@ -25,62 +24,106 @@ impl Live {
         Event { boot_ns: now, task: Some(task), body }
     }
 
-    /// Looks closer at a wait if it could be for an inherited lock and a look is due.
-    pub(super) fn look(&mut self, wait: &WaitState, now: u64) {
-        if self.pipeline.model.live(wait.tgid).is_none() {
-            return;
-        }
+    /// Whether a wait could be for an inherited lock, and whether its fork was not seen.
+    fn candidate(&self, wait: &WaitState) -> Option<(&Process, bool)> {
+        self.pipeline.model.live(wait.tgid)?;
         // Also who shares its memory, or made it, without being wanted.
-        let model = everything(self.narrowed.as_ref(), &self.pipeline);
-        let Some(process) = model.live(wait.tgid) else { return };
-        let late = self.before.concerns(process, wait);
-        let candidate = (late || process.inherited().is_some()) && wait.timed == 0;
-        if !candidate || self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now) {
+        let process = everything(self.narrowed.as_ref(), &self.pipeline).live(wait.tgid)?;
+        let late = self.before.concerns(process);
+        (wait.timed == 0 && (late || process.inherited().is_some())).then_some((process, late))
+    }
+
+    /// Looks closer at a wait if it could be for an inherited lock and a look is due. `waits` are all
+    /// waits of this moment.
+    pub(super) fn look(&mut self, wait: &WaitState, waits: &[WaitState], now: u64) {
+        let free = self.looks_running < LOOKS_AT_ONCE;
+        if !free || self.candidate(wait).is_none() || !self.looks.begin(wait, now) {
             return;
         }
-        self.looks_running += 1;
+        let Some((process, late)) = self.candidate(wait) else { return };
+        let model = everything(self.narrowed.as_ref(), &self.pipeline);
         let thread = process.threads.get(&wait.tid);
         let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
         let shared_with = model.memory_shared_with(wait.tgid);
-        let job = evidence::Job::new(task, decode::wait(wait), shared_with, &self.kernel.maps);
+        let maps = &self.kernel.maps;
+        let job = evidence::Job::new(task, decode::wait(wait), shared_with, maps, waits);
         let mut job = if late { job.late() } else { job };
         if let Some((parent, probed)) = probes::saw(&self.kernel, process, wait.uaddr, model) {
             job = job.with_probes(parent, probed);
         }
         job.start(self.sender.clone());
+        self.looks_running += 1;
     }
 
-    /// Takes a finished look. Stacks are read only for what would be a finding.
-    pub(super) fn looked(&mut self, mut look: evidence::Look) -> io::Result<()> {
+    /// Takes a look that has come back. Stacks are read only for what would be a finding, and
+    /// Python's side also where it may tell a hang from a pool at rest.
+    pub(super) fn looked(&mut self, mut look: evidence::Look) {
         let now = kernel::boot_ns();
+        let running =
+            if look.python_read { &mut self.reads_running } else { &mut self.looks_running };
+        *running = running.saturating_sub(1);
         look.add_inherited(&self.kernel.maps);
         let event = look.event(now);
-        let Body::Evidence(evidence) = &event.body else { return Ok(()) };
+        let Body::Evidence(evidence) = &event.body else { return };
         let verdict = verdict::judge(&event, evidence, &self.pipeline.model);
-        if let Verdict::Finding(finding) = &verdict
-            && !look.complete
-        {
-            let (maps, model) = (&self.kernel.maps, &self.pipeline.model);
-            let ask = native::ask(&look.task, evidence, finding, maps, model);
-            let process = model.live(look.task.pid).map(|process| process.id);
+        match &verdict {
+            Verdict::Finding(finding) if !look.complete => {
+                let (maps, model) = (&self.kernel.maps, &self.pipeline.model);
+                let ask = native::ask(&look.task, evidence, finding, maps, model);
+                self.to_read.push_back((look, Some(ask)));
+            }
+            Verdict::Open(_) if !look.python_read && verdict::wants_python(evidence) => {
+                self.to_read.push_back((look, None));
+            }
+            _ => {
+                let settled = is_settled(&verdict);
+                self.looks.end(look.task.tid, evidence.wait.enter_ns, now, settled);
+                self.order.push_unsequenced(event);
+            }
+        }
+        self.read_more(now);
+    }
+
+    /// Begins to read stacks for the looks that wait for it, as many as may be at once. What would be
+    /// a finding goes before what is not one yet.
+    fn read_more(&mut self, now: u64) {
+        while self.reads_running < READS_AT_ONCE {
+            let finding = self.to_read.iter().position(|(_, ask)| ask.is_some());
+            let Some((mut look, ask)) = self.to_read.remove(finding.unwrap_or(0)) else { return };
+            let process = self.pipeline.model.live(look.task.pid).map(|process| process.id);
             let first = process.map(|id| *self.python_reads.entry(id).or_insert(now));
             look.evidence.python_read_ns = first;
-            look.read_stacks(ask, self.kernel.registers.clone(), self.sender.clone());
-            return Ok(());
+            look.read_more(ask, self.kernel.registers.clone(), self.sender.clone());
+            self.reads_running += 1;
         }
-        let settled = match &verdict {
-            // Without having seen the fork nothing is more than likely.
-            Verdict::Finding(finding) => match finding.unseen_fork {
-                Some(_) => finding.confidence >= Confidence::Likely,
-                None => finding.confidence == Confidence::Certain,
-            },
-            Verdict::Innocent(_) => true,
-            Verdict::Open(_) => false,
-        };
-        self.looks_running = self.looks_running.saturating_sub(1);
-        self.looks.end(look.task.tid, evidence.wait.enter_ns, now, settled);
-        self.order.push_unsequenced(event);
-        Ok(())
     }
+
+    /// How many waits that are long, or had begun before tracing did, were never looked at to the
+    /// end though they could be for an inherited lock.
+    pub(super) fn not_looked_at(&self, now: u64) -> u64 {
+        let waits = self.kernel.maps.waits();
+        let due =
+            waits.iter().filter(|wait| wait.found != 0 || is_long(wait, now, self.min_wait_ns));
+        let open = due.filter(|wait| !self.looks.has_ended(wait));
+        open.filter(|wait| self.candidate(wait).is_some()).count() as u64
+    }
+}
+
+/// Whether looking again can tell nothing more.
+fn is_settled(verdict: &Verdict) -> bool {
+    match verdict {
+        // Without having seen the fork nothing is more than likely.
+        Verdict::Finding(finding) => match finding.unseen_fork {
+            Some(_) => finding.confidence >= Confidence::Likely,
+            None => finding.confidence == Confidence::Certain,
+        },
+        Verdict::Innocent(_) => true,
+        Verdict::Open(_) => false,
+    }
+}
+
+/// Whether a wait has lasted long enough to be looked at.
+pub(super) fn is_long(wait: &WaitState, now_ns: u64, min_wait_ns: u64) -> bool {
+    wait.restarting == 0 && now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
 }

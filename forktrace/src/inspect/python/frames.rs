@@ -13,6 +13,8 @@
 //! `PyMethodObject`, `PyFunctionObject`; the offsets were printed by a compiler from the headers of
 //! 3.11.
 
+use std::collections::BTreeSet;
+
 use super::remote::{Remote, is_object};
 use crate::event::LockUse;
 
@@ -51,37 +53,55 @@ const TEXT: u64 = 48;
 const TUPLE_SIZE: u64 = 16;
 const TUPLE_ITEMS: u64 = 24;
 
-/// For every thread of the interpreter its ident and what it has to do with the lock object.
-pub(super) fn lock_uses(remote: &Remote, interpreter: u64, lock: u64) -> Vec<(u64, LockUse)> {
-    let mut uses = Vec::new();
+/// What the threads of an interpreter have to do with a lock object.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    /// For every thread its ident and what it does.
+    pub(super) of_threads: Vec<(u64, LockUse)>,
+    /// Addresses of the lock's methods `__exit__` that are on frames.
+    pub(super) exits: BTreeSet<u64>,
+}
+
+impl Uses {
+    /// Whether every frame of every thread was read.
+    pub(super) fn are_all(&self) -> bool {
+        self.of_threads.len() < MAX_THREADS
+            && self.of_threads.iter().all(|(_, lock_use)| *lock_use != LockUse::Unknown)
+    }
+}
+
+/// What every thread of the interpreter has to do with the lock object.
+pub(super) fn lock_uses(remote: &Remote, interpreter: u64, lock: u64) -> Uses {
+    let mut uses = Uses::default();
     let mut state = interpreter.checked_add(THREADS).and_then(|at| remote.long(at));
-    while let Some(at) = state.filter(|at| *at != 0 && uses.len() < MAX_THREADS) {
+    while let Some(at) = state.filter(|at| *at != 0 && uses.of_threads.len() < MAX_THREADS) {
         let field = |offset: u64| remote.long(at.checked_add(offset)?);
         let Some(ident) = field(thread::IDENT) else { break };
         let first = field(thread::CFRAME).and_then(|c| remote.long(c.checked_add(CURRENT)?));
-        let lock_use = first.and_then(|first| of_thread(remote, first, lock)).unwrap_or_default();
-        uses.push((ident, lock_use));
+        let exits = &mut uses.exits;
+        let lock_use = first.and_then(|first| of_thread(remote, first, lock, exits));
+        uses.of_threads.push((ident, lock_use.unwrap_or_default()));
         state = field(thread::NEXT);
     }
     uses
 }
 
 /// `None`: some frame could not be read.
-fn of_thread(remote: &Remote, first: u64, lock: u64) -> Option<LockUse> {
+fn of_thread(remote: &Remote, first: u64, lock: u64, exits: &mut BTreeSet<u64>) -> Option<LockUse> {
     let mut worst = LockUse::Nothing;
     let mut at = first;
     for _ in 0..MAX_FRAMES {
         if at == 0 {
             return Some(worst);
         }
-        worst = worst.min(of_frame(remote, at, lock)?);
+        worst = worst.min(of_frame(remote, at, lock, exits)?);
         at = remote.long(at.checked_add(frame::PREVIOUS)?)?;
     }
     // What is further down was not looked at.
     Some(worst.min(LockUse::Unknown))
 }
 
-fn of_frame(remote: &Remote, at: u64, lock: u64) -> Option<LockUse> {
+fn of_frame(remote: &Remote, at: u64, lock: u64, exits: &mut BTreeSet<u64>) -> Option<LockUse> {
     let code = remote.long(at.checked_add(frame::CODE)?)?;
     if remote.type_name(code)? != "code" {
         return None;
@@ -94,7 +114,14 @@ fn of_frame(remote: &Remote, at: u64, lock: u64) -> Option<LockUse> {
         return None;
     }
     let of_slots = slots.into_iter().filter(|slot| is_object(*slot));
-    let of_slots = of_slots.filter_map(|slot| of_object(remote, slot, lock)).min();
+    let mut of_slot = |slot| {
+        let lock_use = of_object(remote, slot, lock)?;
+        if lock_use == LockUse::With {
+            exits.insert(slot);
+        }
+        Some(lock_use)
+    };
+    let of_slots = of_slots.filter_map(&mut of_slot).min();
     let calls = calls(remote, code)?.then_some(LockUse::Calls);
     Some(of_slots.into_iter().chain(calls).min().unwrap_or(LockUse::Nothing))
 }

@@ -103,6 +103,7 @@ impl Search<'_> {
             address,
             now,
             at_fork: AtFork::default(),
+            on_frame: None,
         })
     }
 }

@@ -22,7 +22,9 @@ const SIZE: usize = 48;
 const LOCK: u64 = 16;
 
 /// Types that have a lock at [`LOCK`].
-const TYPES: [&str; 3] = ["_thread.lock", "_thread.RLock", "_queue.SimpleQueue"];
+const TYPES: [&str; 3] = ["_thread.lock", "_thread.RLock", QUEUE];
+/// A queue's.
+pub(super) const QUEUE: &str = "_queue.SimpleQueue";
 
 /// The object with the lock at `uaddr`, for which thread `tid` waits.
 pub(super) fn find(remote: &Remote, pid: u32, tid: u32, uaddr: u64) -> Option<PythonLock> {

@@ -40,9 +40,11 @@ fn read(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
     let target = i32::try_from(pid).map_err(|_| "no such process".to_owned())?;
     let words = |error: anyhow::Error| in_short(&error);
     let remote = Remote::open(pid);
-    let lock = remote.as_ref().and_then(|remote| {
+    let mut lock = remote.as_ref().and_then(|remote| {
         let lock = lock_object::find(remote, pid, tid, uaddr)?;
-        let exits = kept::find(remote, pid, lock.address);
+        // Nobody is in a `with` block of a queue.
+        let is_lock = lock.type_name != lock_object::QUEUE;
+        let exits = if is_lock { kept::find(remote, pid, lock.address) } else { Vec::new() };
         Some(PythonLock { exits, ..lock })
     });
     let mut spy = PythonSpy::new(target, &config).map_err(words)?;
@@ -55,7 +57,7 @@ fn read(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
         Some(_) => Python::None("the thread runs no Python code".into()),
         None => Python::None("the thread is not known to Python".into()),
     };
-    let threads = known_threads(&spy, &traces, remote.as_ref(), lock.as_ref());
+    let threads = known_threads(&spy, &traces, remote.as_ref(), lock.as_mut());
     Ok(Look { python, lock, threads })
 }
 
@@ -64,11 +66,17 @@ fn known_threads(
     spy: &PythonSpy,
     traces: &[StackTrace],
     remote: Option<&Remote>,
-    lock: Option<&PythonLock>,
+    lock: Option<&mut PythonLock>,
 ) -> Vec<PythonThread> {
     let interpreter = spy.addresses.interpreter_address as u64;
     let uses = match (spy.version.major, spy.version.minor, remote, lock) {
-        (3, 11, Some(remote), Some(lock)) => frames::lock_uses(remote, interpreter, lock.address),
+        (3, 11, Some(remote), Some(lock)) => {
+            let uses = frames::lock_uses(remote, interpreter, lock.address);
+            for method in lock.exits.iter_mut().filter(|_| uses.are_all()) {
+                method.on_frame = Some(uses.exits.contains(&method.address));
+            }
+            uses.of_threads
+        }
         _ => Vec::new(),
     };
     let of = |trace: &StackTrace| {

@@ -109,6 +109,20 @@ fn a_semaphore_on_a_stack_is_not_the_lock() {
 }
 
 #[test]
+fn a_semaphore_at_the_start_of_a_mapping_is_on_no_stack() {
+    let mut first = held();
+    let mapping = first.mapping.as_mut().unwrap();
+    (mapping.path, mapping.start) = (String::new(), LOCK);
+    for window in [Some(&mut first.now), first.at_fork.as_mut()].into_iter().flatten() {
+        window.address = LOCK;
+        window.bytes.drain(..8);
+    }
+    assert_eq!(first.read().unwrap().at_fork, State::HeldUnproven);
+    first.mapping.as_mut().unwrap().start -= 4096;
+    assert_eq!(first.read(), None, "what is before it is not known");
+}
+
+#[test]
 fn a_condition_variable_is_no_semaphore() {
     assert_eq!(cond().read(), None);
     // With signals left in the other group the words are those of a semaphore with a waiter.

@@ -194,8 +194,13 @@ fn waiter() -> impl Strategy<Value = Waiter> {
 }
 
 fn python_lock() -> impl Strategy<Value = PythonLock> {
-    let method = (any::<u64>(), window(), at_fork())
-        .prop_map(|(address, now, at_fork)| KeptMethod { address, now, at_fork });
+    let method =
+        (any::<u64>(), window(), at_fork()).prop_map(|(address, now, at_fork)| KeptMethod {
+            address,
+            now,
+            at_fork,
+            on_frame: Some(address % 2 == 0).filter(|_| address % 3 > 0),
+        });
     (any::<u64>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
         |(address, type_name, now, at_fork, exits)| PythonLock {
             address,
@@ -239,7 +244,13 @@ fn late() -> impl Strategy<Value = Late> {
     );
     let learnt = prop_oneof![any::<u32>().prop_map(Learnt::SharedWith), Just(Learnt::LatestFork)];
     (any::<u64>(), option::of(kin), option::of(learnt), any::<bool>()).prop_map(
-        |(start_ns, kin, learnt, tids_in_order)| Late { start_ns, kin, learnt, tids_in_order },
+        |(start_ns, kin, learnt, tids_in_order)| Late {
+            start_ns,
+            not_execed: kin.is_some() || tids_in_order,
+            kin,
+            learnt,
+            tids_in_order,
+        },
     )
 }
 
@@ -266,28 +277,24 @@ fn known_fork() -> impl Strategy<Value = KnownFork> {
     let flags = (any::<bool>(), any::<u64>(), any::<bool>());
     (any::<[u32; 2]>(), any::<u64>(), text(), vec(thread_name(), 0..3), flags).prop_map(
         |([by_pid, by_tid], boot_ns, by_comm, lost, (by_alive, clone_flags, lost_known))| {
-            KnownFork {
-                boot_ns,
-                by_pid,
-                by_tid,
-                by_comm,
-                by_alive,
-                clone_flags,
-                lost,
-                lost_known,
-            }
+            KnownFork { boot_ns, by_pid, by_tid, by_comm, by_alive, clone_flags, lost, lost_known }
         },
     )
 }
 
 fn known() -> impl Strategy<Value = Known> {
-    let exec = (any::<u64>(), text())
-        .prop_map(|(boot_ns, filename)| KnownExec { boot_ns, filename });
+    let exec =
+        (any::<u64>(), text()).prop_map(|(boot_ns, filename)| KnownExec { boot_ns, filename });
     let thread =
         (any::<u32>(), any::<u64>()).prop_map(|(tid, start_ns)| KnownThread { tid, start_ns });
     let numbers = (any::<u64>(), any::<Option<u64>>(), any::<[bool; 3]>());
     (numbers, vec(known_fork(), 0..3), option::of(exec), vec(thread, 0..3)).prop_map(
-        |((began_ns, threads_known_ns, [forks_cut, incomplete, resynced]), forks, exec, threads)| {
+        |(
+            (began_ns, threads_known_ns, [forks_cut, incomplete, resynced]),
+            forks,
+            exec,
+            threads,
+        )| {
             Known {
                 began_ns,
                 forks,
@@ -312,18 +319,20 @@ fn snapshot() -> impl Strategy<Value = ProcessSnapshot> {
     let later = (owner(), option::of(known().boxed()));
     let basic = (any::<u32>(), any::<u64>(), option::of(text()), vec(thread_name(), 0..3));
     (basic, flags, later).prop_map(
-        |((ppid, start_ns, exe, threads), (ns_pid, resync, read_ns, command), (owner, known))| ProcessSnapshot {
-            ppid,
-            start_ns,
-            exe,
-            ns_pid,
-            threads,
-            resync,
-            read_ns,
-            command,
-            uid: owner.uid,
-            cgroup: owner.cgroup,
-            known: known.map(Box::new),
+        |((ppid, start_ns, exe, threads), (ns_pid, resync, read_ns, command), (owner, known))| {
+            ProcessSnapshot {
+                ppid,
+                start_ns,
+                exe,
+                ns_pid,
+                threads,
+                resync,
+                read_ns,
+                command,
+                uid: owner.uid,
+                cgroup: owner.cgroup,
+                known: known.map(Box::new),
+            }
         },
     )
 }
@@ -364,7 +373,8 @@ fn trace_event() -> impl Strategy<Value = Body> {
                 reason,
                 counters,
                 lost,
-                unwritten
+                unwritten,
+                traced_ns: Some(lost / 2).filter(|_| lost % 2 == 0),
             })
         ),
     ]

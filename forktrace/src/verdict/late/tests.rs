@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod python;
+
 use super::*;
 use crate::event::{
     AtFork, Body, Doing, Kin, Libc, Mapping, ProcessExec, ProcessFork, ProcessSnapshot,
@@ -69,7 +71,7 @@ impl Scene {
             forker: Some(PARENT),
             now: Some(now.clone()),
         };
-        let late = Late { start_ns: FORK, kin: Some(kin), learnt: None, tids_in_order: false };
+        let late = Late { start_ns: FORK, kin: Some(kin), ..Late::default() };
         let wait =
             Wait { enter_ns: 10 * SECOND, uaddr: UADDR, op, val, timed: false, since_before: true };
         let mapping = Mapping {
@@ -178,7 +180,7 @@ fn a_younger_thread_of_the_parent_or_one_of_another_namespace_is_no_sign() {
     assert_eq!(scene.confidence(), Confidence::Suspect);
     assert_eq!(scene.finding().holder, None);
     scene = scene.with_live_helper();
-    assert_eq!(scene.judge(), Verdict::Open(Reason::Undecided));
+    assert_eq!(scene.judge(), Verdict::Open(Reason::TooLate));
 }
 
 #[test]
@@ -188,6 +190,7 @@ fn numbers_tell_the_age_while_none_was_used_twice() {
     let finding = scene.finding();
     assert_eq!((finding.confidence, finding.holder), (Confidence::Likely, None));
     assert_eq!(finding.unseen_fork.unwrap().by_pid, None);
+    scene.late().not_execed = true;
     scene.evidence.now = Some(mutex(2, HELPER));
     assert_eq!(scene.judge(), Verdict::Innocent(Reason::OwnedByChild), "younger than the child");
     // Inside of a pid namespace the numbers are others.
@@ -258,14 +261,14 @@ fn a_deadlock_of_unknown_origin_is_a_suspect_if_the_lock_is_older_than_the_fork(
     for (change, why) in undecided {
         let mut scene = Scene::semaphore();
         change(&mut scene);
-        assert_eq!(scene.judge(), Verdict::Open(Reason::Undecided), "{why}");
+        assert_eq!(scene.judge(), Verdict::Open(Reason::TooLate), "{why}");
     }
 }
 
 #[test]
 fn what_was_not_forked_or_is_shared_or_ends_by_itself_is_innocent() {
     type Change = fn(&mut Scene);
-    let silent: [(Change, Verdict); 9] = [
+    let silent: [(Change, Verdict); 8] = [
         (|s| s.late().kin = None, Verdict::Innocent(Reason::NotForked)),
         (|s| s.evidence.wait.timed = true, Verdict::Innocent(Reason::Timed)),
         (|s| s.evidence.still_waiting = false, Verdict::Innocent(Reason::WaitEnded)),
@@ -275,7 +278,6 @@ fn what_was_not_forked_or_is_shared_or_ends_by_itself_is_innocent() {
         ),
         (|s| s.evidence.memory_shared_with = vec![PARENT], Verdict::Open(Reason::SharedMemory)),
         (|s| s.evidence.now = None, Verdict::Open(Reason::Unreadable)),
-        (|s| s.evidence.now = Some(mutex(2, CHILD)), Verdict::Innocent(Reason::OwnedByChild)),
         (
             |s| {
                 let exec = ProcessExec { old_tid: CHILD, filename: "/bin/true".into() };
@@ -296,6 +298,50 @@ fn what_was_not_forked_or_is_shared_or_ends_by_itself_is_innocent() {
         change(&mut scene);
         assert_eq!(scene.judge(), expected);
     }
+}
+
+#[test]
+fn a_lock_that_names_an_owner_who_is_not_here_is_a_suspect_once_the_parent_is_gone() {
+    let mut scene = Scene::mutex();
+    (scene.late().kin, scene.late().not_execed) = (None, true);
+    let finding = scene.finding();
+    assert_eq!((finding.confidence, finding.holder.clone()), (Confidence::Suspect, None));
+    assert_eq!(finding.unseen_fork.unwrap().by_pid, None);
+    assert_eq!(scene.with_live_helper().judge(), Verdict::Open(Reason::TooLate));
+    let mut scene = Scene::semaphore();
+    (scene.late().kin, scene.late().not_execed) = (None, true);
+    assert_eq!(scene.judge(), Verdict::Open(Reason::TooLate), "it names none");
+}
+
+#[test]
+fn a_lock_that_the_waiter_has_itself_is_a_self_deadlock() {
+    let own = || Scene::new(MUTEX_OP, 2, mutex(2, CHILD));
+    let finding = own().finding();
+    assert_eq!((finding.kind, finding.confidence), (Kind::SelfDeadlock, Confidence::Likely));
+    assert!(finding.unseen_fork.is_some());
+    assert_eq!(own().with_live_helper().confidence(), Confidence::Likely);
+    let mut scene = own();
+    scene.late().kin = None;
+    assert_eq!(scene.judge(), Verdict::Innocent(Reason::NotForked));
+    // A number that the parent's holder had already is not the waiter's.
+    let before = own().learnt(mutex(1, CHILD));
+    assert_eq!(before.judge(), Verdict::Innocent(Reason::OwnedByChild));
+}
+
+#[test]
+fn a_condition_is_a_lost_waker_only_where_the_memory_as_inherited_is_known() {
+    let word = || window(0x31, &[5, 0, 0, 0, 0, 0, 0, 0]);
+    let scene = || Scene::new(MUTEX_OP, 5, word());
+    assert_eq!(scene().judge(), Verdict::Open(Reason::TooLate));
+    let finding = scene().learnt(word()).finding();
+    assert_eq!((finding.kind, finding.confidence), (Kind::LostWaker, Confidence::Likely));
+    let mut alone = scene().learnt(word());
+    alone.kin().threads.truncate(1);
+    assert_eq!(alone.confidence(), Confidence::Suspect, "the parent has no other thread");
+    let pool = scene().learnt(word()).with_live_helper();
+    assert_eq!(pool.judge(), Verdict::Open(Reason::TooLate));
+    let other = scene().learnt(window(0x31, &[4, 0, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(other.judge(), Verdict::Open(Reason::TooLate));
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn busy_page() -> Scene {
     (write.address, write.tid, write.boot_ns) = (UADDR + 64, CHILD, 5 * SECOND);
     let now = exit_method(1);
     let at_fork = AtFork::Known(now.clone());
-    scene.lock().exits = vec![KeptMethod { address: EXIT, now, at_fork }];
+    scene.lock().exits = vec![KeptMethod { address: EXIT, now, at_fork, on_frame: None }];
     scene
 }
 

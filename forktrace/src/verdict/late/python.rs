@@ -1,0 +1,83 @@
+//! What the frames of Python's threads tell of a lock whose fork was not seen.
+//!
+//! A thread in `with lock:` keeps the bound method `__exit__` on its frame until it leaves the block.
+//! The frames of threads that a fork lost are never unwound in the child, so what they kept is kept
+//! for ever. Such a method that is on no frame of a living thread was left by a thread that is not
+//! here: it was in the block at the fork, or about to enter it, and either way somebody held the lock
+//! then. If nobody here is in the block now, nobody here will leave it. What is not excluded: a
+//! thread of the child took the lock by hand and went elsewhere, or a suspended generator has the
+//! method; hence *likely*.
+
+use super::super::{
+    Case,
+    grade::alarm_is_set,
+    orphan::{LOCK, QUEUE, RLOCK, enters, somebody_calls, somebody_inside},
+};
+use crate::{
+    event::{LockUse, Python},
+    finding::Confidence,
+};
+
+/// Whether the waiter is one of a pool that waits for work: an empty queue is a signal, not a lock.
+pub(super) fn is_at_rest(case: &Case<'_>) -> bool {
+    let queue = case.evidence.python_lock.as_ref().is_some_and(|lock| lock.type_name == QUEUE);
+    queue && case.evidence.threads.len() > 1
+}
+
+/// Whether a thread here that does not wait for the lock is in a `with` block of it: it will leave.
+pub(super) fn is_in_use(case: &Case<'_>) -> bool {
+    lock_type(case).is_some() && somebody_inside(case)
+}
+
+/// How sure Python's frames make us, for a lock that nobody here is in a `with` block of; `None`:
+/// they say nothing. `nobody_left`: no thread of the process can go on.
+pub(super) fn grade(
+    case: &Case<'_>,
+    nobody_left: bool,
+    say: &mut impl FnMut(&str, String),
+) -> Option<Confidence> {
+    let name = lock_type(case)?;
+    let Python::Frames(_) = case.evidence.python else { return None };
+    say("python-lock", format!("it belongs to a {name} object"));
+    let frames_known = are_frames_known(case);
+    let calls = somebody_calls(case, say);
+    if frames_known && !calls && case.evidence.threads.len() > 1 {
+        say("nobody-inside", "no other thread here is in a with block of it".into());
+    }
+    let as_lock = name == RLOCK || enters(case);
+    if frames_known && !as_lock {
+        say("taken-by-hand", "the waiter takes it by hand, not in a with block".into());
+    }
+    let left_behind = frames_known && is_left_behind(case);
+    if left_behind {
+        say(
+            "with-at-fork",
+            "a thread that is not here was in a with block of it when this process was forked"
+                .into(),
+        );
+    }
+    let nobody_will = nobody_left || as_lock && !calls;
+    Some(match left_behind && nobody_will && !alarm_is_set(case) {
+        true => Confidence::Likely,
+        false => Confidence::Suspect,
+    })
+}
+
+/// Name of the type of the Python object that the lock is part of, if that is a lock.
+fn lock_type<'a>(case: &'a Case<'_>) -> Option<&'a str> {
+    let object = case.evidence.python_lock.as_ref().map(|lock| lock.type_name.as_str());
+    let name = object.or_else(|| case.target()?.python_type.as_deref())?;
+    [LOCK, RLOCK].contains(&name).then_some(name)
+}
+
+/// Whether every frame of every thread that Python knows was read.
+fn are_frames_known(case: &Case<'_>) -> bool {
+    let threads = &case.evidence.python_threads;
+    !threads.is_empty() && threads.iter().all(|thread| thread.lock_use != LockUse::Unknown)
+}
+
+/// Whether a thread that is not here left a method of a `with` block behind.
+fn is_left_behind(case: &Case<'_>) -> bool {
+    let mut exits = case.evidence.python_lock.iter().flat_map(|lock| &lock.exits);
+    exits.any(|method| method.on_frame == Some(false))
+}
