@@ -65,6 +65,7 @@ pub(super) fn saw(
     let probed = Probed {
         holds: holds.collect(),
         child_since_ns: locks.since_ns(process.pid),
+        parent_since_ns: locks.since_ns(fork.by_pid),
         child_used: places.iter().any(used),
     };
     Some((fork.by_pid, probed))

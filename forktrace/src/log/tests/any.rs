@@ -97,7 +97,7 @@ fn thread_sample() -> impl Strategy<Value = ThreadSample> {
     })
 }
 
-fn python_frame() -> impl Strategy<Value = PythonFrame> {
+pub(super) fn python_frame() -> impl Strategy<Value = PythonFrame> {
     (text(), any::<u32>(), text()).prop_map(|(file, line, function)| PythonFrame {
         file,
         line,
@@ -116,8 +116,13 @@ fn probed() -> impl Strategy<Value = Probed> {
             caller,
             place,
         });
-    (vec(hold, 0..3), any::<Option<u64>>(), any::<bool>()).prop_map(
-        |(holds, child_since_ns, child_used)| Probed { holds, child_since_ns, child_used },
+    (vec(hold, 0..3), any::<[Option<u64>; 2]>(), any::<bool>()).prop_map(
+        |(holds, [child_since_ns, parent_since_ns], child_used)| Probed {
+            holds,
+            child_since_ns,
+            parent_since_ns,
+            child_used,
+        },
     )
 }
 
@@ -196,13 +201,14 @@ fn waiter() -> impl Strategy<Value = Waiter> {
 fn python_lock() -> impl Strategy<Value = PythonLock> {
     let method = (any::<u64>(), window(), at_fork())
         .prop_map(|(address, now, at_fork)| KeptMethod { address, now, at_fork });
-    (any::<u64>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
-        |(address, type_name, now, at_fork, exits)| PythonLock {
+    (any::<(u64, Option<u32>)>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
+        |((address, owner_tid), type_name, now, at_fork, exits)| PythonLock {
             address,
             type_name,
             now,
             at_fork,
             exits,
+            owner_tid,
         },
     )
 }
@@ -372,6 +378,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             doing: holding.map(|_| now.doing),
             holding,
             stack: now.stack.frames,
+            python: now.python,
         });
     let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
     let unseen = (any::<u64>(), any::<Option<u32>>(), option::of(text())).prop_map(
