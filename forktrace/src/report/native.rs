@@ -62,7 +62,7 @@ fn python_fork_site(finding: &Finding, style: Style) -> Option<String> {
         return None;
     }
     let launches = |frame: &PythonFrame| {
-        frame.function == "_launch" && frame.file.ends_with("multiprocessing/popen_fork.py")
+        frame.function.ends_with("_launch") && frame.file.ends_with("multiprocessing/popen_fork.py")
     };
     let launch = finding.python.iter().position(launches)?;
     let callers = finding.python.get(launch..)?;
