@@ -1,13 +1,21 @@
 """A forked child starts with its parent's memory as it is at that moment."""
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import time
 
 settings = {"colour": "white, as in the source text"}
 
 
+def end_with_parent():
+    """A child that hangs for ever must not outlive the demo."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def child():
+    end_with_parent()
     print(f"child  {os.getpid()}: the colour I was born with is {settings['colour']}", flush=True)
     settings["colour"] = "green, set by the child"
     print(f"child  {os.getpid()}: now it is {settings['colour']}", flush=True)

@@ -1,13 +1,21 @@
 """A lock that is held at the fork stays held in the child for ever: the child hangs."""
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import threading
 
 lock = threading.Lock()
 
 
+def end_with_parent():
+    """A child that hangs for ever must not outlive the demo."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def child():
+    end_with_parent()
     print(f"child  {os.getpid()}: I want the lock", flush=True)
     with lock:
         print(f"child  {os.getpid()}: I have the lock", flush=True)

@@ -1,7 +1,9 @@
 """Of all the parent's threads only the one that forks exists in the child."""
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import threading
 import time
 
@@ -18,7 +20,13 @@ def count_tasks():
     return len(os.listdir("/proc/self/task"))
 
 
+def end_with_parent():
+    """A child that hangs for ever must not outlive the demo."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def child():
+    end_with_parent()
     before = beats
     time.sleep(0.3)
     print(f"child  {os.getpid()}: I have {count_tasks()} thread", flush=True)

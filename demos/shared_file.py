@@ -1,12 +1,20 @@
 """A file opened before the fork is one open file in both processes, with one position."""
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import tempfile
 import time
 
 
+def end_with_parent():
+    """A child that hangs for ever must not outlive the demo."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def child(fd):
+    end_with_parent()
     position = os.lseek(fd, 0, os.SEEK_CUR)
     print(f"child  {os.getpid()}: I never opened the file, and am at byte {position} of it", flush=True)
     os.write(fd, b"second line, by the child\n")

@@ -1,15 +1,23 @@
 """The program of inherited_lock.py with the start method spawn: the child executes Python anew,
 copies no memory, and its lock is free."""
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import threading
 import time
 
 lock = threading.Lock()
 
 
+def end_with_parent():
+    """A child that hangs for ever must not outlive the demo."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def child():
+    end_with_parent()
     print(f"child  {os.getpid()}: I want the lock", flush=True)
     with lock:
         print(f"child  {os.getpid()}: I have the lock", flush=True)

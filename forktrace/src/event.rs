@@ -17,7 +17,8 @@ pub use evidence::{
 pub use known::{Known, KnownExec, KnownFork, KnownThread};
 pub use late::{Kin, KinThread, Late, Learnt, is_older};
 pub use lock_facts::{
-    FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, Waiter,
+    FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, RLOCK,
+    Waiter,
 };
 
 use schemars::JsonSchema;

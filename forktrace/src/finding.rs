@@ -168,12 +168,16 @@ pub struct Holder {
     /// Its stack unless it has released the lock, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Frame>,
+    /// Its Python frames at that time, innermost first, where it has not released the lock.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub python: Vec<PythonFrame>,
 }
 
 impl Holder {
     /// A holder of whom no more is known.
     pub fn new(pid: u32, tid: u32, comm: Option<String>) -> Self {
-        Holder { pid, tid, comm, fate: None, doing: None, holding: None, stack: Vec::new() }
+        let (fate, doing, holding) = (None, None, None);
+        Holder { pid, tid, comm, fate, doing, holding, stack: Vec::new(), python: Vec::new() }
     }
 }
 

@@ -1,15 +1,18 @@
 //! Looking closer at a wait, off the main loop: reading another process's memory and symbols may
 //! take a tenth of a second, and records must not wait for it.
 
+use std::collections::BTreeMap;
+
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
     event::{
-        AtFork, Body, Event, Evidence, FirstWrite, Missing, Probed, Task, Wait, Waiter, Window,
+        AtFork, Body, Event, Evidence, FirstWrite, Missing, Probed, PythonLock, Task, Wait, Waiter,
+        Window, native::Fate,
     },
     inspect::{
         self,
-        evidence::{DESCRIPTOR_TID, Inherited},
+        evidence::{DESCRIPTOR_LEN, DESCRIPTOR_TID, Inherited, descriptor_tid},
         native::Ask,
     },
     kernel::{Maps, Visitor},
@@ -116,6 +119,8 @@ impl Look {
         for method in &mut lock.exits {
             method.at_fork = inherited(&method.now);
         }
+        let owner = lock.at_fork.known().and_then(|then| lock.rlock(then));
+        lock.owner_tid = owner.and_then(|(owner, _)| tid_at_fork(maps, pid, owner));
     }
 
     /// Adds the Python side and, with `ask`, the stacks in the background, and sends the look again.
@@ -133,6 +138,8 @@ impl Look {
             let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
             let uaddr = self.evidence.wait.uaddr;
             self.complete = ask.is_some();
+            let (parent, named) =
+                ask.as_ref().map_or((None, false), |ask| (ask.parent, ask.holder_is_named));
             std::thread::scope(|scope| {
                 let look = || inspect::python::look(pid, tid, ns_tid, uaddr);
                 let python = (!self.python_read).then(|| scope.spawn(look));
@@ -146,6 +153,11 @@ impl Look {
                     self.evidence.python_threads = look.threads;
                 }
             });
+            let rlock = self.evidence.python_lock.as_ref().is_some_and(PythonLock::is_rlock);
+            // Who else had the lock is told by whose first write released it, which must stay seen.
+            if let (Some(parent), true) = (parent, named || rlock) {
+                self.add_holders_python(parent);
+            }
             self.python_read = true;
             // The look may have waited for its turn.
             self.evidence.still_waiting &=
@@ -153,6 +165,34 @@ impl Look {
             let _ = sender.send(self);
         });
     }
+}
+
+impl Look {
+    /// Adds the Python frames of the threads that may hold the lock.
+    fn add_holders_python(&mut self, parent: u32) {
+        let Some(native) = &mut self.evidence.native else { return };
+        let alive: Vec<_> =
+            native.holders.iter_mut().filter(|holder| holder.fate == Fate::Alive).collect();
+        if alive.is_empty() {
+            return;
+        }
+        let tids = alive.iter().map(|holder| holder.tid).collect();
+        let mut frames: BTreeMap<_, _> =
+            inspect::python::frames(parent, tids).into_iter().collect();
+        for holder in alive {
+            holder.python = frames.remove(&holder.tid).unwrap_or_default();
+        }
+    }
+}
+
+/// The tid of the thread with this descriptor, as a child inherited it. glibc's fork writes to the
+/// descriptors of the threads that the child does not have, so that their pages are kept.
+fn tid_at_fork(maps: &Maps, pid: u32, descriptor: u64) -> Option<u32> {
+    let pages = Pages::take(descriptor.checked_add(DESCRIPTOR_TID)?, |start| {
+        maps.inherited_page(pid, start)
+    });
+    let end = descriptor.checked_add(DESCRIPTOR_LEN as u64)?;
+    descriptor_tid(descriptor, pages.window(descriptor, end).known()?)
 }
 
 /// What the maps knew of a wait.

@@ -36,6 +36,7 @@ pub(super) fn ask(
 ) -> Ask {
     let fork = model.live(task.pid).and_then(|process| process.inherited());
     let around = evidence.now.as_ref().map(|window| (window.address, window.bytes.len()));
+    let probed = evidence.probed.iter().flat_map(|probed| &probed.holds);
     let runs_on = |fork: &&Fork| {
         !matches!(fate(model, fork, fork.by_pid), Fate::Replaced | Fate::Gone | Fate::Unknown)
     };
@@ -43,9 +44,12 @@ pub(super) fn ask(
         task: task.clone(),
         threads: Ask::tids(&evidence.threads),
         uaddr: evidence.wait.uaddr,
+        lock: finding.lock.address,
+        takers: probed.map(|hold| hold.caller).collect(),
         around,
         fork: fork_moment(maps, task.pid),
         parent: fork.filter(runs_on).map(|fork| fork.by_pid),
+        holder_is_named: finding.holder.is_some(),
         holders: fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default(),
     }
 }

@@ -1,11 +1,13 @@
 //! `--locks`: which processes are to be probed, and what the probes say of one lock.
 //!
-//! Only processes with several threads: in one with a single thread there is no question of who
-//! holds a lock, and most processes, a shell's for example, never have a second.
+//! Only processes with several threads, and their children: in one with a single thread there is no
+//! question of who holds a lock, and most processes, a shell's for example, never have a second.
+
+use forktrace_common::clone_flags;
 
 use crate::{
     event::{Body, Event, Hold, Probed},
-    kernel::{Kernel, LockProbes},
+    kernel::{Ends, Kernel, LockProbes},
     model::{Model, Process},
 };
 
@@ -13,9 +15,17 @@ use crate::{
 /// second to fourth word.
 const BEFORE: u64 = 16;
 
-/// Probes a process that has, or gets, more than one thread.
+/// Probes a process that has, or gets, more than one thread, and the forked child of one.
 pub(super) fn consider(probes: &LockProbes, event: &Event) {
     let Some(task) = &event.task else { return };
+    if let Body::ProcessFork(fork) = &event.body
+        && probes.ends() == Ends::Together
+        && clone_flags::copies_memory(fork.clone_flags)
+        && probes.since_ns(task.pid).is_some()
+    {
+        probes.attach(fork.child_pid);
+        return;
+    }
     let threads = match &event.body {
         Body::ThreadStart(_) => true,
         Body::ProcessSnapshot(seen) => seen.threads.len() > 1,
@@ -65,6 +75,7 @@ pub(super) fn saw(
     let probed = Probed {
         holds: holds.collect(),
         child_since_ns: locks.since_ns(process.pid),
+        parent_since_ns: locks.since_ns(fork.by_pid),
         child_used: places.iter().any(used),
     };
     Some((fork.by_pid, probed))

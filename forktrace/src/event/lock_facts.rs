@@ -67,6 +67,29 @@ pub struct PythonLock {
     /// The living bound methods `__exit__` of the object.
     #[serde(default)]
     pub exits: Vec<KeptMethod>,
+    /// The thread that the descriptor of an `RLock`'s owner named at the fork.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_tid: Option<u32>,
+}
+
+/// `_thread.RLock` up to Python 3.13, with a lock of its own inside.
+pub const RLOCK: &str = "_thread.RLock";
+/// Offsets of its owner and count (`rlockobject`, `Modules/_threadmodule.c`, CPython 3.8 to 3.13).
+const OWNER: u64 = 24;
+const COUNT: u64 = 32;
+
+impl PythonLock {
+    /// Whether it is a lock that knows its owner.
+    pub fn is_rlock(&self) -> bool {
+        self.type_name == RLOCK
+    }
+
+    /// Owner (`threading.get_ident()`) and count of an `RLock` in a copy of its memory.
+    pub fn rlock(&self, memory: &Window) -> Option<(u64, u64)> {
+        let field = |offset: u64| memory.long(self.address.checked_add(offset)?);
+        self.is_rlock().then_some(())?;
+        Some((field(OWNER)?, field(COUNT)?))
+    }
 }
 
 /// A bound method: what a thread in a `with` block keeps until it leaves it.
@@ -131,6 +154,10 @@ pub struct Probed {
     #[serde(with = "num::opt")]
     #[schemars(with = "Option<num::Number>")]
     pub child_since_ns: Option<u64>,
+    /// The same of the forking process.
+    #[serde(default, with = "num::opt")]
+    #[schemars(with = "Option<num::Number>")]
+    pub parent_since_ns: Option<u64>,
     /// Whether the waiter's own process was seen to take or release it.
     pub child_used: bool,
 }

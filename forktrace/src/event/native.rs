@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Doing, Window};
+use super::{Doing, PythonFrame, Window};
 use crate::num;
 
 /// Native code around a hang, read only for what would be a finding.
@@ -16,6 +16,10 @@ pub struct Native {
     pub fork: Stack,
     /// Where the futex word lies.
     pub word: Option<Place>,
+    /// Where the lock itself lies.
+    pub lock: Option<Place>,
+    /// The calls that took the lock, as probes on lock functions saw them.
+    pub takers: Vec<Frame>,
     /// Memory of the forking process around the futex word's address, now.
     pub in_parent: Option<Window>,
     /// The forking process's threads of the time of the fork that may hold the lock: the one that
@@ -106,6 +110,9 @@ pub struct TaskNow {
     pub doing: Doing,
     /// Its stack, where it is alive and blocked.
     pub stack: Stack,
+    /// Its Python frames, innermost first, where they were read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub python: Vec<PythonFrame>,
 }
 
 /// What became of a thread.

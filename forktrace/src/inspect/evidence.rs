@@ -138,6 +138,8 @@ pub fn owner_of(pid: u32, lock: u64) -> Option<u64> {
 
 /// Offset of the tid in a thread's descriptor as glibc lays it out on x86-64 (`struct pthread`, `nptl/descr.h`, 2.36 and 2.42).
 pub const DESCRIPTOR_TID: u64 = 0x2d0;
+/// Bytes of a descriptor that are read.
+pub const DESCRIPTOR_LEN: usize = DESCRIPTOR_TID as usize + 4;
 /// Offsets at which a descriptor has its own address (`tcb` and `self` of `tcbhead_t`,
 /// `sysdeps/x86_64/nptl/tls.h`).
 const DESCRIPTOR_SELF: [u64; 2] = [0, 0x10];
@@ -145,18 +147,21 @@ const DESCRIPTOR_SELF: [u64; 2] = [0, 0x10];
 /// What a descriptor says: its thread's tid, which is cleared when the thread ends, and in a forked
 /// child for all threads that it does not have (`__reclaim_stacks`, `nptl/nptl-stack.c`).
 fn owner_thread(pid: u32, address: u64, inherited: &dyn Inherited) -> OwnerThread {
-    const LEN: usize = DESCRIPTOR_TID as usize + 4;
-    let tid = |window: &Window| {
-        let at = |offset: u64| address.checked_add(offset);
-        let own = |offset| at(offset).and_then(|at| window.long(at)) == Some(address);
-        DESCRIPTOR_SELF.into_iter().all(own).then(|| window.word(at(DESCRIPTOR_TID)?)).flatten()
-    };
-    let now = memory::read(pid, address, LEN).ok().map(|bytes| Window { address, bytes });
+    let tid = |window: &Window| descriptor_tid(address, window);
+    let now = memory::read(pid, address, DESCRIPTOR_LEN).ok();
+    let now = now.map(|bytes| Window { address, bytes });
     OwnerThread {
         address,
-        tid_at_fork: inherited.bytes(pid, address, LEN).known().and_then(tid),
+        tid_at_fork: inherited.bytes(pid, address, DESCRIPTOR_LEN).known().and_then(tid),
         tid: now.as_ref().and_then(tid),
     }
+}
+
+/// The tid in the descriptor at `address`, if a descriptor is there.
+pub fn descriptor_tid(address: u64, memory: &Window) -> Option<u32> {
+    let at = |offset: u64| address.checked_add(offset);
+    let own = |offset| at(offset).and_then(|at| memory.long(at)) == Some(address);
+    DESCRIPTOR_SELF.into_iter().all(own).then(|| memory.word(at(DESCRIPTOR_TID)?)).flatten()
 }
 
 /// The word at an address.

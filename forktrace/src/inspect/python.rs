@@ -4,7 +4,7 @@
 //! shares with its parent (see [`super::memory`]): whatever is to be learnt about inherited pages
 //! must be read before.
 
-use crate::event::{Python, PythonLock, PythonThread};
+use crate::event::{Python, PythonFrame, PythonLock, PythonThread};
 
 /// What Python has to do with a wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,20 @@ pub fn look(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Look {
         lock: None,
         threads: Vec::new(),
     })
+}
+
+/// Python frames of threads of `pid`, innermost first, by tid; none where they cannot be read. Pages
+/// that the process shares with forked children are copied by it, whose first writes are then not
+/// seen.
+#[cfg(feature = "python")]
+pub fn frames(pid: u32, tids: Vec<u32>) -> Vec<(u32, Vec<PythonFrame>)> {
+    spy::frames_of(pid, tids).unwrap_or_default()
+}
+
+/// Reads none: this build cannot.
+#[cfg(not(feature = "python"))]
+pub fn frames(_pid: u32, _tids: Vec<u32>) -> Vec<(u32, Vec<PythonFrame>)> {
+    Vec::new()
 }
 
 /// Says that this build cannot read Python frames.

@@ -132,16 +132,23 @@ pub(super) fn row(w: &mut impl Write, style: Style, label: &str, text: &str) -> 
 fn waits_for(finding: &Finding, style: Style) -> String {
     let lock = &finding.lock;
     let about = kinds::about(finding, style);
-    if kinds::is_semaphore(finding) && lock.value_at_fork.is_some() {
+    if kinds::is_semaphore(finding) && lock.value_at_fork.is_some() && !was_seen_taken(finding) {
         return format!("semaphore {:#x}{about}, at zero since before the fork", lock.address);
     }
     let state = match (finding.confidence, lock.value_at_fork) {
         (Confidence::Certain | Confidence::Likely, Some(_)) => " taken before the fork",
         (Confidence::Likely, None) if finding.unseen_fork.is_some() => " taken before the fork",
+        (Confidence::Suspect, Some(_)) if was_seen_taken(finding) => " taken before the fork",
         (Confidence::Suspect, Some(_)) => "",
         (_, None) => "; its state at the fork is not known",
     };
-    format!("lock {:#x}{about}{state}", lock.address)
+    let what = if kinds::is_semaphore(finding) { "semaphore" } else { "lock" };
+    format!("{what} {:#x}{about}{state}", lock.address)
+}
+
+/// Whether probes saw who took the lock.
+fn was_seen_taken(finding: &Finding) -> bool {
+    finding.holder.is_some() && finding.evidence.iter().any(|proof| proof.rule == "holder-seen")
 }
 
 fn held_by(finding: &Finding, style: Style) -> String {
@@ -170,7 +177,8 @@ fn held_by(finding: &Finding, style: Style) -> String {
         true => "it is the thread that forked",
         false => "that thread does not exist here",
     };
-    let unless = if semaphore { ", unless it was yet to be posted" } else { "" };
+    let unless =
+        if semaphore && !was_seen_taken(finding) { ", unless it was yet to be posted" } else { "" };
     let since = native::fate(holder, holder.pid == finding.ppid, style);
     let thread = holding_thread(holder, style);
     format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}")
@@ -212,7 +220,7 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
         text.push_str(&format!("; {threads} {were} not copied"));
         text.push_str(&lost_names(fork, style));
     }
-    match native::fork_site(&fork.stack, style) {
+    match native::fork_site(finding, fork, style) {
         site if site.is_empty() => text,
         site => format!("{text}; at {site}"),
     }
@@ -255,9 +263,7 @@ pub(super) fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> i
     let innermost = finding.python.iter().take(usize::from(user > 0));
     let callers = finding.python.iter().skip(user).take(1 + CALLERS);
     for frame in innermost.chain(callers) {
-        let line = if frame.line > 0 { format!(":{}", frame.line) } else { String::new() };
-        let (file, function) = (style.clean(&frame.file), style.clean(&frame.function));
-        row(w, style, label, &format!("{file}{line} in {function}"))?;
+        row(w, style, label, &python_line(frame, style))?;
         label = "";
     }
     match native::below_python(&finding.stack, style) {
@@ -266,9 +272,16 @@ pub(super) fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> i
     }
 }
 
+/// A Python frame: `app.py:12 in hold`.
+pub(super) fn python_line(frame: &PythonFrame, style: Style) -> String {
+    let line = if frame.line > 0 { format!(":{}", frame.line) } else { String::new() };
+    let (file, function) = (style.clean(&frame.file), style.clean(&frame.function));
+    format!("{file}{line} in {function}")
+}
+
 /// Whether a frame belongs to the program and not to Python's standard library, judged by its
 /// path: `/usr/lib/python3.11/threading.py`, `<frozen runpy>`, or a path inside of the library.
-fn is_user_code(frame: &PythonFrame) -> bool {
+pub(super) fn is_user_code(frame: &PythonFrame) -> bool {
     let file = frame.file.as_str();
     let library = file.contains("/lib/python")
         && !file.contains("/site-packages/")

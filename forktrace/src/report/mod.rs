@@ -7,7 +7,7 @@ mod clock;
 pub mod hang;
 mod kinds;
 mod late;
-mod native;
+pub(crate) mod native;
 pub mod ops;
 mod siblings;
 mod style;

@@ -93,6 +93,9 @@ const LOCK: &[Kind] = &[Kind::InheritedLock];
 const WAKER: &[Kind] = &[Kind::LostWaker];
 const INHERITED: &[Kind] = &[Kind::InheritedLock, Kind::LostWaker];
 
+/// Locks of Python itself, which Python code can take.
+const PYTHON: &[&str] = &["Python threading"];
+
 /// What is run once, whoever comes first.
 const ONCE: &[&str] =
     &["C++ static initialisation guard", "musl pthread_once", "Rust std Once", "parking_lot Once"];
@@ -109,15 +112,16 @@ static TABLE: &[Row] = &[
                runs while it is held",
     },
     // uWSGI documentation, "The Art of Graceful Reloading" (preforking against lazy-apps) and
-    // "uWSGI API - Python decorators" (postfork); py-call-uwsgi-fork-hooks: unbit/uwsgi#2388.
+    // "uWSGI API - Python decorators" (postfork); py-call-uwsgi-fork-hooks: unbit/uwsgi#2388
+    // (py-call-osafterfork calls those of the child alone, which cannot have taken a lock).
     Row {
         kinds: INHERITED,
         language: None,
         locks: &[],
         when: When::Server("uwsgi"),
         text: "set lazy-apps = true, so that each worker loads the application and starts its \
-               threads itself, or start the threads in a @postfork function; uWSGI calls Python's \
-               own fork handlers only with py-call-uwsgi-fork-hooks = true",
+               threads itself, or start the threads in a @postfork function; uWSGI calls all of \
+               Python's own fork handlers only with py-call-uwsgi-fork-hooks = true",
     },
     // gunicorn documentation, "Settings": preload_app, post_fork.
     Row {
@@ -149,26 +153,6 @@ static TABLE: &[Row] = &[
                child open a file of its own (a log handler too) or write with os.write(), or use \
                the \"spawn\" or \"forkserver\" start method",
     },
-    // CPython documentation, multiprocessing, "Contexts and start methods".
-    Row {
-        kinds: LOCK,
-        language: Some(Language::Python),
-        locks: &[],
-        when: When::OfForker,
-        text: "release the lock before the fork (or in os.register_at_fork(before=…), and take it \
-               back in after_in_parent and after_in_child), or use the \"spawn\" or \
-               \"forkserver\" start method",
-    },
-    // The same, and os.register_at_fork(); logging does so (CPython 3.11, Lib/logging/__init__.py).
-    Row {
-        kinds: LOCK,
-        language: Some(Language::Python),
-        locks: &[],
-        when: When::Always,
-        text: "use the \"spawn\" or \"forkserver\" start method, or fork before the threads are \
-               started, or take the lock in os.register_at_fork(before=…) and release it in \
-               after_in_parent and after_in_child",
-    },
     // Such a lock is never taken again once the work is done.
     Row {
         kinds: LOCK,
@@ -190,6 +174,36 @@ static TABLE: &[Row] = &[
                threads are started, or exec at once in the child, or put a lock of your own \
                around the threads' calls of that function and take it in a pthread_atfork() \
                prepare handler",
+    },
+    // CPython documentation, multiprocessing, "Contexts and start methods".
+    Row {
+        kinds: LOCK,
+        language: Some(Language::Python),
+        locks: PYTHON,
+        when: When::OfForker,
+        text: "release the lock before the fork (or in os.register_at_fork(before=…), and take it \
+               back in after_in_parent and after_in_child), or use the \"spawn\" or \
+               \"forkserver\" start method",
+    },
+    // The same, and os.register_at_fork(); logging does so (CPython 3.11, Lib/logging/__init__.py).
+    Row {
+        kinds: LOCK,
+        language: Some(Language::Python),
+        locks: PYTHON,
+        when: When::Always,
+        text: "use the \"spawn\" or \"forkserver\" start method, or fork before the threads are \
+               started, or take the lock in os.register_at_fork(before=…) and release it in \
+               after_in_parent and after_in_child",
+    },
+    // Python's fork handlers run Python code: os.register_at_fork(), CPython documentation.
+    Row {
+        kinds: LOCK,
+        language: Some(Language::Python),
+        locks: &[],
+        when: When::Always,
+        text: "the lock belongs to native code under the Python program, and Python cannot take it \
+               in a fork handler: use the \"spawn\" or \"forkserver\" start method, or fork before \
+               the threads are started, or exec at once in the child",
     },
     // Rust 1.95, library/std/src/io/stdio.rs: the lock is reentrant, so that the thread that forked
     // may write in the child while it has it; std::os::unix::process::CommandExt::exec().
@@ -229,8 +243,8 @@ static TABLE: &[Row] = &[
         text: "fork before the threads are started, or take the lock in a pthread_atfork() \
                prepare handler and release it in both processes, or exec at once in the child",
     },
-    // OpenMP 5.0, 3.2.44 omp_pause_resource_all; GCC 12, libgomp/team.c, gomp_pause_host(): the
-    // team ends. LLVM's runtime has an atfork handler (openmp/runtime/src/z_Linux_util.cpp,
+    // OpenMP 5.0, omp_pause_resource_all(); libgomp/team.c, gomp_pause_host(): the team ends (tried
+    // with GCC 12). LLVM's runtime has an atfork handler (openmp/runtime/src/z_Linux_util.cpp,
     // __kmp_atfork_child()); libgomp has none (GCC bug 60035).
     Row {
         kinds: WAKER,

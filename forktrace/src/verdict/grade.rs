@@ -51,6 +51,8 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
     say_held(case, &mut say);
     if let Some(detail) = probed::detail(case) {
         say("holder-seen", detail);
+    } else if let Some(detail) = probed::too_late(case) {
+        say("probes-late", detail);
     }
     let foreign_owner = foreign_owner(case, &mut say);
     let nobody_left = nobody_left(case, &mut say);

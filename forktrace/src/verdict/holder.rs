@@ -50,6 +50,9 @@ pub(super) fn holder(case: &Case<'_>, kind: Kind) -> Option<Holder> {
             let named = thread_of(fork, tid);
             return Some(named.unwrap_or(Holder::new(fork.by_pid, tid, None)));
         }
+        _ if let Some(named) = orphan::rlock_owner(case).and_then(|tid| thread_of(fork, tid)) => {
+            return Some(named);
+        }
         _ if let Some(hold) = probed::holder(case) => {
             let named = thread_of(fork, hold.tid);
             return Some(named.unwrap_or(Holder::new(fork.by_pid, hold.tid, None)));

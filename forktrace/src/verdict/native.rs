@@ -12,7 +12,10 @@ pub(super) fn complete(mut finding: Finding, case: &Case<'_>) -> Finding {
     let Some(native) = &case.evidence.native else { return finding };
     finding.stack = native.stack.frames.clone();
     finding.stack_cut = native.stack.cut.clone();
-    finding.lock.place = native.word.clone();
+    finding.lock.place = match native.lock.clone() {
+        None if case.target().is_none() => native.word.clone(),
+        place => place,
+    };
     if let Some(fork) = &mut finding.fork {
         fork.stack = native.fork.frames.clone();
         fork.stack_cut = native.fork.cut.clone();
@@ -37,6 +40,7 @@ fn of_holder(holder: &mut Holder, native: &Native, case: &Case<'_>) {
     holder.holding = holding(holder.tid, native, case);
     if holder.holding != Some(false) {
         holder.stack = now.stack.frames.clone();
+        holder.python = now.python.clone();
     }
 }
 

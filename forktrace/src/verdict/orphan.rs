@@ -20,7 +20,7 @@
 
 use super::{Case, ordinary, probed};
 use crate::{
-    event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonLock, PythonThread, Window},
+    event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonThread},
     finding::{Confidence, Proof},
     locks::State,
 };
@@ -32,16 +32,13 @@ const ONE_ATTEMPT_NS: u64 = 5_000_000;
 /// Types of Python objects that are locks, not signals (`Modules/_threadmodule.c`, CPython 3.8 to
 /// 3.12).
 pub(super) const LOCK: &str = "_thread.lock";
-pub(super) const RLOCK: &str = "_thread.RLock";
 /// One that is a signal: an empty queue's semaphore is at zero (`Modules/_queuemodule.c`).
 pub(super) const QUEUE: &str = "_queue.SimpleQueue";
 
-/// Offsets in a lock object: its type, its semaphore; an `RLock`'s owner and count
-/// (`rlockobject`, `Modules/_threadmodule.c`, CPython 3.8 to 3.12).
+/// Offsets in a lock object: its type, its semaphore (`lockobject`, `Modules/_threadmodule.c`,
+/// CPython 3.8 to 3.12).
 const TYPE: u64 = 8;
 const SEMAPHORE: u64 = 16;
-const OWNER: u64 = 24;
-const COUNT: u64 = 32;
 
 /// Who released the lock in the process that forked, without having taken it since the fork: the
 /// thread that had it at the fork.
@@ -51,12 +48,28 @@ pub(super) fn released_by(case: &Case<'_>) -> Option<u32> {
 }
 
 /// A zero word outside of a `malloc` block is no proof that it was a semaphore's already. That the
-/// process which forked wrote to it first by posting it is one.
+/// process which forked wrote to it first by posting it is one, and so is a hold that probes saw begin
+/// before the fork and end after it.
 pub(super) fn prove_by_release(case: &mut Case<'_>) {
-    if case.reading.at_fork == State::HeldUnproven && released_by(case).is_some() {
-        case.reading.at_fork = State::Held { owner: None };
-        case.reading.detail.push_str("; the process that forked posted it since");
+    if case.reading.at_fork != State::HeldUnproven {
+        return;
     }
+    let said = if released_by(case).is_some() {
+        ", and the process that forked posted it since"
+    } else if probed::covers_fork(case) {
+        ""
+    } else {
+        return;
+    };
+    let word = case.reading.value_at_fork.unwrap_or_default();
+    case.reading.at_fork = State::Held { owner: None };
+    case.reading.detail = format!("word was {word} (held) in the page as inherited{said}");
+}
+
+/// The owner of a Python `RLock` at the fork, which has it still: its descriptor had the tid then.
+pub(super) fn rlock_owner(case: &Case<'_>) -> Option<u32> {
+    let lock = case.evidence.python_lock.as_ref()?;
+    lock.owner_tid.filter(|_| existed(case) && same_owner(case) && case.evidence.ns_pid.is_none())
 }
 
 /// The first write to the word's page in the child was a release of the lock, or made a new one in its
@@ -85,6 +98,12 @@ pub(super) fn grade(
     }
     let untouched = untouched(case, &mut say) || never_used(case, &mut say);
     let elsewhere = elsewhere(case, &mut say);
+    if !untouched
+        && elsewhere
+        && let Some(detail) = probed::too_late_here(case, first_write_ns(case))
+    {
+        say("probes-late-here", detail.into());
+    }
     let Some(is_used_as_lock) = is_lock(case, &mut say) else {
         // A bare semaphore, which its holder was seen to use as a lock.
         let proven = untouched && probed::holder_is_lost(case) && probed::is_given_back(case);
@@ -156,6 +175,10 @@ fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     untouched
 }
 
+fn first_write_ns(case: &Case<'_>) -> Option<u64> {
+    case.evidence.first_writes.child.as_ref().map(|write| write.boot_ns)
+}
+
 /// The heir of the thread that forked is among those who wait for the lock.
 fn heir_waits(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let waits = case.evidence.waiters.iter().any(|waiter| waiter.tid == case.task.pid);
@@ -167,8 +190,7 @@ fn heir_waits(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
 
 /// The child was probed before it first wrote to the lock's page, and was not seen to use the lock.
 fn never_used(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
-    let first_write_ns = case.evidence.first_writes.child.as_ref().map(|write| write.boot_ns);
-    let never = probed::never_used(case, first_write_ns);
+    let never = probed::never_used(case, first_write_ns(case));
     if never {
         say(
             "never-used-here",
@@ -198,11 +220,11 @@ fn is_lock(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> Option<bool> 
         return Some(true);
     }
     let lock = case.evidence.python_lock.as_ref()?;
-    if ![LOCK, RLOCK].contains(&lock.type_name.as_str()) {
+    if lock.type_name != LOCK && !lock.is_rlock() {
         return None;
     }
     // Only its owner can release an RLock, however it is taken.
-    let is_used_as_lock = lock.type_name == RLOCK || enters(case);
+    let is_used_as_lock = lock.is_rlock() || enters(case);
     let how = if is_used_as_lock { "" } else { ", taken by hand" };
     say("python-lock", format!("it belongs to a {} object{how}", lock.type_name));
     Some(is_used_as_lock)
@@ -291,12 +313,9 @@ fn kept(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
 
 /// It is an `RLock` whose owner is that of the fork. Python lets nobody else release one.
 fn same_owner(case: &Case<'_>) -> bool {
-    let Some(lock) = case.evidence.python_lock.as_ref().filter(|lock| lock.type_name == RLOCK)
-    else {
-        return false;
-    };
+    let Some(lock) = &case.evidence.python_lock else { return false };
     let AtFork::Known(then) = &lock.at_fork else { return false };
-    let (then, now) = (rlock(lock, then), rlock(lock, &lock.now));
+    let (then, now) = (lock.rlock(then), lock.rlock(&lock.now));
     then == now && now.is_some_and(|(owner, count)| owner != 0 && count != 0)
 }
 
@@ -319,11 +338,8 @@ fn nobody_waited(case: &Case<'_>) -> bool {
 /// thread's own memory, and a child's new thread may get that of one that was lost: so it must be
 /// that of no thread which Python knows here.
 fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
-    let Some(lock) = case.evidence.python_lock.as_ref().filter(|lock| lock.type_name == RLOCK)
-    else {
-        return false;
-    };
-    let Some((owner, count)) = rlock(lock, &lock.now) else { return false };
+    let Some(lock) = &case.evidence.python_lock else { return false };
+    let Some((owner, count)) = lock.rlock(&lock.now) else { return false };
     let AtFork::Known(then) = &lock.at_fork else { return false };
     let mut threads = case.evidence.threads.iter();
     let all_known = threads.all(|thread| python_thread(case, thread.tid).is_some());
@@ -331,7 +347,7 @@ fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let foreign = existed(case)
         && owner != 0
         && count != 0
-        && rlock(lock, then) == Some((owner, count))
+        && lock.rlock(then) == Some((owner, count))
         && all_known
         && !is_here;
     if foreign {
@@ -343,9 +359,4 @@ fn foreign_owner(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
         );
     }
     foreign
-}
-
-fn rlock(lock: &PythonLock, window: &Window) -> Option<(u64, u64)> {
-    let field = |offset: u64| window.long(lock.address.checked_add(offset)?);
-    Some((field(OWNER)?, field(COUNT)?))
 }

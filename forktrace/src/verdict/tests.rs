@@ -4,6 +4,7 @@
 
 mod indirect;
 mod orphan;
+mod probed;
 
 use super::*;
 use crate::event::{
@@ -192,6 +193,8 @@ fn native(in_parent: Window, fate: Fate) -> Option<Box<Native>> {
         stack: stack("lock"),
         fork: Stack::missing("not kept"),
         word: Some(native::Place::Stack { tid: CHILD }),
+        lock: None,
+        takers: Vec::new(),
         in_parent: Some(in_parent),
         holders: vec![holder],
     }))

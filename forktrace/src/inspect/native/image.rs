@@ -19,7 +19,7 @@ use object::{
     read::elf::ElfFile,
 };
 
-use super::super::memory;
+use super::{super::memory, symbols::demangled};
 use crate::event::Mapping;
 
 /// Largest file that is copied, bytes.
@@ -194,7 +194,7 @@ impl Image {
             None => (None, start.unwrap_or(self.base)),
         };
         // As programs of Rust call it; other names come out as they are.
-        let symbol = symbol.map(|name| format!("{:#}", rustc_demangle::demangle(&name)));
+        let symbol = symbol.map(|name| demangled(&name));
         Some(Spot { section, symbol, offset: address.wrapping_sub(start) })
     }
 }

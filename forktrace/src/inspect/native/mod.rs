@@ -50,12 +50,18 @@ pub struct Ask {
     pub threads: Vec<u32>,
     /// Address of the futex word.
     pub uaddr: u64,
+    /// Address of the lock.
+    pub lock: u64,
+    /// Where the calls that took the lock return to.
+    pub takers: Vec<u64>,
     /// Address and length of the memory to be read in the forking process too.
     pub around: Option<(u64, usize)>,
     /// The fork that made the process, or why it is not known.
     pub fork: Result<ForkMoment, String>,
     /// The forking process, where it still runs the program that it forked with.
     pub parent: Option<u32>,
+    /// Whether it is known who had the lock at the fork.
+    pub holder_is_named: bool,
     /// Its threads that may hold the lock, with their fates as far as they were told.
     pub holders: Vec<TaskNow>,
 }
@@ -73,7 +79,8 @@ static READERS: Readers = Readers::new();
 pub fn read(ask: Ask, registers: impl TaskRegisters + Send + 'static) -> Native {
     let reader = move |tell: &mut dyn FnMut(Result<Native, String>)| {
         let mut look = Look::take(ask, &registers);
-        let symbolizer = Symbolizer::new();
+        // Names are told by `symbols.rs`.
+        let symbolizer = Symbolizer::builder().enable_demangling(false).build();
         // Debug information may be large: should it take too long, the rest is told already.
         tell(Ok(look.named(&symbolizer, Depth::Symbols)));
         tell(Ok(look.named(&symbolizer, Depth::Lines)));
@@ -92,6 +99,8 @@ struct Look {
     stack: Walk,
     fork: Walk,
     word: Option<Place>,
+    lock: Option<Place>,
+    takers: Walk,
     parent: Option<Space>,
     in_parent: Option<Window>,
     holders: Vec<(TaskNow, Walk)>,
@@ -102,15 +111,15 @@ impl Look {
         let pid = ask.task.pid;
         let images = space::Images::default();
         let mut space = Space::of(pid, &images);
-        let (stack, fork, word) = match &mut space {
+        let (stack, fork, [word, lock]) = match &mut space {
             Ok(space) => {
                 let stack = stack(space, pid, ask.task.tid, registers);
                 let fork = fork_stack(space, pid, ask.fork);
                 let sp = |tid: &u32| Some((*tid, position(pid, *tid)?.1));
                 let stacks: Vec<_> = ask.threads.iter().filter_map(sp).collect();
-                (stack, fork, space.place(ask.uaddr, &stacks))
+                (stack, fork, [ask.uaddr, ask.lock].map(|at| space.place(at, &stacks)))
             }
-            Err(why) => (Walk::missing(why.clone()), Walk::missing(why.clone()), None),
+            Err(why) => (Walk::missing(why.clone()), Walk::missing(why.clone()), [None, None]),
         };
         let around = ask.parent.zip(ask.around);
         let in_parent = around.and_then(|(parent, (address, len))| {
@@ -127,7 +136,8 @@ impl Look {
             _ => (now, Walk::default()),
         };
         let holders = ask.holders.into_iter().map(holder).collect();
-        Look { space, stack, fork, word, parent, in_parent, holders }
+        let takers = Walk::calls(ask.takers);
+        Look { space, stack, fork, word, lock, takers, parent, in_parent, holders }
     }
 
     fn named(&mut self, symbolizer: &Symbolizer, depth: Depth) -> Native {
@@ -143,7 +153,10 @@ impl Look {
             holders: holders.collect(),
             stack: name(self.space.as_mut().ok(), &self.stack),
             fork: name(self.space.as_mut().ok(), &self.fork),
+            // The child has inherited the code as well.
+            takers: name(self.space.as_mut().ok(), &self.takers).frames,
             word: self.word.clone(),
+            lock: self.lock.clone(),
             in_parent: self.in_parent.clone(),
         }
     }

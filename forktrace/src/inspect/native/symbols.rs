@@ -86,6 +86,17 @@ fn symbols(
     }
 }
 
+/// A name as its source has it. Names of C are left alone: by the grammar of C++ `i` alone would be
+/// the type `int`.
+pub(super) fn demangled(name: &str) -> String {
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        return format!("{rust:#}");
+    }
+    let cpp = name.starts_with("_Z").then(|| cpp_demangle::Symbol::new(name).ok());
+    let cpp = cpp.flatten().and_then(|symbol| symbol.demangle().ok());
+    cpp.unwrap_or_else(|| name.to_owned())
+}
+
 /// A function and those inlined into it, each with the place where it is itself.
 fn names(symbol: &Sym<'_>) -> Vec<Name> {
     let place = |code: Option<&blazesym::symbolize::CodeInfo<'_>>| match code {
@@ -93,10 +104,10 @@ fn names(symbol: &Sym<'_>) -> Vec<Name> {
         None => (None, None),
     };
     let (file, line) = place(symbol.code_info.as_deref());
-    let mut names = vec![(symbol.name.to_string(), file, line)];
+    let mut names = vec![(demangled(&symbol.name), file, line)];
     for inlined in &symbol.inlined {
         let (file, line) = place(inlined.code_info.as_ref());
-        names.push((inlined.name.to_string(), file, line));
+        names.push((demangled(&inlined.name), file, line));
     }
     names.reverse();
     names
@@ -110,4 +121,26 @@ fn with_names(frame: &Frame, names: &[Name]) -> Vec<Frame> {
         ..frame.clone()
     };
     names.iter().map(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::demangled;
+
+    #[test]
+    fn names_are_demangled_by_their_own_language_alone() {
+        for (name, shown) in [
+            ("i", "i"),
+            ("x", "x"),
+            ("St", "St"),
+            ("main", "main"),
+            ("_ZN1a1bEv", "a::b()"),
+            ("_ZGVZ1fvE1x", "guard variable for f()::x"),
+            ("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write"),
+            ("_RNvC6_123foo3bar", "123foo::bar"),
+            ("_Zbroken", "_Zbroken"),
+        ] {
+            assert_eq!(demangled(name), shown);
+        }
+    }
 }

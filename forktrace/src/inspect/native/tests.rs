@@ -70,9 +70,12 @@ fn a_blocked_thread_without_registers_is_walked_as_far_as_tables_lead() {
         task: Task { pid, tid, comm: String::new() },
         threads: vec![tid],
         uaddr,
+        lock: uaddr,
+        takers: vec![read as fn(Ask, Blind) -> Native as usize as u64 + 1],
         around: Some((uaddr, 4)),
         fork: Err("no fork".into()),
         parent: Some(pid),
+        holder_is_named: true,
         holders: vec![TaskNow { pid, tid, fate: Fate::Exited, ..TaskNow::default() }],
     };
     let native = read(ask, Blind);
@@ -84,6 +87,9 @@ fn a_blocked_thread_without_registers_is_walked_as_far_as_tables_lead() {
     assert!(inner.module.as_ref().is_some_and(|module| module.contains("libc")), "{inner:?}");
     assert!(inner.build_id.is_some() && inner.offset.is_some());
     assert_eq!(native.fork, Stack::missing("no fork"));
+    assert_eq!(native.lock, native.word);
+    let taker = native.takers.last().and_then(|frame| frame.symbol.as_deref());
+    assert!(taker.is_some_and(|name| name.contains("native::read")), "{taker:?}");
     assert_eq!(native.in_parent, Some(Window { address: uaddr, bytes: vec![0; 4] }));
     assert_eq!(native.holders[0].stack, Stack::default(), "who has ended has no stack");
 }
@@ -94,9 +100,12 @@ fn a_process_that_is_gone_has_no_stack() {
         task: Task { pid: 1 << 30, tid: 1 << 30, comm: String::new() },
         threads: vec![1 << 30],
         uaddr: 16,
+        lock: 16,
+        takers: Vec::new(),
         around: None,
         fork: Err("no fork".into()),
         parent: None,
+        holder_is_named: true,
         holders: Vec::new(),
     };
     let native = read(ask, Blind);

@@ -27,6 +27,12 @@ impl Walk {
     pub(super) fn missing(why: impl Into<String>) -> Self {
         Walk { addresses: Vec::new(), cut: Some(why.into()) }
     }
+
+    /// Single calls, by the addresses that they return to.
+    pub(super) fn calls(returns: Vec<u64>) -> Self {
+        let call = |address: u64| Address { address, lookup: address.saturating_sub(1) };
+        Walk { addresses: returns.into_iter().map(call).collect(), cut: None }
+    }
 }
 
 /// One address of a stack.

@@ -46,6 +46,7 @@ pub(super) fn find(remote: &Remote, pid: u32, tid: u32, uaddr: u64) -> Option<Py
             now,
             at_fork: AtFork::default(),
             exits: Vec::new(),
+            owner_tid: None,
         })
     })
 }

@@ -30,7 +30,28 @@ fn is_python(mapping: &Mapping) -> bool {
     mapping.perms.contains('x') && (name.starts_with("python") || name.starts_with("libpython"))
 }
 
-fn read(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
+/// Frames of threads of a process, innermost first, by tid.
+pub(super) fn frames_of(pid: u32, tids: Vec<u32>) -> Result<Vec<(u32, Vec<PythonFrame>)>, String> {
+    if !memory::any_mapping(pid, is_python).map_err(|error| error.to_string())? {
+        return Err("not a Python process".into());
+    }
+    let failed = "py-spy failed on this process";
+    READERS.read("python-frames", failed, move |tell| tell(frames_now(pid, &tids)))
+}
+
+fn frames_now(pid: u32, tids: &[u32]) -> Result<Vec<(u32, Vec<PythonFrame>)>, String> {
+    let (_, traces) = spy(pid)?;
+    let threads = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
+    let of = |tid: &u32| {
+        let ns_tid = proc_text::Status::of(pid, *tid).ok()?.ns_id.unwrap_or(*tid);
+        let trace = choose(&traces, &threads, pid, *tid, ns_tid)?;
+        Some((*tid, trace.frames.iter().take(MAX_FRAMES).map(frame).collect()))
+    };
+    Ok(tids.iter().filter_map(of).collect())
+}
+
+/// All stacks of a process.
+fn spy(pid: u32) -> Result<(PythonSpy, Vec<StackTrace>), String> {
     let config = Config {
         blocking: LockingStrategy::NonBlocking,
         full_filenames: true,
@@ -39,6 +60,12 @@ fn read(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
     };
     let target = i32::try_from(pid).map_err(|_| "no such process".to_owned())?;
     let words = |error: anyhow::Error| in_short(&error);
+    let mut spy = PythonSpy::new(target, &config).map_err(words)?;
+    let traces = spy.get_stack_traces().map_err(words)?;
+    Ok((spy, traces))
+}
+
+fn read(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
     let remote = Remote::open(pid);
     let mut lock = remote.as_ref().and_then(|remote| {
         let lock = lock_object::find(remote, pid, tid, uaddr)?;
@@ -47,8 +74,7 @@ fn read(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
         let exits = if is_lock { kept::find(remote, pid, lock.address) } else { Vec::new() };
         Some(PythonLock { exits, ..lock })
     });
-    let mut spy = PythonSpy::new(target, &config).map_err(words)?;
-    let traces = spy.get_stack_traces().map_err(words)?;
+    let (spy, traces) = spy(pid)?;
     let threads = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
     let python = match choose(&traces, &threads, pid, tid, ns_tid) {
         Some(trace) if !trace.frames.is_empty() => {

@@ -97,7 +97,7 @@ fn thread_sample() -> impl Strategy<Value = ThreadSample> {
     })
 }
 
-fn python_frame() -> impl Strategy<Value = PythonFrame> {
+pub(super) fn python_frame() -> impl Strategy<Value = PythonFrame> {
     (text(), any::<u32>(), text()).prop_map(|(file, line, function)| PythonFrame {
         file,
         line,
@@ -116,8 +116,13 @@ fn probed() -> impl Strategy<Value = Probed> {
             caller,
             place,
         });
-    (vec(hold, 0..3), any::<Option<u64>>(), any::<bool>()).prop_map(
-        |(holds, child_since_ns, child_used)| Probed { holds, child_since_ns, child_used },
+    (vec(hold, 0..3), any::<[Option<u64>; 2]>(), any::<bool>()).prop_map(
+        |(holds, [child_since_ns, parent_since_ns], child_used)| Probed {
+            holds,
+            child_since_ns,
+            parent_since_ns,
+            child_used,
+        },
     )
 }
 
@@ -201,13 +206,14 @@ fn python_lock() -> impl Strategy<Value = PythonLock> {
             at_fork,
             on_frame: Some(address % 2 == 0).filter(|_| address % 3 > 0),
         });
-    (any::<u64>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
-        |(address, type_name, now, at_fork, exits)| PythonLock {
+    (any::<(u64, Option<u32>)>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
+        |((address, owner_tid), type_name, now, at_fork, exits)| PythonLock {
             address,
             type_name,
             now,
             at_fork,
             exits,
+            owner_tid,
         },
     )
 }
@@ -442,6 +448,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             doing: holding.map(|_| now.doing),
             holding,
             stack: now.stack.frames,
+            python: now.python,
         });
     let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
     let unseen = (any::<u64>(), any::<Option<u32>>(), option::of(text())).prop_map(

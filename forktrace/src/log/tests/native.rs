@@ -3,7 +3,7 @@
 
 use proptest::{collection::vec, option, prelude::*};
 
-use super::any::{doing, text, window};
+use super::any::{doing, python_frame, text, window};
 use crate::event::native::{Fate, Frame, Native, Place, Stack, TaskNow};
 
 fn frame() -> BoxedStrategy<Frame> {
@@ -43,25 +43,29 @@ pub(super) fn task_now() -> BoxedStrategy<TaskNow> {
         Fate::Replaced,
         Fate::Unknown,
     ]);
-    (any::<[u32; 2]>(), option::of(text()), fate, doing(), stack())
-        .prop_map(|([pid, tid], comm, fate, doing, stack)| TaskNow {
+    let told = (doing(), stack(), vec(python_frame(), 0..2));
+    (any::<[u32; 2]>(), option::of(text()), fate, told)
+        .prop_map(|([pid, tid], comm, fate, (doing, stack, python))| TaskNow {
             pid,
             tid,
             comm,
             fate,
             doing,
             stack,
+            python,
         })
         .boxed()
 }
 
 pub(super) fn native() -> BoxedStrategy<Native> {
-    let word = option::of(place());
-    (stack(), stack(), word, option::of(window()), vec(task_now(), 0..2))
-        .prop_map(|(stack, fork, word, in_parent, holders)| Native {
+    let places = (option::of(place()), option::of(place()));
+    (stack(), stack(), places, option::of(window()), vec(task_now(), 0..2))
+        .prop_map(|(stack, fork, (word, lock), in_parent, holders)| Native {
+            takers: stack.frames.clone(),
             stack,
             fork,
             word,
+            lock,
             in_parent,
             holders,
         })

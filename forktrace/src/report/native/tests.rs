@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::{finding::Kind, report::kinds::tests::finding as hang};
 
 const LIBC: &str = "/usr/lib/x86_64-linux-gnu/libc.so.6";
 const PYTHON: &str = "/usr/lib/libpython3.11.so.1.0";
@@ -111,11 +112,36 @@ fn the_fork_site_is_the_programs_own() {
         frame("spawn", "/srv/app/server", Some(("pool.c", 12))),
         frame("main", "/srv/app/server", Some(("server.c", 88))),
     ];
-    assert_eq!(fork_site(&fork, plain()), "spawn (pool.c:12) ← main (server.c:88)");
+    let site = |stack: &[Frame], python: &[(&str, &str)]| {
+        let mut finding = hang(Kind::InheritedLock, 1);
+        let mut fork = finding.fork.take().unwrap();
+        fork.stack = stack.to_vec();
+        let frame = |(file, function): &(&str, &str)| PythonFrame {
+            file: (*file).into(),
+            line: 22,
+            function: (*function).into(),
+        };
+        finding.python = python.iter().map(frame).collect();
+        fork_site(&finding, &fork, plain())
+    };
+    assert_eq!(site(&fork, &[]), "spawn (pool.c:12) ← main (server.c:88)");
+    assert_eq!(site(&fork[..1], &[]), "");
+    assert_eq!(site(&[], &[]), "");
     let python = [frame("__libc_fork", LIBC, None), frame("os_fork", PYTHON, None)];
-    assert_eq!(fork_site(&python, plain()), "");
-    assert_eq!(fork_site(&fork[..1], plain()), "");
-    assert_eq!(fork_site(&[], plain()), "");
+    let stuck = ("app.py", "work");
+    assert_eq!(site(&python, &[stuck]), "os.fork() of Python");
+    let launch = ("/usr/lib/python3.11/multiprocessing/popen_fork.py", "_launch");
+    let start = ("/usr/lib/python3.11/multiprocessing/process.py", "start");
+    assert_eq!(site(&python, &[stuck, launch, start, ("app.py", "main")]), "app.py:22 in main");
+}
+
+#[test]
+fn a_call_is_named_where_it_is_the_programs_own() {
+    let site = |frame: Frame| call_site([frame].iter());
+    let own = frame("hold", "/srv/app/server", Some(("cache.c", 7)));
+    assert_eq!(site(own), Some(Some("hold (cache.c:7)".into())));
+    assert_eq!(site(frame("PyThread_acquire_lock_timed", PYTHON, None)), Some(None));
+    assert_eq!(site(frame("", "/srv/app/server", None)), None);
 }
 
 #[test]
@@ -158,6 +184,9 @@ fn fates_of_a_holder() {
     );
     let python = [frame("__GI___wait4", LIBC, None), frame("os_wait4", PYTHON, None)];
     assert_eq!(say(holder(Some(Fate::Alive), None, &python)), "; in the parent it is alive, wait4");
+    let line = PythonFrame { file: "app.py".into(), line: 9, function: "hold".into() };
+    let with = Holder { python: vec![line], ..holder(Some(Fate::Alive), Some(true), &python) };
+    assert_eq!(say(with), "; in the parent it still has the lock, at app.py:9 in hold");
     assert_eq!(say(holder(Some(Fate::Exited), None, &[])), "; in the parent it has ended since");
     assert_eq!(say(holder(Some(Fate::Gone), None, &[])), "; its process has ended since");
 }

@@ -90,6 +90,17 @@ fn the_language_decides() {
 }
 
 #[test]
+fn a_lock_of_native_code_under_python_is_not_for_pythons_fork_handlers() {
+    let threads = fork("app", true);
+    let lock = |kind| in_python(finding(Kind::InheritedLock, kind));
+    for kind in ["glibc mutex", "parking_lot Mutex", "Python lock (PyMutex)"] {
+        says(&lock(kind), &threads, "belongs to native code");
+    }
+    says(&lock("C++ static initialisation guard"), &threads, "initialised once");
+    says(&lock("glibc internal lock"), &threads, "C library's own");
+}
+
+#[test]
 fn a_lock_of_the_thread_that_forked_is_released_before() {
     let alone = fork("app", false);
     says(&finding(Kind::InheritedLock, "glibc mutex"), &alone, "release the lock before fork()");

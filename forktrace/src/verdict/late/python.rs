@@ -11,10 +11,10 @@
 use super::super::{
     Case,
     grade::alarm_is_set,
-    orphan::{LOCK, QUEUE, RLOCK, enters, somebody_calls, somebody_inside},
+    orphan::{LOCK, QUEUE, enters, somebody_calls, somebody_inside},
 };
 use crate::{
-    event::{LockUse, Python},
+    event::{LockUse, Python, RLOCK},
     finding::Confidence,
 };
 

@@ -60,6 +60,7 @@ fn worker() -> Scene {
         now: object.clone(),
         at_fork: AtFork::Known(object),
         exits: Vec::new(),
+        owner_tid: None,
     });
     evidence.python_threads = vec![
         thread(CHILD, LockUse::Nothing),
