@@ -1,13 +1,11 @@
 //! `--locks`: which processes are to be probed, and what the probes say of one lock.
 //!
-//! Only processes with several threads, and their children: in one with a single thread there is no
-//! question of who holds a lock, and most processes, a shell's for example, never have a second.
-
-use forktrace_common::clone_flags;
+//! Only processes with several threads: in one with a single thread there is no question of who
+//! holds a lock, and most processes, a shell's for example, never have a second.
 
 use crate::{
     event::{Body, Event, Hold, Probed},
-    kernel::{Ends, Kernel, LockProbes},
+    kernel::{Kernel, LockProbes},
     model::{Model, Process},
 };
 
@@ -15,17 +13,9 @@ use crate::{
 /// second to fourth word.
 const BEFORE: u64 = 16;
 
-/// Probes a process that has, or gets, more than one thread, and the forked child of one.
+/// Probes a process that has, or gets, more than one thread.
 pub(super) fn consider(probes: &LockProbes, event: &Event) {
     let Some(task) = &event.task else { return };
-    if let Body::ProcessFork(fork) = &event.body
-        && probes.ends() == Ends::Together
-        && clone_flags::copies_memory(fork.clone_flags)
-        && probes.since_ns(task.pid).is_some()
-    {
-        probes.attach(fork.child_pid);
-        return;
-    }
     let threads = match &event.body {
         Body::ThreadStart(_) => true,
         Body::ProcessSnapshot(seen) => seen.threads.len() > 1,

@@ -53,7 +53,6 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     if let Some(probes) = &kernel.locks {
         tell_price(probes);
     }
-    let probes = kernel.locks.as_ref().map(kernel::LockProbes::ends);
     let asked = match &target {
         Target::Pids(pids) => pids.clone(),
         Target::All | Target::Command(_) => Vec::new(),
@@ -87,7 +86,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         kernel::restore_interrupt();
         live.finish(stopped)?;
         output::summary(&mut live.pipeline, output::style(out))?;
-        say_of_probes(probes, live.pipeline.judge.findings());
+        say_of_probes(args.locks, live.pipeline.judge.findings());
         Ok(exit_code(args, &live, stopped))
     })
 }
@@ -106,7 +105,7 @@ fn tell_price(probes: &kernel::LockProbes) {
 }
 
 /// Offers the probes where they would have told more, and says what takes time at their end.
-fn say_of_probes(probes: Option<kernel::Ends>, findings: &[Judged]) {
+fn say_of_probes(probed: bool, findings: &[Judged]) {
     let open = findings.iter().any(|judged| {
         let finding = &judged.finding;
         finding.kind == Kind::InheritedLock
@@ -114,9 +113,9 @@ fn say_of_probes(probes: Option<kernel::Ends>, findings: &[Judged]) {
             && finding.holder.is_none()
             && finding.fork.is_some()
     });
-    if probes == Some(kernel::Ends::OneByOne) {
+    if probed {
         eprintln!("forktrace: ending the probes; with many processes this takes some seconds");
-    } else if probes.is_none() && open {
+    } else if open {
         eprintln!(
             "forktrace: who held a lock at the fork is not known here; with --locks the next fork \
              will tell, for a price that is measured at the start"

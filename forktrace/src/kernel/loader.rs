@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
-pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
+static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
 
 /// Program and tracepoint. The first ones must exist.
 const REQUIRED: [(&str, &str); 6] = [

@@ -7,12 +7,10 @@
 //! probed, once.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    ffi::CString,
-    io,
+    collections::{BTreeMap, BTreeSet},
+    fs,
     num::NonZeroU32,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
-    path::Path,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, Sender, TryRecvError, channel},
@@ -28,22 +26,38 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope},
     },
 };
+use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 use rustc_hash::FxHashMap;
 
-use super::{
-    Error, boot_ns,
-    loader::{OBJECT, refused},
-    lock_functions::{FileId, Functions, functions, libraries},
-    uprobe_multi::{self, Programs},
-};
+use super::{Error, boot_ns, loader::refused};
+use crate::{event::Mapping, inspect::memory};
+
+/// Functions that take the lock of their first argument and return 0 for success. Those of
+/// semaphores are complete. Of the others, which say themselves who owns them or are seldom timed,
+/// the timed ones are left out: a hold that is not seen is unknown, and every probe costs time when
+/// a process begins and ends.
+const TAKE: [&str; 8] = [
+    "sem_wait",
+    "sem_trywait",
+    "sem_timedwait",
+    "sem_clockwait",
+    "pthread_mutex_lock",
+    "pthread_mutex_trylock",
+    "pthread_rwlock_rdlock",
+    "pthread_rwlock_wrlock",
+];
+
+/// Functions after which nobody has the lock of their first argument.
+const RELEASE: [&str; 4] =
+    ["sem_post", "sem_init", "pthread_mutex_unlock", "pthread_rwlock_unlock"];
 
 /// Programs by what they are attached to.
 const ENTER: &str = "lock_enter";
 const RETURN: &str = "lock_return";
 const LEAVE: &str = "lock_release";
 
-/// Most threads that end probes while others are traced.
-const ENDERS: usize = 16;
+/// The largest library that is read for its symbols, bytes.
+const MAX_LIBRARY: u64 = 64 << 20;
 
 /// How long the measurement waits for its probes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,23 +65,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pairs of calls in a measurement of the price.
 const PAIRS: u32 = 2_000;
 
+/// A file as the kernel tells it from others: device and inode.
+type FileId = (u64, u64);
+
 /// The probes. They are attached and ended by a thread of their own: the kernel waits for a grace
 /// period, up to a tenth of a second, at the end of each, and records must not wait for that.
 pub struct LockProbes {
     orders: Sender<Order>,
     worker: Option<JoinHandle<()>>,
     since: Arc<Mutex<FxHashMap<u32, u64>>>,
-    ends: Ends,
-}
-
-/// How probes end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ends {
-    /// Those of one process with one another. A forked child of a probed process has its parent's
-    /// breakpoints, and pays for them whether it is probed or not.
-    Together,
-    /// Each by itself, a tenth of a second for each. A forked child has none.
-    OneByOne,
 }
 
 enum Order {
@@ -83,37 +89,18 @@ impl LockProbes {
                 .and_then(|program| program.load().map_err(|error| error.to_string()))
                 .map_err(|error| refused(&format!("the probe {name}"), &error))?;
         }
-        let many = Programs::load(OBJECT, &ebpf, &[ENTER, RETURN, LEAVE]);
-        let many =
-            many.inspect_err(|error| tracing::debug!("one link for each probe: {error}")).ok();
         let (orders, received) = channel();
         let since = Arc::default();
-        let ends = if many.is_some() { Ends::Together } else { Ends::OneByOne };
-        let (processes, functions, libraries, ending, enders) = Default::default();
+        let (processes, libraries, ending) = Default::default();
         let shared = Arc::clone(&since);
-        let worker = Worker {
-            ebpf,
-            everywhere,
-            processes,
-            many,
-            functions,
-            libraries,
-            ending,
-            enders,
-            since: shared,
-        };
+        let worker = Worker { ebpf, everywhere, processes, libraries, ending, since: shared };
         let worker = Some(std::thread::spawn(move || worker.run(&received)));
-        Ok(LockProbes { orders, worker, since, ends })
+        Ok(LockProbes { orders, worker, since })
     }
 
     /// Since when the lock functions of a process are probed, `CLOCK_BOOTTIME`, ns.
     pub fn since_ns(&self, pid: u32) -> Option<u64> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner).get(&pid).copied()
-    }
-
-    /// How the probes end.
-    pub fn ends(&self) -> Ends {
-        self.ends
     }
 
     /// Probes what a process has mapped, soon.
@@ -149,16 +136,10 @@ struct Worker {
     /// Every process of the host is traced: a library is probed once, for all.
     everywhere: bool,
     processes: FxHashMap<u32, Probed>,
-    /// For links of many probes, where the kernel has them.
-    many: Option<Programs>,
-    /// What was found in files.
-    functions: FxHashMap<FileId, Option<Functions>>,
     /// The libraries probed for all, and since when, `CLOCK_BOOTTIME`, ns.
     libraries: BTreeMap<FileId, u64>,
     /// Probes of ended processes.
     ending: Vec<(&'static str, UProbeLinkId)>,
-    /// Threads that end links of many probes.
-    enders: VecDeque<JoinHandle<()>>,
     since: Arc<Mutex<FxHashMap<u32, u64>>>,
 }
 
@@ -166,15 +147,7 @@ struct Worker {
 #[derive(Default)]
 struct Probed {
     files: BTreeSet<FileId>,
-    links: Vec<Link>,
-}
-
-/// What ends probes.
-enum Link {
-    /// One probe of a program.
-    One(&'static str, UProbeLinkId),
-    /// All probes of a program on one library.
-    Many(OwnedFd),
+    links: Vec<(&'static str, UProbeLinkId)>,
 }
 
 impl Worker {
@@ -197,33 +170,9 @@ impl Worker {
             match order {
                 Some(Order::Attach(pid)) => self.attach(pid),
                 Some(Order::Detach(pid)) => self.detach(pid),
-                None => return self.end_all(),
+                None => return,
             }
         }
-    }
-
-    /// Ends every probe. Those that are links of their own end with their programs.
-    fn end_all(mut self) {
-        let links = self.processes.drain().flat_map(|(_, probed)| probed.links);
-        uprobe_multi::end(links.filter_map(Link::many).collect());
-        for ender in self.enders {
-            // It has nothing to tell.
-            let _ = ender.join();
-        }
-    }
-
-    /// Ends links of many probes on a thread of their own.
-    fn end_apart(&mut self, links: Vec<OwnedFd>) {
-        if links.is_empty() {
-            return;
-        }
-        self.enders.retain(|ender| !ender.is_finished());
-        if self.enders.len() >= ENDERS
-            && let Some(oldest) = self.enders.pop_front()
-        {
-            let _ = oldest.join();
-        }
-        self.enders.push_back(std::thread::spawn(move || uprobe_multi::end(links)));
     }
 
     fn since(&self) -> MutexGuard<'_, FxHashMap<u32, u64>> {
@@ -242,28 +191,18 @@ impl Worker {
         };
         let mut since_ns = 0;
         for (id, path) in libraries(pid) {
-            let functions = self.functions.entry(id).or_insert_with(|| functions(&path));
-            let new = match self.everywhere {
-                true => !self.libraries.contains_key(&id),
-                false => known.files.insert(id),
-            };
-            if new {
-                match functions {
-                    Some(functions) => known.links.extend(probe(
-                        &mut self.ebpf,
-                        self.many.as_ref(),
-                        &path,
-                        functions,
-                        scope,
-                    )),
-                    None => tracing::debug!("{}: no lock functions", path.display()),
+            if !self.everywhere {
+                if known.files.insert(id) {
+                    probe(&mut self.ebpf, &path, scope, &mut known.links);
                 }
+                since_ns = boot_ns();
+                continue;
             }
-            let probed_ns = match self.everywhere {
-                true => *self.libraries.entry(id).or_insert_with(boot_ns),
-                false => boot_ns(),
-            };
-            since_ns = since_ns.max(probed_ns);
+            let probed_ns = self.libraries.entry(id).or_insert_with(|| {
+                probe(&mut self.ebpf, &path, scope, &mut known.links);
+                boot_ns()
+            });
+            since_ns = since_ns.max(*probed_ns);
         }
         if since_ns != 0 {
             self.since().insert(pid, since_ns);
@@ -276,14 +215,7 @@ impl Worker {
         if let Some(probed) = self.processes.remove(&pid)
             && !self.everywhere
         {
-            let mut many = Vec::new();
-            for link in probed.links {
-                match link {
-                    Link::One(name, id) => self.ending.push((name, id)),
-                    Link::Many(link) => many.push(link),
-                }
-            }
-            self.end_apart(many);
+            self.ending.extend(probed.links);
         }
     }
 
@@ -303,82 +235,101 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String>
         .map_err(|error: aya::programs::ProgramError| error.to_string())
 }
 
-impl Link {
-    fn many(self) -> Option<OwnedFd> {
-        match self {
-            Link::One(..) => None,
-            Link::Many(link) => Some(link),
-        }
-    }
-}
-
-/// Attaches to every lock function of a library.
+/// Attaches to every lock function of a library. One that cannot be probed is left out.
 fn probe(
     ebpf: &mut Ebpf,
-    many: Option<&Programs>,
-    path: &Path,
-    functions: &Functions,
+    path: &PathBuf,
     scope: UProbeScope,
-) -> Vec<Link> {
-    let together = many.map(|many| probe_together(many, path, functions, scope));
-    match together {
-        Some(Ok(links)) => return links,
-        Some(Err(error)) => tracing::debug!("{}: {error}", path.display()),
-        None => {}
-    }
-    probe_each(ebpf, path, functions, scope)
-}
-
-/// The same by few links.
-fn probe_together(
-    many: &Programs,
-    path: &Path,
-    functions: &Functions,
-    scope: UProbeScope,
-) -> io::Result<Vec<Link>> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    let pid = match scope {
-        UProbeScope::OneProcess(pid) => pid.get(),
-        UProbeScope::AllProcesses | UProbeScope::CallingProcess => 0,
+    links: &mut Vec<(&'static str, UProbeLinkId)>,
+) {
+    let Some(functions) = functions(path) else {
+        tracing::debug!("{}: no lock functions", path.display());
+        return;
     };
-    let take: Vec<u64> = functions.take.iter().copied().collect();
-    let release: Vec<u64> = functions.release.iter().copied().collect();
-    // The return first: an attempt that is noted is then certain to be concluded.
-    let all = [(RETURN, &take, true), (ENTER, &take, false), (LEAVE, &release, false)];
-    let wanted = all.into_iter().filter(|(_, offsets, _)| !offsets.is_empty());
-    let links = wanted.map(|(name, offsets, at_return)| {
-        many.attach(name, &path, offsets, pid, at_return).map(Link::Many)
-    });
-    links.collect()
-}
-
-/// The same by a link for each. A function that cannot be probed is left out.
-fn probe_each(
-    ebpf: &mut Ebpf,
-    path: &Path,
-    functions: &Functions,
-    scope: UProbeScope,
-) -> Vec<Link> {
-    let mut links = Vec::new();
     let mut attach = |name: &'static str, offset: u64| {
         let attached = program(ebpf, name).and_then(|program| {
             let place = UProbeAttachLocation::AbsoluteOffset(offset);
             program.attach(place, path, scope).map_err(|error| error.to_string())
         });
         match attached {
-            Ok(link) => links.push(Link::One(name, link)),
+            Ok(link) => links.push((name, link)),
             Err(error) => tracing::debug!("{}+{offset:#x}: {error}", path.display()),
         }
     };
     // The return first: an attempt that is noted is then certain to be concluded.
-    for &offset in &functions.take {
+    for offset in functions.take {
         attach(RETURN, offset);
         attach(ENTER, offset);
     }
-    for &offset in &functions.release {
+    for offset in functions.release {
         attach(LEAVE, offset);
     }
-    links
+}
+
+/// The lock functions of a library, as offsets in its file.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Functions {
+    take: BTreeSet<u64>,
+    release: BTreeSet<u64>,
+}
+
+fn functions(path: &PathBuf) -> Option<Functions> {
+    let size = fs::metadata(path).ok()?.len();
+    if size > MAX_LIBRARY {
+        return None;
+    }
+    let bytes = fs::read(path).ok()?;
+    let file = object::File::parse(bytes.as_slice()).ok()?;
+    let mut found = Functions::default();
+    for symbol in file.dynamic_symbols().chain(file.symbols()) {
+        let Ok(name) = symbol.name() else { continue };
+        // Static symbol tables carry the version in the name.
+        let name = name.split('@').next().unwrap_or(name);
+        if !symbol.is_definition() || symbol.kind() != object::SymbolKind::Text {
+            continue;
+        }
+        let set = match name {
+            name if TAKE.contains(&name) => &mut found.take,
+            name if RELEASE.contains(&name) => &mut found.release,
+            _ => continue,
+        };
+        let offset = file.segments().find_map(|segment| {
+            let (start, length) = segment.file_range();
+            let inside = symbol.address().checked_sub(segment.address())?;
+            (inside < length).then(|| start.saturating_add(inside))
+        });
+        set.extend(offset);
+    }
+    (!found.take.is_empty()).then_some(found)
+}
+
+/// The files mapped by a process that can hold lock functions, by paths that this process can open:
+/// the C library, or a program linked statically.
+fn libraries(pid: u32) -> Vec<(FileId, PathBuf)> {
+    let mut paths = BTreeSet::new();
+    // The answer "none" makes the search go through every mapping.
+    let _ = memory::any_mapping(pid, |mapping| {
+        if is_library(mapping) {
+            paths.insert(PathBuf::from(format!("/proc/{pid}/root{}", mapping.path)));
+        }
+        false
+    });
+    if paths.is_empty() {
+        paths.insert(PathBuf::from(format!("/proc/{pid}/exe")));
+    }
+    let identify = |path: PathBuf| {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = fs::metadata(&path).ok()?;
+        Some(((metadata.dev(), metadata.ino()), path))
+    };
+    paths.into_iter().filter_map(identify).collect()
+}
+
+fn is_library(mapping: &Mapping) -> bool {
+    let name = mapping.path.rsplit('/').next().unwrap_or_default();
+    let starts =
+        ["libc.so.", "libc-2.", "libpthread.so.", "libpthread-2.", "ld-musl-", "libc.musl"];
+    mapping.perms.contains('x') && starts.iter().any(|start| name.starts_with(start))
 }
 
 /// What a pair of taking and releasing a lock costs under the probes, measured on this process:
@@ -407,4 +358,44 @@ fn pair_ns() -> Option<u64> {
         lock.take_and_release();
     }
     u64::try_from(start.elapsed().as_nanos()).ok().map(|all| all / u64::from(PAIRS))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn this_process_has_a_library_with_lock_functions() {
+        let found = libraries(std::process::id());
+        let functions: Vec<_> = found.iter().filter_map(|(_, path)| functions(path)).collect();
+        assert!(
+            functions
+                .iter()
+                .any(|f| f.take.len() == TAKE.len() && f.release.len() == RELEASE.len())
+        );
+    }
+
+    #[test]
+    fn files_that_are_no_libraries_have_none() {
+        assert_eq!(functions(&PathBuf::from("/proc/self/status")), None);
+        assert_eq!(functions(&PathBuf::from("/no/such/file")), None);
+        assert!(libraries(u32::MAX).is_empty());
+    }
+
+    #[test]
+    fn libraries_are_told_by_name() {
+        let mapping = |path: &str, perms: &str| Mapping {
+            path: path.into(),
+            perms: perms.into(),
+            ..Mapping::default()
+        };
+        for path in ["/usr/lib/libc.so.6", "/lib/ld-musl-x86_64.so.1", "/lib/libpthread-2.31.so"] {
+            assert!(is_library(&mapping(path, "r-xp")), "{path}");
+        }
+        assert!(!is_library(&mapping("/usr/lib/libc.so.6", "r--p")));
+        assert!(!is_library(&mapping("/usr/lib/libcap.so.2", "r-xp")));
+        assert!(!is_library(&mapping("/tmp/libc.so.6/x", "r-xp")));
+    }
 }

@@ -8,7 +8,6 @@ mod gate;
 #[expect(unsafe_code, reason = "calls pthread functions")]
 mod libc_lock;
 mod loader;
-mod lock_functions;
 mod lock_probes;
 mod maps;
 mod namespace;
@@ -20,12 +19,10 @@ mod ring;
 #[expect(unsafe_code, reason = "reads and restores signals' actions")]
 mod signals;
 mod tracefs;
-#[expect(unsafe_code, reason = "bpf(2), for links of many probes")]
-mod uprobe_multi;
 
 pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use loader::{Kernel, Options, load};
-pub use lock_probes::{Ends, LockProbes, price};
+pub use lock_probes::{LockProbes, price};
 pub use maps::{Counters, Maps};
 pub use namespace::check_pid_namespace;
 pub use registers::Visitor;
