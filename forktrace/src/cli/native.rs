@@ -40,7 +40,10 @@ pub(super) fn ask(
     let runs_on = |fork: &&Fork| {
         !matches!(fate(model, fork, fork.by_pid), Fate::Replaced | Fate::Gone | Fate::Unknown)
     };
+    let holders = fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default();
+    let tids = holders.iter().map(|holder| holder.tid).chain([task.tid]);
     Ask {
+        returns: tids.filter_map(|tid| Some((tid, maps.return_of(tid)?))).collect(),
         task: task.clone(),
         threads: Ask::tids(&evidence.threads),
         uaddr: evidence.wait.uaddr,
@@ -50,7 +53,7 @@ pub(super) fn ask(
         fork: fork_moment(maps, task.pid),
         parent: fork.filter(runs_on).map(|fork| fork.by_pid),
         holder_is_named: finding.holder.is_some(),
-        holders: fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default(),
+        holders,
     }
 }
 
