@@ -131,7 +131,8 @@ impl Look {
         });
         let mut parent = ask.parent.and_then(|parent| Space::of(parent, &images).ok());
         let holder = |mut now: TaskNow| match &mut parent {
-            Some(parent) if now.fate == Fate::Alive => {
+            // Of an ancestor further up the code is not known to be where the parent has it.
+            Some(parent) if now.fate == Fate::Alive && ask.parent == Some(now.pid) => {
                 now.comm = proc_text::comm(now.pid, now.tid).ok().or(now.comm);
                 now.doing = threads::doing(now.pid, now.tid);
                 let returns = ask.returns.get(&now.tid).copied();
