@@ -5,6 +5,11 @@
 //! A probe sits at an offset of a file. One function may be exported in several versions
 //! (`sem_wait@GLIBC_2.2.5`, `sem_wait@@GLIBC_2.34`), at one address or several: every address is
 //! probed, once.
+//!
+//! Each probe is a perf event, whose end waits for a grace period under one mutex (`perf_uprobe_destroy`,
+//! `kernel/trace/trace_event_perf.c`, Linux 6.18), so that ending them on many threads saves nothing. A
+//! link of many probes (Linux 6.6) waits once, but leaves its breakpoints in forked children: their lock
+//! calls trap too, and the return addresses on their stacks are the kernel's, where stacks end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
