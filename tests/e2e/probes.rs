@@ -38,7 +38,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             check::report(&ended, &log)
         })
     };
-    [hang].into_iter().chain(QUIET.iter().map(quiet)).collect()
+    let named = trial("probed_caller", &[Need::Tracing, Need::Setpriv], || {
+        let ended = traced("semaphore_of_thread.c", &["4", "2"])?;
+        taker_is_named(&ended).with_context(|| ended.said())
+    });
+    [hang, named].into_iter().chain(QUIET.iter().map(quiet)).collect()
 }
 
 fn traced(program: &str, args: &[&str]) -> Result<Ended> {
@@ -49,6 +53,16 @@ fn traced(program: &str, args: &[&str]) -> Result<Ended> {
     ended.expect_code(0)?;
     ensure!(ended.stderr.contains("--locks: in traced processes"), "no price: {}", ended.stderr);
     Ok(ended)
+}
+
+/// Where a semaphore was taken is told by function, and nothing says that it may have been no lock.
+fn taker_is_named(ended: &Ended) -> Result<()> {
+    let log = Log::read(&ended.log())?;
+    let finding = log.of("finding").next().context("no finding")?;
+    let proofs = finding.pointer("/evidence").and_then(Value::as_array).context("no evidence")?;
+    let mut details = proofs.iter().filter_map(|proof| proof.pointer("/detail")?.as_str());
+    ensure!(details.any(|detail| detail.contains(" in hammer (")), "where? {finding:#}");
+    check::report(ended, &log)
 }
 
 /// The one finding is likely or better, and says who had the lock, since when and where it was taken.

@@ -4,7 +4,8 @@
  * a lock from a signal that another thread of the child will give: the tracer may suspect something,
  * and must not say more.
  *
- * semaphore_of_thread [SECONDS]
+ * semaphore_of_thread [SECONDS] [DELAY]
+ *   DELAY  seconds before the fork, for the tracer to attach probes
  */
 #include "common.h"
 
@@ -41,6 +42,7 @@ int main(int argc, char **argv) {
     check(lock != NULL && sem_init(lock, 0, 1) == 0, "sem_init");
     pthread_t thread;
     start(&thread, hammer, NULL);
+    nap(number(argc, argv, 2, 0));
     while (!atomic_load(&held)) nap(0.001);
     if (fork_or_die() == 0) {
         hang_at_most(number(argc, argv, 1, 3));

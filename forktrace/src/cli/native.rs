@@ -40,7 +40,10 @@ pub(super) fn ask(
     let runs_on = |fork: &&Fork| {
         !matches!(fate(model, fork, fork.by_pid), Fate::Replaced | Fate::Gone | Fate::Unknown)
     };
+    let holders = fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default();
+    let tids = holders.iter().map(|holder| holder.tid).chain([task.tid]);
     Ask {
+        returns: tids.filter_map(|tid| Some((tid, maps.return_of(tid)?))).collect(),
         task: task.clone(),
         threads: Ask::tids(&evidence.threads),
         uaddr: evidence.wait.uaddr,
@@ -50,7 +53,7 @@ pub(super) fn ask(
         fork: fork_moment(maps, task.pid),
         parent: fork.filter(runs_on).map(|fork| fork.by_pid),
         holder_is_named: finding.holder.is_some(),
-        holders: fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default(),
+        holders,
     }
 }
 
@@ -77,12 +80,28 @@ fn holders(evidence: &Evidence, finding: &Finding, model: &Model, fork: &Fork) -
     match &finding.holder {
         // Its number is one of another pid namespace.
         Some(_) if evidence.ns_pid.is_some() => Vec::new(),
+        Some(holder) if holder.pid != fork.by_pid => {
+            let Some(fork) = fork_by(model, fork, holder.pid) else { return Vec::new() };
+            let (tid, comm, pid) = (holder.tid, holder.comm.clone(), holder.pid);
+            vec![TaskNow { pid, tid, comm, fate: fate(model, fork, tid), ..TaskNow::default() }]
+        }
         Some(holder) => vec![now(holder.tid, holder.comm.clone())],
         None => {
             let lost = fork.lost.iter().take(CANDIDATES);
             lost.map(|lost| now(lost.tid, Some(lost.comm.clone()))).collect()
         }
     }
+}
+
+/// The fork by process `pid` that the memory came through before it came through `fork`.
+fn fork_by<'a>(model: &'a Model, fork: &'a Fork, pid: u32) -> Option<&'a Fork> {
+    let mut fork = fork;
+    while fork.by_pid != pid {
+        let before = model.get(fork.by?)?.fork.as_ref()?;
+        // Times only fall: a damaged log cannot make a circle of it.
+        fork = Some(before).filter(|before| before.boot_ns < fork.boot_ns)?;
+    }
+    Some(fork)
 }
 
 /// What became of a thread that the forking process had at the fork.

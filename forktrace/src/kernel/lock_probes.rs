@@ -5,6 +5,11 @@
 //! A probe sits at an offset of a file. One function may be exported in several versions
 //! (`sem_wait@GLIBC_2.2.5`, `sem_wait@@GLIBC_2.34`), at one address or several: every address is
 //! probed, once.
+//!
+//! Each probe is a perf event, whose end waits for a grace period under one mutex (`perf_uprobe_destroy`,
+//! `kernel/trace/trace_event_perf.c`, Linux 6.18), so that ending them on many threads saves nothing. A
+//! link of many probes (Linux 6.6) waits once, but leaves its breakpoints in forked children: their lock
+//! calls trap too, and the return addresses on their stacks are the kernel's, where stacks end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,6 +67,9 @@ const MAX_LIBRARY: u64 = 64 << 20;
 /// How long the measurement waits for its probes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The functions that a measurement calls. Others are not probed for it: each probe takes time to end.
+const MEASURED: [&str; 2] = ["pthread_mutex_lock", "pthread_mutex_unlock"];
+
 /// Pairs of calls in a measurement of the price.
 const PAIRS: u32 = 2_000;
 
@@ -78,6 +86,8 @@ pub struct LockProbes {
 
 enum Order {
     Attach(u32),
+    /// Probes the functions that the measurement calls, in this process.
+    Measure,
     Detach(u32),
 }
 
@@ -168,7 +178,10 @@ impl Worker {
                 },
             };
             match order {
-                Some(Order::Attach(pid)) => self.attach(pid),
+                Some(Order::Attach(pid)) => self.attach(pid, &|_| true),
+                Some(Order::Measure) => {
+                    self.attach(std::process::id(), &|name| MEASURED.contains(&name));
+                }
                 Some(Order::Detach(pid)) => self.detach(pid),
                 None => return,
             }
@@ -179,8 +192,8 @@ impl Worker {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Probes what a process has mapped and is not probed yet.
-    fn attach(&mut self, pid: u32) {
+    /// Probes what a process has mapped and is not probed yet, as far as it is wanted, by name.
+    fn attach(&mut self, pid: u32, wanted: &dyn Fn(&str) -> bool) {
         if self.since().contains_key(&pid) {
             return;
         }
@@ -193,13 +206,13 @@ impl Worker {
         for (id, path) in libraries(pid) {
             if !self.everywhere {
                 if known.files.insert(id) {
-                    probe(&mut self.ebpf, &path, scope, &mut known.links);
+                    probe(&mut self.ebpf, &path, wanted, scope, &mut known.links);
                 }
                 since_ns = boot_ns();
                 continue;
             }
             let probed_ns = self.libraries.entry(id).or_insert_with(|| {
-                probe(&mut self.ebpf, &path, scope, &mut known.links);
+                probe(&mut self.ebpf, &path, &|_| true, scope, &mut known.links);
                 boot_ns()
             });
             since_ns = since_ns.max(*probed_ns);
@@ -235,14 +248,15 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String>
         .map_err(|error: aya::programs::ProgramError| error.to_string())
 }
 
-/// Attaches to every lock function of a library. One that cannot be probed is left out.
+/// Attaches to every wanted lock function of a library. One that cannot be probed is left out.
 fn probe(
     ebpf: &mut Ebpf,
     path: &PathBuf,
+    wanted: &dyn Fn(&str) -> bool,
     scope: UProbeScope,
     links: &mut Vec<(&'static str, UProbeLinkId)>,
 ) {
-    let Some(functions) = functions(path) else {
+    let Some(functions) = functions(path, wanted) else {
         tracing::debug!("{}: no lock functions", path.display());
         return;
     };
@@ -273,7 +287,7 @@ struct Functions {
     release: BTreeSet<u64>,
 }
 
-fn functions(path: &PathBuf) -> Option<Functions> {
+fn functions(path: &PathBuf, wanted: &dyn Fn(&str) -> bool) -> Option<Functions> {
     let size = fs::metadata(path).ok()?.len();
     if size > MAX_LIBRARY {
         return None;
@@ -285,7 +299,7 @@ fn functions(path: &PathBuf) -> Option<Functions> {
         let Ok(name) = symbol.name() else { continue };
         // Static symbol tables carry the version in the name.
         let name = name.split('@').next().unwrap_or(name);
-        if !symbol.is_definition() || symbol.kind() != object::SymbolKind::Text {
+        if !wanted(name) || !symbol.is_definition() || symbol.kind() != object::SymbolKind::Text {
             continue;
         }
         let set = match name {
@@ -337,7 +351,7 @@ fn is_library(mapping: &Mapping) -> bool {
 pub fn price(probes: &LockProbes) -> Option<(u64, u64)> {
     let own = std::process::id();
     let without = pair_ns();
-    probes.attach(own);
+    probes.order(Order::Measure);
     let end = Instant::now() + PATIENCE;
     while probes.since_ns(own).is_none() {
         if Instant::now() > end {
@@ -369,7 +383,8 @@ mod tests {
     #[test]
     fn this_process_has_a_library_with_lock_functions() {
         let found = libraries(std::process::id());
-        let functions: Vec<_> = found.iter().filter_map(|(_, path)| functions(path)).collect();
+        let functions: Vec<_> =
+            found.iter().filter_map(|(_, path)| functions(path, &|_| true)).collect();
         assert!(
             functions
                 .iter()
@@ -379,8 +394,8 @@ mod tests {
 
     #[test]
     fn files_that_are_no_libraries_have_none() {
-        assert_eq!(functions(&PathBuf::from("/proc/self/status")), None);
-        assert_eq!(functions(&PathBuf::from("/no/such/file")), None);
+        assert_eq!(functions(&PathBuf::from("/proc/self/status"), &|_| true), None);
+        assert_eq!(functions(&PathBuf::from("/no/such/file"), &|_| true), None);
         assert!(libraries(u32::MAX).is_empty());
     }
 

@@ -8,9 +8,10 @@ use aya::{
 };
 use forktrace_common::{
     maps::{
-        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS, ForkWindow, Forker, HOLDS,
-        Hold, LockKey, PAGE_SIZE, PAGES, PAST_HOLDS, PageIndex, PageKey, PastKey, Registers, Risk,
-        SNAPSHOTS, TOUCHES, TRACED, Touch, TouchKey, WAITS, WAKES, WaitState, WakeState, WordKey,
+        AT_RISK, ATTEMPTS, Attempt, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS,
+        ForkWindow, Forker, HOLDS, Hold, LockKey, PAGE_SIZE, PAGES, PAST_HOLDS, PageIndex, PageKey,
+        PastKey, Registers, Risk, SNAPSHOTS, TOUCHES, TRACED, Touch, TouchKey, WAITS, WAKES,
+        WaitState, WakeState, WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -54,6 +55,7 @@ pub struct Maps {
     touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
     forkers: Map<u32, [u8; size_of::<Forker>()]>,
     wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
+    attempts: Map<u32, [u8; size_of::<Attempt>()]>,
     holds: Map<[u8; size_of::<LockKey>()], [u8; size_of::<Hold>()]>,
     past_holds: Map<[u8; size_of::<PastKey>()], [u8; size_of::<Hold>()]>,
     fork_windows: Map<u32, [u8; size_of::<ForkWindow>()]>,
@@ -77,6 +79,7 @@ impl Maps {
             touches: hash_map(ebpf, TOUCHES)?,
             forkers: hash_map(ebpf, FORKERS)?,
             wakes: hash_map(ebpf, WAKES)?,
+            attempts: hash_map(ebpf, ATTEMPTS)?,
             holds: hash_map(ebpf, HOLDS)?,
             past_holds: hash_map(ebpf, PAST_HOLDS)?,
             fork_windows: hash_map(ebpf, FORK_WINDOWS)?,
@@ -281,6 +284,12 @@ impl Maps {
     pub fn hold(&self, pid: u32, addr: u64) -> Option<Hold> {
         let place = LockKey { addr, tgid: pid, reserved: 0 };
         self.holds.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
+    }
+
+    /// Where the probed call that a thread is in returns to.
+    pub fn return_of(&self, tid: u32) -> Option<u64> {
+        let attempt = self.attempts.get(&tid, 0).ok()?;
+        Some(value::<Attempt>(&attempt).caller)
     }
 
     /// Forgets what was seen of the locks of a process that ended or runs another program.

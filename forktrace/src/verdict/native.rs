@@ -37,7 +37,10 @@ fn of_holder(holder: &mut Holder, native: &Native, case: &Case<'_>) {
     // Threads are named after their start: what it is called by now says more.
     holder.comm = now.comm.clone().or(holder.comm.take());
     holder.doing = Some(now.doing.clone());
-    holder.holding = holding(holder.tid, native, case);
+    // The parent's copy of a lock that an ancestor holds says nothing of that ancestor's.
+    if holder.pid == case.fork.by_pid {
+        holder.holding = holding(holder.tid, native, case);
+    }
     if holder.holding != Some(false) {
         holder.stack = now.stack.frames.clone();
         holder.python = now.python.clone();

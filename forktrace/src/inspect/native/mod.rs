@@ -54,6 +54,9 @@ pub struct Ask {
     pub lock: u64,
     /// Where the calls that took the lock return to.
     pub takers: Vec<u64>,
+    /// Where the probed calls that threads are in return to, by tid: on their stacks is an address of
+    /// the kernel's instead.
+    pub returns: BTreeMap<u32, u64>,
     /// Address and length of the memory to be read in the forking process too.
     pub around: Option<(u64, usize)>,
     /// The fork that made the process, or why it is not known.
@@ -113,7 +116,8 @@ impl Look {
         let mut space = Space::of(pid, &images);
         let (stack, fork, [word, lock]) = match &mut space {
             Ok(space) => {
-                let stack = stack(space, pid, ask.task.tid, registers);
+                let returns = ask.returns.get(&ask.task.tid).copied();
+                let stack = stack(space, pid, ask.task.tid, returns, registers);
                 let fork = fork_stack(space, pid, ask.fork);
                 let sp = |tid: &u32| Some((*tid, position(pid, *tid)?.1));
                 let stacks: Vec<_> = ask.threads.iter().filter_map(sp).collect();
@@ -127,10 +131,12 @@ impl Look {
         });
         let mut parent = ask.parent.and_then(|parent| Space::of(parent, &images).ok());
         let holder = |mut now: TaskNow| match &mut parent {
-            Some(parent) if now.fate == Fate::Alive => {
+            // Of an ancestor further up the code is not known to be where the parent has it.
+            Some(parent) if now.fate == Fate::Alive && ask.parent == Some(now.pid) => {
                 now.comm = proc_text::comm(now.pid, now.tid).ok().or(now.comm);
                 now.doing = threads::doing(now.pid, now.tid);
-                let walk = self::stack(parent, now.pid, now.tid, registers);
+                let returns = ask.returns.get(&now.tid).copied();
+                let walk = self::stack(parent, now.pid, now.tid, returns, registers);
                 (now, walk)
             }
             _ => (now, Walk::default()),
@@ -172,8 +178,15 @@ fn position(pid: u32, tid: u32) -> Option<(u64, u64)> {
     }
 }
 
-/// The stack of a living thread, if it is blocked.
-fn stack(space: &mut Space, pid: u32, tid: u32, source: &dyn TaskRegisters) -> Walk {
+/// The stack of a living thread, if it is blocked. `returns`: where the probed call that it is in
+/// returns to.
+fn stack(
+    space: &mut Space,
+    pid: u32,
+    tid: u32,
+    returns: Option<u64>,
+    source: &dyn TaskRegisters,
+) -> Walk {
     let Some((ip, sp)) = position(pid, tid) else {
         return Walk::missing("the thread runs or is gone");
     };
@@ -182,7 +195,12 @@ fn stack(space: &mut Space, pid: u32, tid: u32, source: &dyn TaskRegisters) -> W
         Err(why) => (Registers { ip, sp, ..Registers::default() }, Some(why)),
     };
     let mut pages = Pages::live(pid);
-    let mut walk = unwind::walk(space, &start, &mut |address| pages.long(address));
+    let probes = space.probes();
+    let mut long = |address| match (pages.long(address)?, returns) {
+        (word, Some(returns)) if probes.contains(&word) => Some(returns),
+        (word, _) => Some(word),
+    };
+    let mut walk = unwind::walk(space, &start, &mut long);
     if position(pid, tid) != Some((ip, sp)) {
         return Walk::missing("the thread moved while it was looked at");
     }

@@ -47,6 +47,13 @@ impl Space {
         self.mappings.get(index).filter(|mapping| address < mapping.end).map(|_| index)
     }
 
+    /// Where the kernel has calls return to that it probes (`xol_add_vma`, `kernel/events/uprobes.c`,
+    /// Linux 6.18).
+    pub(super) fn probes(&self) -> std::ops::Range<u64> {
+        let probes = self.mappings.iter().find(|mapping| mapping.path == "[uprobes]");
+        probes.map_or(0..0, |probes| probes.start..probes.end)
+    }
+
     /// Whether code can run at an address.
     pub(super) fn is_code(&self, address: u64) -> bool {
         let mapping = self.index(address).and_then(|index| self.mappings.get(index));

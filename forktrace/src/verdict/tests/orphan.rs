@@ -289,6 +289,24 @@ fn an_rlock_tells_its_owner() {
 }
 
 #[test]
+fn an_rlocks_owner_is_named_by_the_descriptor_that_was_inherited() {
+    let holder = |owner_tid, count| {
+        let mut scene = worker();
+        scene.evidence.first_writes.forker = None;
+        let lock = scene.lock();
+        lock.type_name = "_thread.RLock".into();
+        lock.now = object(UADDR, 0x5000, count);
+        lock.at_fork = AtFork::Known(object(UADDR, 0x5000, 1));
+        lock.owner_tid = owner_tid;
+        scene.of_worker().holder.map(|holder| holder.tid)
+    };
+    assert_eq!(holder(Some(POLLER), 1), Some(POLLER));
+    assert_eq!(holder(Some(POLLER), 2), None, "it was taken since");
+    assert_eq!(holder(Some(9999), 1), None, "no thread of the process that forked");
+    assert_eq!(holder(None, 1), None);
+}
+
+#[test]
 fn an_rlock_that_was_kept_and_has_the_same_owner_is_certain() {
     let rlock = |owner: u64, count: u64| {
         let mut scene = busy_page();
