@@ -12,7 +12,8 @@ pub(super) fn complete(mut finding: Finding, case: &Case<'_>) -> Finding {
     let Some(native) = &case.evidence.native else { return finding };
     finding.stack = native.stack.frames.clone();
     finding.stack_cut = native.stack.cut.clone();
-    finding.lock.place = native.word.clone();
+    // Of a lock that is elsewhere the word is only a waiter's, on its stack mostly.
+    finding.lock.place = native.word.clone().filter(|_| case.target().is_none());
     if let Some(fork) = &mut finding.fork {
         fork.stack = native.fork.frames.clone();
         fork.stack_cut = native.fork.cut.clone();

@@ -153,6 +153,10 @@ fn a_py_mutex_is_told_by_the_type_of_its_object() {
     scene.kin().now = Some(held);
     assert_eq!(scene.confidence(), Confidence::Suspect, "nobody is left");
     assert!(wants_python(&scene.evidence));
+    let word = Some(crate::event::native::Place::Stack { tid: CHILD });
+    let native = crate::event::native::Native { word, ..Default::default() };
+    scene.evidence.native = Some(Box::new(native));
+    assert_eq!(scene.finding().lock.place, None, "that is where the waiter is parked");
     let mut busy = scene.with_live_helper();
     assert_eq!(busy.judge(), Verdict::Open(Reason::TooLate));
     busy.evidence.python = Python::Frames(vec![frame("app.py", "work")]);
