@@ -47,7 +47,8 @@ fn what_a_lost_thread_left_behind_makes_it_likely_beside_living_threads() {
 #[test]
 fn without_it_the_lock_is_a_suspect_that_is_worth_showing() {
     type Change = fn(&mut Scene);
-    let suspects: [(Change, &str); 5] = [
+    let suspects: [(Change, &str); 6] = [
+        (|s| s.evidence.python_threads[1].lock_use = LockUse::Manager, "in an object's block"),
         (|s| lock(s).exits.truncate(1), "the waiter's own method alone"),
         (|s| lock(s).exits = vec![exit(None)], "whose it is is not known"),
         (|s| s.evidence.python_threads[1].lock_use = LockUse::Unknown, "frames not read"),
