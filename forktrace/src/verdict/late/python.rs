@@ -6,8 +6,7 @@
 //! here: it was in the block at the fork, or about to enter it, and either way somebody held the lock
 //! then. If nobody here is in the block now, nobody here will leave it. What is not excluded: a
 //! thread of the child took the lock by hand and went elsewhere; hence *likely*. A generator that is
-//! suspended in the block has such a method too: so a thread in a `with` block of an object written in
-//! Python, as those of `contextlib.contextmanager` are, may be in this one.
+//! suspended in the block has such a method too, on a frame of its own, which is told apart.
 
 use super::super::{
     Case,
