@@ -319,7 +319,7 @@ pub struct Rotated {
 pub struct TraceEnd {
     /// Why: `interrupted`, `duration`, `targets ended`, …
     pub reason: String,
-    /// Exact counts kept in the kernel, by name.
+    /// Exact counts by name, most of them kept in the kernel.
     pub counters: std::collections::BTreeMap<String, u64>,
     /// Records lost in all.
     #[serde(with = "num")]

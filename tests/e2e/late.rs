@@ -118,6 +118,8 @@ static CASES: &[Case] = &[
     case("late_python_worker_beside_a_pool", "late_worker.py", &["pool"], Parent, OWNERLESS),
     case("late_python_worker_by_hand", "late_worker.py", &["hand"], Child, HIDDEN),
     case("late_python_worker_by_itself", "late_worker.py", &["chain"], Child, NoMoreThanSuspect),
+    case("late_python_worker_host", "late_worker.py", &["with"], Host, OWNERLESS),
+    case("late_quiet_worker_generator", "late_worker.py", &["generator"], Child, NoMoreThanSuspect),
     rooted(Rooted::V313, "late_python313_worker_parent", &["with"], Parent, HIDDEN),
     rooted(Rooted::V313, "late_python313_worker_child", &["with"], Child, PRINTED),
     rooted(Rooted::V314, "late_python314_worker_child", &["with"], Child, PRINTED),

@@ -12,6 +12,7 @@ late_worker.py HOW [SECONDS]
   event      the worker waits for an event that a thread will set
   condition  the same of a condition
   contended  a thread of the worker has a lock of its own that another one wants
+  generator  a suspended generator of the worker is in the block that another thread wants
   chain      the worker has the lock that it wants itself
 """
 import os
@@ -44,6 +45,20 @@ def keep():
         nap()
 
 
+def inside():
+    with own:
+        yield
+
+
+def by_hand():
+    lock.acquire()
+
+
+def want():
+    with own:
+        pass
+
+
 def rest():
     pool = ThreadPoolExecutor(4)
     barrier = threading.Barrier(4)
@@ -59,7 +74,7 @@ def work():
         with lock:
             os._exit(98)
     elif how == "hand":
-        lock.acquire()
+        by_hand()
     elif how == "rest":
         nap()
     elif how == "join":
@@ -76,6 +91,11 @@ def work():
         time.sleep(0.2)
         with own:
             pass
+    elif how == "generator":
+        block = inside()
+        next(block)
+        threading.Thread(target=want, daemon=True).start()
+        nap()
     elif how == "chain":
         with own:
             with own:

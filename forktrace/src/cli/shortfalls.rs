@@ -1,14 +1,14 @@
 //! What makes a result incomplete, beside lost events: said in the summary, so that silence is
 //! never taken for "clean".
 
-/// [`TraceEnd::reason`] where no traced process was left.
-pub(super) const TARGETS_ENDED: &str = "targets ended";
-
 use crate::{
     event::TraceEnd,
     report::plural,
     verdict::{Judge, Reason},
 };
+
+/// [`TraceEnd::reason`] where no traced process was left.
+pub(super) const TARGETS_ENDED: &str = "targets ended";
 
 /// A sentence for each shortfall of a trace that has ended.
 pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String> {
@@ -87,4 +87,40 @@ fn too_short(end: &TraceEnd, min_wait_ns: u64) -> Option<String> {
             min_wait_ns as f64 / 1e9
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentences(reason: &str, traced_ns: Option<u64>, counters: &[(&str, u64)]) -> Vec<String> {
+        let counters = counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let end = TraceEnd { reason: reason.into(), traced_ns, counters, lost: 0, unwritten: 0 };
+        of(&end, 1_000_000_000, &Judge::default())
+    }
+
+    #[test]
+    fn a_trace_that_was_too_short_for_any_wait_says_so_unless_nobody_is_left() {
+        let short = Some(300_000_000);
+        let not_looked_at = [("waits_not_looked_at", 2)];
+        let said = sentences("duration", short, &not_looked_at);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said.iter().all(|text| text.contains("for 0.3 s only")), "{said:?}");
+        assert_eq!(sentences("interrupted", Some(0), &[]).len(), 1);
+        assert!(sentences(TARGETS_ENDED, short, &[]).is_empty());
+        assert!(sentences("duration", Some(1_000_000_000), &[]).is_empty());
+        assert!(sentences("duration", None, &[]).is_empty(), "a log of an older version");
+    }
+
+    #[test]
+    fn waits_that_were_not_looked_at_are_told() {
+        let long = Some(5_000_000_000);
+        let counters = [("waits_not_looked_at", 1), ("waits_left_out", 4996)];
+        let said = sentences("duration", long, &counters);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said.iter().any(|text| text.starts_with("1 wait was not looked at")), "{said:?}");
+        assert!(said.iter().any(|text| text.starts_with("4,996 more waits had")), "{said:?}");
+        let none = [("waits_not_looked_at", 0), ("waits_left_out", 0)];
+        assert!(sentences("duration", long, &none).is_empty());
+    }
 }

@@ -103,7 +103,8 @@ pub struct KeptMethod {
     pub now: Window,
     /// The same as inherited.
     pub at_fork: AtFork,
-    /// Whether a frame of a thread that Python knows has it; `None`: not known.
+    /// True: a frame of a thread that Python knows has it. False: only a frame of a thread that is not
+    /// here does. `None`: not known, or something else has it.
     #[serde(default)]
     pub on_frame: Option<bool>,
 }

@@ -36,6 +36,7 @@ const CURRENT: u64 = 8;
 mod frame {
     pub(super) const CODE: u64 = 32;
     pub(super) const PREVIOUS: u64 = 48;
+    pub(super) const OWNER: u64 = 69;
     pub(super) const SLOTS: u64 = 72;
 }
 mod code {
@@ -99,6 +100,38 @@ fn of_thread(remote: &Remote, first: u64, lock: u64, exits: &mut BTreeSet<u64>) 
     }
     // What is further down was not looked at.
     Some(worst.min(LockUse::Unknown))
+}
+
+/// Whose frame it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// On a thread's own stack of frames.
+    Thread,
+    /// A generator's, or one that was kept beyond its function's end.
+    Other,
+}
+
+/// Whose frame the word at `place` is a variable of; `None`: it seems to be none's. The frame's head
+/// is not far before its variables, and nearest to the last of them.
+pub(super) fn owner_of_slot(remote: &Remote, place: u64) -> Option<Owner> {
+    for slot in 0..u64::from(MAX_SLOTS) {
+        let at = place.checked_sub(frame::SLOTS + slot * 8)?;
+        let Some(code) = remote.long(at.checked_add(frame::CODE)?).filter(|code| is_object(*code))
+        else {
+            continue;
+        };
+        if remote.type_name(code).is_none_or(|name| name != "code") {
+            continue;
+        }
+        let size = |offset: u64| remote.int(code.checked_add(offset)?);
+        let slots = size(code::STACK)?.checked_add(size(code::LOCALS)?)?;
+        if slot < u64::from(slots) {
+            let [owner] = remote.bytes::<1>(at.checked_add(frame::OWNER)?)?;
+            // `FRAME_OWNED_BY_THREAD` is the first of `enum _frameowner`.
+            return Some(if owner == 0 { Owner::Thread } else { Owner::Other });
+        }
+    }
+    None
 }
 
 fn of_frame(remote: &Remote, at: u64, lock: u64, exits: &mut BTreeSet<u64>) -> Option<LockUse> {

@@ -9,12 +9,17 @@
 //! `m_self`. It is small, hence in the interpreter's own arenas, which are anonymous mappings.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     os::unix::fs::FileExt as _,
     time::{Duration, Instant},
 };
 
-use super::{super::memory, remote::Remote};
+use super::{
+    super::memory,
+    frames::{self, Owner},
+    remote::Remote,
+};
 use crate::event::{AtFork, KeptMethod, Mapping, Window};
 
 /// Most memory that is searched, and the most time that this may take.
@@ -37,75 +42,98 @@ const SIZE: usize = 32;
 /// The living methods `__exit__` of the object at `lock`. Their bytes as inherited are left unknown
 /// here.
 pub(super) fn find(remote: &Remote, pid: u32, lock: u64) -> Vec<KeptMethod> {
-    let Ok(pagemap) = File::open(format!("/proc/{pid}/pagemap")) else { return Vec::new() };
-    let mut search = Search { remote, pagemap, lock, found: Vec::new(), left: MAX_BYTES };
+    let mut found = Vec::new();
+    search(remote, pid, lock, &[lock], |place, _| {
+        found.extend(method(remote, place));
+        found.len() < MAX_METHODS
+    });
+    found
+}
+
+/// Which of the objects at `wanted` are on frames of threads alone, and not on one of a generator:
+/// a suspended generator has its frame elsewhere than the thread that runs it. `lock` is where the
+/// search begins.
+pub(super) fn on_threads_frames(
+    remote: &Remote,
+    pid: u32,
+    lock: u64,
+    wanted: &[u64],
+) -> BTreeSet<u64> {
+    let (mut of_threads, mut of_others) = (BTreeSet::new(), BTreeSet::new());
+    let whole = search(remote, pid, lock, wanted, |place, word| {
+        match frames::owner_of_slot(remote, place) {
+            Some(Owner::Thread) => of_threads.insert(word),
+            Some(Owner::Other) => of_others.insert(word),
+            None => false,
+        };
+        true
+    });
+    if whole { of_threads.difference(&of_others).copied().collect() } else { BTreeSet::new() }
+}
+
+/// Calls `each` with every place in the interpreter's memory that has one of the `wanted` words, as
+/// long as it says so, and with the word. False: not everything was searched.
+fn search(
+    remote: &Remote,
+    pid: u32,
+    near: u64,
+    wanted: &[u64],
+    mut each: impl FnMut(u64, u64) -> bool,
+) -> bool {
+    let Ok(pagemap) = File::open(format!("/proc/{pid}/pagemap")) else { return false };
+    let mut left = MAX_BYTES;
     let end = Instant::now() + PATIENCE;
     // The arenas come one after another: nearest to the lock object first.
     let mut mappings = memory::mappings(pid).unwrap_or_default();
     mappings.retain(is_arena);
-    mappings.sort_by_key(|mapping| mapping.start.abs_diff(lock));
+    mappings.sort_by_key(|mapping| mapping.start.abs_diff(near));
     for mapping in mappings {
-        let mut at = mapping.start;
-        while at < mapping.end {
-            if search.left == 0 || search.found.len() >= MAX_METHODS || Instant::now() > end {
-                return search.found;
+        for start in (mapping.start..mapping.end).step_by((CHUNK * PAGE) as usize) {
+            let stop = start.saturating_add(CHUNK * PAGE).min(mapping.end);
+            for page in present(&pagemap, start, stop) {
+                if left == 0 || Instant::now() > end {
+                    return false;
+                }
+                left = left.saturating_sub(PAGE);
+                let Some(bytes) = remote.bytes::<{ PAGE as usize }>(page) else { continue };
+                let (words, _) = bytes.as_chunks::<8>();
+                for (place, word) in (page..).step_by(8).zip(words) {
+                    let word = u64::from_le_bytes(*word);
+                    if wanted.contains(&word) && !each(place, word) {
+                        return false;
+                    }
+                }
             }
-            let next = at.saturating_add(CHUNK * PAGE).min(mapping.end);
-            search.chunk(at, next);
-            at = next;
         }
     }
-    search.found
+    true
+}
+
+/// The pages of a stretch that are in memory: others were never written.
+fn present(pagemap: &File, start: u64, end: u64) -> Vec<u64> {
+    let mut flags = [0; CHUNK as usize * 8];
+    let Ok(read) = pagemap.read_at(&mut flags, start / PAGE * 8) else { return Vec::new() };
+    let (flags, _) = flags.get(..read).unwrap_or_default().as_chunks::<8>();
+    let pages = (start..end).step_by(PAGE as usize).zip(flags);
+    let present = pages.filter(|(_, flags)| u64::from_le_bytes(**flags) & PRESENT != 0);
+    present.map(|(page, _)| page).collect()
 }
 
 fn is_arena(mapping: &Mapping) -> bool {
     mapping.path.is_empty() && !mapping.shared && mapping.perms.starts_with("rw")
 }
 
-struct Search<'a> {
-    remote: &'a Remote,
-    pagemap: File,
-    lock: u64,
-    found: Vec<KeptMethod>,
-    left: u64,
-}
-
-impl Search<'_> {
-    /// Searches the pages of a stretch that are in memory: others were never written.
-    fn chunk(&mut self, start: u64, end: u64) {
-        let mut flags = [0; CHUNK as usize * 8];
-        let Ok(read) = self.pagemap.read_at(&mut flags, start / PAGE * 8) else { return };
-        let (flags, _) = flags.get(..read).unwrap_or_default().as_chunks::<8>();
-        let pages = (start..end).step_by(PAGE as usize).zip(flags);
-        let wanted = self.lock.to_le_bytes();
-        for (page, _) in pages.filter(|(_, flags)| u64::from_le_bytes(**flags) & PRESENT != 0) {
-            self.left = self.left.saturating_sub(PAGE);
-            let Some(bytes) = self.remote.bytes::<{ PAGE as usize }>(page) else { continue };
-            // Objects are at multiples of 16, so that `m_self` is the second half of one.
-            let (pairs, _) = bytes.as_chunks::<16>();
-            let hits = (page..).step_by(16).zip(pairs).filter(|(_, pair)| pair[8..] == wanted);
-            let methods: Vec<_> =
-                hits.filter_map(|(at, _)| self.method(at.saturating_add(8))).collect();
-            self.found.extend(methods);
-        }
+/// The method whose `m_self` is at `place`, if it is one and alive.
+fn method(remote: &Remote, place: u64) -> Option<KeptMethod> {
+    let address = place.checked_sub(SELF).filter(|address| address.is_multiple_of(16))?;
+    let now = Window { address, bytes: remote.bytes::<SIZE>(address)?.to_vec() };
+    // A freed object's reference count is zero.
+    if now.long(address)? == 0 || remote.type_name(address)? != METHOD {
+        return None;
     }
-
-    /// The method whose `m_self` is at `place`, if it is one and alive.
-    fn method(&self, place: u64) -> Option<KeptMethod> {
-        let address = place.checked_sub(SELF).filter(|address| address.is_multiple_of(16))?;
-        let now = Window { address, bytes: self.remote.bytes::<SIZE>(address)?.to_vec() };
-        // A freed object's reference count is zero.
-        if now.long(address)? == 0 || self.remote.type_name(address)? != METHOD {
-            return None;
-        }
-        let name = self.remote.long(now.long(address.checked_add(DEF)?)?)?;
-        (self.remote.text(name)? == "__exit__").then(|| KeptMethod {
-            address,
-            now,
-            at_fork: AtFork::default(),
-            on_frame: None,
-        })
-    }
+    let name = remote.long(now.long(address.checked_add(DEF)?)?)?;
+    let (at_fork, on_frame) = (AtFork::default(), None);
+    (remote.text(name)? == "__exit__").then_some(KeptMethod { address, now, at_fork, on_frame })
 }
 
 const METHOD: &str = "builtin_function_or_method";

@@ -1,5 +1,7 @@
 //! py-spy as a library.
 
+use std::collections::BTreeSet;
+
 use py_spy::{Config, PythonSpy, StackTrace, config::LockingStrategy};
 
 use super::{
@@ -98,8 +100,8 @@ fn known_threads(
     let uses = match (spy.version.major, spy.version.minor, remote, lock) {
         (3, 11, Some(remote), Some(lock)) => {
             let uses = frames::lock_uses(remote, interpreter, lock.address);
-            for method in lock.exits.iter_mut().filter(|_| uses.are_all()) {
-                method.on_frame = Some(uses.exits.contains(&method.address));
+            if uses.are_all() {
+                say_whose(remote, spy.process.pid, lock, &uses);
             }
             uses.of_threads
         }
@@ -115,6 +117,26 @@ fn known_threads(
         }
     };
     traces.iter().map(of).collect()
+}
+
+/// Says of each kept method whether a living thread or a generator has it on a frame, or whether only
+/// a frame of a thread that is not here does.
+fn say_whose(remote: &Remote, pid: i32, lock: &mut PythonLock, uses: &frames::Uses) {
+    let Ok(pid) = u32::try_from(pid) else { return };
+    let addresses = lock.exits.iter().map(|method| method.address);
+    let others: Vec<u64> = addresses.filter(|address| !uses.exits.contains(address)).collect();
+    let lost = match others.as_slice() {
+        [] => BTreeSet::new(),
+        others => kept::on_threads_frames(remote, pid, lock.address, others),
+    };
+    for method in &mut lock.exits {
+        method.on_frame =
+            match (uses.exits.contains(&method.address), lost.contains(&method.address)) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
+            };
+    }
 }
 
 /// The trace of one thread.

@@ -5,8 +5,8 @@
 //! for ever. Such a method that is on no frame of a living thread was left by a thread that is not
 //! here: it was in the block at the fork, or about to enter it, and either way somebody held the lock
 //! then. If nobody here is in the block now, nobody here will leave it. What is not excluded: a
-//! thread of the child took the lock by hand and went elsewhere, or a suspended generator has the
-//! method; hence *likely*.
+//! thread of the child took the lock by hand and went elsewhere; hence *likely*. A generator that is
+//! suspended in the block has such a method too, on a frame of its own, which is told apart.
 
 use super::super::{
     Case,
@@ -57,7 +57,8 @@ pub(super) fn grade(
         );
     }
     let nobody_will = nobody_left || as_lock && !calls;
-    Some(match left_behind && nobody_will && !alarm_is_set(case) {
+    let in_another = !nobody_left && somebody_manages(case);
+    Some(match left_behind && nobody_will && !in_another && !alarm_is_set(case) {
         true => Confidence::Likely,
         false => Confidence::Suspect,
     })
@@ -74,6 +75,22 @@ fn lock_type<'a>(case: &'a Case<'_>) -> Option<&'a str> {
 fn are_frames_known(case: &Case<'_>) -> bool {
     let threads = &case.evidence.python_threads;
     !threads.is_empty() && threads.iter().all(|thread| thread.lock_use != LockUse::Unknown)
+}
+
+/// Whether a thread that does not wait for the lock is in a `with` block of an object that may stand
+/// for it.
+fn somebody_manages(case: &Case<'_>) -> bool {
+    let inner = |tid| {
+        let mut threads = case.evidence.threads.iter();
+        let thread = threads.find(|thread| thread.tid == tid);
+        thread.and_then(|thread| thread.ns_tid).unwrap_or(tid)
+    };
+    let waiters: Vec<u32> = case.evidence.waiters.iter().map(|waiter| inner(waiter.tid)).collect();
+    let mut threads = case.evidence.python_threads.iter();
+    threads.any(|thread| {
+        let waits = thread.tid.is_some_and(|tid| waiters.contains(&tid));
+        !waits && thread.lock_use == LockUse::Manager
+    })
 }
 
 /// Whether a thread that is not here left a method of a `with` block behind.

@@ -47,7 +47,8 @@ fn what_a_lost_thread_left_behind_makes_it_likely_beside_living_threads() {
 #[test]
 fn without_it_the_lock_is_a_suspect_that_is_worth_showing() {
     type Change = fn(&mut Scene);
-    let suspects: [(Change, &str); 5] = [
+    let suspects: [(Change, &str); 6] = [
+        (|s| s.evidence.python_threads[1].lock_use = LockUse::Manager, "in an object's block"),
         (|s| lock(s).exits.truncate(1), "the waiter's own method alone"),
         (|s| lock(s).exits = vec![exit(None)], "whose it is is not known"),
         (|s| s.evidence.python_threads[1].lock_use = LockUse::Unknown, "frames not read"),
@@ -153,6 +154,10 @@ fn a_py_mutex_is_told_by_the_type_of_its_object() {
     scene.kin().now = Some(held);
     assert_eq!(scene.confidence(), Confidence::Suspect, "nobody is left");
     assert!(wants_python(&scene.evidence));
+    let word = Some(crate::event::native::Place::Stack { tid: CHILD });
+    let native = crate::event::native::Native { word, ..Default::default() };
+    scene.evidence.native = Some(Box::new(native));
+    assert_eq!(scene.finding().lock.place, None, "that is where the waiter is parked");
     let mut busy = scene.with_live_helper();
     assert_eq!(busy.judge(), Verdict::Open(Reason::TooLate));
     busy.evidence.python = Python::Frames(vec![frame("app.py", "work")]);
