@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{
     event::{Body, Event, TraceStart},
-    finding::Finding,
     kernel, log,
     model::Model,
     report::{
@@ -26,7 +25,7 @@ use crate::{
         summary::{self, Summary},
         text::Text,
     },
-    verdict::Judge,
+    verdict::{Judge, Judged},
 };
 
 /// Bytes buffered before a write; a flush follows at every tick and finding.
@@ -172,16 +171,17 @@ pub(super) fn start_event(
 /// # Errors
 /// When the output cannot be written.
 pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
-    let (shown, hidden): (Vec<Finding>, Vec<Finding>) = pipeline
+    let (shown, hidden): (Vec<Judged>, Vec<Judged>) = pipeline
         .judge
         .findings()
         .iter()
-        .map(|judged| judged.finding.clone())
-        .partition(|finding| pipeline.shows(finding));
+        .cloned()
+        .partition(|judged| pipeline.shows(&judged.finding));
     pipeline.write_text(|text, pipeline| {
         let summary = Summary {
             processes: pipeline.model.all(),
             counts: pipeline.model.counts(),
+            span_ns: pipeline.model.span_ns(),
             findings: &shown,
             hidden: hidden.len() as u64,
             shortfalls: &pipeline.shortfalls,

@@ -3,6 +3,7 @@
 //! Names, paths and functions come from the traced programs and may hold anything: each goes
 //! through [`sanitize`] before it is printed.
 
+mod bars;
 mod clock;
 pub mod hang;
 mod kinds;

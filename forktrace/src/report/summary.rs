@@ -10,6 +10,7 @@ use super::{
 use crate::{
     finding::{Confidence, Finding},
     model::{Counts, Process},
+    verdict::Judged,
 };
 
 /// Column at which a row's text begins.
@@ -22,19 +23,28 @@ pub struct Summary<'a> {
     pub processes: &'a [Process],
     /// Totals, see [`crate::model::Model::counts`].
     pub counts: &'a Counts,
+    /// The time from the first event to the last, `CLOCK_BOOTTIME`, ns; see
+    /// [`crate::model::Model::span_ns`].
+    pub span_ns: (u64, u64),
     /// The findings that are shown.
-    pub findings: &'a [Finding],
+    pub findings: &'a [Judged],
     /// How many suspects are not shown.
     pub hidden: u64,
     /// What else makes the result incomplete, a sentence each: a table that was full, a cut log.
     pub shortfalls: &'a [String],
 }
 
+impl<'a> Summary<'a> {
+    fn found(&self) -> impl Iterator<Item = &'a Finding> {
+        self.findings.iter().map(|judged| &judged.finding)
+    }
+}
+
 /// Writes the summary.
 pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
-    let shown: Vec<&Finding> = summary.findings.iter().collect();
     if !summary.processes.is_empty() {
-        writeln!(w, "{}", tree::draw(summary.processes, &shown, style))?;
+        let Summary { processes, findings, span_ns, .. } = *summary;
+        writeln!(w, "{}", tree::draw(processes, findings, span_ns, style))?;
     }
     totals(w, summary, style)?;
     writeln!(w)?;
@@ -42,7 +52,7 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
 }
 
 fn number(summary: &Summary<'_>, confidence: Confidence) -> u64 {
-    summary.findings.iter().filter(|finding| finding.confidence == confidence).count() as u64
+    summary.found().filter(|finding| finding.confidence == confidence).count() as u64
 }
 
 fn totals(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
@@ -118,7 +128,7 @@ fn conclusion(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Re
 /// The sentence about processes that hang, where there are any to be shown.
 fn hanging(summary: &Summary<'_>) -> Option<(Tone, String)> {
     let stuck = |least: Confidence| {
-        let pids = summary.findings.iter().filter(|f| f.confidence == least).map(|f| f.pid);
+        let pids = summary.found().filter(|f| f.confidence == least).map(|f| f.pid);
         let mut pids: Vec<_> = pids.collect();
         pids.sort_unstable();
         pids.dedup();
@@ -140,7 +150,7 @@ fn hanging(summary: &Summary<'_>) -> Option<(Tone, String)> {
         (0, _) => Confidence::Likely,
         _ => Confidence::Certain,
     };
-    let how = kinds::together(summary.findings.iter().filter(|f| f.confidence == least));
+    let how = kinds::together(summary.found().filter(|f| f.confidence == least));
     Some((tone, format!("{children}{surely} {}{how}", verbs(n))))
 }
 

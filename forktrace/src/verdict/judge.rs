@@ -37,6 +37,9 @@ pub enum Outcome {
 pub struct Judged {
     /// The finding in its strongest form.
     pub finding: Finding,
+    /// Since when the task waits, `CLOCK_BOOTTIME`, ns; of a wait that is older than the trace, since
+    /// when that is known.
+    pub since_ns: u64,
     /// How long the wait lasted, ns, if it ended after all. `None`: it did not, or its process was
     /// killed in it.
     pub ended_after_ns: Option<u64>,
@@ -59,7 +62,8 @@ impl Judge {
         match &event.body {
             Body::Evidence(evidence) => match judge(event, evidence, model) {
                 Verdict::Finding(finding) => {
-                    self.found((process, task.tid, evidence.wait.uaddr), *finding)
+                    let subject = (process, task.tid, evidence.wait.uaddr);
+                    self.found(subject, *finding, evidence.wait.enter_ns)
                 }
                 Verdict::Innocent(reason) | Verdict::Open(reason) => {
                     self.unjudged.insert((process, task.tid, evidence.wait.uaddr), reason);
@@ -79,7 +83,7 @@ impl Judge {
         }
     }
 
-    fn found(&mut self, subject: Subject, mut finding: Finding) -> Option<Outcome> {
+    fn found(&mut self, subject: Subject, mut finding: Finding, since_ns: u64) -> Option<Outcome> {
         self.unjudged.remove(&subject);
         finding.same_lock_in = siblings::of(&finding, &self.findings);
         if let Some(known) = self.open.get(&subject).and_then(|at| self.findings.get_mut(*at)) {
@@ -89,7 +93,8 @@ impl Judge {
             known.finding = finding.clone();
         } else {
             self.open.insert(subject, self.findings.len());
-            self.findings.push(Judged { finding: finding.clone(), ended_after_ns: None });
+            let finding = finding.clone();
+            self.findings.push(Judged { finding, since_ns, ended_after_ns: None });
         }
         Some(Outcome::Found(finding))
     }
