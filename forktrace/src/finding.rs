@@ -72,6 +72,14 @@ impl Finding {
         let rules = ["single-thread", "all-threads-blocked"];
         self.evidence.iter().any(|proof| rules.contains(&proof.rule.as_str()))
     }
+
+    /// Whether it is shown to people. A suspect is where suspects were asked for and, also unasked,
+    /// where somebody pointed at this very process (`asked`, by pid) and it is a deadlock: then the
+    /// question is not whether it hangs, but why.
+    pub fn is_shown(&self, suspects: bool, asked: &[u32]) -> bool {
+        let pointed_at = self.unseen_fork.is_some() && asked.contains(&self.pid);
+        suspects || self.confidence > Confidence::Suspect || pointed_at && self.is_deadlock()
+    }
 }
 
 /// What is wrong.

@@ -21,3 +21,4 @@ mod tests;
 
 pub use clock::{Clock, count, duration, plural};
 pub use style::{Style, sanitize};
+pub(crate) use tree::cut_circles;

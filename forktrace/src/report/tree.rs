@@ -269,8 +269,7 @@ fn label(name: String, part: Part, parts: &mut Vec<Part>) -> String {
     format!("{name}{BEHIND}{}", parts.len() - 1)
 }
 
-/// The place of each process's parent: of the one that forked it, where that was seen. A circle,
-/// which only a damaged log can describe, is cut.
+/// The place of each process's parent: of the one that forked it, where that was seen.
 fn parents(processes: &[Process]) -> Vec<Option<usize>> {
     let places: FxHashMap<ProcId, usize> =
         processes.iter().enumerate().map(|(at, process)| (process.id, at)).collect();
@@ -281,9 +280,16 @@ fn parents(processes: &[Process]) -> Vec<Option<usize>> {
             places.get(&id).copied()
         })
         .collect();
+    cut_circles(&mut parents);
+    parents
+}
+
+/// Cuts the circles in a table that says for each place which one is above it. Only a damaged log
+/// describes any.
+pub(crate) fn cut_circles(parents: &mut [Option<usize>]) {
     // 0: not looked at; otherwise the number of the walk that came by.
-    let mut seen = vec![0_usize; processes.len()];
-    for walk in 1..=processes.len() {
+    let mut seen = vec![0_usize; parents.len()];
+    for walk in 1..=parents.len() {
         let mut at = walk - 1;
         while seen.get(at) == Some(&0) {
             if let Some(mark) = seen.get_mut(at) {
@@ -299,7 +305,6 @@ fn parents(processes: &[Process]) -> Vec<Option<usize>> {
             at = parent;
         }
     }
-    parents
 }
 
 /// The place of each finding's process, with what was found: the strongest confidence, and all the
