@@ -5,6 +5,7 @@
 //! are drawn from a [`Story`], which is gathered in one pass and then stays as it is.
 
 mod follow;
+pub mod html;
 pub mod story;
 
 pub use follow::{Follow, Step};

@@ -20,5 +20,6 @@ mod tree;
 mod tests;
 
 pub use clock::{Clock, count, duration, plural};
+pub(crate) use siblings::{First, Shown};
 pub use style::{Style, sanitize};
 pub(crate) use tree::cut_circles;
