@@ -10,12 +10,19 @@ const processes = data.processes.map(
     exe: exe === null ? null : names[exe],
     earlier: earlier.map((place) => names[place]),
     from: Math.max(began ?? 0, 0), until: ended ?? trace.end,
-    children: [], execs: [], waits: [], fork: null, finding: null, found: [], depth: 0,
+    children: [], below: 0, execs: [], waits: [], fork: null, finding: null, found: [], depth: 0,
   }));
 const roots = [];
 for (const process of processes) {
   const above = processes[process.above];
   (above ? above.children : roots).push(process);
+}
+// How many processes are below each: children are counted before who is above them.
+const order = [...roots];
+for (let n = 0; n < order.length; n += 1) for (const child of order[n].children) order.push(child);
+for (const process of order.reverse()) {
+  const above = processes[process.above];
+  if (above) above.below += process.below + 1;
 }
 for (const [child, when, pid, tid, comm, copies, lost, lostKnown] of data.forks) {
   processes[child].fork = { when, pid, tid, comm: names[comm], copies, lost, lostKnown };

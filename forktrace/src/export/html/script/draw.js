@@ -87,10 +87,10 @@ function drawProcess(context, process, y, w) {
     const x = toX(exec.when);
     if (x < -6 || x > w + 6) continue;
     context.beginPath();
-    context.moveTo(x, middle - 5);
-    context.lineTo(x + 5, middle);
-    context.lineTo(x, middle + 5);
-    context.lineTo(x - 5, middle);
+    context.moveTo(x, middle - 4);
+    context.lineTo(x + 4, middle);
+    context.lineTo(x, middle + 4);
+    context.lineTo(x - 4, middle);
     context.fill();
   }
   context.globalAlpha = 1;

@@ -27,7 +27,7 @@ function row(process, line, offset) {
   }
   twist.style.visibility = isParent ? "" : "hidden";
   element.append(twist, make("span", "name", process.comm || "?"), make("span", "pid", process.pid));
-  if (collapsed.has(process.id)) element.append(make("span", "hidden", `+${count(below(process))}`));
+  if (collapsed.has(process.id)) element.append(make("span", "hidden", `+${count(process.below)}`));
   if (process.finding) {
     const { confidence } = process.finding;
     element.append(make("span", `mark ${confidence}`, `HANG ${confidence}`));

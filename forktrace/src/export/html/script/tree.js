@@ -13,7 +13,8 @@ function matches(process) {
   }
   return filter.terms.every((term) =>
     String(process.pid).startsWith(term)
-    || [process.comm, ...process.earlier, process.exe ?? ""].some((text) => text.toLowerCase().includes(term)));
+    || [process.comm, ...process.earlier, process.exe ?? "", ...process.execs.map((exec) => exec.path)]
+      .some((text) => text.toLowerCase().includes(term)));
 }
 
 const isFiltered = () => filter.terms.length > 0 || filter.confidence !== "";
@@ -48,17 +49,6 @@ function layout() {
   }
   lineOf = new Map(lines.map((process, line) => [process.id, line]));
   return found;
-}
-
-function below(process) {
-  let n = 0;
-  const stack = [process];
-  while (stack.length > 0) {
-    const one = stack.pop();
-    n += one.children.length;
-    for (const child of one.children) stack.push(child);
-  }
-  return n;
 }
 
 // Makes sure that a process has a row.
