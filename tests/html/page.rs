@@ -12,7 +12,8 @@ const PHONE: (u32, u32) = (390, 844);
 const HOSTILE: &str = "</script><img src=x onerror=alert(1)>&amp;\u{202e}";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let all: [(&str, fn() -> Result<()>); 9] = [
+    type Test = fn() -> Result<()>;
+    let all: [(&str, Test); 9] = [
         ("html_says_what_the_text_report_says", says_the_same),
         ("html_asks_nobody_and_may_not", asks_nobody),
         ("html_shows_hostile_names_as_text", hostile_names),

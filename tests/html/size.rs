@@ -54,10 +54,13 @@ fn tell(browser: &mut Browser, bytes: u64) -> Result<()> {
                  await new Promise((done) => { const port = new MessageChannel(); port.port1.onmessage = done; port.port2.postMessage(0); }); \
                  sum += performance.now() - from; } return sum / 60; })()";
     let frame = browser.eval(frame)?.as_f64().unwrap_or_default();
+    let memory = browser.memory()?;
     println!(
-        "html: {PROCESSES} processes: file {:.1} MB, first paint {paint:.0} ms, JavaScript heap {:.1} MB, a frame {frame:.1} ms",
+        "html: {PROCESSES} processes: file {:.1} MB, first paint {paint:.0} ms, \
+         JavaScript heap {:.1} MB, the page's processes {:.0} MB, a frame {frame:.1} ms",
         bytes as f64 / 1e6,
         heap.as_f64().unwrap_or_default() / 1e6,
+        memory as f64 / 1e6,
     );
     Ok(())
 }

@@ -170,6 +170,28 @@ impl Browser {
         Err(anyhow!("{url} did not load"))
     }
 
+    /// Memory of the processes that show pages, bytes; what they share with others is counted in
+    /// parts (Pss of `/proc/<pid>/smaps_rollup`).
+    ///
+    /// # Errors
+    /// As [`Browser::call`].
+    pub fn memory(&mut self) -> Result<u64> {
+        let session = self.session.take();
+        let processes = self.call("SystemInfo.getProcessInfo", json!({}));
+        self.session = session;
+        let mut kib = 0;
+        for process in processes?["processInfo"].as_array().into_iter().flatten() {
+            if process["type"] == "renderer" {
+                let rollup = format!("/proc/{}/smaps_rollup", process["id"]);
+                let rollup = fs::read_to_string(rollup).unwrap_or_default();
+                let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+                let pss = pss.and_then(|pss| pss.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+                kib += pss.unwrap_or_default();
+            }
+        }
+        Ok(kib * 1024)
+    }
+
     /// Waits until what was changed is drawn.
     ///
     /// # Errors

@@ -14,14 +14,17 @@ use crate::{
     report::{Clock, First, Shown, Style, duration, hang::Block, sanitize, summary::Totals},
 };
 
+/// Texts with what they are: a label, or how they are meant.
+type Rows = Vec<(&'static str, String)>;
+
 /// All that the page shows.
 #[derive(Debug, Serialize)]
 pub(super) struct Data {
     trace: Trace,
     /// What it comes to: how it is meant (`alarm`, `warning`, `strong`, `good`) and the sentence.
-    said: Vec<(&'static str, String)>,
+    said: Rows,
     /// What was counted: label and text.
-    totals: Vec<(&'static str, String)>,
+    totals: Rows,
     names: Vec<String>,
     processes: Vec<Process>,
     forks: Vec<Fork>,
@@ -90,7 +93,7 @@ struct Card {
     /// What became of the wait, where it ended.
     ended: Option<String>,
     header: String,
-    rows: Vec<(&'static str, String)>,
+    rows: Rows,
     /// Whole stacks: title and frames, each the function and where it is.
     stacks: Vec<(&'static str, Vec<(String, String)>)>,
 }
@@ -219,7 +222,7 @@ fn row(process: &story::Process, names: &mut Names, time: impl Fn(u64) -> i64) -
 }
 
 /// The sentences and counts that `report` ends with.
-fn words(story: &Story) -> (Vec<(&'static str, String)>, Vec<(&'static str, String)>) {
+fn words(story: &Story) -> (Rows, Rows) {
     let counts = &story.counts;
     let counts = Counts {
         forks: counts.forks,
