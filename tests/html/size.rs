@@ -18,6 +18,9 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn ten_thousand() -> Result<()> {
     let page = logs::page(&logs::busy(PROCESSES - 2)?)?;
     let mut browser = Browser::start()?;
+    let small = logs::page(&logs::recorded("mutex_of_thread")?)?;
+    browser.open(&small.file, (1280, 900), false)?;
+    let of_two = browser.memory()?;
     browser.open(&page.file, (1280, 900), false)?;
     ensure!(browser.complaints.is_empty(), "the console says {:?}", browser.complaints);
     ensure!(browser.text("#count")? == "10,000 processes", "{}", browser.text("#count")?);
@@ -37,11 +40,11 @@ fn ten_thousand() -> Result<()> {
     browser.eval("document.getElementById('search').select()")?;
     browser.write("1004242")?;
     ensure!(browser.text("#count")? == "1 of 10,000 processes", "{}", browser.text("#count")?);
-    tell(&mut browser, fs::metadata(&page.file)?.len())
+    tell(&mut browser, fs::metadata(&page.file)?.len(), of_two)
 }
 
-/// Prints what it costs.
-fn tell(browser: &mut Browser, bytes: u64) -> Result<()> {
+/// Prints what it costs; `of_two` is the memory with a page of two processes, bytes.
+fn tell(browser: &mut Browser, bytes: u64, of_two: u64) -> Result<()> {
     let paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime";
     let paint = browser.eval(paint)?.as_f64().unwrap_or_default();
     browser.call("HeapProfiler.collectGarbage", json!({}))?;
@@ -57,10 +60,11 @@ fn tell(browser: &mut Browser, bytes: u64) -> Result<()> {
     let memory = browser.memory()?;
     println!(
         "html: {PROCESSES} processes: file {:.1} MB, first paint {paint:.0} ms, \
-         JavaScript heap {:.1} MB, the page's processes {:.0} MB, a frame {frame:.1} ms",
+         JavaScript heap {:.1} MB, the browser's memory for pages {:.0} MB (with two processes {:.0} MB), a frame {frame:.1} ms",
         bytes as f64 / 1e6,
         heap.as_f64().unwrap_or_default() / 1e6,
         memory as f64 / 1e6,
+        of_two as f64 / 1e6,
     );
     Ok(())
 }
