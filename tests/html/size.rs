@@ -47,6 +47,8 @@ fn ten_thousand() -> Result<()> {
 fn tell(browser: &mut Browser, bytes: u64, of_two: u64) -> Result<()> {
     let paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime";
     let paint = browser.eval(paint)?.as_f64().unwrap_or_default();
+    let drawn = browser.eval("performance.getEntriesByName('drawn')[0].startTime")?;
+    let drawn = drawn.as_f64().unwrap_or_default();
     browser.call("HeapProfiler.collectGarbage", json!({}))?;
     let heap = browser.call("Runtime.getHeapUsage", json!({}))?["usedSize"].clone();
     // Scrolling and zooming: the time to lay out and draw a frame.
@@ -59,7 +61,7 @@ fn tell(browser: &mut Browser, bytes: u64, of_two: u64) -> Result<()> {
     let frame = browser.eval(frame)?.as_f64().unwrap_or_default();
     let memory = browser.memory()?;
     println!(
-        "html: {PROCESSES} processes: file {:.1} MB, first paint {paint:.0} ms, \
+        "html: {PROCESSES} processes: file {:.1} MB, first paint {paint:.0} ms, all drawn {drawn:.0} ms, \
          JavaScript heap {:.1} MB, the browser's memory for pages {:.0} MB (with two processes {:.0} MB), a frame {frame:.1} ms",
         bytes as f64 / 1e6,
         heap.as_f64().unwrap_or_default() / 1e6,
