@@ -17,7 +17,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
                       forktrace [OPTIONS] -a\n       \
                       forktrace [OPTIONS] -- CMD [ARG…]\n       \
                       forktrace demo [NAME]\n       \
-                      forktrace report FILE"
+                      forktrace report FILE\n       \
+                      forktrace export FILE --format FORMAT"
 )]
 pub struct Cli {
     /// Tracing options.
@@ -47,6 +48,28 @@ pub enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Convert a recorded log for another program; needs no root
+    Export(ExportArgs),
+}
+
+/// What to convert, and into what.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The log, as recorded with -o FILE.jsonl; `-` is stdin
+    pub file: PathBuf,
+    /// What to write
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// Where to write it; `-` is stdout
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+}
+
+/// A format of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One page with the hangs, the process tree and its timeline, for a browser that is offline
+    Html,
 }
 
 /// What to trace and how.

@@ -70,7 +70,7 @@ pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
 }
 
 /// Opens a log; `-` is stdin. What is neither a file nor a pipe holds no log, and may never end.
-fn open(path: &Path) -> Result<Box<dyn BufRead>, String> {
+pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, String> {
     if path == Path::new("-") {
         return Ok(Box::new(BufReader::with_capacity(BUFFER, io::stdin())));
     }
@@ -96,7 +96,7 @@ fn take(pipeline: &mut Option<Pipeline>, event: &Event, args: &OutputArgs) -> Re
 }
 
 /// What is missing in the log, a sentence each.
-fn missing(summary: &Summary) -> Vec<String> {
+pub(super) fn missing(summary: &Summary) -> Vec<String> {
     let mut sentences = Vec::new();
     if !summary.ended {
         let cut = "the log was cut off: it has no last line (trace.end), all before it is shown";
