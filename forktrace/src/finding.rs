@@ -81,6 +81,16 @@ impl Finding {
         let said = |rule: &str| self.evidence.iter().any(|proof| proof.rule == rule);
         said("python-lock") && !said("taken-by-hand") && !said("releases-by-hand")
     }
+
+    /// Whether it is shown to people. A suspect is where suspects were asked for and, also unasked,
+    /// where somebody pointed at this very process (`asked`, by pid) and it is a deadlock or waits
+    /// for a lock: then the question is not whether it hangs, but why.
+    pub fn is_shown(&self, suspects: bool, asked: &[u32]) -> bool {
+        let pointed_at = self.unseen_fork.is_some() && asked.contains(&self.pid);
+        suspects
+            || self.confidence > Confidence::Suspect
+            || pointed_at && (self.is_deadlock() || self.is_for_python_lock())
+    }
 }
 
 /// What is wrong.

@@ -2,11 +2,12 @@
 //!
 //! The rooms, and which way they depend: [`kernel`] and [`inspect`] make [`event::Event`]s from a
 //! live host, [`log`] from a file; [`model`] rebuilds the process tree from them, [`verdict`]
-//! judges, [`report`] prints, [`cli`] puts it together. Nothing pure depends on the kernel.
+//! judges, [`report`] prints, [`export`] converts, [`cli`] puts it together. Nothing pure depends on the kernel.
 
 pub mod cli;
 pub mod decode;
 pub mod event;
+pub mod export;
 pub mod finding;
 pub mod inspect;
 pub mod kernel;

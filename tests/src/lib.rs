@@ -1,8 +1,10 @@
 //! End-to-end tests of forktrace on a real kernel: how they are run, skipped and summed up.
 //!
 //! `FORKTRACE_BIN` names a forktrace to test instead of one built here; with
-//! `FORKTRACE_TESTS_NO_SKIP=1` a test that lacks something fails instead of being skipped.
+//! `FORKTRACE_TESTS_NO_SKIP=1` a test that lacks something fails instead of being skipped;
+//! `FORKTRACE_TESTS_PICTURES` names a folder in which the tests of pages keep pictures of them.
 
+pub mod browser;
 pub mod corpus;
 pub mod log;
 pub mod pythons;
@@ -47,6 +49,8 @@ pub enum Need {
     Setpriv,
     /// `unshare`, for a namespace.
     Unshare,
+    /// Chromium.
+    Browser,
 }
 
 impl Need {
@@ -64,6 +68,7 @@ impl Need {
             Need::Cargo => not_found(cargo()),
             Need::Setpriv => not_found("setpriv"),
             Need::Unshare => not_found("unshare"),
+            Need::Browser => browser::program().is_none().then(|| "no chromium".into()),
         }
     }
 }

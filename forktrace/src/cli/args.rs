@@ -21,6 +21,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
                       forktrace [OPTIONS] -- CMD [ARG…]\n       \
                       forktrace demo [NAME]\n       \
                       forktrace report FILE…\n       \
+                      forktrace export FILE… --format FORMAT\n       \
                       forktrace schema"
 )]
 pub struct Cli {
@@ -45,6 +46,8 @@ pub enum Command {
     },
     /// Judge a recorded log again and print it; needs no root
     Report(ReportArgs),
+    /// Convert a recorded log for another program; needs no root
+    Export(ExportArgs),
     /// Print the JSON Schema of the event log
     Schema,
 }
@@ -94,6 +97,27 @@ impl FilterArgs {
     pub(super) fn needs_owner(&self) -> bool {
         !(self.uid.is_empty() && self.cgroup.is_empty() && self.container.is_empty())
     }
+}
+
+/// What to convert, and into what.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The log, as recorded with -o, or all parts of a rotated one; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// What to write
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// Where to write it; `-` is stdout
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+}
+
+/// A format of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One page with the hangs, the process tree and its timeline, for a browser that is offline
+    Html,
 }
 
 /// What to trace and how.

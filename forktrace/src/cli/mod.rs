@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod demo;
 mod evidence;
+mod export;
 mod failure;
 mod filter;
 mod live;
@@ -22,6 +23,7 @@ mod schema;
 mod shortfalls;
 mod standing;
 mod trace;
+mod walk;
 
 use std::process::ExitCode;
 
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Some(Command::Demo { name, output }) => demo::run(name.as_deref(), &output),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
         Some(Command::Schema) => schema::run(),
         None => trace::run(&cli.trace),
     };

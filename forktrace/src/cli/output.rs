@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{
     event::{Body, Event, TraceStart},
-    finding::Finding,
     kernel,
     log::{self, Recorder},
     model::Model,
@@ -27,7 +26,7 @@ use crate::{
         summary::{self, Summary},
         text::Text,
     },
-    verdict::Judge,
+    verdict::{Judge, Judged},
 };
 
 /// Bytes buffered before a write; a flush follows at every tick and finding.
@@ -125,7 +124,7 @@ pub(super) fn open_log(path: &Path, rotation: log::Rotation) -> Result<Recorder,
 }
 
 /// Who ran sudo: a log made for them is theirs to read. `None` where nobody did.
-fn sudo_user() -> Option<(u32, u32)> {
+pub(super) fn sudo_user() -> Option<(u32, u32)> {
     let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
     let (user, group) = (id("SUDO_UID")?, id("SUDO_GID")?);
     nix::unistd::geteuid().is_root().then_some((user, group))
@@ -168,12 +167,12 @@ pub(super) fn start_event(
 /// # Errors
 /// When the output cannot be written.
 pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
-    let (shown, hidden): (Vec<Finding>, Vec<Finding>) = pipeline
+    let (shown, hidden): (Vec<Judged>, Vec<Judged>) = pipeline
         .judge
         .findings()
         .iter()
-        .map(|judged| judged.finding.clone())
-        .partition(|finding| pipeline.shows(finding));
+        .cloned()
+        .partition(|judged| pipeline.shows(&judged.finding));
     let recorded: Vec<(String, bool)> = pipeline.recorded().into_iter().collect();
     pipeline.write_text(|text, pipeline| {
         let summary = Summary {
@@ -181,6 +180,7 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
             seen: pipeline.model.seen(),
             forgotten: pipeline.model.forgotten_roots(),
             counts: pipeline.model.counts(),
+            span_ns: pipeline.model.span_ns(),
             findings: &shown,
             hidden: hidden.len() as u64,
             shortfalls: &pipeline.shortfalls,

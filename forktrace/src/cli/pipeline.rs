@@ -206,14 +206,9 @@ impl Pipeline {
         self.write_text(|text, _| text.out().flush())
     }
 
-    /// Whether a finding is shown in text. A suspect is, also unasked, where somebody pointed at
-    /// this very process and it is a deadlock or waits for a lock: then the question is not whether
-    /// it hangs, but why.
+    /// Whether a finding is shown in text.
     pub(super) fn shows(&self, finding: &Finding) -> bool {
-        let pointed_at = finding.unseen_fork.is_some() && self.asked.contains(&finding.pid);
-        self.suspects
-            || finding.confidence > Confidence::Suspect
-            || pointed_at && (finding.is_deadlock() || finding.is_for_python_lock())
+        finding.is_shown(self.suspects, &self.asked)
     }
 
     /// The findings that count: suspects do only where they were asked for.

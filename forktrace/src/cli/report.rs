@@ -1,29 +1,16 @@
 //! `forktrace report FILE…`: the same tree and findings from a recorded log, without root.
 
-use std::{
-    cell::RefCell,
-    path::{Path, PathBuf},
-    rc::Rc,
-};
-
 use super::{
     args::{Events, OutputArgs, ReportArgs},
     check,
-    failure::{Failure, cause, say},
+    failure::Failure,
     filter::{Filter, Narrowed},
     output,
     pipeline::Pipeline,
-    progress::Progress,
     replay, shortfalls,
+    walk::{Sink, Walk},
 };
-use crate::{
-    event::{Body, Event, Resync, TraceEnd, TraceStart},
-    log::{Cause, LineKind, Reader, Summary},
-    report::plural,
-};
-
-/// How many bad lines are told one by one.
-const TOLD: u64 = 10;
+use crate::event::{Event, TraceEnd, TraceStart};
 
 /// Reads the log once, through the same pipeline as a live trace.
 pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
@@ -33,193 +20,54 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
     if args.check {
         return check::run(&files);
     }
-    let mut replay = Replay {
+    let report = Report {
         args: &args.output,
         narrowed: filter.map(Narrowed::new),
         needs_owner: args.filter.needs_owner(),
         pipeline: None,
-        progress: replay::progress(&files, args.output.quiet),
-        carried: Carried::default(),
-        part: None,
-        missing: Vec::new(),
-        ended: false,
-        several: files.len() > 1,
     };
-    for path in &files {
-        replay.file(path)?;
-        if replay.reader_gone() {
-            return Ok(0);
-        }
+    let (report, missing, ended) = Walk::new(&files, report, args.output.quiet).run()?;
+    let Some(mut pipeline) = report.pipeline.filter(|pipeline| !pipeline.reader_gone) else {
+        return Ok(0);
+    };
+    pipeline.flush()?;
+    if !ended {
+        let end = TraceEnd::default();
+        pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
     }
-    replay.finish(&files)
+    pipeline.shortfalls.extend(missing);
+    output::summary(&mut pipeline, output::style(&args.output))?;
+    Ok(0)
 }
 
-/// The reading of all files of one log.
-struct Replay<'a> {
+/// Prints what is wanted.
+struct Report<'a> {
     args: &'a OutputArgs,
     narrowed: Option<Narrowed>,
     /// The filter asks for what old logs do not tell.
     needs_owner: bool,
     pipeline: Option<Pipeline>,
-    progress: Rc<RefCell<Progress>>,
-    carried: Carried,
-    /// The part that was read last, and whether it was whole.
-    part: Option<(u32, bool)>,
-    /// What is missing, a sentence each.
-    missing: Vec<String>,
-    ended: bool,
-    /// There are several files.
-    several: bool,
 }
 
-/// The lines at the beginning of a part that repeat what was known before it.
-#[derive(Default)]
-struct Carried {
-    /// How many are still to come.
-    left: u32,
-    /// They are known here, from the part before.
-    known: bool,
-    /// Those that have come.
-    events: Vec<Event>,
-}
-
-impl Replay<'_> {
-    fn file(&mut self, path: &Path) -> Result<(), Failure> {
-        let input = replay::open(path, &self.progress)?;
-        let damage = input.damage();
-        let mut reader = Reader::new(input);
-        let mut bad = 0;
-        for line in reader.by_ref() {
-            let line = match line {
-                Ok(line) => line,
-                Err(error) => {
-                    let cannot =
-                        |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
-                    match error.cause {
-                        Cause::Io(error) => return Err(cannot(cause(&error))),
-                        // Said once at the end.
-                        Cause::Cut => continue,
-                        Cause::Empty | Cause::NoStart(_) if damage.borrow().is_some() => {
-                            let why = damage.borrow().clone().unwrap_or_default();
-                            return Err(cannot(why));
-                        }
-                        Cause::Empty
-                        | Cause::NoStart(_)
-                        | Cause::NewerSchema(_)
-                        | Cause::Endless => return Err(cannot(error.cause.to_string())),
-                        _ => {
-                            bad += 1;
-                            if bad <= TOLD {
-                                self.progress.borrow_mut().clear();
-                                say(&format!("{}: {error}; it is passed over", path.display()));
-                            }
-                            continue;
-                        }
-                    }
-                }
-            };
-            // A finding is judged again from its evidence; an unknown type is for newer readers.
-            if let LineKind::Event(event) = line.kind {
-                self.event(event)?;
-            }
-            if self.reader_gone() {
-                return Ok(());
-            }
-        }
-        if bad > TOLD {
-            let more = plural(bad - TOLD, "more line", "more lines");
-            say(&format!("{}: {more} passed over", path.display()));
-        }
-        self.carried.left = 0;
-        self.take_carried()?;
-        self.end_of_file(path, reader.summary());
-        self.missing.extend(damage.borrow_mut().take());
-        Ok(())
-    }
-
-    fn end_of_file(&mut self, path: &Path, summary: &Summary) {
-        self.ended = summary.ended;
-        if let Some((_, whole)) = &mut self.part {
-            *whole = summary.rotated;
-        }
-        let name = if self.several { format!("{}: ", path.display()) } else { String::new() };
-        self.missing.extend(missing(summary).into_iter().map(|text| format!("{name}{text}")));
-    }
-
-    fn event(&mut self, event: Event) -> Result<(), Failure> {
-        match &event.body {
-            Body::TraceStart(start) => {
-                let start = start.clone();
-                return self.start(&start, event);
-            }
-            // It is about the file.
-            Body::Rotated(_) => return Ok(()),
-            _ => {}
-        }
-        if self.carried.left > 0 {
-            self.carried.left -= 1;
-            if !self.carried.known {
-                self.carried.events.push(event);
-            }
-            return match self.carried.left {
-                0 => self.take_carried(),
-                _ => Ok(()),
-            };
-        }
-        self.hand_on(event)
-    }
-
-    fn start(&mut self, start: &TraceStart, event: Event) -> Result<(), Failure> {
+impl Sink for Report<'_> {
+    fn begin(&mut self, start: &TraceStart, event: &Event) -> Result<(), Failure> {
         if self.needs_owner && start.trace_id.is_empty() {
             let why = "this log does not say to whom processes belong (its forktrace was older), so \
                        that --uid, --cgroup and --container cannot choose among them";
             return Err(Failure::Usage(why.into()));
         }
-        let before = self.part.replace((start.part, false));
-        let follows = before.is_some_and(|(part, whole)| whole && part + 1 == start.part);
-        self.carried = Carried { left: start.carried, known: follows, events: Vec::new() };
-        if self.pipeline.is_some() {
-            let part = before.map_or(0, |(part, _)| part);
-            self.missing.extend(gap(part + 1, start.part));
-            return Ok(());
-        }
-        if start.part > 1 {
-            self.missing.extend(gap(1, start.part));
-        }
-        self.pipeline = Some(output::pipeline(self.args, Events::Waits, &event)?);
-        self.hand_on(event)
+        self.pipeline = Some(output::pipeline(self.args, Events::Waits, event)?);
+        self.event(event)
     }
 
-    /// What was known before a part whose predecessor was not read: all that is alive.
-    fn take_carried(&mut self) -> Result<(), Failure> {
-        let events = std::mem::take(&mut self.carried.events);
-        let Some(boot_ns) = events.first().map(|event| event.boot_ns) else { return Ok(()) };
-        let later = self.pipeline.as_ref().is_some_and(|pipeline| pipeline.model.seen() > 0);
-        let (mut alive, others): (Vec<Event>, Vec<Event>) =
-            events.into_iter().partition(|event| matches!(event.body, Body::ProcessSnapshot(_)));
-        if later {
-            for event in &mut alive {
-                if let Body::ProcessSnapshot(snapshot) = &mut event.body {
-                    snapshot.resync = true;
-                }
-            }
-            let processes = u32::try_from(alive.len()).unwrap_or(u32::MAX);
-            alive.push(Event { boot_ns, task: None, body: Body::Resync(Resync { processes }) });
-        }
-        for event in alive.into_iter().chain(others) {
-            self.hand_on(event)?;
-        }
-        Ok(())
-    }
-
-    fn hand_on(&mut self, event: Event) -> Result<(), Failure> {
+    fn event(&mut self, event: &Event) -> Result<(), Failure> {
         let Some(pipeline) = &mut self.pipeline else { return Ok(()) };
         match &mut self.narrowed {
             None => {
-                pipeline.event(&event)?;
+                pipeline.event(event)?;
             }
             Some(narrowed) => {
-                for event in narrowed.take(&event).1 {
+                for event in narrowed.take(event).1 {
                     pipeline.event(&event)?;
                 }
             }
@@ -227,70 +75,15 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn reader_gone(&self) -> bool {
+    fn has_begun(&self) -> bool {
+        self.pipeline.is_some()
+    }
+
+    fn knows_any(&self) -> bool {
+        self.pipeline.as_ref().is_some_and(|pipeline| pipeline.model.seen() > 0)
+    }
+
+    fn is_gone(&self) -> bool {
         self.pipeline.as_ref().is_some_and(|pipeline| pipeline.reader_gone)
     }
-
-    fn finish(mut self, files: &[PathBuf]) -> Result<u8, Failure> {
-        self.progress.borrow_mut().clear();
-        let Some(mut pipeline) = self.pipeline.take() else {
-            let path = files.first().cloned().unwrap_or_default();
-            return Err(Failure::CannotRead { path, cause: "it holds no event".into() });
-        };
-        pipeline.flush()?;
-        if let Some((part, true)) = self.part {
-            self.missing.push(format!(
-                "the trace goes on in part {}, which was not given",
-                part.saturating_add(1)
-            ));
-        }
-        if !self.ended {
-            let end = TraceEnd::default();
-            pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
-        }
-        let name = match files {
-            [one] => format!("{}: ", one.display()),
-            _ => String::new(),
-        };
-        for sentence in &self.missing {
-            say(&format!("{name}{sentence}"));
-        }
-        pipeline.shortfalls.extend(self.missing);
-        output::summary(&mut pipeline, output::style(self.args))?;
-        Ok(0)
-    }
-}
-
-/// That the parts from `due` to the one before `found` were not given, if so.
-fn gap(due: u32, found: u32) -> Option<String> {
-    let last = found.checked_sub(1).filter(|last| *last >= due)?;
-    let parts = if due == last {
-        format!("part {due} of this trace was")
-    } else {
-        format!("parts {due} to {last} of this trace were")
-    };
-    Some(format!("{parts} not given: what happened in that time is not shown"))
-}
-
-/// What is missing in one file, a sentence each.
-fn missing(summary: &Summary) -> Vec<String> {
-    let mut sentences = Vec::new();
-    let whole = summary.ended || summary.rotated;
-    if !whole {
-        let cut = "the log was cut off: it has no last line (trace.end), all before it is shown";
-        sentences.push(cut.to_owned());
-    }
-    if summary.bad > 0 && whole {
-        let lines = plural(summary.bad, "line", "lines");
-        sentences.push(format!("{lines} of the log could not be read, so this is incomplete"));
-    }
-    if let Some(gap) = &summary.first_gap {
-        sentences.push(format!(
-            "lines of the log are missing before line {} (number {} follows {})",
-            gap.line,
-            gap.found,
-            gap.expected.saturating_sub(1)
-        ));
-    }
-    sentences
 }

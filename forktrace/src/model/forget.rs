@@ -18,7 +18,7 @@ impl Model {
     /// Forgets ended processes, if there are too many.
     pub(super) fn forget(&mut self) {
         let ended = self.processes.len().saturating_sub(self.live.len());
-        if ended >= KEPT + BATCH {
+        if ended >= KEPT + BATCH && !self.keeps_all {
             self.forget_to(KEPT);
         }
     }

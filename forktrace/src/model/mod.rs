@@ -66,14 +66,24 @@ pub struct Model {
     /// Seen alive in the look at `/proc` that is under way.
     seen_again: FxHashSet<u32>,
     min_wait_ns: u64,
+    /// Time of the first event and of the latest.
+    span_ns: Option<(u64, u64)>,
+    keeps_all: bool,
 }
 
 impl Model {
+    /// A model that forgets no process: for a picture of all of them.
+    pub fn keeping_all() -> Self {
+        Model { keeps_all: true, ..Model::default() }
+    }
+
     /// Takes one event into account. Events must come in the order of their time.
     pub fn apply(&mut self, event: &Event) -> Vec<Change> {
         self.forget();
         let mut changes = Vec::new();
         let at = event.boot_ns;
+        let (first, latest) = self.span_ns.unwrap_or((at, at));
+        self.span_ns = Some((first, latest.max(at)));
         match (&event.body, &event.task) {
             (Body::TraceStart(start), _) => self.min_wait_ns = start.min_wait_ns,
             (Body::EventsLost(lost), _) => self.lost(lost.count),
@@ -149,6 +159,11 @@ impl Model {
     /// All processes that are kept, in the order of their appearance.
     pub fn all(&self) -> &[Process] {
         &self.processes
+    }
+
+    /// Time of the first event and of the latest, `CLOCK_BOOTTIME`, ns; zeros before the first.
+    pub fn span_ns(&self) -> (u64, u64) {
+        self.span_ns.unwrap_or_default()
     }
 
     /// Totals so far.

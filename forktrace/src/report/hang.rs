@@ -23,29 +23,48 @@ const NAMES: usize = 4;
 /// Processes with the same fault shown.
 const PIDS: usize = 8;
 
+/// What a block says, before it is laid out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Who is stuck, since when, and whether it can go on.
+    pub header: String,
+    /// How sure that is, in a word.
+    pub sure: &'static str,
+    /// Label and text of each row; a row without a label continues the one above it.
+    pub rows: Vec<(&'static str, String)>,
+}
+
+impl Block {
+    /// The block of one finding.
+    pub fn new(finding: &Finding, style: Style, clock: &Clock) -> Self {
+        let mut rows = Vec::new();
+        if let Some(ns_pid) = finding.ns_pid {
+            rows.push(("namespace", format!("pid {ns_pid} inside of its own pid namespace")));
+        }
+        rows.extend(kinds::rows(finding, style).unwrap_or_else(|| {
+            [("waits for", waits_for(finding, style)), ("held by", held_by(finding, style))]
+        }));
+        rows.push(("forked", forked(finding, style, clock)));
+        rows.extend(stuck_at(finding, style));
+        let proof: Vec<_> = finding.evidence.iter().map(|p| style.clean(&p.detail)).collect();
+        if !proof.is_empty() {
+            rows.push(("proof", proof.join("; ")));
+        }
+        if !finding.same_lock_in.is_empty() {
+            rows.push(("also in", also_in(finding)));
+        }
+        if !finding.advice.is_empty() {
+            rows.push(("what to do", style.clean(&finding.advice).into_owned()));
+        }
+        Block { header: who(finding, style), sure: word(finding.confidence), rows }
+    }
+}
+
 /// Writes the block of one finding.
 pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock) -> io::Result<()> {
     header(w, finding, style)?;
-    if let Some(ns_pid) = finding.ns_pid {
-        row(w, style, "namespace", &format!("pid {ns_pid} inside of its own pid namespace"))?;
-    }
-    let rows = kinds::rows(finding, style).unwrap_or_else(|| {
-        [("waits for", waits_for(finding, style)), ("held by", held_by(finding, style))]
-    });
-    for (label, text) in rows {
+    for (label, text) in Block::new(finding, style, clock).rows {
         row(w, style, label, &text)?;
-    }
-    row(w, style, "forked", &forked(finding, style, clock))?;
-    stuck_at(w, finding, style)?;
-    let proof: Vec<_> = finding.evidence.iter().map(|p| style.clean(&p.detail)).collect();
-    if !proof.is_empty() {
-        row(w, style, "proof", &proof.join("; "))?;
-    }
-    if !finding.same_lock_in.is_empty() {
-        row(w, style, "also in", &also_in(finding))?;
-    }
-    if !finding.advice.is_empty() {
-        row(w, style, "what to do", &style.clean(&finding.advice))?;
     }
     Ok(())
 }
@@ -81,8 +100,8 @@ pub(super) fn word(confidence: Confidence) -> &'static str {
     }
 }
 
-/// The first line: who is stuck, and how sure that is.
-pub(super) fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+/// Who is stuck, since when, and whether it can go on.
+fn who(finding: &Finding, style: Style) -> String {
     let thread = match finding.tid == finding.pid {
         true => String::new(),
         false => format!(" thread {}", finding.tid),
@@ -93,12 +112,17 @@ pub(super) fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io:
         Confidence::Suspect => "may not wake up",
     };
     let more = if finding.since_before { "more than " } else { "" };
-    let text = format!(
+    format!(
         "{}[{}]{thread} has been stuck for {more}{} and {verdict}",
         style.clean(&finding.comm),
         finding.pid,
         duration(finding.waited_ns),
-    );
+    )
+}
+
+/// The first line: who is stuck, and how sure that is.
+pub(super) fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+    let text = who(finding, style);
     let tone = tone(finding.confidence);
     let sure = word(finding.confidence);
     let width = style.block_width();
@@ -244,32 +268,32 @@ fn lost_names(fork: &ForkSite, style: Style) -> String {
     format!(": {}{more}", shown.join(", "))
 }
 
-/// Where the task is stuck, as far as that is known.
-pub(super) fn stuck_at(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+/// The rows that say where the task is stuck, as far as that is known.
+pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, String)> {
     if finding.python.is_empty() {
         let why = finding.stack_cut.as_ref().or(finding.python_missing.as_ref());
-        let text = match native::stuck(finding, style) {
-            at if !at.is_empty() => at,
-            _ => match why {
-                Some(why) => format!("not known ({})", style.clean(why)),
-                None => return Ok(()),
-            },
+        return match native::stuck(finding, style) {
+            at if !at.is_empty() => vec![("stuck at", at)],
+            _ => why
+                .map(|why| ("stuck at", format!("not known ({})", style.clean(why))))
+                .into_iter()
+                .collect(),
         };
-        return row(w, style, "stuck at", &text);
     }
     let user = finding.python.iter().position(is_user_code).unwrap_or(0);
-    let mut label = "stuck at";
     // The library function that waits, where it is not the program's own, then the program's line.
     let innermost = finding.python.iter().take(usize::from(user > 0));
     let callers = finding.python.iter().skip(user).take(1 + CALLERS);
-    for frame in innermost.chain(callers) {
-        row(w, style, label, &python_line(frame, style))?;
-        label = "";
-    }
+    let mut rows: Vec<_> =
+        innermost.chain(callers).map(|frame| ("", python_line(frame, style))).collect();
     match native::below_python(&finding.stack, style) {
-        below if below.is_empty() => Ok(()),
-        below => row(w, style, label, &format!("in {below}")),
+        below if below.is_empty() => {}
+        below => rows.push(("", format!("in {below}"))),
     }
+    if let Some((label, _)) = rows.first_mut() {
+        *label = "stuck at";
+    }
+    rows
 }
 
 /// A Python frame: `app.py:12 in hold`.

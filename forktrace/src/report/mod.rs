@@ -3,6 +3,7 @@
 //! Names, paths and functions come from the traced programs and may hold anything: each goes
 //! through [`sanitize`] before it is printed.
 
+mod bars;
 mod clock;
 pub mod hang;
 mod kinds;
@@ -19,4 +20,6 @@ mod tree;
 mod tests;
 
 pub use clock::{Clock, count, duration, plural};
+pub(crate) use siblings::{First, Shown};
 pub use style::{Style, sanitize};
+pub(crate) use tree::cut_circles;

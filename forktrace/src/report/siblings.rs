@@ -11,11 +11,11 @@ use crate::{
 
 /// What has been told in a whole block.
 #[derive(Debug, Default)]
-pub(super) struct Shown(Vec<First>);
+pub(crate) struct Shown(Vec<First>);
 
 /// A finding that was told in a whole block.
 #[derive(Debug)]
-pub(super) struct First {
+pub(crate) struct First {
     fault: Fault,
     comm: String,
     pid: u32,
@@ -49,14 +49,14 @@ impl Fault {
 
 impl Shown {
     /// The task of which the same has been told. Not the very same one, of which more is known now.
-    pub(super) fn told(&self, finding: &Finding) -> Option<&First> {
+    pub(crate) fn told(&self, finding: &Finding) -> Option<&First> {
         let fault = Fault::of(finding)?;
         let first = self.0.iter().find(|first| first.fault == fault)?;
         (first.tid != finding.tid).then_some(first)
     }
 
     /// Remembers a finding that has been written.
-    pub(super) fn add(&mut self, finding: &Finding) {
+    pub(crate) fn add(&mut self, finding: &Finding) {
         if self.told(finding).is_some() {
             return;
         }
@@ -78,6 +78,11 @@ impl Shown {
 }
 
 impl First {
+    /// Process, thread and lock that it was told of.
+    pub(crate) fn subject(&self) -> (u32, u32, u64) {
+        (self.pid, self.tid, self.fault.address)
+    }
+
     /// Writes the short block of another task with the same fault; where it is stuck only if that
     /// is elsewhere.
     pub(super) fn write_again(
@@ -105,10 +110,12 @@ impl First {
             }
         });
         hang::row(w, style, "same lock", &text)?;
-        match self.python == finding.python && self.functions == functions(finding) {
-            true => Ok(()),
-            false => hang::stuck_at(w, finding, style),
+        if self.python != finding.python || self.functions != functions(finding) {
+            for (label, text) in hang::stuck_at(finding, style) {
+                hang::row(w, style, label, &text)?;
+            }
         }
+        Ok(())
     }
 }
 

@@ -31,6 +31,20 @@ pub(crate) enum Tone {
     Alarm,
 }
 
+impl Tone {
+    /// The tone in a word.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Tone::Plain => "plain",
+            Tone::Dim => "dim",
+            Tone::Strong => "strong",
+            Tone::Good => "good",
+            Tone::Warning => "warning",
+            Tone::Alarm => "alarm",
+        }
+    }
+}
+
 impl Style {
     /// Columns of a block of text.
     pub(crate) fn block_width(self) -> usize {

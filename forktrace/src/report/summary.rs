@@ -10,10 +10,13 @@ use super::{
 use crate::{
     finding::{Confidence, Finding},
     model::{Counts, Process},
+    verdict::Judged,
 };
 
 /// Column at which a row's text begins.
 const COLUMN: usize = 13;
+/// Label of the row that says how many events were lost.
+const LOST: &str = "events lost";
 
 /// Everything that a summary is made from.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +29,11 @@ pub struct Summary<'a> {
     pub forgotten: u64,
     /// Totals, see [`crate::model::Model::counts`].
     pub counts: &'a Counts,
+    /// The time from the first event to the last, `CLOCK_BOOTTIME`, ns; see
+    /// [`crate::model::Model::span_ns`].
+    pub span_ns: (u64, u64),
     /// The findings that are shown.
-    pub findings: &'a [Finding],
+    pub findings: &'a [Judged],
     /// How many suspects are not shown.
     pub hidden: u64,
     /// What else makes the result incomplete, a sentence each: a table that was full, a cut log.
@@ -36,55 +42,163 @@ pub struct Summary<'a> {
     pub recorded: &'a [(String, bool)],
 }
 
+/// What the words of a summary are made from.
+#[derive(Clone, Debug)]
+pub struct Totals<'a> {
+    /// How many processes there were.
+    pub processes: u64,
+    /// Totals of events.
+    pub counts: &'a Counts,
+    /// The findings that are shown.
+    pub findings: Vec<&'a Finding>,
+    /// How many suspects are not shown.
+    pub hidden: u64,
+    /// How the hidden ones are shown.
+    pub remedy: &'static str,
+    /// What else makes the result incomplete, a sentence each.
+    pub shortfalls: &'a [String],
+}
+
 /// Writes the summary.
 pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
-    let shown: Vec<&Finding> = summary.findings.iter().collect();
     if !summary.processes.is_empty() {
-        writeln!(w, "{}", tree::draw(summary.processes, summary.forgotten, &shown, style))?;
+        let Summary { processes, forgotten, findings, span_ns, .. } = *summary;
+        writeln!(w, "{}", tree::draw(processes, forgotten, findings, span_ns, style))?;
     }
-    totals(w, summary, style)?;
-    writeln!(w)?;
-    conclusion(w, summary, style)
-}
-
-fn number(summary: &Summary<'_>, confidence: Confidence) -> u64 {
-    summary.findings.iter().filter(|finding| finding.confidence == confidence).count() as u64
-}
-
-fn totals(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
-    let counts = summary.counts;
-    let made = format!(
-        "{}, {}, {}, {}, {}",
-        plural(counts.forks, "fork", "forks"),
-        plural(counts.vforks, "vfork", "vforks"),
-        plural(counts.threads, "thread", "threads"),
-        plural(counts.execs, "exec", "execs"),
-        plural(counts.exits, "exit", "exits"),
-    );
-    row(w, style, "seen", Tone::Plain, &made)?;
-    row(w, style, "long waits", Tone::Plain, &count(counts.long_waits))?;
-    let suspects = number(summary, Confidence::Suspect);
-    let mut findings = format!(
-        "{} certain, {} likely",
-        count(number(summary, Confidence::Certain)),
-        count(number(summary, Confidence::Likely)),
-    );
-    if suspects > 0 {
-        findings.push_str(&format!(", {}", plural(suspects, "suspect", "suspects")));
+    let totals = Totals {
+        processes: summary.seen,
+        counts: summary.counts,
+        findings: summary.findings.iter().map(|judged| &judged.finding).collect(),
+        hidden: summary.hidden,
+        remedy: "--suspects",
+        shortfalls: summary.shortfalls,
+    };
+    for (label, text) in totals.rows() {
+        let lost = label == LOST && summary.counts.lost > 0;
+        row(w, style, label, if lost { Tone::Alarm } else { Tone::Plain }, &text)?;
     }
-    if summary.hidden > 0 {
-        let hidden = plural(summary.hidden, "suspect", "suspects");
-        let them = if summary.hidden == 1 { "it" } else { "them" };
-        findings.push_str(&format!(" ({hidden} hidden: --suspects shows {them})"));
-    }
-    row(w, style, "findings", Tone::Plain, &findings)?;
-    let tone = if counts.lost > 0 { Tone::Alarm } else { Tone::Plain };
-    row(w, style, "events lost", tone, &count(counts.lost))?;
     for (recorded, lines_missing) in summary.recorded {
         let tone = if *lines_missing { Tone::Alarm } else { Tone::Plain };
         row(w, style, "recorded", tone, &style.clean(recorded))?;
     }
+    writeln!(w)?;
+    for (tone, text) in totals.conclusion(style) {
+        paragraph(w, style, tone, &text)?;
+    }
     Ok(())
+}
+
+impl Totals<'_> {
+    fn number(&self, confidence: Confidence) -> u64 {
+        self.findings.iter().filter(|finding| finding.confidence == confidence).count() as u64
+    }
+
+    /// What was counted: label and text of each row.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let counts = self.counts;
+        let made = format!(
+            "{}, {}, {}, {}, {}",
+            plural(counts.forks, "fork", "forks"),
+            plural(counts.vforks, "vfork", "vforks"),
+            plural(counts.threads, "thread", "threads"),
+            plural(counts.execs, "exec", "execs"),
+            plural(counts.exits, "exit", "exits"),
+        );
+        let suspects = self.number(Confidence::Suspect);
+        let mut findings = format!(
+            "{} certain, {} likely",
+            count(self.number(Confidence::Certain)),
+            count(self.number(Confidence::Likely)),
+        );
+        if suspects > 0 {
+            findings.push_str(&format!(", {}", plural(suspects, "suspect", "suspects")));
+        }
+        if self.hidden > 0 {
+            let hidden = plural(self.hidden, "suspect", "suspects");
+            let them = if self.hidden == 1 { "it" } else { "them" };
+            findings.push_str(&format!(" ({hidden} hidden: {} shows {them})", self.remedy));
+        }
+        vec![
+            ("seen", made),
+            ("long waits", count(counts.long_waits)),
+            ("findings", findings),
+            (LOST, count(counts.lost)),
+        ]
+    }
+
+    /// What it comes to, a sentence each: whether anything hangs first, then why that may not be
+    /// all.
+    pub(crate) fn conclusion(&self, style: Style) -> Vec<(Tone, String)> {
+        let incomplete = self.incomplete(style);
+        let first = match self.hanging() {
+            Some(hanging) => hanging,
+            None if !incomplete.is_empty() => (Tone::Warning, "no hang was shown".to_owned()),
+            None if self.hidden > 0 => {
+                let (suspects, is) = match self.hidden {
+                    1 => ("a suspect".to_owned(), "is"),
+                    many => (format!("{} suspects", count(many)), "are"),
+                };
+                let remedy = self.remedy;
+                let text = format!("no hang was shown, but {suspects} {is} hidden ({remedy})");
+                (Tone::Warning, text)
+            }
+            None => {
+                let looked_at = format!(
+                    "{} and {} were looked at",
+                    plural(self.processes, "process", "processes"),
+                    plural(self.counts.long_waits, "long wait", "long waits"),
+                );
+                (Tone::Good, format!("no child hangs on an inherited lock: {looked_at}"))
+            }
+        };
+        let incomplete = incomplete.into_iter().map(|sentence| (Tone::Warning, sentence));
+        std::iter::once(first).chain(incomplete).collect()
+    }
+
+    /// The sentence about processes that hang, where there are any to be shown.
+    fn hanging(&self) -> Option<(Tone, String)> {
+        let stuck = |least: Confidence| {
+            let pids = self.findings.iter().filter(|f| f.confidence == least).map(|f| f.pid);
+            let mut pids: Vec<_> = pids.collect();
+            pids.sort_unstable();
+            pids.dedup();
+            pids.len() as u64
+        };
+        let verbs = |n: u64| if n == 1 { "hangs" } else { "hang" };
+        let certain = stuck(Confidence::Certain);
+        let likely = stuck(Confidence::Likely);
+        let suspect = stuck(Confidence::Suspect);
+        let (tone, n, surely) = match (certain, likely, suspect) {
+            (0, 0, 0) => return None,
+            (0, 0, n) => (Tone::Strong, n, " perhaps"),
+            (0, n, _) => (Tone::Warning, n, " probably"),
+            (n, ..) => (Tone::Alarm, n, ""),
+        };
+        let children = plural(n, "child", "children");
+        let least = match (certain, likely) {
+            (0, 0) => Confidence::Suspect,
+            (0, _) => Confidence::Likely,
+            _ => Confidence::Certain,
+        };
+        let alike = self.findings.iter().copied().filter(|f| f.confidence == least);
+        let how = kinds::together(alike);
+        Some((tone, format!("{children}{surely} {}{how}", verbs(n))))
+    }
+
+    /// Why the result is incomplete, a sentence each.
+    fn incomplete(&self, style: Style) -> Vec<String> {
+        let mut sentences = Vec::new();
+        let lost = self.counts.lost;
+        if lost > 0 {
+            let events = plural(lost, "event was", "events were");
+            sentences.push(format!(
+                "{events} lost, so this result is incomplete: processes may be missing, and a \
+                 hang may have been missed"
+            ));
+        }
+        sentences.extend(self.shortfalls.iter().map(|text| style.clean(text).into_owned()));
+        sentences
+    }
 }
 
 fn row(w: &mut impl Write, style: Style, label: &str, tone: Tone, text: &str) -> io::Result<()> {
@@ -95,79 +209,6 @@ fn row(w: &mut impl Write, style: Style, label: &str, tone: Tone, text: &str) ->
         label = " ".repeat(COLUMN);
     }
     Ok(())
-}
-
-fn conclusion(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
-    let incomplete = incomplete(summary, style);
-    let (tone, text) = match hanging(summary) {
-        Some((tone, text)) => (tone, text),
-        None if !incomplete.is_empty() => (Tone::Warning, "no hang was shown".to_owned()),
-        None if summary.hidden > 0 => {
-            let (suspects, is) = match summary.hidden {
-                1 => ("a suspect".to_owned(), "is"),
-                many => (format!("{} suspects", count(many)), "are"),
-            };
-            let text = format!("no hang was shown, but {suspects} {is} hidden (--suspects)");
-            (Tone::Warning, text)
-        }
-        None => {
-            let looked_at = format!(
-                "{} and {} were looked at",
-                plural(summary.seen, "process", "processes"),
-                plural(summary.counts.long_waits, "long wait", "long waits"),
-            );
-            (Tone::Good, format!("no child hangs on an inherited lock: {looked_at}"))
-        }
-    };
-    paragraph(w, style, tone, &text)?;
-    for sentence in incomplete {
-        paragraph(w, style, Tone::Warning, &sentence)?;
-    }
-    Ok(())
-}
-
-/// The sentence about processes that hang, where there are any to be shown.
-fn hanging(summary: &Summary<'_>) -> Option<(Tone, String)> {
-    let stuck = |least: Confidence| {
-        let pids = summary.findings.iter().filter(|f| f.confidence == least).map(|f| f.pid);
-        let mut pids: Vec<_> = pids.collect();
-        pids.sort_unstable();
-        pids.dedup();
-        pids.len() as u64
-    };
-    let verbs = |n: u64| if n == 1 { "hangs" } else { "hang" };
-    let certain = stuck(Confidence::Certain);
-    let likely = stuck(Confidence::Likely);
-    let suspect = stuck(Confidence::Suspect);
-    let (tone, n, surely) = match (certain, likely, suspect) {
-        (0, 0, 0) => return None,
-        (0, 0, n) => (Tone::Strong, n, " perhaps"),
-        (0, n, _) => (Tone::Warning, n, " probably"),
-        (n, ..) => (Tone::Alarm, n, ""),
-    };
-    let children = plural(n, "child", "children");
-    let least = match (certain, likely) {
-        (0, 0) => Confidence::Suspect,
-        (0, _) => Confidence::Likely,
-        _ => Confidence::Certain,
-    };
-    let how = kinds::together(summary.findings.iter().filter(|f| f.confidence == least));
-    Some((tone, format!("{children}{surely} {}{how}", verbs(n))))
-}
-
-/// Why the result is incomplete, a sentence each.
-fn incomplete(summary: &Summary<'_>, style: Style) -> Vec<String> {
-    let mut sentences = Vec::new();
-    let lost = summary.counts.lost;
-    if lost > 0 {
-        let events = plural(lost, "event was", "events were");
-        sentences.push(format!(
-            "{events} lost, so this result is incomplete: processes may be missing, and a hang \
-             may have been missed"
-        ));
-    }
-    sentences.extend(summary.shortfalls.iter().map(|text| style.clean(text).into_owned()));
-    sentences
 }
 
 fn paragraph(w: &mut impl Write, style: Style, tone: Tone, text: &str) -> io::Result<()> {

@@ -1,14 +1,18 @@
 //! The process tree as it is drawn. A big one is folded, so that it stays readable.
 
-use std::fmt::Write as _;
-
 use rustc_hash::FxHashMap;
 use termtree::{GlyphPalette, Tree};
 
-use super::{Style, count, duration, hang, style::Tone};
+use super::{
+    Style,
+    bars::{self, Line, Part, Span},
+    count, duration, hang,
+    style::Tone,
+};
 use crate::{
-    finding::{Confidence, Finding},
+    finding::Confidence,
     model::{ProcId, Process},
+    verdict::Judged,
 };
 
 /// A tree of more processes than this is folded.
@@ -27,10 +31,25 @@ const ASCII: GlyphPalette = GlyphPalette {
     skip_indent: "   ",
 };
 
+/// Ends a name in the drawn tree and begins the number of what stands behind it. No name holds it:
+/// names are cleaned.
+const BEHIND: char = '\u{0}';
+
+/// What was found about a process.
+#[derive(Clone, Copy)]
+struct Mark {
+    confidence: Confidence,
+    /// Since when it hangs.
+    since_ns: u64,
+    /// When it did not any more; `None`: it still does, or did to its end.
+    until_ns: Option<u64>,
+}
+
 /// Who descends from whom, by place in the slice of processes.
 struct Forest<'a> {
     processes: &'a [Process],
-    findings: FxHashMap<usize, Confidence>,
+    window: Span,
+    findings: FxHashMap<usize, Mark>,
     children: Vec<Vec<usize>>,
     /// Processes in the subtree, itself included.
     sizes: Vec<u64>,
@@ -47,28 +66,45 @@ struct Group {
     foldable: bool,
 }
 
-/// Draws the trees of `processes`, each process below the one that forked it.
-/// `more`: how many others that ended are not among them, beside those that they know of.
+/// Draws the trees of `processes`, each process below the one that forked it, with the bar of its
+/// life in `trace`, the time from the first event to the last. `more`: how many others that ended are
+/// not among them, beside those that they know of.
 pub(super) fn draw(
     processes: &[Process],
     more: u64,
-    findings: &[&Finding],
+    findings: &[Judged],
+    trace: Span,
     style: Style,
 ) -> String {
-    let (forest, roots) = Forest::new(processes, findings, style);
-    let mut text = String::new();
-    for mut root in forest.branches(&roots, 1).into_iter().chain(forgotten(more)) {
+    let (forest, roots) = Forest::new(processes, findings, window(processes, trace), style);
+    let mut parts = Vec::new();
+    let mut lines = Vec::new();
+    for mut root in forest.branches(&roots, 1, &mut parts).into_iter().chain(forgotten(more)) {
         if style.ascii {
             root.set_glyphs(ASCII);
         }
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{root}");
+        for line in root.to_string().lines() {
+            let (name, number) = line.split_once(BEHIND).unwrap_or((line, ""));
+            let part = number.parse().ok().and_then(|at: usize| parts.get_mut(at));
+            lines.push(Line { name: name.to_owned(), part: part.map(std::mem::take) });
+        }
     }
-    text
+    bars::write(lines, forest.window, style)
+}
+
+/// The time that the bars show: that of the trace, without what came before the first process.
+fn window(processes: &[Process], (from, until): Span) -> Span {
+    let known = processes.iter().map(|process| process.began_ns).filter(|began| *began > 0);
+    (from.max(known.min().unwrap_or(from)), until)
 }
 
 impl<'a> Forest<'a> {
-    fn new(processes: &'a [Process], findings: &[&Finding], style: Style) -> (Self, Vec<usize>) {
+    fn new(
+        processes: &'a [Process],
+        findings: &[Judged],
+        window: Span,
+        style: Style,
+    ) -> (Self, Vec<usize>) {
         let parents = parents(processes);
         let mut children = vec![Vec::new(); processes.len()];
         let mut roots = Vec::new();
@@ -80,6 +116,7 @@ impl<'a> Forest<'a> {
         }
         let mut forest = Forest {
             processes,
+            window,
             findings: places(processes, findings),
             sizes: processes.iter().map(|process| 1 + process.forgotten).collect(),
             flagged: vec![false; processes.len()],
@@ -115,7 +152,12 @@ impl<'a> Forest<'a> {
         }
     }
 
-    fn branches(&self, siblings: &[usize], generation: usize) -> Vec<Tree<String>> {
+    fn branches(
+        &self,
+        siblings: &[usize],
+        generation: usize,
+        parts: &mut Vec<Part>,
+    ) -> Vec<Tree<String>> {
         let mut branches = Vec::new();
         let (mut shown, mut hidden) = (0, 0);
         for group in self.groups(siblings) {
@@ -127,10 +169,8 @@ impl<'a> Forest<'a> {
             shown += usize::from(group.foldable);
             match group.members.as_slice() {
                 [] => {}
-                [at] => branches.extend(self.branch(*at, generation)),
-                [first, ..] => {
-                    branches.extend(self.fold(*first, group.members.len() as u64, below));
-                }
+                [at] => branches.extend(self.branch(*at, generation, parts)),
+                members => branches.extend(self.fold(members, below, parts)),
             }
         }
         if hidden > 0 {
@@ -159,14 +199,15 @@ impl<'a> Forest<'a> {
         groups
     }
 
-    fn branch(&self, at: usize, generation: usize) -> Option<Tree<String>> {
+    fn branch(&self, at: usize, generation: usize, parts: &mut Vec<Part>) -> Option<Tree<String>> {
         let process = self.processes.get(at)?;
         let children = self.children.get(at).map_or(&[][..], Vec::as_slice);
-        let label = self.label(process, self.findings.get(&at).copied());
+        let name = format!("{}[{}]", self.style.clean(&process.comm), process.pid);
+        let label = label(name, self.part(process, self.findings.get(&at)), parts);
         if generation < GENERATIONS || children.is_empty() {
-            let mut branches = self.branches(children, generation + 1);
-            branches.extend(forgotten(process.forgotten));
-            return Some(Tree::new(label).with_leaves(branches));
+            let mut below = self.branches(children, generation + 1, parts);
+            below.extend(forgotten(process.forgotten));
+            return Some(Tree::new(label).with_leaves(below));
         }
         let deeper = count(self.size(at).saturating_sub(1));
         let flagged = children.iter().any(|child| self.flagged.get(*child) == Some(&true));
@@ -174,46 +215,61 @@ impl<'a> Forest<'a> {
         Some(Tree::new(label).with_leaves([format!("and {deeper} deeper down{note}")]))
     }
 
-    fn fold(&self, first: usize, members: u64, below: u64) -> Option<Tree<String>> {
-        let process = self.processes.get(first)?;
+    fn fold(&self, members: &[usize], below: u64, parts: &mut Vec<Part>) -> Option<Tree<String>> {
+        let process = self.processes.get(*members.first()?)?;
         let state = if process.is_alive() { "still running" } else { "ended" };
         let sign = if self.style.ascii { "x" } else { "×" };
-        let descendants = match below.saturating_sub(members) {
+        let number = members.len() as u64;
+        let descendants = match below.saturating_sub(number) {
             0 => String::new(),
             n => format!(", with {} below them", count(n)),
         };
-        let comm = self.style.clean(&process.comm);
-        Some(Tree::new(format!("{comm} {sign} {} ({state}){descendants}", count(members))))
+        let name = format!("{} {sign} {}", self.style.clean(&process.comm), count(number));
+        let lives = members.iter().filter_map(|at| self.processes.get(*at));
+        let lives = lives.map(|process| self.life(process)).collect();
+        let state = vec![(Tone::Plain, format!("{state}{descendants}"))];
+        Some(Tree::new(label(name, Part { lives, hang: None, state }, parts)))
     }
 
     fn size(&self, at: usize) -> u64 {
         self.sizes.get(at).copied().unwrap_or(1)
     }
 
-    fn label(&self, process: &Process, finding: Option<Confidence>) -> String {
-        let style = self.style;
-        let mut label = format!("{}[{}]  ", style.clean(&process.comm), process.pid);
-        if let Some(confidence) = finding {
-            let hang = format!("HANG {}", hang::word(confidence));
-            label.push_str(&style.paint(hang::tone(confidence), &hang));
+    fn life(&self, process: &Process) -> Span {
+        (process.began_ns, process.end_ns.unwrap_or(self.window.1))
+    }
+
+    /// What stands behind a process's name.
+    fn part(&self, process: &Process, mark: Option<&Mark>) -> Part {
+        let life = self.life(process);
+        let mut state = Vec::new();
+        if let Some(mark) = mark {
+            let hang = format!("HANG {}", hang::word(mark.confidence));
+            state.push((hang::tone(mark.confidence), hang));
         }
         match process.end_ns {
-            None if finding.is_some() => {}
-            None => label.push_str("still running"),
+            None if mark.is_some() => {}
+            None => state.push((Tone::Plain, "still running".into())),
             Some(end) => {
-                if finding.is_some() {
-                    label.push_str(", ");
+                if mark.is_some() {
+                    state.push((Tone::Plain, ", ".into()));
                 }
                 let lived = process.lived_ns(end).map(|ns| format!("lived {}", duration(ns)));
-                let lived = lived.unwrap_or_else(|| "ended".into());
-                label.push_str(&style.paint(Tone::Dim, &lived));
+                state.push((Tone::Dim, lived.unwrap_or_else(|| "ended".into())));
             }
         }
         if process.incomplete {
-            label.push_str("  (incomplete: events were lost)");
+            state.push((Tone::Plain, "  (events were lost)".into()));
         }
-        label
+        let hang = mark.map(|mark| (mark.since_ns, mark.until_ns.unwrap_or(life.1).min(life.1)));
+        Part { lives: vec![life], hang, state }
     }
+}
+
+/// A name as it goes into the tree, after `part` has been put away for it.
+fn label(name: String, part: Part, parts: &mut Vec<Part>) -> String {
+    parts.push(part);
+    format!("{name}{BEHIND}{}", parts.len() - 1)
 }
 
 /// The line that stands for processes that are no longer kept.
@@ -221,8 +277,7 @@ fn forgotten(number: u64) -> Option<Tree<String>> {
     (number > 0).then(|| Tree::new(format!("and {} more that ended", count(number))))
 }
 
-/// The place of each process's parent: of the one that forked it, where that was seen. A circle,
-/// which only a damaged log can describe, is cut.
+/// The place of each process's parent: of the one that forked it, where that was seen.
 fn parents(processes: &[Process]) -> Vec<Option<usize>> {
     let places: FxHashMap<ProcId, usize> =
         processes.iter().enumerate().map(|(at, process)| (process.id, at)).collect();
@@ -233,9 +288,16 @@ fn parents(processes: &[Process]) -> Vec<Option<usize>> {
             places.get(&id).copied()
         })
         .collect();
+    cut_circles(&mut parents);
+    parents
+}
+
+/// Cuts the circles in a table that says for each place which one is above it. Only a damaged log
+/// describes any.
+pub(crate) fn cut_circles(parents: &mut [Option<usize>]) {
     // 0: not looked at; otherwise the number of the walk that came by.
-    let mut seen = vec![0_usize; processes.len()];
-    for walk in 1..=processes.len() {
+    let mut seen = vec![0_usize; parents.len()];
+    for walk in 1..=parents.len() {
         let mut at = walk - 1;
         while seen.get(at) == Some(&0) {
             if let Some(mark) = seen.get_mut(at) {
@@ -251,28 +313,39 @@ fn parents(processes: &[Process]) -> Vec<Option<usize>> {
             at = parent;
         }
     }
-    parents
 }
 
-/// The place of each finding's process, with the strongest finding of each.
-fn places(processes: &[Process], findings: &[&Finding]) -> FxHashMap<usize, Confidence> {
+/// The place of each finding's process, with what was found: the strongest confidence, and all the
+/// time in which it hung.
+fn places(processes: &[Process], findings: &[Judged]) -> FxHashMap<usize, Mark> {
     let mut by_pid: FxHashMap<u32, Vec<usize>> = FxHashMap::default();
     for (at, process) in processes.iter().enumerate() {
         by_pid.entry(process.pid).or_default().push(at);
     }
-    let mut places = FxHashMap::default();
-    for finding in findings {
+    let mut places: FxHashMap<usize, Mark> = FxHashMap::default();
+    for judged in findings {
+        let finding = &judged.finding;
         let Some(candidates) = by_pid.get(&finding.pid) else { continue };
         // The pid may have been used again: the fork tells which of them it is.
         let same_fork = |at: &&usize| {
             let fork = processes.get(**at).and_then(|process| process.fork.as_ref());
             fork.map(|fork| fork.boot_ns) == finding.fork.as_ref().map(|fork| fork.boot_ns)
         };
-        let place = candidates.iter().rev().find(same_fork).or(candidates.last());
-        if let Some(place) = place {
-            let strongest = places.entry(*place).or_insert(finding.confidence);
-            *strongest = (*strongest).max(finding.confidence);
-        }
+        let Some(place) = candidates.iter().rev().find(same_fork).or(candidates.last()) else {
+            continue;
+        };
+        let mark = Mark {
+            confidence: finding.confidence,
+            since_ns: judged.since_ns,
+            until_ns: judged.ended_after_ns.map(|ns| judged.since_ns.saturating_add(ns)),
+        };
+        let known = places.entry(*place).or_insert(mark);
+        known.confidence = known.confidence.max(mark.confidence);
+        known.since_ns = known.since_ns.min(mark.since_ns);
+        known.until_ns = known.until_ns.zip(mark.until_ns).map(|(a, b)| a.max(b));
     }
     places
 }
+
+#[cfg(test)]
+mod tests;

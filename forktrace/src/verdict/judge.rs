@@ -37,6 +37,9 @@ pub enum Outcome {
 pub struct Judged {
     /// The finding in its strongest form.
     pub finding: Finding,
+    /// Since when the task waits, `CLOCK_BOOTTIME`, ns; of a wait that is older than the trace, since
+    /// when that is known.
+    pub since_ns: u64,
     /// How long the wait lasted, ns, if it ended after all. `None`: it did not, or its process was
     /// killed in it.
     pub ended_after_ns: Option<u64>,
@@ -98,7 +101,8 @@ impl Judge {
             Body::Evidence(evidence) => match judge(event, evidence, model) {
                 Verdict::Finding(finding) => {
                     let kept = self.keep_evidence.then(|| event.clone());
-                    self.found((process, task.tid, evidence.wait.uaddr), *finding, kept)
+                    let subject = (process, task.tid, evidence.wait.uaddr);
+                    self.found(subject, *finding, evidence.wait.enter_ns, kept)
                 }
                 Verdict::Innocent(reason) | Verdict::Open(reason) => {
                     self.unjudged.insert((process, task.tid, evidence.wait.uaddr), reason);
@@ -122,6 +126,7 @@ impl Judge {
         &mut self,
         subject: Subject,
         mut finding: Finding,
+        since_ns: u64,
         evidence: Option<Event>,
     ) -> Option<Outcome> {
         self.unjudged.remove(&subject);
@@ -136,7 +141,8 @@ impl Judge {
             open.evidence = evidence;
         } else {
             self.open.insert(subject, Open { index: self.findings.len(), evidence });
-            self.findings.push(Judged { finding: finding.clone(), ended_after_ns: None });
+            let finding = finding.clone();
+            self.findings.push(Judged { finding, since_ns, ended_after_ns: None });
         }
         Some(Outcome::Found(finding))
     }

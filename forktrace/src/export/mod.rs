@@ -1,0 +1,12 @@
+//! Other programs' formats: what a log tells, converted.
+//!
+//! [`Follow`] takes a log's events through the same model and judge as a live trace and `report`, so
+//! that an export can never say something else. Tables are written from it event by event; pictures
+//! are drawn from a [`Story`], which is gathered in one pass and then stays as it is.
+
+mod follow;
+pub mod html;
+pub mod story;
+
+pub use follow::{Follow, Step};
+pub use story::{Story, Teller};
