@@ -142,9 +142,10 @@ impl Narrowed {
         // Whoever is wanted from here on is known as before this event.
         let before = match (&event.body, was_wanted) {
             (Body::ProcessSnapshot(_), _) | (_, true) => None,
-            _ => self.model.live(task.pid).map(|process| {
-                self.model.carried_process(process, event.boot_ns, false)
-            }),
+            _ => self
+                .model
+                .live(task.pid)
+                .map(|process| self.model.carried_process(process, event.boot_ns, false)),
         };
         let changes = self.apply(event);
         if was_wanted || self.is_wanted(task.pid) {

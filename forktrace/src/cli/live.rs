@@ -311,7 +311,9 @@ impl Live {
     /// Whether every process that was traced is known to have ended.
     fn targets_ended(&mut self) -> bool {
         let child_ended = self.child.is_none() || self.outcome.is_some();
-        child_ended && self.order.is_empty() && everything(self.narrowed.as_ref(), &self.pipeline).live_count() == 0
+        child_ended
+            && self.order.is_empty()
+            && everything(self.narrowed.as_ref(), &self.pipeline).live_count() == 0
     }
 
     fn take(&mut self, records: Vec<Result<Record, decode::DecodeError>>) {
@@ -356,7 +358,10 @@ impl Live {
         }
         for change in self.hand_on(&event)? {
             if let Change::Ended(id) = change {
-                let Some(pid) = everything(self.narrowed.as_ref(), &self.pipeline).get(id).map(|process| process.pid) else {
+                let Some(pid) = everything(self.narrowed.as_ref(), &self.pipeline)
+                    .get(id)
+                    .map(|process| process.pid)
+                else {
                     continue;
                 };
                 if !self.kernel.exit_tells_last_thread {
@@ -424,7 +429,12 @@ impl Live {
         }
         let counters = self.kernel.maps.counters();
         let lost = counters.lost() + self.undecodable;
-        let end = TraceEnd { reason: stopped.reason().into(), counters: counters.others, lost, unwritten: 0 };
+        let end = TraceEnd {
+            reason: stopped.reason().into(),
+            counters: counters.others,
+            lost,
+            unwritten: 0,
+        };
         let event = Event { boot_ns: kernel::boot_ns(), task: None, body: Body::TraceEnd(end) };
         self.pipeline.event(&event)?;
         self.pipeline.flush()

@@ -133,7 +133,10 @@ mod tests {
     #[test]
     fn what_was_recorded_in_words() {
         let totals = Totals { lines: 3, raw: 1234, stored: 1234, files: 1, ..Totals::default() };
-        assert_eq!(recorded(&totals, "a.jsonl", "a.jsonl"), "3 lines, 1.2 kB, 411 bytes a line, in a.jsonl");
+        assert_eq!(
+            recorded(&totals, "a.jsonl", "a.jsonl"),
+            "3 lines, 1.2 kB, 411 bytes a line, in a.jsonl"
+        );
         let totals = Totals {
             lines: 2_000_000,
             raw: 812_000_000,

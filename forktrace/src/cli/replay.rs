@@ -67,7 +67,8 @@ pub(super) fn in_order(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             }
             () if start.trace_id != trace => {
                 let other = first.display();
-                let cause = format!("it is of another trace than {other}; give each its own report");
+                let cause =
+                    format!("it is of another trace than {other}; give each its own report");
                 return Err(Failure::CannotRead { path: path.clone(), cause });
             }
             () => continue,

@@ -98,7 +98,9 @@ pub struct PythonThread {
 }
 
 /// What a thread's Python frames have to do with a lock; of several the first in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LockUse {
     /// It is in a `with` block of the lock, or about to enter one.

@@ -87,9 +87,7 @@ pub(super) fn cgroup(pid: u32) -> Option<String> {
 
 fn cgroup_in(text: &str) -> Option<String> {
     let path = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix));
-    let systemd = || {
-        text.lines().find_map(|line| Some(line.split_once(":name=systemd:")?.1))
-    };
+    let systemd = || text.lines().find_map(|line| Some(line.split_once(":name=systemd:")?.1));
     let unified = path("0::");
     let found = unified.filter(|path| *path != "/").or_else(systemd).or(unified)?;
     Some(found.to_owned())

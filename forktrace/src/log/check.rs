@@ -50,6 +50,16 @@ enum Last {
     Other,
 }
 
+/// How many lines before this one are missing, as it tells itself: they could not be written.
+fn unwritten(line: &Line) -> u64 {
+    match &line.kind {
+        LineKind::Event(Event { body: Body::EventsLost(lost), .. }) => {
+            lost.by_kind.get("unwritten").copied().unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
 impl Checker {
     /// A file begins.
     pub fn begin(&mut self) {
@@ -59,7 +69,7 @@ impl Checker {
     /// Takes the next line, which is the `number`th of its file. Returns what is wrong with it.
     pub fn line(&mut self, number: u64, line: &Line) -> Vec<Problem> {
         let mut say = |text: String| self.problems.push(Problem { line: number, text });
-        if line.seq != self.seq + 1 {
+        if line.seq != self.seq.saturating_add(1).saturating_add(unwritten(line)) {
             say(format!("seq is {} after {}", line.seq, self.seq));
         }
         if line.boot_ns < self.boot_ns {
@@ -179,7 +189,13 @@ impl Checker {
     }
 
     /// A wait is told when it is found to be long, when it ends, or both, in this order.
-    fn wait(&mut self, number: u64, boot_ns: u64, task: &Task, FutexWait { wait, result }: &FutexWait) {
+    fn wait(
+        &mut self,
+        number: u64,
+        boot_ns: u64,
+        task: &Task,
+        FutexWait { wait, result }: &FutexWait,
+    ) {
         if wait.enter_ns > boot_ns {
             self.say(number, "a wait that begins after it is told".into());
         }

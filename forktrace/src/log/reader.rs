@@ -339,11 +339,13 @@ fn parse(bytes: &[u8]) -> Result<Line, Cause> {
     let mut head: Head = json(text)?;
     let kind = match head.kind.as_str() {
         FINDING => LineKind::Finding(Box::new(json(text)?)),
-        "trace.start" | "events.lost" | "trace.resync" | "trace.rotated" | "trace.end" => LineKind::Event(Event {
-            boot_ns: head.boot_ns,
-            task: task(&mut head),
-            body: json(text)?,
-        }),
+        "trace.start" | "events.lost" | "trace.resync" | "trace.rotated" | "trace.end" => {
+            LineKind::Event(Event {
+                boot_ns: head.boot_ns,
+                task: task(&mut head),
+                body: json(text)?,
+            })
+        }
         "process.snapshot" | "process.fork" | "thread.start" | "process.exec" | "process.exit"
         | "process.owner" | "thread.exit" | "futex.wait" | "futex.wake" | "evidence" => {
             let task = task(&mut head)

@@ -2,8 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs,
-    io,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -219,7 +218,7 @@ impl Recorder {
     /// Goes on after a failure: tells how many lines are missing, and all that is alive.
     pub fn mend(&mut self, carried: &[Carried]) {
         let unwritten = self.writer.get_ref().unwritten();
-        let seq = self.writer.lines();
+        let (seq, mark) = (self.writer.lines(), self.writer.get_ref().mark());
         self.writer.get_mut().retry();
         let count = unwritten.saturating_sub(self.told);
         let by_kind = [("unwritten".to_owned(), count)].into();
@@ -239,7 +238,8 @@ impl Recorder {
         self.flush();
         match self.is_broken() {
             true => {
-                self.writer.get_mut().discount(unwritten);
+                // Parts of it would tell a loss that is told again later.
+                self.writer.get_mut().back_to(&mark);
                 self.writer.rewind(seq);
             }
             false => self.told = unwritten,
@@ -345,8 +345,7 @@ impl Recorder {
 fn open(path: &Path, format: Format, owner: Option<(u32, u32)>) -> io::Result<(Part, Written)> {
     let file = open_for_writing(path, owner)?;
     let metadata = file.metadata()?;
-    let written =
-        Written { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
+    let written = Written { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
     Ok((Part::new(file, format)?, written))
 }
 

@@ -25,12 +25,17 @@ impl Model {
     pub fn carried_process(&self, process: &Process, boot_ns: u64, resync: bool) -> Event {
         let known = Known {
             began_ns: process.began_ns,
-            forks: process.fork.iter().flat_map(|fork| fork.line()).map(|fork| self.known_fork(fork)).collect(),
+            forks: process
+                .fork
+                .iter()
+                .flat_map(|fork| fork.line())
+                .map(|fork| self.known_fork(fork))
+                .collect(),
             forks_cut: process.fork.as_ref().is_some_and(|fork| fork.cut),
-            exec: process.exec.as_ref().map(|exec| KnownExec {
-                boot_ns: exec.boot_ns,
-                filename: exec.filename.clone(),
-            }),
+            exec: process
+                .exec
+                .as_ref()
+                .map(|exec| KnownExec { boot_ns: exec.boot_ns, filename: exec.filename.clone() }),
             incomplete: process.incomplete,
             resynced: process.resynced,
             threads_known_ns: process.threads_known_ns,
@@ -79,7 +84,8 @@ impl Model {
         let mut line = None;
         for fork in known.forks.iter().rev() {
             // A damaged log may name a later process: nobody forks before it has begun.
-            let by = self.live(fork.by_pid).filter(|by| fork.by_alive && by.start_ns <= fork.boot_ns);
+            let by =
+                self.live(fork.by_pid).filter(|by| fork.by_alive && by.start_ns <= fork.boot_ns);
             let made = Fork {
                 boot_ns: fork.boot_ns,
                 by: by.map(|by| by.id).filter(|by| *by < id),
@@ -108,10 +114,10 @@ impl Model {
             }
         }
         if known.exec.is_some() || !same {
-            process.exec = known.exec.as_ref().map(|exec| Exec {
-                boot_ns: exec.boot_ns,
-                filename: exec.filename.clone(),
-            });
+            process.exec = known
+                .exec
+                .as_ref()
+                .map(|exec| Exec { boot_ns: exec.boot_ns, filename: exec.filename.clone() });
         }
         process.began_ns = known.began_ns;
         if same && process.fork.is_some() {

@@ -266,28 +266,24 @@ fn known_fork() -> impl Strategy<Value = KnownFork> {
     let flags = (any::<bool>(), any::<u64>(), any::<bool>());
     (any::<[u32; 2]>(), any::<u64>(), text(), vec(thread_name(), 0..3), flags).prop_map(
         |([by_pid, by_tid], boot_ns, by_comm, lost, (by_alive, clone_flags, lost_known))| {
-            KnownFork {
-                boot_ns,
-                by_pid,
-                by_tid,
-                by_comm,
-                by_alive,
-                clone_flags,
-                lost,
-                lost_known,
-            }
+            KnownFork { boot_ns, by_pid, by_tid, by_comm, by_alive, clone_flags, lost, lost_known }
         },
     )
 }
 
 fn known() -> impl Strategy<Value = Known> {
-    let exec = (any::<u64>(), text())
-        .prop_map(|(boot_ns, filename)| KnownExec { boot_ns, filename });
+    let exec =
+        (any::<u64>(), text()).prop_map(|(boot_ns, filename)| KnownExec { boot_ns, filename });
     let thread =
         (any::<u32>(), any::<u64>()).prop_map(|(tid, start_ns)| KnownThread { tid, start_ns });
     let numbers = (any::<u64>(), any::<Option<u64>>(), any::<[bool; 3]>());
     (numbers, vec(known_fork(), 0..3), option::of(exec), vec(thread, 0..3)).prop_map(
-        |((began_ns, threads_known_ns, [forks_cut, incomplete, resynced]), forks, exec, threads)| {
+        |(
+            (began_ns, threads_known_ns, [forks_cut, incomplete, resynced]),
+            forks,
+            exec,
+            threads,
+        )| {
             Known {
                 began_ns,
                 forks,
@@ -312,18 +308,20 @@ fn snapshot() -> impl Strategy<Value = ProcessSnapshot> {
     let later = (owner(), option::of(known().boxed()));
     let basic = (any::<u32>(), any::<u64>(), option::of(text()), vec(thread_name(), 0..3));
     (basic, flags, later).prop_map(
-        |((ppid, start_ns, exe, threads), (ns_pid, resync, read_ns, command), (owner, known))| ProcessSnapshot {
-            ppid,
-            start_ns,
-            exe,
-            ns_pid,
-            threads,
-            resync,
-            read_ns,
-            command,
-            uid: owner.uid,
-            cgroup: owner.cgroup,
-            known: known.map(Box::new),
+        |((ppid, start_ns, exe, threads), (ns_pid, resync, read_ns, command), (owner, known))| {
+            ProcessSnapshot {
+                ppid,
+                start_ns,
+                exe,
+                ns_pid,
+                threads,
+                resync,
+                read_ns,
+                command,
+                uid: owner.uid,
+                cgroup: owner.cgroup,
+                known: known.map(Box::new),
+            }
         },
     )
 }

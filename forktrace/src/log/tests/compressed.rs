@@ -54,8 +54,7 @@ fn a_cut_file_loses_at_most_its_last_frame() {
     let events = events(30);
     let bytes = packed(&events, 4);
     // 32 lines in 8 frames, each of which begins where the packing of those before it ends.
-    let ends: Vec<usize> =
-        (0..=8).map(|frames| packed(&events[..frames * 4], 4).len()).collect();
+    let ends: Vec<usize> = (0..=8).map(|frames| packed(&events[..frames * 4], 4).len()).collect();
     for cut in 5..bytes.len() {
         let (lines, damage) = read(&bytes[..cut]);
         let good = lines.iter().filter(|line| line.is_ok()).count();

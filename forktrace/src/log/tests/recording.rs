@@ -94,11 +94,7 @@ fn what_is_carried_over_never_fills_a_file_alone() {
 fn a_file_that_somebody_else_put_there_is_not_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.jsonl");
-    let rotation = Rotation {
-        size: Some(1),
-        time: Some(Duration::from_secs(3600)),
-        keep: Some(1),
-    };
+    let rotation = Rotation { size: Some(1), time: Some(Duration::from_secs(3600)), keep: Some(1) };
     let mut recorder = Recorder::open(&path, Format::Plain, rotation, None).unwrap();
     let first = recorder.path().to_owned();
     fs::rename(&first, dir.path().join("moved")).unwrap();
