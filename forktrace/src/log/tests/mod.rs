@@ -1,11 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod any;
+mod checking;
 mod compressed;
 mod file;
 mod native;
 mod reading;
 mod recording;
+mod schema;
 mod writing;
 
 use super::{Identity, Line, ReadError, Reader, Summary, Writer};
