@@ -158,7 +158,7 @@ fn full_disk() -> Result<()> {
         Ok(())
     };
     judge().with_context(|| ended.said())?;
-    check_log(&[log.clone()])?;
+    check_log(std::slice::from_ref(&log))?;
     let again = report(&["-q"], &[log])?;
     ensure!(again.stdout.contains("this result is incomplete"), "{}", again.said());
     ensure!(!again.stdout.contains("still running"), "{}", again.said());
@@ -174,8 +174,8 @@ fn compressed() -> Result<()> {
     args.extend(workload::command("inherited_mutex.c", &mutex)?);
     let ended = Job::forktrace(&args)?.wait(LIMIT)?;
     ended.expect_code(0)?;
-    check_log(&[log.clone()])?;
-    let again = report(&["-q"], &[log.clone()])?;
+    check_log(std::slice::from_ref(&log))?;
+    let again = report(&["-q"], std::slice::from_ref(&log))?;
     ensure!(hang_blocks(&again.stdout) == hang_blocks(&ended.stdout), "{}", again.said());
     ensure!(hang_blocks(&again.stdout).len() == 1, "{}", again.said());
     let whole = fs::read(&log)?;

@@ -101,7 +101,7 @@ fn parts_follow_each_other() {
     let part = |part: u32, last: Body| {
         let begin = TraceStart { part, ..TraceStart::default() };
         let at = u64::from(part) * 10;
-        let begin = Event { boot_ns: at, task: None, body: Body::TraceStart(begin) };
+        let begin = Event { boot_ns: at, task: None, body: Body::TraceStart(Box::new(begin)) };
         lines(&[begin, alive(at, 7), Event { boot_ns: at, task: None, body: last }])
     };
     let rotated = |next| Body::Rotated(Rotated { next });

@@ -11,10 +11,10 @@ mod schema;
 mod writing;
 
 use super::{Identity, Line, ReadError, Reader, Summary, Writer};
-use crate::event::{Body, Event, ProcessFork, Task, TraceEnd, TraceStart};
+use crate::event::{Body, Event, ProcessFork, Task, TraceEnd};
 
 fn start() -> Event {
-    Event { boot_ns: 1, task: None, body: Body::TraceStart(TraceStart::default()) }
+    Event { boot_ns: 1, task: None, body: Body::TraceStart(Box::default()) }
 }
 
 fn fork() -> Event {
