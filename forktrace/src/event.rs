@@ -54,7 +54,7 @@ pub struct Task {
 pub enum Body {
     /// First line of a log.
     #[serde(rename = "trace.start")]
-    TraceStart(TraceStart),
+    TraceStart(Box<TraceStart>),
     /// A process that was alive when the tracer attached, or when it looked again after a loss.
     #[serde(rename = "process.snapshot")]
     ProcessSnapshot(ProcessSnapshot),

@@ -10,6 +10,7 @@ mod late;
 mod losses;
 mod prefork;
 mod probes;
+mod recording;
 mod stacks;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             stacks::trials(),
             prefork::trials(),
             probes::trials(),
+            recording::trials(),
         ];
         all.into_iter().flatten().collect()
     })

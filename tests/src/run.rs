@@ -115,6 +115,11 @@ impl Job {
         read(&log_path(&self.folder))
     }
 
+    /// Its stderr so far.
+    pub fn stderr(&self) -> String {
+        read(&self.folder.path().join("stderr"))
+    }
+
     /// Its stdout so far.
     pub fn stdout(&self) -> String {
         read(&self.folder.path().join("stdout"))
@@ -194,11 +199,15 @@ impl Job {
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir()?);
         let text = |name: &str| read(&folder.path().join(name));
         let (stdout, stderr) = (text("stdout"), text("stderr"));
+        let log = log_path(&folder);
+        if read(&log).lines().last().is_some_and(|line| line.contains("\"trace.end\"")) {
+            check_log(&[log]).with_context(|| said(&stdout, &stderr))?;
+        }
         Ok((Ended { code: code(status), stdout, stderr, folder }, left))
     }
 
     fn said(&self) -> String {
-        said(&self.stdout(), &read(&self.folder.path().join("stderr")))
+        said(&self.stdout(), &self.stderr())
     }
 }
 
@@ -252,6 +261,19 @@ impl Ended {
         ended.expect_code(0).context("forktrace report")?;
         Ok(ended)
     }
+}
+
+/// Fails unless a log, or the parts of one, keeps what SCHEMA.md promises. Every whole log that a
+/// job has recorded is checked at its end.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_log(files: &[PathBuf]) -> Result<()> {
+    let output = Command::new(forktrace()?).args(["report", "--check"]).args(files).output()?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "report --check {files:?}\n{told}{errors}");
+    Ok(())
 }
 
 fn as_nobody() -> Vec<String> {

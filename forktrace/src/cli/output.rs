@@ -159,7 +159,7 @@ pub(super) fn start_event(
         part: 0,
         carried: 0,
     };
-    Event { boot_ns: began_ns, task: None, body: Body::TraceStart(start) }
+    Event { boot_ns: began_ns, task: None, body: Body::TraceStart(Box::new(start)) }
 }
 
 /// The summary, after the last event.

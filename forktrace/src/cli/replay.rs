@@ -93,7 +93,7 @@ fn first_line(path: &Path) -> Result<TraceStart, Failure> {
     match Reader::new(input).next() {
         Some(Ok(line)) => match line.kind {
             LineKind::Event(event) => match event.body {
-                Body::TraceStart(start) => Ok(start),
+                Body::TraceStart(start) => Ok(*start),
                 _ => Err(cannot("it does not begin with a trace.start line".into())),
             },
             _ => Err(cannot("it does not begin with a trace.start line".into())),

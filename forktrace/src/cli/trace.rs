@@ -32,6 +32,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let out = &OutputArgs { json: args.out.json || to_stdout, ..args.out.clone() };
     let filter = Filter::new(&args.filter)?;
+    let recording = args.output.as_deref().filter(|_| !to_stdout);
+    let rotation = args.rotation.built(recording.is_some())?;
     let target = target(args, out)?;
     let options = kernel::Options {
         trace_all: matches!(target, Target::All),
@@ -45,8 +47,6 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         diagnostics: args.out.verbose >= 2,
     };
     // Opened before anything is loaded, so that a mistyped path costs nothing.
-    let recording = args.output.as_deref().filter(|_| !to_stdout);
-    let rotation = args.rotation.built(recording.is_some())?;
     let recorder = recording.map(|path| output::open_log(path, rotation)).transpose()?;
     let began_ns = kernel::boot_ns();
     let (kernel, ring) = kernel::load(&options)?;

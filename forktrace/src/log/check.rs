@@ -14,7 +14,8 @@ pub struct Problem {
     pub text: String,
 }
 
-/// Checks the lines of a log, or of the parts of one in their order.
+/// Checks the lines of a log, or of the parts of one in their order. What a [`super::Reader`] tells
+/// as an error, as that the first line is no `trace.start`, is not told again.
 #[derive(Debug, Default)]
 pub struct Checker {
     seq: u64,
@@ -50,6 +51,16 @@ enum Last {
     Other,
 }
 
+/// How many lines before this one are missing, as it tells itself: they could not be written.
+fn unwritten(line: &Line) -> u64 {
+    match &line.kind {
+        LineKind::Event(Event { body: Body::EventsLost(lost), .. }) => {
+            lost.by_kind.get("unwritten").copied().unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
 impl Checker {
     /// A file begins.
     pub fn begin(&mut self) {
@@ -59,7 +70,7 @@ impl Checker {
     /// Takes the next line, which is the `number`th of its file. Returns what is wrong with it.
     pub fn line(&mut self, number: u64, line: &Line) -> Vec<Problem> {
         let mut say = |text: String| self.problems.push(Problem { line: number, text });
-        if line.seq != self.seq + 1 {
+        if line.seq != self.seq.saturating_add(1).saturating_add(unwritten(line)) {
             say(format!("seq is {} after {}", line.seq, self.seq));
         }
         if line.boot_ns < self.boot_ns {
@@ -117,7 +128,6 @@ impl Checker {
         match &event.body {
             Body::TraceStart(start) if first => self.start(number, start, before),
             Body::TraceStart(_) => self.say(number, "a trace.start that is not first".into()),
-            _ if first => self.say(number, "the first line is no trace.start".into()),
             _ => {}
         }
         match &event.body {

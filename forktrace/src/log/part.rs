@@ -93,9 +93,16 @@ impl Part {
         self.broken = false;
     }
 
-    /// Forgets that lines could not be written which were a repetition of others.
-    pub fn discount(&mut self, unwritten: u64) {
-        self.unwritten = unwritten;
+    /// The state now, for [`Part::back_to`]. All must have been flushed.
+    pub fn mark(&self) -> Mark {
+        Mark { len: self.len, raw: self.raw, written: self.written, unwritten: self.unwritten }
+    }
+
+    /// Takes back all that was written since, as if it had never been tried.
+    pub fn back_to(&mut self, mark: &Mark) {
+        let Mark { len, raw, written, unwritten } = *mark;
+        cut(&mut self.file, len);
+        (self.len, self.raw, self.written, self.unwritten) = (len, raw, written, unwritten);
     }
 
     /// The error of the latest write that failed, once.
@@ -138,6 +145,15 @@ impl Part {
         self.block.clear();
         self.block_lines = 0;
     }
+}
+
+/// A state of a file to go back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    len: u64,
+    raw: u64,
+    written: u64,
+    unwritten: u64,
 }
 
 /// What of a block is in the file.

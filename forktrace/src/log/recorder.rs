@@ -218,7 +218,7 @@ impl Recorder {
     /// Goes on after a failure: tells how many lines are missing, and all that is alive.
     pub fn mend(&mut self, carried: &[Carried]) {
         let unwritten = self.writer.get_ref().unwritten();
-        let seq = self.writer.lines();
+        let (seq, mark) = (self.writer.lines(), self.writer.get_ref().mark());
         self.writer.get_mut().retry();
         let count = unwritten.saturating_sub(self.told);
         let by_kind = [("unwritten".to_owned(), count)].into();
@@ -238,7 +238,8 @@ impl Recorder {
         self.flush();
         match self.is_broken() {
             true => {
-                self.writer.get_mut().discount(unwritten);
+                // Parts of it would tell a loss that is told again later.
+                self.writer.get_mut().back_to(&mark);
                 self.writer.rewind(seq);
             }
             false => self.told = unwritten,

@@ -260,7 +260,7 @@ fn names_follow_the_events_and_a_process_is_named_after_its_leader() {
 fn a_long_wait_is_counted_once_and_a_short_one_not_at_all() {
     let start = TraceStart { min_wait_ns: 100, ..Default::default() };
     let mut model = Model::default();
-    model.apply(&Event { boot_ns: 0, task: None, body: Body::TraceStart(start) });
+    model.apply(&Event { boot_ns: 0, task: None, body: Body::TraceStart(Box::new(start)) });
     model.apply(&alive(1, 10, 1, &[10], false));
     let wait = |boot_ns, enter_ns, result| {
         let wait = Wait { enter_ns, ..Default::default() };

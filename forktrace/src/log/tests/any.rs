@@ -369,7 +369,7 @@ fn task_event() -> impl Strategy<Value = Body> {
 /// Any event about the trace itself.
 fn trace_event() -> impl Strategy<Value = Body> {
     prop_oneof![
-        trace_start().prop_map(Body::TraceStart),
+        trace_start().prop_map(|start| Body::TraceStart(Box::new(start))),
         (any::<u64>(), btree_map(text(), any::<u64>(), 0..3))
             .prop_map(|(count, by_kind)| Body::EventsLost(EventsLost { count, by_kind })),
         any::<u32>().prop_map(|processes| Body::Resync(Resync { processes })),

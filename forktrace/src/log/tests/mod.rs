@@ -1,18 +1,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod any;
+mod checking;
 mod compressed;
 mod file;
 mod native;
 mod reading;
 mod recording;
+mod schema;
 mod writing;
 
 use super::{Identity, Line, ReadError, Reader, Summary, Writer};
-use crate::event::{Body, Event, ProcessFork, Task, TraceEnd, TraceStart};
+use crate::event::{Body, Event, ProcessFork, Task, TraceEnd};
 
 fn start() -> Event {
-    Event { boot_ns: 1, task: None, body: Body::TraceStart(TraceStart::default()) }
+    Event { boot_ns: 1, task: None, body: Body::TraceStart(Box::default()) }
 }
 
 fn fork() -> Event {
