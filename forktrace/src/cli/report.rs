@@ -169,7 +169,7 @@ impl Replay<'_> {
         self.hand_on(event)
     }
 
-    fn start(&mut self, start: &TraceStart, event: Event) -> Result<(), Failure> {
+    fn start(&mut self, start: &TraceStart, mut event: Event) -> Result<(), Failure> {
         if self.needs_owner && start.trace_id.is_empty() {
             let why = "this log does not say to whom processes belong (its forktrace was older), so \
                        that --uid, --cgroup and --container cannot choose among them";
@@ -185,6 +185,10 @@ impl Replay<'_> {
         }
         if start.part > 1 {
             self.missing.extend(gap(1, start.part));
+        }
+        if let Body::TraceStart(start) = &mut event.body {
+            // They are handed on as any others, and a filter may leave some out.
+            start.carried = 0;
         }
         self.pipeline = Some(output::pipeline(self.args, Events::Waits, &event)?);
         self.hand_on(event)
@@ -256,6 +260,7 @@ impl Replay<'_> {
             say(&format!("{name}{sentence}"));
         }
         pipeline.shortfalls.extend(self.missing);
+        pipeline.shortfalls.extend(shortfalls::of_filter(self.narrowed.as_ref(), &pipeline.model));
         output::summary(&mut pipeline, output::style(self.args))?;
         Ok(0)
     }
