@@ -114,3 +114,39 @@ fn what_is_no_log_is_refused_in_one_sentence() {
     }
     report().arg("/nonexistent/log.jsonl").assert().code(1);
 }
+
+#[test]
+fn a_compressed_log_is_known_by_its_bytes() {
+    let whole = fs::read(golden("mutex_of_thread.jsonl")).unwrap();
+    let lines = whole.split_inclusive(|byte| *byte == b'\n');
+    let packed: Vec<u8> = lines.flat_map(|line| zstd::bulk::compress(line, 3).unwrap()).collect();
+    let plain = report().arg("-").write_stdin(whole).assert().success();
+    let output = report().arg("-").write_stdin(packed.clone()).assert().success().stderr("");
+    assert_eq!(output.get_output().stdout, plain.get_output().stdout);
+    let cut = report().arg("-").write_stdin(&packed[..packed.len() - 3]).assert().success();
+    let stderr = String::from_utf8_lossy(&cut.get_output().stderr).into_owned();
+    assert!(stderr.contains("the compressed file is cut off in a frame"), "{stderr}");
+    let stdout = String::from_utf8_lossy(&cut.get_output().stdout).into_owned();
+    assert!(stdout.contains("HANG  inherited_mutex"), "{stdout}");
+    report().arg("-").write_stdin(&packed[..20]).assert().code(1);
+}
+
+#[test]
+fn a_filter_that_nothing_fits_gives_no_all_clear() {
+    let log = golden("mutex_of_thread.jsonl");
+    let fits = report().args(["--comm", "inherited_*"]).arg(&log).assert().success();
+    let stdout = String::from_utf8_lossy(&fits.get_output().stdout).into_owned();
+    assert!(stdout.contains("HANG  inherited_mutex"), "{stdout}");
+    let nothing = report().args(["--comm", "nginx"]).arg(&log).assert().success();
+    let stdout = String::from_utf8_lossy(&nothing.get_output().stdout).into_owned();
+    let words: Vec<&str> = stdout.split_whitespace().collect();
+    assert!(words.join(" ").contains("no process fitted the filter (comm nginx)"), "{stdout}");
+    assert!(!stdout.contains("no child hangs") && !stdout.contains("HANG"), "{stdout}");
+}
+
+#[test]
+fn recorded_logs_are_as_they_should_be() {
+    for name in ["python_lock", "mutex_of_thread", "python_rlock"] {
+        report().arg("--check").arg(golden(&format!("{name}.jsonl"))).assert().success();
+    }
+}

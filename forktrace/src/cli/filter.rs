@@ -132,6 +132,11 @@ impl Narrowed {
         Narrowed { filter, model: Model::default(), wanted: FxHashSet::default() }
     }
 
+    /// What is asked for.
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
     /// Takes one event. Returns what it changed in [`Narrowed::model`], and the events to be handed
     /// on: none, the event itself, or what was known of its process before it too.
     pub(super) fn take(&mut self, event: &Event) -> (Vec<Change>, Vec<Event>) {

@@ -27,7 +27,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
         pipeline: None,
     };
     let (report, missing, ended) = Walk::new(&files, report, args.output.quiet).run()?;
-    let Some(mut pipeline) = report.pipeline.filter(|pipeline| !pipeline.reader_gone) else {
+    let pipeline = report.pipeline.filter(|pipeline| !pipeline.reader_gone);
+    let Some(mut pipeline) = pipeline else {
         return Ok(0);
     };
     pipeline.flush()?;
@@ -36,6 +37,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
         pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
     }
     pipeline.shortfalls.extend(missing);
+    pipeline.shortfalls.extend(shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model));
     output::summary(&mut pipeline, output::style(&args.output))?;
     Ok(0)
 }

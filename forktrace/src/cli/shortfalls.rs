@@ -1,14 +1,22 @@
 //! What makes a result incomplete, beside lost events: said in the summary, so that silence is
 //! never taken for "clean".
 
+use super::filter::Narrowed;
 use crate::{
     event::TraceEnd,
+    model::Model,
     report::plural,
     verdict::{Judge, Reason},
 };
 
 /// [`TraceEnd::reason`] where no traced process was left.
 pub(super) const TARGETS_ENDED: &str = "targets ended";
+
+/// That nothing was what the filter asks for, if so.
+pub(super) fn of_filter(narrowed: Option<&Narrowed>, wanted: &Model) -> Option<String> {
+    let filter = narrowed.filter(|_| wanted.seen() == 0)?.filter();
+    Some(format!("no process fitted the filter ({filter}), so that nothing was looked at"))
+}
 
 /// A sentence for each shortfall of a trace that has ended.
 pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String> {

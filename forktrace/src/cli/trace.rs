@@ -7,7 +7,7 @@ use super::{
     failure::{Failure, say},
     filter::{Filter, Narrowed},
     live::{Live, Stopped, Until},
-    output, usage,
+    output, shortfalls, usage,
 };
 use crate::{
     event::Event,
@@ -85,6 +85,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         let stopped = live.run(&until).await?;
         kernel::restore_interrupt();
         live.finish(stopped)?;
+        let nothing = shortfalls::of_filter(live.narrowed.as_ref(), &live.pipeline.model);
+        live.pipeline.shortfalls.extend(nothing);
         output::summary(&mut live.pipeline, output::style(out))?;
         say_of_probes(args.locks, live.pipeline.judge.findings());
         Ok(exit_code(args, &live, stopped))

@@ -193,7 +193,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.sink.event(&event)
     }
 
-    fn start(&mut self, start: &TraceStart, event: Event) -> Result<(), Failure> {
+    fn start(&mut self, start: &TraceStart, mut event: Event) -> Result<(), Failure> {
         let before = self.part.replace((start.part, false));
         let follows = before.is_some_and(|(part, whole)| whole && part + 1 == start.part);
         self.carried = Carried { left: start.carried, known: follows, events: Vec::new() };
@@ -204,6 +204,10 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
         if start.part > 1 {
             self.missing.extend(gap(1, start.part));
+        }
+        if let Body::TraceStart(start) = &mut event.body {
+            // They are handed on as any others, and a filter may leave some out.
+            start.carried = 0;
         }
         self.sink.begin(start, &event)
     }

@@ -83,7 +83,7 @@ impl<R: Read> Read for Frames<R> {
         }
         let why = match error.kind() {
             io::ErrorKind::UnexpectedEof => {
-                "the compressed file is cut off in a frame: all that could be decompressed is shown"
+                "the compressed file is cut off in a frame: all that could be decompressed was read"
                     .into()
             }
             _ => format!(
