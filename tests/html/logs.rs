@@ -18,6 +18,19 @@ pub(crate) struct Page {
     _folder: TempDir,
 }
 
+impl Page {
+    /// Changes what the page was told, for what no recorded log has.
+    pub(crate) fn edit(&self, edit: impl FnOnce(&mut Value)) -> Result<()> {
+        let page = fs::read_to_string(&self.file)?;
+        let (head, rest) = page.split_once("id=\"data\">").context("no data")?;
+        let (data, tail) = rest.split_once("</script>").context("no end of the data")?;
+        let mut data = serde_json::from_str(data)?;
+        edit(&mut data);
+        let data = data.to_string().replace('<', "\\u003c");
+        Ok(fs::write(&self.file, format!("{head}id=\"data\">{data}</script>{tail}"))?)
+    }
+}
+
 /// Exports a log as HTML.
 pub(crate) fn page(log: &str) -> Result<Page> {
     let folder = tempfile::tempdir()?;

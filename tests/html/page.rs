@@ -13,13 +13,15 @@ const HOSTILE: &str = "</script><img src=x onerror=alert(1)>&amp;\u{202e}";
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = fn() -> Result<()>;
-    let all: [(&str, Test); 9] = [
+    let all: [(&str, Test); 11] = [
         ("html_says_what_the_text_report_says", says_the_same),
         ("html_asks_nobody_and_may_not", asks_nobody),
         ("html_shows_hostile_names_as_text", hostile_names),
         ("html_draws_a_hang_in_red_to_its_end", hang_in_red),
         ("html_collapses_and_selects", collapses_and_selects),
         ("html_filters", filters),
+        ("html_hides_suspects_until_asked", suspects),
+        ("html_tells_one_fault_once", one_fault),
         ("html_zooms_and_pans_by_key_and_mouse", zooms),
         ("html_is_dark_or_light", themes),
         ("html_fits_a_phone", fits_a_phone),
@@ -194,6 +196,51 @@ fn filters() -> Result<()> {
         browser.drawn()?;
         is(&mut browser, matches, &expected)?;
     }
+    quiet(&browser)
+}
+
+fn suspects() -> Result<()> {
+    let page = logs::page(&logs::recorded("mutex_of_thread")?)?;
+    page.edit(|data| {
+        data["findings"][0]["shown"] = json!(false);
+        data["findings"][0]["confidence"] = json!("suspect");
+    })?;
+    let mut browser = Browser::start()?;
+    browser.open(&page.file, DESKTOP, false)?;
+    let seen =
+        "[document.querySelectorAll('.finding').length, document.querySelectorAll('.mark').length]";
+    is(&mut browser, seen, &json!([0, 0]))?;
+    browser.click("#suspects input")?;
+    is(&mut browser, seen, &json!([1, 1]))?;
+    let red = browser.eval(&red_pixels(1, 0.3, 0.9))?.as_f64().unwrap_or_default();
+    ensure!(red > 0.99, "{red} of the suspect's row is red");
+    quiet(&browser)
+}
+
+fn one_fault() -> Result<()> {
+    let page = logs::page(&logs::recorded("mutex_of_thread")?)?;
+    page.edit(|data| {
+        let Some(findings) = data["findings"].as_array_mut() else { return };
+        let mut again = findings.first().cloned().unwrap_or_default();
+        again["again"] = json!(0);
+        findings.extend(std::iter::repeat_n(again, 150));
+    })?;
+    let mut browser = Browser::start()?;
+    browser.open(&page.file, DESKTOP, false)?;
+    is(&mut browser, "document.querySelectorAll('.finding').length", &json!(1))?;
+    ensure!(
+        browser.text(".finding > summary")?.contains("and 150 more"),
+        "the others are not counted"
+    );
+    browser.click(".same > summary")?;
+    is(&mut browser, "document.querySelectorAll('.same .finding').length", &json!(100))?;
+    browser.click(".same > button")?;
+    is(&mut browser, "document.querySelectorAll('.same .finding').length", &json!(150))?;
+    is(&mut browser, "document.querySelector('.same > button').hidden", &json!(true))?;
+    // From the process to the block of the very task.
+    browser.click(".row:last-child")?;
+    browser.click("#details .links button:nth-of-type(2)")?;
+    is(&mut browser, "document.activeElement.closest('.finding') !== null", &json!(true))?;
     quiet(&browser)
 }
 
