@@ -10,7 +10,7 @@ pub(super) static LIMITS: &[Case] = &[
     case("limit_timed_retry", "timed_retry.c", &[], MUTEX)
         .limit(None, "a loop of waits with a timeout is no wait that lasts"),
     case("limit_import_lock", "import_lock.py", &[], ownerless("Python import lock"))
-        .limit(None, "a lock that is a note in memory, like Python's import lock, is waited for on a word that was free at the fork"),
+        .limit(Some(Confidence::Suspect), "a lock that is a note in memory, like Python's import lock, is waited for on a word that was free at the fork: it looks like any wait for a signal"),
     case("limit_orphaned_semaphore", "orphaned_semaphore.c", &[], SEMAPHORE)
         .limit(Some(Confidence::Suspect), "a semaphore does not say who has it: a living thread of the child might be the one"),
     case("limit_retaken_semaphore", "retaken_semaphore.c", &[], self_deadlock("glibc semaphore"))

@@ -173,6 +173,8 @@ const MUSL_WRITER: Judgement = ownerless("musl rwlock (held for writing)");
 const MUSL_READER: Judgement = ownerless("musl rwlock (held for reading)");
 const MUSL_ONCE: Judgement = ownerless("musl pthread_once");
 const PYTHON: Judgement = inherited(Hang::PYTHON);
+/// An `RLock` knows its owner.
+const PYTHON_RLOCK: Judgement = inherited(Hang { holder: true, ..Hang::PYTHON });
 const PY_LOCK: Judgement = inherited(Hang::python("Python threading.Lock (PyMutex)"));
 /// This one names its owner's descriptor, which names the owner.
 const PY_RLOCK: Judgement =
@@ -192,7 +194,8 @@ const OWN_FAULT: Judgement =
 const LOST_CONDITION: Judgement = lost_waker("glibc condition variable");
 const LOST_BARRIER: Judgement = lost_waker("glibc barrier");
 const LOST_WORD: Judgement = lost_waker("futex word");
-const LOST_PYTHON: Judgement = lost_waker("Python threading lock (sem_t)");
+const LOST_PYTHON: Judgement =
+    Judgement { truth: Truth::LostWaker(Hang::PYTHON), ..lost_waker("") };
 const SELF: Judgement = self_deadlock("glibc mutex");
 const SELF_ADAPTIVE: Judgement = self_deadlock("glibc mutex (adaptive)");
 const SELF_ROBUST: Judgement = self_deadlock("glibc mutex (robust)");

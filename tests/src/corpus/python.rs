@@ -7,8 +7,8 @@ use super::*;
 pub(super) static HANGS: &[Case] = &[
     case("hang_python", "hang.py", &[], PYTHON),
     case("hang_python_lock_of_thread", "lock_of_thread.py", &["Lock"], PYTHON),
-    case("hang_python_rlock_of_thread", "lock_of_thread.py", &["RLock"], PYTHON),
-    case("hang_python_condition_of_thread", "lock_of_thread.py", &["Condition"], PYTHON),
+    case("hang_python_rlock_of_thread", "lock_of_thread.py", &["RLock"], PYTHON_RLOCK),
+    case("hang_python_condition_of_thread", "lock_of_thread.py", &["Condition"], PYTHON_RLOCK),
     case("hang_python_in_queue", "stuck_in.py", &["queue"], PYTHON),
     case("hang_python_in_event", "stuck_in.py", &["event"], PYTHON),
     case("hang_python_in_executor", "stuck_in.py", &["executor"], PYTHON),
