@@ -17,7 +17,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
                       forktrace [OPTIONS] -a\n       \
                       forktrace [OPTIONS] -- CMD [ARG…]\n       \
                       forktrace demo [NAME]\n       \
-                      forktrace report FILE"
+                      forktrace report FILE\n       \
+                      forktrace export FILE --format FORMAT [-o OUT]"
 )]
 pub struct Cli {
     /// Tracing options.
@@ -47,6 +48,43 @@ pub enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Convert a recorded log for other programs (docs/export.md); needs no root
+    Export(ExportArgs),
+}
+
+/// What to convert into what.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The log, as recorded with -o FILE.jsonl; `-` is stdin
+    pub file: PathBuf,
+
+    /// The format; without it the name of OUT tells
+    #[arg(short = 'F', long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+
+    /// Where to; `-` is stdout (the default)
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+
+    /// Draw suspects too: findings that something alive may still resolve (tables have them anyway)
+    #[arg(long)]
+    pub suspects: bool,
+}
+
+/// A format to convert to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For ui.perfetto.dev.
+    Perfetto,
+    /// A flat table for DuckDB, pandas and the like.
+    #[cfg(feature = "parquet")]
+    Parquet,
+    /// The same table for spreadsheets.
+    Csv,
+    /// The process tree for Graphviz.
+    Dot,
+    /// The process tree as a picture.
+    Svg,
 }
 
 /// What to trace and how.

@@ -3,6 +3,7 @@
 mod args;
 mod demo;
 mod evidence;
+mod export;
 mod failure;
 mod live;
 mod looks;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Some(Command::Demo { name, output }) => demo::run(name.as_deref(), &output),
         Some(Command::Report { file, output }) => report::run(&file, &output),
+        Some(Command::Export(args)) => export::run(&args),
         None => trace::run(&cli.trace),
     };
     match result {

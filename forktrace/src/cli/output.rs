@@ -127,7 +127,7 @@ pub(super) fn open_log(path: &Path) -> Result<(String, Out), Failure> {
 }
 
 /// Who ran sudo: a log made for them is theirs to read. `None` where nobody did.
-fn sudo_user() -> Option<(u32, u32)> {
+pub(super) fn sudo_user() -> Option<(u32, u32)> {
     let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
     let (user, group) = (id("SUDO_UID")?, id("SUDO_GID")?);
     nix::unistd::geteuid().is_root().then_some((user, group))

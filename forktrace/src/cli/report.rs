@@ -25,9 +25,43 @@ const BUFFER: usize = 1 << 20;
 /// Reads the log once, through the same pipeline as a live trace.
 pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
     output::init_diagnostics(args);
+    let mut pipeline: Option<Pipeline> = None;
+    let summary = read(path, |event| {
+        take(&mut pipeline, event, args)?;
+        Ok(!pipeline.as_ref().is_some_and(|pipeline| pipeline.reader_gone))
+    })?;
+    let Some(mut pipeline) = pipeline else {
+        let cause = "it holds no event".into();
+        return Err(Failure::CannotRead { path: path.to_owned(), cause });
+    };
+    if pipeline.reader_gone {
+        return Ok(0);
+    }
+    pipeline.flush()?;
+    let missing = missing(&summary);
+    if !summary.ended {
+        let end = TraceEnd::default();
+        pipeline.shortfalls = shortfalls::of(&end, &pipeline.judge);
+    }
+    for sentence in &missing {
+        say(&format!("{}: {sentence}", path.display()));
+    }
+    pipeline.shortfalls.extend(missing);
+    output::summary(&mut pipeline, output::style(args))?;
+    Ok(0)
+}
+
+/// Hands every event of a log to `take`, until it wants no more (`false`). Lines that cannot be read
+/// are told of and passed over.
+///
+/// # Errors
+/// When it is no log or cannot be read on, and what `take` gives.
+pub(super) fn read(
+    path: &Path,
+    mut take: impl FnMut(&Event) -> Result<bool, Failure>,
+) -> Result<Summary, Failure> {
     let cannot = |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
     let mut reader = Reader::new(open(path).map_err(cannot)?);
-    let mut pipeline: Option<Pipeline> = None;
     for line in reader.by_ref() {
         let line = match line {
             Ok(line) => line,
@@ -45,28 +79,13 @@ pub(super) fn run(path: &Path, args: &OutputArgs) -> Result<u8, Failure> {
             },
         };
         // A finding is judged again from its evidence; an unknown type is for newer readers.
-        if let LineKind::Event(event) = line.kind {
-            take(&mut pipeline, &event, args)?;
+        if let LineKind::Event(event) = line.kind
+            && !take(&event)?
+        {
+            break;
         }
-        if pipeline.as_ref().is_some_and(|pipeline| pipeline.reader_gone) {
-            return Ok(0);
-        }
     }
-    let Some(mut pipeline) = pipeline else {
-        return Err(cannot("it holds no event".into()));
-    };
-    pipeline.flush()?;
-    let missing = missing(reader.summary());
-    if !reader.summary().ended {
-        let end = TraceEnd::default();
-        pipeline.shortfalls = shortfalls::of(&end, &pipeline.judge);
-    }
-    for sentence in &missing {
-        say(&format!("{}: {sentence}", path.display()));
-    }
-    pipeline.shortfalls.extend(missing);
-    output::summary(&mut pipeline, output::style(args))?;
-    Ok(0)
+    Ok(reader.summary().clone())
 }
 
 /// Opens a log; `-` is stdin. What is neither a file nor a pipe holds no log, and may never end.
@@ -96,7 +115,7 @@ fn take(pipeline: &mut Option<Pipeline>, event: &Event, args: &OutputArgs) -> Re
 }
 
 /// What is missing in the log, a sentence each.
-fn missing(summary: &Summary) -> Vec<String> {
+pub(super) fn missing(summary: &Summary) -> Vec<String> {
     let mut sentences = Vec::new();
     if !summary.ended {
         let cut = "the log was cut off: it has no last line (trace.end), all before it is shown";
