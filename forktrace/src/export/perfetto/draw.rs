@@ -151,9 +151,14 @@ impl<'a> Sheet<'a> {
         thread.unwrap_or_else(|| self.process_track(process))
     }
 
-    /// Draws a slice. It begins where the one before it on its track ends, if it would overlap.
+    /// Draws a slice. It begins where the one before it on its track ends, if it would overlap; on
+    /// one without an end it is an instant.
     fn slice(&mut self, drawn: Drawn, end: Option<u64>) {
         let taken = self.taken.entry(drawn.track).or_default();
+        if *taken == u64::MAX {
+            self.drawn.push(Drawn { kind: Kind::Instant, ..drawn });
+            return;
+        }
         let at = drawn.at.max(*taken);
         let track = drawn.track;
         match end {
