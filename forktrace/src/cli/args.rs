@@ -107,7 +107,7 @@ pub struct ExportArgs {
     pub files: Vec<PathBuf>,
 
     /// The format; without it the name of OUT tells
-    #[arg(short = 'F', long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
 
     /// Where to; `-` is stdout (the default)
