@@ -126,9 +126,30 @@ fn trials() -> Vec<Trial> {
     trials.push(trial("pid_namespace", &[Need::Root, Need::Setpriv], pid_namespace));
     trials.push(trial("few_open_files", &[Need::Root], few_open_files));
     trials.push(trial("report_of_stdin", &[], report_of_stdin));
+    trials.push(trial("parquet_in_duckdb", &[Need::DuckDb], parquet_in_duckdb));
     trials.push(trial("demo_list", &[], demo_list));
     trials.push(trial("version_and_help", &[], version_and_help));
     trials
+}
+
+/// The table of a recorded run, asked by DuckDB: the counts are the log's, and the three queries of
+/// docs/export.md give the answers that the log has.
+fn parquet_in_duckdb() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let log = root.join("forktrace/tests/golden/prefork.jsonl");
+    let folder = TempDir::new()?;
+    let table = folder.path().join("trace.parquet");
+    let exported = Command::new(forktrace_tests::forktrace()?)
+        .args(["export".as_ref(), log.as_os_str(), "-o".as_ref(), table.as_os_str()])
+        .output()?;
+    ensure!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let asked = Command::new(forktrace_tests::duckdb_python())
+        .arg(root.join("tests/workloads/ask_parquet.py"))
+        .args([root.join("docs/export.md"), log])
+        .current_dir(folder.path())
+        .output()?;
+    ensure!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    Ok(())
 }
 
 /// The first line of a log, as SCHEMA.md has it.

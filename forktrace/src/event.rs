@@ -99,6 +99,29 @@ pub enum Body {
     TraceEnd(TraceEnd),
 }
 
+impl Body {
+    /// Its `type` in the event log.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Body::TraceStart(_) => "trace.start",
+            Body::ProcessSnapshot(_) => "process.snapshot",
+            Body::ProcessFork(_) => "process.fork",
+            Body::ThreadStart(_) => "thread.start",
+            Body::ProcessExec(_) => "process.exec",
+            Body::ProcessExit(_) => "process.exit",
+            Body::ThreadExit(_) => "thread.exit",
+            Body::FutexWait(_) => "futex.wait",
+            Body::FutexWake(_) => "futex.wake",
+            Body::Evidence(_) => "evidence",
+            Body::EventsLost(_) => "events.lost",
+            Body::Resync(_) => "trace.resync",
+            Body::ProcessOwner(_) => "process.owner",
+            Body::Rotated(_) => "trace.rotated",
+            Body::TraceEnd(_) => "trace.end",
+        }
+    }
+}
+
 /// Where a trace comes from and how it was made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TraceStart {

@@ -1,60 +1,139 @@
-//! `forktrace export` on recorded logs.
+//! `forktrace export` of a recorded run of a prefork server, three of whose workers hang: every
+//! format tells what the log tells.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use assert_cmd::Command;
+use serde_json::Value;
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-fn export() -> Command {
+fn export(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("forktrace").unwrap();
-    command.args(["export", "--format", "html"]);
+    command.arg("export").arg(golden("prefork.jsonl")).args(arguments);
     command
 }
 
+fn exported(format: &str) -> Vec<u8> {
+    let assert = export(&["--format", format]).assert().success().stderr("");
+    assert.get_output().stdout.clone()
+}
+
+/// Compares with the recorded export; `FORKTRACE_BLESS=1` records it.
+fn same_as_recorded(format: &str) {
+    let (path, now) = (golden(&format!("prefork.{format}")), exported(format));
+    if std::env::var_os("FORKTRACE_BLESS").is_some() {
+        fs::write(&path, &now).unwrap();
+    }
+    let recorded = fs::read(path).unwrap();
+    let (now, recorded) = (String::from_utf8(now).unwrap(), String::from_utf8(recorded).unwrap());
+    for (now, recorded) in now.lines().zip(recorded.lines()) {
+        assert_eq!(now, recorded);
+    }
+    assert_eq!(now.len(), recorded.len());
+}
+
+fn log() -> Vec<Value> {
+    let log = fs::read_to_string(golden("prefork.jsonl")).unwrap();
+    log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 #[test]
-fn a_page_goes_to_stdout_or_into_a_file_of_the_owner() {
-    let page = export().arg(golden("mutex_of_thread.jsonl")).assert().success().stderr("");
-    let page = String::from_utf8(page.get_output().stdout.clone()).unwrap();
-    assert!(
-        page.starts_with("<!doctype html>") && page.contains("1 child hangs on an inherited lock")
-    );
+fn csv_is_as_recorded() {
+    same_as_recorded("csv");
+}
+
+#[test]
+fn dot_is_as_recorded() {
+    same_as_recorded("dot");
+}
+
+#[test]
+fn svg_is_as_recorded() {
+    same_as_recorded("svg");
+}
+
+#[test]
+fn csv_has_a_row_for_every_line_of_the_log() {
+    let csv = String::from_utf8(exported("csv")).unwrap();
+    let mut rows = csv.lines();
+    let titles: Vec<_> = rows.next().unwrap().split(',').collect();
+    let place = |name| titles.iter().position(|title| *title == name).unwrap();
+    let (kind, ts) = (place("type"), place("ts"));
+    let rows: Vec<(String, String)> = rows
+        .map(|row| row.split(',').map(str::to_owned).collect::<Vec<_>>())
+        .map(|cells| (cells[kind].clone(), cells[ts].clone()))
+        .collect();
+    let lines: Vec<(String, String)> = log()
+        .iter()
+        .map(|line| (line["type"].as_str().unwrap().into(), line["ts"].as_str().unwrap().into()))
+        .collect();
+    assert_eq!(rows, lines);
+}
+
+#[test]
+fn every_column_is_described() {
+    let described = include_str!("../../docs/export.md");
+    for column in forktrace::export::table::COLUMNS {
+        assert!(described.contains(&format!("`{}`", column.name)), "{}", column.name);
+    }
+}
+
+#[test]
+fn the_format_is_told_by_the_name_and_the_file_is_its_owners() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("tree.svg");
+    export(&["-o", out.to_str().unwrap()]).assert().success().stdout("").stderr("");
+    assert_eq!(fs::read(&out).unwrap(), exported("svg"));
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    fs::copy(golden("prefork.jsonl"), &log).unwrap();
+    let link = folder.path().join("link.svg");
+    std::os::unix::fs::symlink("/etc/hostname", &link).unwrap();
+    let (log, link) = (log.to_str().unwrap(), link.to_str().unwrap());
+    for (arguments, code, words) in [
+        (vec![log], 2, "add --format"),
+        (vec![log, "-o", "x.txt"], 2, "add --format"),
+        (vec![log, "-o", log, "--format", "csv"], 1, "it is the log itself"),
+        (vec![log, "-o", link], 1, "symbolic link"),
+        (vec!["/nonexistent", "--format", "dot"], 1, "cannot read /nonexistent"),
+        (vec![log, "-o", "/nonexistent/x.svg"], 1, "cannot write /nonexistent/x.svg"),
+    ] {
+        let mut command = Command::cargo_bin("forktrace").unwrap();
+        let assert = command.arg("export").args(&arguments).assert().code(code).stdout("");
+        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(stderr.contains(words) && stderr.lines().count() == 1, "{arguments:?}: {stderr}");
+    }
+    assert_eq!(fs::read(log).unwrap(), fs::read(golden("prefork.jsonl")).unwrap());
+}
+
+#[test]
+fn a_cut_log_is_exported_and_said_to_be_cut() {
+    let whole = fs::read(golden("prefork.jsonl")).unwrap();
+    let cut = tempfile::NamedTempFile::new().unwrap();
+    fs::write(cut.path(), &whole[..whole.len() - 40]).unwrap();
+    let mut command = Command::cargo_bin("forktrace").unwrap();
+    let assert = command.arg("export").arg(cut.path()).args(["--format", "dot"]).assert();
+    let output = assert.success().get_output().clone();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("was cut off"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("HANG certain"));
+}
+
+#[test]
+fn a_page_goes_to_stdout_or_into_a_file() {
+    let page = String::from_utf8(exported("html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("3 children hang"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.html");
-    export()
-        .arg(golden("mutex_of_thread.jsonl"))
-        .arg("-o")
-        .arg(&file)
-        .assert()
-        .success()
-        .stdout("");
+    export(&["-o", file.to_str().unwrap()]).assert().success().stdout("");
     assert_eq!(fs::read_to_string(&file).unwrap(), page);
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600);
-}
-
-#[test]
-fn the_log_itself_is_not_overwritten() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("trace.jsonl");
-    fs::copy(golden("python_lock.jsonl"), &log).unwrap();
-    let refused = export().arg(&log).arg("-o").arg(&log).assert().code(1);
-    let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("it is the log itself"), "{said}");
-    assert_eq!(fs::read(&log).unwrap(), fs::read(golden("python_lock.jsonl")).unwrap());
-}
-
-#[test]
-fn a_cut_log_is_shown_as_far_as_it_goes_and_the_page_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("cut.jsonl");
-    let whole = fs::read(golden("python_lock.jsonl")).unwrap();
-    fs::write(&log, &whole[..whole.len() - 10]).unwrap();
-    let page = export().arg(&log).assert().success();
-    let page = String::from_utf8(page.get_output().stdout.clone()).unwrap();
-    assert!(page.contains("the log was cut off") && page.contains("\"end_reason\":null"));
 }

@@ -66,6 +66,11 @@ fn a_mutex_of_another_thread() {
 }
 
 #[test]
+fn a_server_whose_workers_have_one_fault() {
+    same_as_live("prefork");
+}
+
+#[test]
 fn findings_are_judged_again_from_the_evidence_and_come_out_equal() {
     for name in ["python_lock", "mutex_of_thread", "python_rlock"] {
         let log = golden(&format!("{name}.jsonl"));

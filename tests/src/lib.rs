@@ -51,6 +51,8 @@ pub enum Need {
     Unshare,
     /// Chromium.
     Browser,
+    /// A python3 with DuckDB, to ask tables.
+    DuckDb,
 }
 
 impl Need {
@@ -69,6 +71,7 @@ impl Need {
             Need::Setpriv => not_found("setpriv"),
             Need::Unshare => not_found("unshare"),
             Need::Browser => browser::program().is_none().then(|| "no chromium".into()),
+            Need::DuckDb => Need::Python.missing().or_else(no_duckdb),
         }
     }
 }
@@ -83,6 +86,17 @@ fn not_found(program: impl AsRef<OsStr>) -> Option<String> {
     let output = Command::new(program).arg("--version").output();
     let found = output.is_ok_and(|output| output.status.success());
     (!found).then(|| format!("no {}", program.display()))
+}
+
+/// The python3 that may have DuckDB: `FORKTRACE_DUCKDB_PYTHON`, of a virtual environment for example.
+pub fn duckdb_python() -> OsString {
+    std::env::var_os("FORKTRACE_DUCKDB_PYTHON").unwrap_or_else(|| "python3".into())
+}
+
+fn no_duckdb() -> Option<String> {
+    let output = Command::new(duckdb_python()).args(["-c", "import duckdb"]).output();
+    let found = output.is_ok_and(|output| output.status.success());
+    (!found).then(|| "no duckdb in python3 (pip install duckdb; FORKTRACE_DUCKDB_PYTHON)".into())
 }
 
 /// The cargo that runs these tests, or the one that is found.

@@ -21,7 +21,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
                       forktrace [OPTIONS] -- CMD [ARG…]\n       \
                       forktrace demo [NAME]\n       \
                       forktrace report FILE…\n       \
-                      forktrace export FILE… --format FORMAT\n       \
+                      forktrace export FILE… --format FORMAT [-o OUT]\n       \
                       forktrace schema"
 )]
 pub struct Cli {
@@ -46,7 +46,7 @@ pub enum Command {
     },
     /// Judge a recorded log again and print it; needs no root
     Report(ReportArgs),
-    /// Convert a recorded log for another program; needs no root
+    /// Convert a recorded log for other programs (docs/export.md); needs no root
     Export(ExportArgs),
     /// Print the JSON Schema of the event log
     Schema,
@@ -99,25 +99,42 @@ impl FilterArgs {
     }
 }
 
-/// What to convert, and into what.
+/// What to convert into what.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// The log, as recorded with -o, or all parts of a rotated one; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// What to write
-    #[arg(long, value_enum)]
-    pub format: Format,
-    /// Where to write it; `-` is stdout
-    #[arg(short, long, value_name = "FILE", default_value = "-")]
-    pub output: PathBuf,
+
+    /// The format; without it the name of OUT tells
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+
+    /// Where to; `-` is stdout (the default)
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+
+    /// Draw suspects too: findings that something alive may still resolve (tables have them anyway)
+    #[arg(long)]
+    pub suspects: bool,
 }
 
-/// A format of `export`.
+/// A format to convert to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One page with the hangs, the process tree and its timeline, for a browser that is offline
+    /// A page to look at, offline.
     Html,
+    /// For ui.perfetto.dev.
+    Perfetto,
+    /// A flat table for DuckDB, pandas and the like.
+    #[cfg(feature = "parquet")]
+    Parquet,
+    /// The same table for spreadsheets.
+    Csv,
+    /// The process tree for Graphviz.
+    Dot,
+    /// The process tree as a picture.
+    Svg,
 }
 
 /// What to trace and how.

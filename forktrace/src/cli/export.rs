@@ -1,68 +1,170 @@
-//! `forktrace export FILE --format F`: what a recorded log tells, for other programs.
+//! `forktrace export FILE…`: a recorded log for other programs.
 
 use std::{
-    io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    fs,
+    io::{self, BufWriter, IsTerminal as _, Write},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
 };
 
 use super::{
     args::{ExportArgs, Format},
-    failure::{Failure, cause},
-    output, replay, shortfalls,
+    failure::{Failure, cause, say},
+    output, replay, shortfalls, usage,
     walk::{Sink, Walk},
 };
 use crate::{
     event::{Body, Event, TraceEnd, TraceStart},
-    export::{Story, Teller, html, story::LogEnd},
-    log::open_for_writing,
+    export::{
+        self, Teller,
+        story::LogEnd,
+        table::{Row, Rows},
+    },
+    log,
 };
 
 /// Bytes buffered before a write.
 const BUFFER: usize = 1 << 16;
 
-/// Reads the log once and writes it in another format.
+type Out = Box<dyn Write + Send>;
+
+/// Reads the log once and writes what it tells.
 pub(super) fn run(args: &ExportArgs) -> Result<u8, Failure> {
-    refuse_the_log_itself(args)?;
-    let story = read(&args.files)?;
-    let write = |w: &mut dyn Write| -> io::Result<()> {
-        let mut w = BufWriter::with_capacity(BUFFER, w);
-        match args.format {
-            Format::Html => html::write(&mut w, &story)?,
+    let format = format(args)?;
+    refuse(args, format)?;
+    match format {
+        Format::Csv => {
+            let mut csv = export::csv::Writer::new(open(args)?).map_err(|e| failed(args, e))?;
+            table(args, |row| csv.row(row))?;
+            csv.finish().map_err(|e| failed(args, e))?;
         }
-        w.flush()
-    };
-    if args.output == Path::new("-") {
-        write(&mut io::stdout().lock())?;
-        return Ok(0);
+        #[cfg(feature = "parquet")]
+        Format::Parquet => {
+            let out = open(args)?;
+            let mut file = export::parquet::Writer::new(out).map_err(|e| failed(args, e))?;
+            table(args, |row| file.row(row))?;
+            file.finish().map_err(|e| failed(args, e))?;
+        }
+        Format::Html | Format::Perfetto | Format::Dot | Format::Svg => picture(args, format)?,
     }
-    let cannot =
-        |error: io::Error| Failure::CannotWrite { path: args.output.clone(), cause: cause(&error) };
-    let mut file = open_for_writing(&args.output, output::sudo_user()).map_err(cannot)?;
-    write(&mut file).map_err(cannot)?;
     Ok(0)
 }
 
-/// The log would be empty before anybody could tell.
-fn refuse_the_log_itself(args: &ExportArgs) -> Result<(), Failure> {
-    let output = args.output.canonicalize().ok();
-    let is_output = |file: &PathBuf| output.is_some() && file.canonicalize().ok() == output;
-    match args.files.iter().any(is_output) {
+fn format(args: &ExportArgs) -> Result<Format, Failure> {
+    if let Some(format) = args.format {
+        return Ok(format);
+    }
+    let extension = args.output.as_deref().and_then(Path::extension);
+    match extension.and_then(|extension| extension.to_str()) {
+        Some("html" | "htm") => Ok(Format::Html),
+        Some("perfetto" | "perfetto-trace" | "pftrace") => Ok(Format::Perfetto),
+        #[cfg(feature = "parquet")]
+        Some("parquet") => Ok(Format::Parquet),
+        Some("csv") => Ok(Format::Csv),
+        Some("dot" | "gv") => Ok(Format::Dot),
+        Some("svg") => Ok(Format::Svg),
+        _ => Err(usage("no format is given and the name of OUT tells none; add --format")),
+    }
+}
+
+/// What would do harm: bytes on a terminal, a log written over itself.
+fn refuse(args: &ExportArgs, format: Format) -> Result<(), Failure> {
+    let Some(path) = target(args) else {
+        let text = matches!(format, Format::Html | Format::Csv | Format::Dot | Format::Svg);
+        return match !text && io::stdout().is_terminal() {
+            true => Err(usage("this format is no text for a terminal; add -o FILE")),
+            false => Ok(()),
+        };
+    };
+    let file = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let out = file(path);
+    match out.is_some() && args.files.iter().any(|log| file(log) == out) {
         true => Err(Failure::CannotWrite {
-            path: args.output.clone(),
+            path: path.to_owned(),
             cause: "it is the log itself; name another file".into(),
         }),
         false => Ok(()),
     }
 }
 
-/// Gathers what the log tells. What is wrong in it is said, and becomes part of it.
-fn read(files: &[PathBuf]) -> Result<Story, Failure> {
-    let files = replay::in_order(files)?;
+/// The file to write; `None`: stdout.
+fn target(args: &ExportArgs) -> Option<&Path> {
+    args.output.as_deref().filter(|path| *path != Path::new("-"))
+}
+
+/// An export tells what its log tells, so it is kept as the log is.
+fn open(args: &ExportArgs) -> Result<Out, Failure> {
+    let Some(path) = target(args) else {
+        return Ok(Box::new(BufWriter::with_capacity(BUFFER, io::stdout())));
+    };
+    let file = log::open_for_writing(path, output::sudo_user());
+    Ok(Box::new(BufWriter::with_capacity(BUFFER, file.map_err(|error| failed(args, error))?)))
+}
+
+fn failed(args: &ExportArgs, error: io::Error) -> Failure {
+    match target(args) {
+        Some(path) => Failure::CannotWrite { path: path.to_owned(), cause: cause(&error) },
+        None => Failure::Output(error),
+    }
+}
+
+/// Writes rows as they come: a table of any length needs no more memory than its log's processes.
+fn table(args: &ExportArgs, write: impl FnMut(&Row) -> io::Result<()>) -> Result<(), Failure> {
+    let files = replay::in_order(&args.files)?;
+    let table = Table { args, rows: Rows::default(), write, has_begun: false };
+    Walk::new(&files, table, true).run().map(drop)
+}
+
+/// Writes the rows of a table.
+struct Table<'a, W> {
+    args: &'a ExportArgs,
+    rows: Rows,
+    write: W,
+    has_begun: bool,
+}
+
+impl<W: FnMut(&Row) -> io::Result<()>> Sink for Table<'_, W> {
+    fn begin(&mut self, _: &TraceStart, event: &Event) -> Result<(), Failure> {
+        self.has_begun = true;
+        self.event(event)
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        let (row, finding) = self.rows.event(event);
+        let rows = std::iter::once(row).chain(finding);
+        for row in rows {
+            (self.write)(&row).map_err(|error| failed(self.args, error))?;
+        }
+        Ok(())
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    fn knows_any(&self) -> bool {
+        self.rows.follow().model().seen() > 0
+    }
+}
+
+fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
+    let files = replay::in_order(&args.files)?;
     let (listener, missing, _) = Walk::new(&files, Listener::default(), true).run()?;
     let Listener { teller, min_wait_ns, end, .. } = listener;
     let mut shortfalls = shortfalls::of(&end, min_wait_ns, teller.follow().judge());
     shortfalls.extend(missing);
-    Ok(teller.finish(LogEnd { shortfalls }))
+    let story = teller.finish(LogEnd { shortfalls });
+    for (kind, count) in &story.left_out {
+        say(&format!("{count} {kind} are left out: more are not drawn; use --format csv for all"));
+    }
+    let mut out = open(args)?;
+    let written = match format {
+        Format::Html => export::html::write(&mut out, &story),
+        Format::Perfetto => export::perfetto::write(&mut out, &story, args.suspects),
+        Format::Dot => export::dot::write(&mut out, &story, args.suspects),
+        _ => export::svg::write(&mut out, &story, args.suspects),
+    };
+    written.and_then(|()| out.flush()).map_err(|error| failed(args, error))
 }
 
 /// Listens to a log for what it tells.

@@ -4,9 +4,18 @@
 //! that an export can never say something else. Tables are written from it event by event; pictures
 //! are drawn from a [`Story`], which is gathered in one pass and then stays as it is.
 
+pub mod csv;
+pub mod dot;
 mod follow;
 pub mod html;
+mod layout;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+pub mod perfetto;
 pub mod story;
+pub mod svg;
+pub mod table;
+mod words;
 
 pub use follow::{Follow, Step};
 pub use story::{Story, Teller};

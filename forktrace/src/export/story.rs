@@ -51,6 +51,14 @@ pub struct Story {
     pub left_out: BTreeMap<&'static str, u64>,
 }
 
+impl Story {
+    /// The findings that are shown, with their places; `suspects`: all of them.
+    pub fn shown(&self, suspects: bool) -> impl Iterator<Item = (usize, &Found)> {
+        let all = self.findings.iter().enumerate();
+        all.filter(move |(_, found)| suspects || found.shown)
+    }
+}
+
 /// Where the log comes from.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Trace {
