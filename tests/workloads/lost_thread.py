@@ -27,12 +27,14 @@ def work():
 
 threading.Thread(target=work, daemon=True).start()
 taken.wait()
+print(f"forker={os.getpid()}\nlost=1", flush=True)
 child = os.fork()
 if child == 0:
     # SIGALRM's default action ends the child, so that it does not stay behind.
     signal.alarm(int(sys.argv[2]) if len(sys.argv) > 2 else 6)
     print(f"stuck={os.getpid()}", flush=True)
-    {"event": event.wait, "semaphore": semaphore.acquire, "queue": jobs.get}[sys.argv[1]]()
+    wait = {"event": event.wait, "semaphore": semaphore.acquire, "queue": jobs.get}[sys.argv[1]]
+    wait()  # hangs here
     os._exit(98)
 os.waitpid(child, 0)
 os._exit(0)
