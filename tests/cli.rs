@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::symlink,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Duration,
 };
@@ -126,7 +126,8 @@ fn trials() -> Vec<Trial> {
     trials.push(trial("pid_namespace", &[Need::Root, Need::Setpriv], pid_namespace));
     trials.push(trial("few_open_files", &[Need::Root], few_open_files));
     trials.push(trial("report_of_stdin", &[], report_of_stdin));
-    trials.push(trial("parquet_in_duckdb", &[Need::DuckDb], parquet_in_duckdb));
+    trials.push(trial("parquet_in_duckdb", &[Need::Reader("duckdb")], parquet_in_duckdb));
+    trials.push(trial("perfetto_in_python", &[Need::Reader("perfetto")], perfetto_in_python));
     trials.push(trial("demo_list", &[], demo_list));
     trials.push(trial("version_and_help", &[], version_and_help));
     trials
@@ -135,21 +136,49 @@ fn trials() -> Vec<Trial> {
 /// The table of a recorded run, asked by DuckDB: the counts are the log's, and the three queries of
 /// docs/export.md give the answers that the log has.
 fn parquet_in_duckdb() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let log = root.join("forktrace/tests/golden/prefork.jsonl");
+    let doc = in_project("docs/export.md");
+    let read = |table: &Path, log: &Path| {
+        let mut asking = Command::new(forktrace_tests::reading_python());
+        asking.arg(in_project("tests/workloads/ask_parquet.py")).arg(table).arg(&doc).arg(log);
+        asking
+    };
+    exported("parquet", read).map(drop)
+}
+
+/// The same as Perfetto's own messages: it has no field that they do not have, and says what it said
+/// when it was looked at (`FORKTRACE_BLESS=1` records it).
+fn perfetto_in_python() -> Result<()> {
+    let read = |trace: &Path, log: &Path| {
+        let mut reading = Command::new(forktrace_tests::reading_python());
+        reading.arg(in_project("tests/workloads/read_perfetto.py")).arg(trace).arg(log);
+        reading
+    };
+    let said = exported("perfetto", read)?;
+    let recorded = in_project("forktrace/tests/golden/prefork.perfetto.txt");
+    if std::env::var_os("FORKTRACE_BLESS").is_some() {
+        fs::write(&recorded, &said)?;
+    }
+    ensure!(said == fs::read_to_string(&recorded)?, "the trace says something else: {said}");
+    Ok(())
+}
+
+/// Exports a recorded run and has it read by another program; what that prints.
+fn exported(format: &str, read: impl FnOnce(&Path, &Path) -> Command) -> Result<String> {
+    let log = in_project("forktrace/tests/golden/prefork.jsonl");
     let folder = TempDir::new()?;
-    let table = folder.path().join("trace.parquet");
+    let file = folder.path().join(format!("exported.{format}"));
     let exported = Command::new(forktrace_tests::forktrace()?)
-        .args(["export".as_ref(), log.as_os_str(), "-o".as_ref(), table.as_os_str()])
+        .args(["export", "--format", format, "-o"])
+        .args([&file, &log])
         .output()?;
     ensure!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
-    let asked = Command::new(forktrace_tests::duckdb_python())
-        .arg(root.join("tests/workloads/ask_parquet.py"))
-        .args([root.join("docs/export.md"), log])
-        .current_dir(folder.path())
-        .output()?;
-    ensure!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
-    Ok(())
+    let answer = read(&file, &log).output()?;
+    ensure!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    Ok(String::from_utf8(answer.stdout)?)
+}
+
+fn in_project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 /// The first line of a log, as SCHEMA.md has it.

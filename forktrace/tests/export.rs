@@ -25,7 +25,11 @@ fn exported(format: &str) -> Vec<u8> {
 
 /// Compares with the recorded export; `FORKTRACE_BLESS=1` records it.
 fn same_as_recorded(format: &str) {
-    let (path, now) = (golden(&format!("prefork.{format}")), exported(format));
+    compare(&format!("prefork.{format}"), exported(format));
+}
+
+fn compare(name: &str, now: Vec<u8>) {
+    let path = golden(name);
     if std::env::var_os("FORKTRACE_BLESS").is_some() {
         fs::write(&path, &now).unwrap();
     }
@@ -55,6 +59,14 @@ fn dot_is_as_recorded() {
 #[test]
 fn svg_is_as_recorded() {
     same_as_recorded("svg");
+}
+
+#[test]
+fn what_the_page_tells_is_as_recorded() {
+    let page = String::from_utf8(exported("html")).unwrap();
+    let data = page.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+    let data: Value = serde_json::from_str(data).unwrap();
+    compare("prefork.html.json", serde_json::to_vec_pretty(&data).unwrap());
 }
 
 #[test]

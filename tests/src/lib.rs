@@ -51,8 +51,8 @@ pub enum Need {
     Unshare,
     /// Chromium.
     Browser,
-    /// A python3 with DuckDB, to ask tables.
-    DuckDb,
+    /// A python3 that can read what is exported: with this package of PyPI.
+    Reader(&'static str),
 }
 
 impl Need {
@@ -71,7 +71,7 @@ impl Need {
             Need::Setpriv => not_found("setpriv"),
             Need::Unshare => not_found("unshare"),
             Need::Browser => browser::program().is_none().then(|| "no chromium".into()),
-            Need::DuckDb => Need::Python.missing().or_else(no_duckdb),
+            Need::Reader(package) => Need::Python.missing().or_else(|| no_package(package)),
         }
     }
 }
@@ -88,15 +88,16 @@ fn not_found(program: impl AsRef<OsStr>) -> Option<String> {
     (!found).then(|| format!("no {}", program.display()))
 }
 
-/// The python3 that may have DuckDB: `FORKTRACE_DUCKDB_PYTHON`, of a virtual environment for example.
-pub fn duckdb_python() -> OsString {
-    std::env::var_os("FORKTRACE_DUCKDB_PYTHON").unwrap_or_else(|| "python3".into())
+/// The python3 that may have packages which read exports: `FORKTRACE_TESTS_PYTHON`, of a virtual
+/// environment for example.
+pub fn reading_python() -> OsString {
+    std::env::var_os("FORKTRACE_TESTS_PYTHON").unwrap_or_else(|| "python3".into())
 }
 
-fn no_duckdb() -> Option<String> {
-    let output = Command::new(duckdb_python()).args(["-c", "import duckdb"]).output();
+fn no_package(name: &str) -> Option<String> {
+    let output = Command::new(reading_python()).args(["-c", &format!("import {name}")]).output();
     let found = output.is_ok_and(|output| output.status.success());
-    (!found).then(|| "no duckdb in python3 (pip install duckdb; FORKTRACE_DUCKDB_PYTHON)".into())
+    (!found).then(|| format!("no {name} in python3 (pip install {name}; FORKTRACE_TESTS_PYTHON)"))
 }
 
 /// The cargo that runs these tests, or the one that is found.

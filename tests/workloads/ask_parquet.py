@@ -1,6 +1,6 @@
-"""Asks a table in Parquet (trace.parquet here) and compares with the log that it was made from.
+"""Asks a table in Parquet and compares with the log that it was made from.
 
-ask_parquet.py docs/export.md LOG
+ask_parquet.py TABLE docs/export.md LOG
 """
 import collections
 import json
@@ -9,13 +9,13 @@ import sys
 
 import duckdb
 
-doc, log = sys.argv[1:]
+table, doc, log = sys.argv[1:]
 lines = [json.loads(line) for line in open(log)]
 counts = collections.Counter(line["type"] for line in lines)
 
 
 def ask(query):
-    return duckdb.sql(query).fetchall()
+    return duckdb.sql(query.replace("trace.parquet", table)).fetchall()
 
 
 def same(got, wanted):
