@@ -75,8 +75,14 @@ impl Job {
     /// Makes the look in the background and sends it.
     pub(super) fn start(self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
-            let Job { task, wait, shared_with, captured, late, probed } = self;
+            let Job { mut task, wait, shared_with, captured, late, probed } = self;
             let mut evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            // It may have taken another name since its last event.
+            if let Some(thread) = evidence.threads.iter().find(|thread| thread.tid == task.tid)
+                && !thread.comm.is_empty()
+            {
+                task.comm.clone_from(&thread.comm);
+            }
             if late && evidence.still_waiting {
                 inspect::late::add(&mut evidence, &task);
             }

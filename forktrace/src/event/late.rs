@@ -37,6 +37,9 @@ pub struct Kin {
     /// It is the waiting process's parent; otherwise only another process of the same origin, and
     /// older.
     pub parent: bool,
+    /// It was itself forked and has not exec'ed since, so that what it has may be older than it.
+    #[serde(default)]
+    pub forked: bool,
     /// Both number their tasks in the same pid namespace.
     pub same_pid_ns: bool,
     /// The parent's threads; empty for others.

@@ -79,6 +79,7 @@ fn describe(own: &Entry, witness: &Entry) -> Kin {
         pid,
         comm: proc_text::comm(pid, pid).unwrap_or_default(),
         parent,
+        forked: witness.forked,
         same_pid_ns: theirs.is_some() && theirs == ours,
         threads: if parent { threads_of(pid) } else { Vec::new() },
         forker: if parent { forker(own.pid, witness) } else { None },

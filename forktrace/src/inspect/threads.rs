@@ -40,6 +40,11 @@ struct Look {
     switches: Option<u64>,
 }
 
+/// A thread's present name; `None`: it has ended.
+pub fn name(pid: u32, tid: u32) -> Option<String> {
+    proc_text::comm(pid, tid).ok()
+}
+
 /// Looks for the first time.
 pub fn first_look(pid: u32) -> Result<FirstLook> {
     let threads = look(pid)?;

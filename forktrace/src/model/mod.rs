@@ -14,8 +14,8 @@ use forktrace_common::clone_flags::{self, CLONE_PARENT};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::event::{
-    Body, Event, FutexWait, ProcessExec, ProcessFork, ProcessOwner, ProcessSnapshot, Task,
-    ThreadName, ThreadStart,
+    Body, Event, Evidence, FutexWait, ProcessExec, ProcessFork, ProcessOwner, ProcessSnapshot,
+    Task, ThreadName, ThreadStart,
 };
 
 /// How far a start time from `/proc` may be from the one seen at the fork: `/proc` counts in clock
@@ -104,7 +104,11 @@ impl Model {
                 self.end(task.pid, at, &mut changes);
             }
             (Body::ProcessOwner(owner), Some(task)) => self.owner(task, owner),
-            (Body::FutexWait(wait), Some(task)) => self.futex_wait(at, task, wait),
+            (Body::FutexWait(wait), Some(task)) => {
+                self.rename(task);
+                self.futex_wait(at, task, wait);
+            }
+            (Body::Evidence(look), Some(task)) => self.renamed(task, look),
             _ => {}
         }
         changes
@@ -296,6 +300,14 @@ impl Model {
             && thread.comm != task.comm
         {
             thread.comm.clone_from(&task.comm);
+        }
+    }
+
+    /// A closer look shows the names of all threads.
+    fn renamed(&mut self, task: &Task, look: &Evidence) {
+        self.rename(task);
+        for thread in look.threads.iter().filter(|thread| !thread.comm.is_empty()) {
+            self.rename(&Task { pid: task.pid, tid: thread.tid, comm: thread.comm.clone() });
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use rustc_hash::FxHashSet;
+
 use super::{
     Style, count, kinds, plural,
     style::{Tone, wrap},
@@ -132,7 +134,6 @@ impl Totals<'_> {
         let incomplete = self.incomplete(style);
         let first = match self.hanging() {
             Some(hanging) => hanging,
-            None if !incomplete.is_empty() => (Tone::Warning, "no hang was shown".to_owned()),
             None if self.hidden > 0 => {
                 let (suspects, is) = match self.hidden {
                     1 => ("a suspect".to_owned(), "is"),
@@ -141,6 +142,10 @@ impl Totals<'_> {
                 let remedy = self.remedy;
                 let text = format!("no hang was shown, but {suspects} {is} hidden ({remedy})");
                 (Tone::Warning, text)
+            }
+            None if !incomplete.is_empty() => (Tone::Warning, "no hang was shown".to_owned()),
+            None if self.processes == 0 => {
+                (Tone::Warning, "no hang was shown: no process was looked at".to_owned())
             }
             None => {
                 let looked_at = format!(
@@ -182,7 +187,19 @@ impl Totals<'_> {
         };
         let alike = self.findings.iter().copied().filter(|f| f.confidence == least);
         let how = kinds::together(alike);
-        Some((tone, format!("{children}{surely} {}{how}", verbs(n))))
+        let more = match self.beside(Confidence::Likely, Confidence::Certain) {
+            more if certain > 0 && more > 0 => format!(", and {more} more probably"),
+            _ => String::new(),
+        };
+        Some((tone, format!("{children}{surely} {}{how}{more}", verbs(n))))
+    }
+
+    /// How many processes have a finding of one confidence and none of the other.
+    fn beside(&self, confidence: Confidence, other: Confidence) -> usize {
+        let of = |confidence: Confidence| -> FxHashSet<u32> {
+            self.findings.iter().filter(|f| f.confidence == confidence).map(|f| f.pid).collect()
+        };
+        of(confidence).difference(&of(other)).count()
     }
 
     /// Why the result is incomplete, a sentence each.

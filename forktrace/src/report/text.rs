@@ -116,7 +116,7 @@ impl<W: Write> Text<W> {
             Some(task) => (
                 task.pid.to_string(),
                 parent(event, task, model).map_or_else(|| "-".into(), |ppid| ppid.to_string()),
-                self.style.clean(&task.comm),
+                self.style.clean(named(event, task, model)),
             ),
             None => ("-".into(), "-".into(), "-".into()),
         };
@@ -190,6 +190,16 @@ fn process<'m>(task: &Task, model: &'m Model) -> Option<&'m Process> {
 fn was_last(event: &Event, task: &Task, model: &Model) -> bool {
     model.live(task.pid).is_none()
         && process(task, model).is_some_and(|process| process.end_ns == Some(event.boot_ns))
+}
+
+/// The name of the task, but the process's own where that has ended: it is not its last thread's.
+fn named<'e>(event: &'e Event, task: &'e Task, model: &'e Model) -> &'e str {
+    match &event.body {
+        Body::ThreadExit(_) if was_last(event, task, model) => {
+            process(task, model).map_or(&task.comm, |process| &process.comm)
+        }
+        _ => &task.comm,
+    }
 }
 
 fn parent(event: &Event, task: &Task, model: &Model) -> Option<u32> {

@@ -11,11 +11,11 @@ mod python;
 
 use super::{
     Case, Reason, Verdict, finding, gates,
-    grade::{Grade, could_be_released, ends_only_from_inside, nobody_left},
+    grade::{Grade, could_be_released, nobody_left},
     self_deadlock, waker,
 };
 use crate::{
-    event::{Event, Evidence, KinThread, Late, Learnt, Task, ThreadName, is_older},
+    event::{Event, Evidence, Kin, KinThread, Late, Learnt, Task, ThreadName, is_older},
     finding::{Confidence, Finding, Holder, Kind, Proof, UnseenFork},
     locks::{self, Reading, State},
     model::{Fork, Model},
@@ -257,15 +257,20 @@ fn heir_may_release(case: &Case<'_>, late: &Late, owner: u32) -> bool {
         let thread = threads.find(|thread| Some(thread.tid) == kin.forker)?;
         Some(thread.ns_tid.unwrap_or(thread.tid))
     });
-    if forker.is_some_and(|forker| forker != owner) {
+    // A number that is none of the parent's may be that of an ancestor's thread, whose heir forked.
+    let is_parents = kin.is_some_and(|kin| !kin.forked || has_thread(kin, owner));
+    if forker.is_some_and(|forker| forker != owner) && is_parents {
         return false;
     }
     // A forked process begins with the heir alone, which has the process's own number.
     let heir = case.evidence.threads.iter().find(|thread| thread.tid == case.task.pid);
-    let waits = |heir: &crate::event::ThreadSample| {
-        heir.tid == case.task.tid || heir.ran == Some(false) && ends_only_from_inside(&heir.doing)
-    };
-    heir.is_none_or(|heir| !waits(heir))
+    // Whatever else it waits for, a living thread may end that.
+    let waits = |tid: u32| case.evidence.waiters.iter().any(|waiter| waiter.tid == tid);
+    heir.is_none_or(|heir| heir.tid != case.task.tid && !waits(heir.tid))
+}
+
+fn has_thread(kin: &Kin, number: u32) -> bool {
+    kin.threads.iter().any(|thread| thread.ns_tid.unwrap_or(thread.tid) == number)
 }
 
 /// Whether the lock names an owner; no thread of the process is it, as the gates have made sure.
@@ -317,7 +322,7 @@ fn completed(finding: Finding, case: &Case<'_>, late: &Late, owner: &Owner<'_>) 
     let holder = match (owner, parent, at_fork) {
         (Owner::OfParent(thread), Some(parent), _) => Some((parent, thread.tid, Some(thread))),
         // By its number alone, out of the memory as inherited.
-        (_, Some(parent), Some(tid)) if same_numbers && parent.same_pid_ns => {
+        (_, Some(parent), Some(tid)) if same_numbers && parent.same_pid_ns && !parent.forked => {
             Some((parent, tid, None))
         }
         _ => None,

@@ -44,7 +44,11 @@ const SEMAPHORE: u64 = 16;
 /// thread that had it at the fork.
 pub(super) fn released_by(case: &Case<'_>) -> Option<u32> {
     let write = case.evidence.first_writes.forker.as_ref().filter(|_| case.target().is_none())?;
-    (is_on_word(case, write) && write.function.as_deref() == Some("sem_post")).then_some(write.tid)
+    let posted = is_on_word(case, write) && write.function.as_deref() == Some("sem_post");
+    // A thread that was made after the fork never had it then.
+    let was_there = write.tid == case.fork.by_tid
+        || case.fork.lost.iter().any(|thread| thread.tid == write.tid);
+    (posted && was_there).then_some(write.tid)
 }
 
 /// A zero word outside of a `malloc` block is no proof that it was a semaphore's already. That the
@@ -110,19 +114,22 @@ pub(super) fn grade(
         return proven.then_some(Confidence::Likely);
     };
     // A handler runs in the heir, also while it waits, and may release what the heir inherited.
-    let nobody_here = elsewhere || (heir_waits(case, &mut say) && !could_be_released);
-    if untouched && nobody_here && is_used_as_lock {
-        return Some(Confidence::Certain);
-    }
+    // One that waits for what the forking thread took by hand before waits for who opens a gate.
+    let heir_waits = heir_waits(case, &mut say) && !could_be_released;
+    let kept = kept(case, &mut say);
+    let nobody_here = elsewhere || heir_waits && (kept || case.evidence.threads.len() == 1);
     if somebody_calls(case, &mut say) {
         return None;
+    }
+    if untouched && nobody_here && is_used_as_lock {
+        return Some(Confidence::Certain);
     }
     if untouched && nobody_here && !could_be_released {
         return Some(Confidence::Likely);
     }
     let seen = probed::holder_is_lost(case) && existed(case) && !probed::used_here(case);
     let is_used_as_lock = is_used_as_lock || (seen && probed::is_given_back(case));
-    if !is_used_as_lock || somebody_inside(case) || !(kept(case, &mut say) || seen) {
+    if !is_used_as_lock || somebody_inside(case) || !(kept || seen) {
         return None;
     }
     if elsewhere && same_owner(case) {
@@ -262,13 +269,16 @@ fn existed(case: &Case<'_>) -> bool {
 }
 
 /// A thread that does not wait for the lock is in a `with` block of it, or has it in a variable.
-pub(super) fn somebody_inside(case: &Case<'_>) -> bool {
+fn somebody_inside(case: &Case<'_>) -> bool {
+    somebody_has(case, &[LockUse::With, LockUse::Refers])
+}
+
+/// A thread that does not wait for the lock has one of these to do with it.
+pub(super) fn somebody_has(case: &Case<'_>, uses: &[LockUse]) -> bool {
     let waits = |tid: u32| case.evidence.waiters.iter().any(|waiter| waiter.tid == tid);
-    let inside = |tid: u32| {
-        let lock_use = python_thread(case, tid).map(|thread| thread.lock_use);
-        matches!(lock_use, Some(LockUse::With | LockUse::Refers))
-    };
-    case.evidence.threads.iter().any(|thread| !waits(thread.tid) && inside(thread.tid))
+    let has =
+        |tid: u32| python_thread(case, tid).is_some_and(|thread| uses.contains(&thread.lock_use));
+    case.evidence.threads.iter().any(|thread| !waits(thread.tid) && has(thread.tid))
 }
 
 /// A thread that does not wait for the lock runs code of the program's own that takes or releases

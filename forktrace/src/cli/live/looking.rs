@@ -8,7 +8,7 @@ use crate::{
     decode,
     event::{Body, Event, FutexWait, Task},
     finding::Confidence,
-    kernel,
+    inspect, kernel,
     model::Process,
     verdict::{self, Verdict},
 };
@@ -18,7 +18,8 @@ impl Live {
     pub(super) fn blocked(&self, wait: &WaitState, now: u64) -> Event {
         let known = self.pipeline.model.live(wait.tgid);
         let thread = known.and_then(|process| process.threads.get(&wait.tid));
-        let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
+        let known = || thread.map(|thread| thread.comm.clone()).unwrap_or_default();
+        let comm = inspect::threads::name(wait.tgid, wait.tid).unwrap_or_else(known);
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
         let body = Body::FutexWait(FutexWait { wait: decode::wait(wait), result: None });
         Event { boot_ns: now, task: Some(task), body }

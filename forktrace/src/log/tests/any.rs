@@ -239,6 +239,7 @@ fn late() -> impl Strategy<Value = Late> {
     let about = (any::<u32>(), text(), any::<bool>(), any::<bool>(), any::<Option<u32>>());
     let kin = (about, vec(thread, 0..3), option::of(window())).prop_map(
         |((pid, comm, parent, same_pid_ns, forker), threads, now)| Kin {
+            forked: parent,
             pid,
             comm,
             parent,

@@ -3,15 +3,15 @@
 //! A thread in `with lock:` keeps the bound method `__exit__` on its frame until it leaves the block.
 //! The frames of threads that a fork lost are never unwound in the child, so what they kept is kept
 //! for ever. Such a method that is on no frame of a living thread was left by a thread that is not
-//! here: it was in the block at the fork, or about to enter it, and either way somebody held the lock
-//! then. If nobody here is in the block now, nobody here will leave it. What is not excluded: a
-//! thread of the child took the lock by hand and went elsewhere; hence *likely*. A generator that is
-//! suspended in the block has such a method too, on a frame of its own, which is told apart.
+//! here: it was in the block at the fork, or about to enter it. It need not have had the lock: one
+//! that rests in `Condition.wait` has given it up. So this makes a hang *likely* only where nobody is
+//! left in the process who could have taken the lock since, and otherwise a suspect. An `RLock` tells
+//! its owner, and nobody else can release it.
 
 use super::super::{
     Case,
     grade::alarm_is_set,
-    orphan::{LOCK, QUEUE, enters, somebody_calls, somebody_inside},
+    orphan::{LOCK, QUEUE, enters, somebody_calls, somebody_has},
 };
 use crate::{
     event::{LockUse, Python, RLOCK},
@@ -26,7 +26,7 @@ pub(super) fn is_at_rest(case: &Case<'_>) -> bool {
 
 /// Whether a thread here that does not wait for the lock is in a `with` block of it: it will leave.
 pub(super) fn is_in_use(case: &Case<'_>) -> bool {
-    lock_type(case).is_some() && somebody_inside(case)
+    lock_type(case).is_some() && somebody_has(case, &[LockUse::With])
 }
 
 /// How sure Python's frames make us, for a lock that nobody here is in a `with` block of; `None`:
@@ -56,12 +56,16 @@ pub(super) fn grade(
                 .into(),
         );
     }
-    let nobody_will = nobody_left || as_lock && !calls;
-    let in_another = !nobody_left && somebody_manages(case);
-    Some(match left_behind && nobody_will && !in_another && !alarm_is_set(case) {
-        true => Confidence::Likely,
-        false => Confidence::Suspect,
-    })
+    let owned_elsewhere = owner_is_nobody_here(case);
+    if owned_elsewhere {
+        say(
+            "owner-not-here",
+            "the Python thread that owns it is none of this process, and nobody else can release it"
+                .into(),
+        );
+    }
+    let sure = owned_elsewhere || left_behind && nobody_left;
+    Some(if sure && !alarm_is_set(case) { Confidence::Likely } else { Confidence::Suspect })
 }
 
 /// Name of the type of the Python object that the lock is part of, if that is a lock.
@@ -77,20 +81,13 @@ fn are_frames_known(case: &Case<'_>) -> bool {
     !threads.is_empty() && threads.iter().all(|thread| thread.lock_use != LockUse::Unknown)
 }
 
-/// Whether a thread that does not wait for the lock is in a `with` block of an object that may stand
-/// for it.
-fn somebody_manages(case: &Case<'_>) -> bool {
-    let inner = |tid| {
-        let mut threads = case.evidence.threads.iter();
-        let thread = threads.find(|thread| thread.tid == tid);
-        thread.and_then(|thread| thread.ns_tid).unwrap_or(tid)
-    };
-    let waiters: Vec<u32> = case.evidence.waiters.iter().map(|waiter| inner(waiter.tid)).collect();
-    let mut threads = case.evidence.python_threads.iter();
-    threads.any(|thread| {
-        let waits = thread.tid.is_some_and(|tid| waiters.contains(&tid));
-        !waits && thread.lock_use == LockUse::Manager
-    })
+/// Whether it is an `RLock` whose owner is a thread that Python does not know here.
+fn owner_is_nobody_here(case: &Case<'_>) -> bool {
+    let lock = case.evidence.python_lock.as_ref();
+    let Some((owner, count)) = lock.and_then(|lock| lock.rlock(&lock.now)) else { return false };
+    let threads = &case.evidence.python_threads;
+    let all_known = case.evidence.threads.len() == threads.len();
+    owner != 0 && count != 0 && all_known && threads.iter().all(|thread| thread.ident != owner)
 }
 
 /// Whether a thread that is not here left a method of a `with` block behind.

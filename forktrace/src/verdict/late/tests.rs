@@ -63,6 +63,7 @@ struct Scene {
 impl Scene {
     fn new(op: u32, val: u64, now: Window) -> Self {
         let kin = Kin {
+            forked: false,
             pid: PARENT,
             comm: "t100".into(),
             parent: true,

@@ -185,11 +185,30 @@ fn the_heir_may_release_what_the_forking_thread_had() {
         worker,
         Confidence::Suspect,
     );
-    // Unless it waits for it itself.
+    // Even if it waits for it itself: it may wait for who opens what it closed.
     let mut scene = worker();
     scene.evidence.first_writes.forker = None;
     scene.evidence.waiters.push(waiter(CHILD));
+    assert_eq!(scene.of_worker().confidence, Confidence::Suspect);
+    // A thread that was lost had it, in a block.
+    let now = exit_method(1);
+    let at_fork = AtFork::Known(now.clone());
+    scene.lock().exits = vec![KeptMethod { address: EXIT, now, at_fork, on_frame: None }];
     assert_eq!(scene.of_worker().confidence, Confidence::Certain);
+}
+
+#[test]
+fn who_was_made_after_the_fork_did_not_have_the_lock_then() {
+    let mut scene = worker();
+    scene.evidence.first_writes.forker = write(POLLER + 40, 6 * SECOND, Some("sem_post"));
+    assert_eq!(scene.of_worker().confidence, Confidence::Suspect);
+}
+
+#[test]
+fn a_thread_that_releases_by_hand_may_open_a_gate() {
+    let mut scene = worker();
+    scene.evidence.python_threads[1].lock_use = LockUse::Calls;
+    assert_eq!(scene.of_worker().confidence, Confidence::Suspect);
 }
 
 #[test]

@@ -36,12 +36,30 @@ fn lock(scene: &mut Scene) -> &mut PythonLock {
 }
 
 #[test]
-fn what_a_lost_thread_left_behind_makes_it_likely_beside_living_threads() {
-    let finding = worker().finding();
+fn what_a_lost_thread_left_behind_makes_it_likely_where_nobody_is_left() {
+    assert_eq!(worker().confidence(), Confidence::Suspect, "somebody may have taken it since");
+    let mut alone = worker();
+    alone.evidence.threads.truncate(1);
+    let finding = alone.finding();
     assert_eq!((finding.kind, finding.confidence), (Kind::InheritedLock, Confidence::Likely));
-    let mut recursive = worker();
-    lock(&mut recursive).type_name = "_thread.RLock".into();
-    assert_eq!(recursive.confidence(), Confidence::Likely);
+}
+
+#[test]
+fn an_rlock_whose_owner_is_not_here_is_likely_beside_living_threads() {
+    let recursive = |owner: u64, count: u64| {
+        let mut scene = worker();
+        let fields = [1, 2, UADDR, owner, count];
+        let object = lock(&mut scene);
+        object.type_name = "_thread.RLock".into();
+        object.address = 0x7000;
+        let bytes = fields.iter().flat_map(|field: &u64| field.to_le_bytes()).collect();
+        object.now = Window { address: 0x7000, bytes };
+        scene.evidence.python_threads[1].ident = 0x9000;
+        scene.confidence()
+    };
+    assert_eq!(recursive(0x8000, 1), Confidence::Likely);
+    assert_eq!(recursive(0x9000, 1), Confidence::Suspect, "a thread here has it");
+    assert_eq!(recursive(0x8000, 0), Confidence::Suspect, "nobody has it");
 }
 
 #[test]
@@ -89,7 +107,10 @@ fn a_thread_that_is_in_the_block_will_leave_it() {
     scene.evidence.python_threads[1].lock_use = LockUse::With;
     assert_eq!(scene.judge(), Verdict::Open(Reason::OwnedByChild));
     scene.evidence.waiters.push(crate::event::Waiter { tid: HELPER, enter_ns: 10 * SECOND });
-    assert_eq!(scene.confidence(), Confidence::Likely, "it waits too");
+    assert_eq!(scene.confidence(), Confidence::Suspect, "it waits too");
+    let mut named = worker();
+    named.evidence.python_threads[1].lock_use = LockUse::Refers;
+    assert_eq!(named.confidence(), Confidence::Suspect, "it only knows it by a name");
 }
 
 #[test]
@@ -121,13 +142,13 @@ fn threads_at_rest_are_no_finding_and_python_is_read_to_tell_them() {
     for (file, function) in [("thread.py", "_worker"), (pool, "submit"), ("app.py", "wait")] {
         let mut scene = worker();
         scene.evidence.python = Python::Frames(vec![frame(file, function)]);
-        assert_eq!(scene.confidence(), Confidence::Likely, "{file} {function}");
+        assert_eq!(scene.confidence(), Confidence::Suspect, "{file} {function}");
     }
     // Such a thread does not release by hand what others wait for.
     let mut beside = worker();
     beside.evidence.python_threads[1].lock_use = LockUse::Calls;
     beside.evidence.python_threads[1].innermost = Some(frame(pool, "_worker"));
-    assert_eq!(beside.confidence(), Confidence::Likely);
+    assert!(beside.finding().is_for_python_lock());
 }
 
 #[test]
