@@ -84,12 +84,16 @@ impl Finding {
 
     /// Whether it is shown to people. A suspect is where suspects were asked for and, also unasked,
     /// where somebody pointed at this very process (`asked`, by pid) and it is a deadlock or waits
-    /// for a lock: then the question is not whether it hangs, but why.
+    /// for a lock, or at its parent and it waits for a lock: then the question is not whether it
+    /// hangs, but why.
     pub fn is_shown(&self, suspects: bool, asked: &[u32]) -> bool {
+        let parent = self.unseen_fork.as_ref().and_then(|fork| fork.by_pid);
         let pointed_at = self.unseen_fork.is_some() && asked.contains(&self.pid);
+        let above = parent.is_some_and(|parent| asked.contains(&parent));
         suspects
             || self.confidence > Confidence::Suspect
-            || pointed_at && (self.is_deadlock() || self.is_for_python_lock())
+            || pointed_at && self.is_deadlock()
+            || (pointed_at || above) && self.is_for_python_lock()
     }
 }
 
