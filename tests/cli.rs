@@ -88,7 +88,9 @@ static CASES: &[Case] = &[
     case("output_in_no_folder", Root, &["-o", "{dir}/none/log.jsonl", "--", "true"], 1, &["none/log.jsonl"]),
     case("output_is_a_folder", Root, &["-o", "{dir}/folder.jsonl", "--", "true"], 1, &["folder.jsonl", "it is a folder"]),
     case("output_is_a_link", Root, &["-o", "{dir}/link.jsonl", "--", "true"], 1, &["link.jsonl"]),
-    case("output_of_unknown_format", Root, &["-o", "{dir}/log.csv", "--", "true"], 1, &[".jsonl"]),
+    case("output_of_unknown_format", Anybody, &["-o", "{dir}/log.csv", "--", "true"], 2, &["log.csv", ".jsonl"]),
+    case("output_of_unknown_compression", Anybody, &["-o", "{dir}/log.jsonl.gz", "-a"], 2, &["log.jsonl.gz", ".jsonl.zst"]),
+    case("output_beside_earlier_parts", Root, &["-o", "{dir}/old.jsonl", "--rotate-size", "1M", "--", "true"], 1, &["old.3.jsonl", "another name"]),
     case("keep_without_rotation", Anybody, &["-o", "{dir}/t.jsonl", "--keep", "3", "-a"], 2, &["--rotate-size"]),
     case("rotation_without_a_file", Anybody, &["--rotate-time", "1h", "-a"], 2, &["-o FILE"]),
     case("rotation_too_small", Anybody, &["-o", "{dir}/t.jsonl", "--rotate-size", "1K", "-a"], 2, &["64K to 1024G"]),
@@ -202,6 +204,7 @@ fn furnish() -> Result<TempDir> {
     fs::write(path("newer.jsonl"), first_line(999))?;
     fs::write(path("cut.jsonl"), first_line(1) + "{\"schema\":1,\"type\":\"process.f")?;
     fs::write(path("target.jsonl"), "precious\n")?;
+    fs::write(path("old.3.jsonl"), first_line(1))?;
     fs::create_dir(path("folder.jsonl"))?;
     symlink(path("target.jsonl"), path("link.jsonl"))?;
     Ok(dir)

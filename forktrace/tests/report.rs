@@ -134,6 +134,10 @@ fn a_compressed_log_is_known_by_its_bytes() {
     let stdout = String::from_utf8_lossy(&cut.get_output().stdout).into_owned();
     assert!(stdout.contains("HANG  inherited_mutex"), "{stdout}");
     report().arg("-").write_stdin(&packed[..20]).assert().code(1);
+    let check = report().args(["--check", "-"]).write_stdin(&packed[..20]).assert().code(1);
+    let stdout = String::from_utf8_lossy(&check.get_output().stdout).into_owned();
+    assert!(stdout.starts_with("-: the compressed file is cut off"), "{stdout}");
+    assert!(stdout.ends_with("\n1 problem\n"), "{stdout}");
 }
 
 #[test]
@@ -154,4 +158,58 @@ fn recorded_logs_are_as_they_should_be() {
     for name in ["python_lock", "mutex_of_thread", "python_rlock"] {
         report().arg("--check").arg(golden(&format!("{name}.jsonl"))).assert().success();
     }
+}
+
+/// The whole of a golden log as the parts of a rotated one: its first line in each, the lines
+/// between them in the second of three.
+fn parts(dir: &std::path::Path) -> Vec<PathBuf> {
+    let whole = fs::read_to_string(golden("mutex_of_thread.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rotated = serde_json::json!({"schema": 1, "type": "trace.rotated", "ts": lines[0]["ts"]});
+    let make = |part: usize| {
+        let (from, to) = [(1, 1), (1, lines.len() - 1), (lines.len() - 1, lines.len())][part - 1];
+        let mut first = lines[0].clone();
+        (first["trace_id"], first["part"]) = ("t".into(), part.into());
+        let mut all = vec![first];
+        all.extend_from_slice(&lines[from..to]);
+        if part < 3 {
+            let mut last = rotated.clone();
+            last["boot_ns"] = all[all.len() - 1]["boot_ns"].clone();
+            last["next"] = (part + 1).into();
+            all.push(last);
+        }
+        for (n, line) in all.iter_mut().enumerate() {
+            line["seq"] = (n + 1).into();
+        }
+        let path = dir.join(format!("t.{part}.jsonl"));
+        let text: String = all.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    (1..=3).map(make).collect()
+}
+
+#[test]
+fn a_part_that_is_bad_at_its_start_is_as_good_as_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let parts = parts(dir.path());
+    report().args(&parts).assert().success().stderr("");
+    let whole = fs::read(&parts[0]).unwrap();
+    for bytes in [&whole[..10], b"", b"\x28\xb5\x2f\xfd\x00"] {
+        fs::write(&parts[0], bytes).unwrap();
+        let output = report().args(&parts).assert().success();
+        let stdout = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(stdout.contains("HANG  inherited_mutex"), "{stdout}");
+        let words: Vec<&str> = stdout.split_whitespace().collect();
+        for text in [&stderr, &words.join(" ")] {
+            assert!(text.contains("it is left out, as if it were not given"), "{text}");
+            assert!(text.contains("part 1 of this trace was not given"), "{text}");
+        }
+        assert_eq!(stderr.lines().count(), 2, "{stderr}");
+        report().arg("--check").args(&parts).assert().code(1);
+    }
+    fs::write(&parts[1], "").unwrap();
+    report().args(&parts[..2]).assert().code(1).stdout("");
 }

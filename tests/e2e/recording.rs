@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("recording_rotated_and_each_part_read_alone", &needs, rotated),
         trial("recording_on_a_full_disk", &needs, full_disk),
+        trial("recording_that_begins_on_a_full_disk", &needs, full_from_the_start),
         trial("recording_compressed", &needs, compressed),
         trial("filter_by_name_live_and_in_report", &needs, by_name),
         trial("filter_by_user_live_and_in_report", &[Need::Tracing, Need::Setpriv], by_user),
@@ -162,6 +163,53 @@ fn full_disk() -> Result<()> {
     let again = report(&["-q"], &[log])?;
     ensure!(again.stdout.contains("this result is incomplete"), "{}", again.said());
     ensure!(!again.stdout.contains("still running"), "{}", again.said());
+    Ok(())
+}
+
+/// The disk is full when the recording begins: once there is room, it begins with all that is alive,
+/// and no part of it is empty.
+fn full_from_the_start() -> Result<()> {
+    for (name, rotation) in
+        [("t.jsonl", &[][..]), ("t.jsonl.zst", &[]), ("t.jsonl", &["--rotate-size", "64K"])]
+    {
+        let disk = Disk::new("512k")?;
+        let ballast = disk.path().join("ballast");
+        // It may have no room for all of it.
+        let _ = fs::write(&ballast, vec![0; 512 << 10]);
+        let path = disk.path().join(name).display().to_string();
+        let script = "\"$@\" & i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done; \
+                      sleep 2; echo filled; read x; sleep 1.5; i=0; \
+                      while [ $i -lt 30 ]; do /bin/true; i=$((i+1)); done; wait";
+        let mut args: Vec<String> = ["-q", "-o", &path].map(str::to_owned).to_vec();
+        args.extend(rotation.iter().map(|&word| word.to_owned()));
+        args.extend(["--", "sh", "-c", script, "sh"].map(str::to_owned));
+        args.extend(workload::command(
+            "inherited_mutex.c",
+            &["normal", "thread", "keep", "single", "9"],
+        )?);
+        let mut job = Job::forktrace(&args)?;
+        job.until("filled", START, |job| {
+            job.stdout().contains("filled") && job.stderr().contains("no space is left")
+        })?;
+        fs::remove_file(&ballast)?;
+        job.tell()?;
+        let ended = job.wait(LIMIT)?;
+        let judge = || -> Result<()> {
+            ended.expect_code(0)?;
+            ensure!(ended.stderr.lines().count() == 1, "it is said more than once");
+            let mut files: Vec<PathBuf> =
+                fs::read_dir(disk.path())?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+            files.sort();
+            ensure!(files.len() == 1, "a part has nothing in it: {files:?}");
+            check_log(&files)?;
+            let again = report(&["-q"], &files)?;
+            ensure!(again.stdout.contains("could not be written"), "{}", again.said());
+            let (live, again) = (hang_blocks(&ended.stdout), hang_blocks(&again.stdout));
+            ensure!(live.len() == 1 && again == live, "{live:?} became {again:?}");
+            Ok(())
+        };
+        judge().with_context(|| format!("{name} {rotation:?}\n{}", ended.said()))?;
+    }
     Ok(())
 }
 

@@ -1,13 +1,13 @@
 //! `forktrace report --check FILE…`: whether a log is as SCHEMA.md says.
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::io::{self, Write as _};
 
-use super::{failure::Failure, replay};
+use super::{
+    failure::Failure,
+    replay::{self, Files},
+};
 use crate::{
-    log::{Checker, Reader},
+    log::{Cause, Checker, Reader},
     report::{plural, sanitize},
 };
 
@@ -15,12 +15,18 @@ use crate::{
 const TOLD: usize = 50;
 
 /// Checks files in their order. Exit status 1: there is a problem.
-pub(super) fn run(files: &[PathBuf]) -> Result<u8, Failure> {
-    let progress = replay::progress(files, true);
+pub(super) fn run(files: &Files) -> Result<u8, Failure> {
+    let progress = replay::progress(&files.readable, true);
     let mut checker = Checker::default();
     let mut out = io::stdout().lock();
     let (mut found, mut lines) = (0, 0);
-    for path in files {
+    for (path, why) in &files.bad {
+        found += 1;
+        if found <= TOLD {
+            writeln!(out, "{}", sanitize(&format!("{}: {why}", path.display())))?;
+        }
+    }
+    for path in &files.readable {
         let input = replay::open(path, &progress)?;
         let damage = input.damage();
         let mut reader = Reader::new(input);
@@ -28,8 +34,10 @@ pub(super) fn run(files: &[PathBuf]) -> Result<u8, Failure> {
             found += 1;
             if found <= TOLD {
                 progress.borrow_mut().clear();
-                let path = path.display();
-                writeln!(out, "{}", sanitize(&format!("{path}:{line}: {text}")))?;
+                // Damage before the first line is in none.
+                let line = if line == 0 { String::new() } else { format!(":{line}") };
+                let text = format!("{}{line}: {text}", path.display());
+                writeln!(out, "{}", sanitize(&text))?;
             }
             Ok(())
         };
@@ -42,6 +50,8 @@ pub(super) fn run(files: &[PathBuf]) -> Result<u8, Failure> {
                         tell(problem.line, &problem.text)?;
                     }
                 }
+                // Why that is so follows.
+                Err(error) if matches!(error.cause, Cause::Empty) && damage.borrow().is_some() => {}
                 Err(error) => tell(error.line, &error.cause.to_string())?,
             }
         }

@@ -117,9 +117,12 @@ fn clock(start: &Event) -> (String, i64) {
 }
 
 /// Opens a file to record to.
-pub(super) fn open_log(path: &Path, rotation: log::Rotation) -> Result<Recorder, Failure> {
+pub(super) fn open_log(
+    path: &Path,
+    format: log::Format,
+    rotation: log::Rotation,
+) -> Result<Recorder, Failure> {
     let cannot = |cause: String| Failure::CannotWrite { path: path.to_owned(), cause };
-    let format = log::format(path).map_err(cannot)?;
     Recorder::open(path, format, rotation, sudo_user()).map_err(|error| cannot(cause(&error)))
 }
 

@@ -14,8 +14,8 @@ use super::{
     progress::{Counted, Progress},
 };
 use crate::{
-    event::{Body, TraceStart},
-    log::{Input, LineKind, Reader},
+    event::{Body, Event, TraceStart},
+    log::{Cause, Input, Line, LineKind, ReadError, Reader},
 };
 
 /// A log's file, opened.
@@ -48,32 +48,46 @@ pub(super) fn progress(files: &[PathBuf], quiet: bool) -> Rc<RefCell<Progress>> 
     Rc::new(RefCell::new(Progress::new(total, quiet)))
 }
 
+/// The files of one trace.
+pub(super) struct Files {
+    /// Those that can be read, in their order.
+    pub(super) readable: Vec<PathBuf>,
+    /// Parts without a readable beginning, and why. They are as good as missing.
+    pub(super) bad: Vec<(PathBuf, String)>,
+}
+
 /// Puts the files of one trace in their order.
 ///
 /// # Errors
-/// When they are not parts of one trace, or a part comes twice.
-pub(super) fn in_order(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let [first, _, ..] = files else { return Ok(files.to_vec()) };
+/// When they are not parts of one trace, a part comes twice, or none can be read.
+pub(super) fn in_order(files: &[PathBuf]) -> Result<Files, Failure> {
+    let mut bad = Vec::new();
+    let [_, _, ..] = files else { return Ok(Files { readable: files.to_vec(), bad }) };
     let mut parts = Vec::new();
     for path in files {
-        parts.push((first_line(path)?, path.clone()));
+        match first_line(path)? {
+            Ok(start) => parts.push((start, path.clone())),
+            Err(why) => bad.push((path.clone(), why)),
+        }
+    }
+    if parts.is_empty()
+        && let Some((path, cause)) = bad.pop()
+    {
+        return Err(Failure::CannotRead { path, cause });
     }
     let trace = parts.first().map(|(start, _)| start.trace_id.clone()).unwrap_or_default();
+    let first = parts.first().map(|(_, path)| path.display().to_string()).unwrap_or_default();
     for (start, path) in &parts {
-        let why = match () {
-            () if path == Path::new("-") => "stdin can only be read alone",
+        let cause = match () {
             () if start.trace_id.is_empty() || start.part == 0 => {
-                "it is a whole log and no part of one; give each log to a report of its own"
+                "it is a whole log and no part of one; give each log to a report of its own".into()
             }
             () if start.trace_id != trace => {
-                let other = first.display();
-                let cause =
-                    format!("it is of another trace than {other}; give each its own report");
-                return Err(Failure::CannotRead { path: path.clone(), cause });
+                format!("it is of another trace than {first}; give each its own report")
             }
             () => continue,
         };
-        return Err(Failure::CannotRead { path: path.clone(), cause: why.into() });
+        return Err(Failure::CannotRead { path: path.clone(), cause });
     }
     parts.sort_by_key(|(start, _)| start.part);
     for pair in parts.windows(2) {
@@ -84,21 +98,28 @@ pub(super) fn in_order(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             return Err(Failure::CannotRead { path: again.clone(), cause });
         }
     }
-    Ok(parts.into_iter().map(|(_, path)| path).collect())
+    Ok(Files { readable: parts.into_iter().map(|(_, path)| path).collect(), bad })
 }
 
-fn first_line(path: &Path) -> Result<TraceStart, Failure> {
-    let input = open(path, &progress(&[], true))?;
+/// What a part says of itself, or why its beginning is no use.
+fn first_line(path: &Path) -> Result<Result<TraceStart, String>, Failure> {
     let cannot = |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
+    if path == Path::new("-") {
+        return Err(cannot("stdin can only be read alone".into()));
+    }
+    let input = open(path, &progress(&[], true))?;
+    let damage = input.damage();
     match Reader::new(input).next() {
-        Some(Ok(line)) => match line.kind {
-            LineKind::Event(event) => match event.body {
-                Body::TraceStart(start) => Ok(*start),
-                _ => Err(cannot("it does not begin with a trace.start line".into())),
-            },
-            _ => Err(cannot("it does not begin with a trace.start line".into())),
-        },
+        Some(Ok(Line {
+            kind: LineKind::Event(Event { body: Body::TraceStart(start), .. }),
+            ..
+        })) => Ok(Ok(*start)),
+        Some(Err(ReadError { cause: why @ (Cause::Empty | Cause::NoStart(_)), .. })) => {
+            Ok(Err(damage.borrow_mut().take().unwrap_or_else(|| why.to_string())))
+        }
+        Some(Err(ReadError { cause: Cause::Io(error), .. })) => Err(cannot(cause(&error))),
         Some(Err(error)) => Err(cannot(error.cause.to_string())),
-        None => Err(cannot("it is empty".into())),
+        // A reader gives one of the above.
+        Some(Ok(_)) | None => Err(cannot("it does not begin with a trace.start line".into())),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     finding::{Confidence, Kind},
     inspect,
     kernel::{self, GatedChild, Outcome},
+    log,
     verdict::Judged,
 };
 
@@ -32,7 +33,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let out = &OutputArgs { json: args.out.json || to_stdout, ..args.out.clone() };
     let filter = Filter::new(&args.filter)?;
-    let recording = args.output.as_deref().filter(|_| !to_stdout);
+    let recording = args.output.as_deref().filter(|_| !to_stdout).map(named).transpose()?;
     let rotation = args.rotation.built(recording.is_some())?;
     let target = target(args, out)?;
     let options = kernel::Options {
@@ -47,7 +48,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         diagnostics: args.out.verbose >= 2,
     };
     // Opened before anything is loaded, so that a mistyped path costs nothing.
-    let recorder = recording.map(|path| output::open_log(path, rotation)).transpose()?;
+    let recorder =
+        recording.map(|(path, format)| output::open_log(path, format, rotation)).transpose()?;
     let began_ns = kernel::boot_ns();
     let (kernel, ring) = kernel::load(&options)?;
     if let Some(probes) = &kernel.locks {
@@ -91,6 +93,14 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         say_of_probes(args.locks, live.pipeline.judge.findings());
         Ok(exit_code(args, &live, stopped))
     })
+}
+
+/// A file to record to, and how its name says to store it.
+fn named(path: &Path) -> Result<(&Path, log::Format), Failure> {
+    match log::format(path) {
+        Ok(format) => Ok((path, format)),
+        Err(why) => Err(usage(&format!("cannot record to {}: {why}", path.display()))),
+    }
 }
 
 /// Probes are not free, so their price is told before anybody pays it.

@@ -9,7 +9,7 @@ use std::{
 use super::{
     failure::{Failure, cause, say},
     progress::Progress,
-    replay,
+    replay::{self, Files},
 };
 use crate::{
     event::{Body, Event, Resync, TraceStart},
@@ -39,7 +39,7 @@ pub(super) trait Sink {
 /// The reading of all files of one log.
 pub(super) struct Walk<'a, S> {
     pub(super) sink: S,
-    files: &'a [PathBuf],
+    files: &'a Files,
     progress: Rc<RefCell<Progress>>,
     carried: Carried,
     /// The part that was read last, and whether it was whole.
@@ -62,14 +62,14 @@ struct Carried {
 
 impl<'a, S: Sink> Walk<'a, S> {
     /// Of these files, in this order. `quiet`: nothing is printed meanwhile.
-    pub(super) fn new(files: &'a [PathBuf], sink: S, quiet: bool) -> Self {
+    pub(super) fn new(files: &'a Files, sink: S, quiet: bool) -> Self {
         Walk {
             sink,
             files,
-            progress: replay::progress(files, quiet),
+            progress: replay::progress(&files.readable, quiet),
             carried: Carried::default(),
             part: None,
-            missing: Vec::new(),
+            missing: files.bad.iter().map(left_out).collect(),
             ended: false,
         }
     }
@@ -80,7 +80,7 @@ impl<'a, S: Sink> Walk<'a, S> {
     /// # Errors
     /// When a file cannot be read, or holds no log.
     pub(super) fn run(mut self) -> Result<(S, Vec<String>, bool), Failure> {
-        for path in self.files {
+        for path in &self.files.readable {
             self.file(path)?;
             if self.sink.is_gone() {
                 return Ok((self.sink, self.missing, self.ended));
@@ -88,7 +88,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
         self.progress.borrow_mut().clear();
         if !self.sink.has_begun() {
-            let path = self.files.first().cloned().unwrap_or_default();
+            let path = self.files.readable.first().cloned().unwrap_or_default();
             return Err(Failure::CannotRead { path, cause: "it holds no event".into() });
         }
         if let Some((part, true)) = self.part {
@@ -97,8 +97,8 @@ impl<'a, S: Sink> Walk<'a, S> {
                 part.saturating_add(1)
             ));
         }
-        let name = match self.files {
-            [one] => format!("{}: ", one.display()),
+        let name = match self.files.readable.as_slice() {
+            [one] if self.files.bad.is_empty() => format!("{}: ", one.display()),
             _ => String::new(),
         };
         for sentence in &self.missing {
@@ -165,8 +165,8 @@ impl<'a, S: Sink> Walk<'a, S> {
         if let Some((_, whole)) = &mut self.part {
             *whole = summary.rotated;
         }
-        let name =
-            if self.files.len() > 1 { format!("{}: ", path.display()) } else { String::new() };
+        let one = self.files.readable.len() + self.files.bad.len() == 1;
+        let name = if one { String::new() } else { format!("{}: ", path.display()) };
         self.missing.extend(missing(summary).into_iter().map(|text| format!("{name}{text}")));
     }
 
@@ -233,6 +233,11 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
         Ok(())
     }
+}
+
+/// That a part was left out.
+fn left_out((path, why): &(PathBuf, String)) -> String {
+    format!("{}: {why}; it is left out, as if it were not given", path.display())
 }
 
 /// That the parts from `due` to the one before `found` were not given, if so.

@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod input;
+mod name;
 mod part;
 mod reader;
 mod recorder;
@@ -18,9 +19,10 @@ mod tests;
 pub use check::{Checker, Problem};
 pub use file::open_for_writing;
 pub use input::{Damage, Input};
+pub use name::format;
 pub use part::{Format, Part};
 pub use reader::{Cause, Gap, Line, LineKind, MAX_LINE, ReadError, Reader, Summary};
-pub use recorder::{Carried, Recorder, Rotation, Totals, format};
+pub use recorder::{Carried, Recorder, Rotation, Totals};
 pub use schema::schema;
 pub use writer::{Identity, Writer, proc_uid};
 

@@ -73,6 +73,11 @@ impl Part {
         self.len + if self.compressor.is_some() { pending / 8 } else { pending }
     }
 
+    /// Whether no line is in the file.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Lines written, their bytes, and the bytes that they take in the file.
     pub fn totals(&self) -> (u64, u64, u64) {
         (self.written, self.raw, self.len)

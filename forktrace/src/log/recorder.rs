@@ -9,7 +9,9 @@ use std::{
 };
 
 use super::{
-    Identity, Writer, open_for_writing,
+    Identity, Writer,
+    name::{earlier_part, part_path},
+    open_for_writing,
     part::{Format, Part},
 };
 use crate::{
@@ -76,6 +78,16 @@ struct Written {
     inode: u64,
 }
 
+impl Written {
+    /// Deletes the file, if it is there still. Only what was written here: somebody may have put
+    /// another file in its place.
+    fn delete(&self) -> bool {
+        let same = fs::symlink_metadata(&self.path)
+            .is_ok_and(|file| (file.dev(), file.ino()) == (self.device, self.inode));
+        same && fs::remove_file(&self.path).is_ok()
+    }
+}
+
 /// What was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -93,38 +105,28 @@ pub struct Totals {
     pub deleted: u32,
 }
 
-/// How the name says to store it.
-///
-/// # Errors
-/// A sentence, where it says nothing that is known.
-pub fn format(path: &Path) -> Result<Format, String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match () {
-        () if name.ends_with(".jsonl") => Ok(Format::Plain),
-        () if name.ends_with(".jsonl.zst") => Ok(Format::Zstd),
-        () => Err("the name must end in .jsonl or .jsonl.zst, the formats that are written".into()),
-    }
-}
-
-/// The name of one part of a log: `trace.jsonl` is written to `trace.1.jsonl`, `trace.2.jsonl`, …
-fn part_path(path: &Path, part: u32) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let at = name.rfind(".jsonl").unwrap_or(name.len());
-    let (stem, end) = name.split_at(at);
-    path.with_file_name(format!("{stem}.{part}{end}"))
-}
-
 impl Recorder {
     /// Opens the first file. `owner`: see [`open_for_writing`].
     ///
     /// # Errors
-    /// When it cannot be written, see [`open_for_writing`].
+    /// When it cannot be written, see [`open_for_writing`]. Where the log is to go on in new files,
+    /// also when there are parts of an earlier one with its name: some of them would stay.
     pub fn open(
         path: &Path,
         format: Format,
         rotation: Rotation,
         owner: Option<(u32, u32)>,
     ) -> io::Result<Self> {
+        if rotation.is_on()
+            && let Some(part) = earlier_part(path)
+        {
+            let text = format!(
+                "{} is a part of an earlier recording with this name; delete or move those parts, \
+                 or choose another name",
+                part.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
         let first = if rotation.is_on() { part_path(path, 1) } else { path.to_owned() };
         let (part, written) = open(&first, format, owner)?;
         let now = Instant::now();
@@ -164,7 +166,8 @@ impl Recorder {
                 start.part = u32::from(self.rotation.is_on());
                 let event = Event { body: Body::TraceStart(start), ..event.clone() };
                 self.writer.set_clock(self.clock_offset_ns);
-                self.put(&event, identity);
+                // Where there is no room for it, it is no missing line: it is written later.
+                begin(&mut self.writer, &event, &[]);
                 self.start = Some(event);
             }
             Body::TraceEnd(end) => {
@@ -215,12 +218,20 @@ impl Recorder {
         self.writer.get_ref().is_broken()
     }
 
-    /// Goes on after a failure: tells how many lines are missing, and all that is alive.
+    /// Goes on after a failure: tells how many lines are missing, and all that is alive. Where not
+    /// even the file's first line is there, it comes first.
     pub fn mend(&mut self, carried: &[Carried]) {
         let unwritten = self.writer.get_ref().unwritten();
         let (seq, mark) = (self.writer.lines(), self.writer.get_ref().mark());
         self.writer.get_mut().retry();
         let count = unwritten.saturating_sub(self.told);
+        if self.writer.get_ref().is_empty()
+            && let Some(start) = &self.start
+        {
+            begin(&mut self.writer, start, &[]);
+            // The numbers of the missing lines are left out, as after any other failure.
+            self.writer.rewind(self.writer.lines() + count);
+        }
         let by_kind = [("unwritten".to_owned(), count)].into();
         let processes = carried.iter().filter(|(event, _)| is_snapshot(event)).count();
         let trace = |body| Event { boot_ns: self.last_ns, task: None, body };
@@ -262,58 +273,67 @@ impl Recorder {
         self.last_ns
     }
 
-    /// Goes on in a new file, which begins with `carried`.
+    /// Goes on in a new file, which begins with `carried`. Where there is no room for that, the log
+    /// goes on in the present file for now, and no new one is left behind.
     ///
     /// # Errors
     /// When the new file cannot be opened: the log goes on in the present one for now.
     pub fn rotate(&mut self, carried: &[Carried]) -> io::Result<()> {
+        // Lines that are not in the file yet may never come to be there.
+        self.flush();
+        if self.is_broken() {
+            return Ok(());
+        }
         let next = self.part.saturating_add(1);
         let path = part_path(&self.path, next);
         let (part, written) = open(&path, self.format, self.owner).inspect_err(|_| {
             self.not_before = Some(Instant::now() + RETRY);
         })?;
+        let mut writer = Writer::new(part, self.clock_offset_ns);
+        if let Some(start) = self.first_line(next, carried)
+            && !begin(&mut writer, &start, carried)
+        {
+            written.delete();
+            self.not_before = Some(Instant::now() + RETRY);
+            if let Some(error) = writer.get_mut().take_error() {
+                self.writer.get_mut().keep_error(error);
+            }
+            return Ok(());
+        }
         let rotated = Body::Rotated(Rotated { next });
         self.put(&Event { boot_ns: self.last_ns, task: None, body: rotated }, None);
         self.flush();
         self.earlier = self.totals();
-        let before = std::mem::replace(&mut self.writer, Writer::new(part, self.clock_offset_ns));
-        let mut before = before.into_inner();
+        let mut before = std::mem::replace(&mut self.writer, writer).into_inner();
         if let Some(error) = before.take_error() {
-            // Lines that the last block has lost are counted already.
+            // The line that is missing there is counted already.
             self.writer.get_mut().keep_error(error);
         }
+        self.carried = self.writer.get_ref().size();
         self.told = 0;
         self.part = next;
         self.began = Instant::now();
         self.files.push_back(written);
-        self.begin(carried);
         self.delete_old();
         Ok(())
     }
 
-    fn begin(&mut self, carried: &[Carried]) {
-        let Some(mut event) = self.start.clone() else { return };
+    /// The first line of a later file.
+    fn first_line(&self, part: u32, carried: &[Carried]) -> Option<Event> {
+        let mut event = self.start.clone()?;
         if let Body::TraceStart(start) = &mut event.body {
-            start.part = self.part;
+            start.part = part;
             start.carried = u32::try_from(carried.len()).unwrap_or(u32::MAX);
         }
         event.boot_ns = self.last_ns;
-        self.put(&event, None);
-        for (event, identity) in carried {
-            self.put(event, identity.as_ref());
-        }
-        self.flush();
-        self.carried = self.writer.get_ref().size();
+        Some(event)
     }
 
     fn delete_old(&mut self) {
         let Some(keep) = self.rotation.keep else { return };
         while self.files.len() > keep.max(1) {
             let Some(old) = self.files.pop_front() else { return };
-            // Only what was written here: somebody may have put another file in its place.
-            let same = fs::symlink_metadata(&old.path)
-                .is_ok_and(|file| (file.dev(), file.ino()) == (old.device, old.inode));
-            if same && fs::remove_file(&old.path).is_ok() {
+            if old.delete() {
                 self.earlier.deleted += 1;
             }
         }
@@ -347,6 +367,23 @@ fn open(path: &Path, format: Format, owner: Option<(u32, u32)>) -> io::Result<(P
     let metadata = file.metadata()?;
     let written = Written { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
     Ok((Part::new(file, format)?, written))
+}
+
+/// Writes the beginning of a file, or nothing of it. False: it could not be written.
+fn begin(writer: &mut Writer<Part>, start: &Event, carried: &[Carried]) -> bool {
+    let mark = writer.get_ref().mark();
+    writer.rewind(0);
+    // A part keeps its own errors.
+    let _ = writer.event(start, None);
+    for (event, identity) in carried {
+        let _ = writer.event(event, identity.as_ref());
+    }
+    let _ = writer.flush();
+    let whole = !writer.get_ref().is_broken();
+    if !whole {
+        writer.get_mut().back_to(&mark);
+    }
+    whole
 }
 
 fn is_snapshot(event: &Event) -> bool {

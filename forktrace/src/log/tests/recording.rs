@@ -122,6 +122,25 @@ fn where_no_new_file_can_be_opened_the_old_one_goes_on() {
 }
 
 #[test]
+fn parts_of_an_earlier_recording_are_not_mixed_with_new_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.jsonl.zst");
+    for other in ["t.1.jsonl", "t.a.1.jsonl.zst", "t.x.jsonl.zst", "t.jsonl.zst"] {
+        fs::write(dir.path().join(other), "precious").unwrap();
+    }
+    let rotation = Rotation { size: Some(1), ..Rotation::default() };
+    drop(Recorder::open(&path, Format::Zstd, rotation.clone(), None).unwrap());
+    fs::rename(dir.path().join("t.1.jsonl.zst"), dir.path().join("t.9.jsonl.zst")).unwrap();
+    fs::write(dir.path().join("t.10.jsonl.zst"), "precious").unwrap();
+    let before = names(dir.path());
+    let error = Recorder::open(&path, Format::Zstd, rotation, None).unwrap_err();
+    assert!(error.to_string().contains("t.9.jsonl.zst is a part of an earlier"), "{error}");
+    assert_eq!(names(dir.path()), before);
+    Recorder::open(&path, Format::Zstd, Rotation::default(), None).unwrap();
+    assert_eq!(fs::read(dir.path().join("t.10.jsonl.zst")).unwrap(), b"precious");
+}
+
+#[test]
 fn the_name_says_the_format() {
     assert_eq!(format(Path::new("/x/a.jsonl")), Ok(Format::Plain));
     assert_eq!(format(Path::new("a.jsonl.zst")), Ok(Format::Zstd));
