@@ -346,6 +346,27 @@ fn is_library(mapping: &Mapping) -> bool {
     mapping.perms.contains('x') && starts.iter().any(|start| name.starts_with(start))
 }
 
+/// Probes the end of a lock in this process and ends that at once.
+///
+/// # Errors
+/// Why it cannot be done.
+pub(super) fn attempt(ebpf: &mut Ebpf) -> Result<(), String> {
+    for name in [ENTER, RETURN, LEAVE] {
+        program(ebpf, name)?.load().map_err(|error| error.to_string())?;
+    }
+    let own = std::process::id();
+    let mut found = libraries(own).into_iter().filter_map(|(_, path)| {
+        let functions = functions(&path, &|name| MEASURED.contains(&name))?;
+        Some((path, *functions.release.first()?))
+    });
+    let (path, offset) = found.next().ok_or("this program has no lock function to try it on")?;
+    let scope = NonZeroU32::new(own).map_or(UProbeScope::CallingProcess, UProbeScope::OneProcess);
+    let program = program(ebpf, LEAVE)?;
+    let place = UProbeAttachLocation::AbsoluteOffset(offset);
+    let link = program.attach(place, &path, scope).map_err(|error| error.to_string())?;
+    program.detach(link).map_err(|error| error.to_string())
+}
+
 /// What a pair of taking and releasing a lock costs under the probes, measured on this process:
 /// ns without and with. `None` where it cannot be measured.
 pub fn price(probes: &LockProbes) -> Option<(u64, u64)> {

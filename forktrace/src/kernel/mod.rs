@@ -3,6 +3,7 @@
 //! The only home of aya, of `unsafe` and of everything that needs privilege.
 
 mod cleaner;
+mod doctor;
 #[expect(unsafe_code, reason = "fork and exec")]
 mod gate;
 #[expect(unsafe_code, reason = "calls pthread functions")]
@@ -20,6 +21,7 @@ mod ring;
 mod signals;
 mod tracefs;
 
+pub use doctor::examine;
 pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use loader::{Kernel, Options, load};
 pub use lock_probes::{LockProbes, price};
