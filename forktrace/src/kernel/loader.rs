@@ -19,7 +19,7 @@ use nix::{
 use zerocopy::IntoBytes as _;
 
 use super::{
-    Error,
+    Error, causes,
     lock_probes::{self, LockProbes},
     maps::Maps,
     privilege,
@@ -238,7 +238,7 @@ fn load_object(
         .map_max_entries(PAGES, pages.saturating_mul(2))
         .map_max_entries(TOUCHES, pages.saturating_mul(2))
         .load(OBJECT)
-        .map_err(|error| refused("its maps", &error))
+        .map_err(|error| refused("its maps", &causes(&error)))
 }
 
 fn attach(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {

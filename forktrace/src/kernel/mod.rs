@@ -100,6 +100,20 @@ pub enum Error {
     },
 }
 
+/// An error with all of its causes: aya's own words are only what was tried.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    words
+}
+
 /// `CLOCK_BOOTTIME` now, ns: the clock of every event.
 pub fn boot_ns() -> u64 {
     nanoseconds(ClockId::CLOCK_BOOTTIME)

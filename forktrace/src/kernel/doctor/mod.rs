@@ -21,7 +21,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use self::{tracepoints::Layouts, trial::Trial};
 use super::{
-    Error,
+    Error, causes,
     loader::{self, FAULTS, FORKS, OPTIONAL, Options},
     namespace, privilege,
 };
@@ -39,6 +39,7 @@ pub fn examine() -> Vec<Check> {
     let release = release.as_deref().unwrap_or_default();
     let has = &privilege::has;
     let lacking = privilege::missing(has);
+    let users = host.link("proc/self/ns/user");
     let layouts = within(|| {
         loader::with_tracefs(|tracefs| Layouts {
             place: tracefs.place().to_owned(),
@@ -57,7 +58,7 @@ pub fn examine() -> Vec<Check> {
     let mut checks = vec![
         facts::kernel(release),
         facts::pid_namespace(namespace::check_pid_namespace()),
-        facts::capabilities(has, nix::unistd::geteuid().is_root()),
+        facts::capabilities(has, nix::unistd::geteuid().is_root(), users.as_deref()),
         facts::open_files(privilege::open_files(), limit(Resource::RLIMIT_NOFILE)),
         facts::memory_lock(release, limit(Resource::RLIMIT_MEMLOCK)),
         facts::lockdown(host.text("sys/kernel/security/lockdown").as_deref()),
@@ -94,7 +95,7 @@ fn try_all(host: &Host) -> Trial {
         ring_bytes: 16 << 20,
         diagnostics: false,
     };
-    let ring = within(|| is_map_supported(MapType::RingBuf).map_err(|error| error.to_string()));
+    let ring = within(|| is_map_supported(MapType::RingBuf).map_err(|error| causes(&error)));
     let own = std::process::id();
     let (wanted, late) = (options.clone(), || "no answer within 15 s".to_owned());
     let loaded = within(move || {
@@ -129,6 +130,11 @@ impl Host {
     fn text(&self, path: impl AsRef<Path>) -> Option<String> {
         let text: io::Result<String> = fs::read_to_string(self.0.join(path));
         text.ok()
+    }
+
+    fn link(&self, path: impl AsRef<Path>) -> Option<String> {
+        let target = fs::read_link(self.0.join(path)).ok()?;
+        Some(target.to_string_lossy().into_owned())
     }
 
     fn has(&self, path: impl AsRef<Path>) -> bool {

@@ -50,16 +50,14 @@ impl Trial {
                 ]
             }
             Trial::Done { ring, loaded, probes, has_uprobes } => {
-                let seen = match &loaded {
-                    Ok(registers) => registers.clone(),
-                    Err(_) => Err("not tried: the programs cannot be loaded".into()),
-                };
+                let loads = loaded.is_ok();
+                let seen = loaded.as_ref().ok().cloned();
                 vec![
                     load(names.0, loaded),
                     ring_buffer(names.1, ring),
                     btf,
                     registers(names.2, seen),
-                    uprobes(names.3, probes, has_uprobes),
+                    uprobes(names.3, loads.then_some(probes), has_uprobes),
                 ]
             }
         }
@@ -97,7 +95,7 @@ fn ring_buffer(name: &'static str, ring: Result<bool, String>) -> Check {
 /// The programs themselves need no BTF: offsets come from tracefs.
 fn btf(has: bool) -> Check {
     match has {
-        true => Check::ok("btf", "there (only the registers of blocked threads need it)"),
+        true => Check::ok("btf", "there; only registers of blocked threads need it"),
         false => Check::limited(
             "btf",
             "no /sys/kernel/btf/vmlinux, which the registers of blocked threads need",
@@ -106,10 +104,12 @@ fn btf(has: bool) -> Check {
     }
 }
 
-fn registers(name: &'static str, seen: Result<(), String>) -> Check {
+/// `None`: the programs cannot be loaded at all; so below.
+fn registers(name: &'static str, seen: Option<Result<(), String>>) -> Check {
     match seen {
-        Ok(()) => Check::ok(name, "those of blocked threads are shown"),
-        Err(cause) => Check::limited(
+        None => unloaded(name),
+        Some(Ok(())) => Check::ok(name, "those of blocked threads are shown"),
+        Some(Err(cause)) => Check::limited(
             name,
             format!("{}: stacks end where a frame pointer is needed", first_line(&cause)),
             "Linux 5.15 or later with CONFIG_DEBUG_INFO_BTF",
@@ -117,20 +117,25 @@ fn registers(name: &'static str, seen: Result<(), String>) -> Check {
     }
 }
 
-fn uprobes(name: &'static str, probes: Result<(), String>, has: bool) -> Check {
+fn uprobes(name: &'static str, probes: Option<Result<(), String>>, has: bool) -> Check {
     match (probes, has) {
-        (Ok(()), _) => Check::ok(name, "a function was probed (for --locks)"),
-        (Err(_), false) => Check::limited(
+        (None, _) => unloaded(name),
+        (Some(Ok(())), _) => Check::ok(name, "a function was probed (for --locks)"),
+        (Some(Err(_)), false) => Check::limited(
             name,
             "this kernel has none: no --locks",
             "a kernel with CONFIG_UPROBE_EVENTS",
         ),
-        (Err(cause), true) => Check::limited(
+        (Some(Err(cause)), true) => Check::limited(
             name,
             format!("no function could be probed: no --locks ({})", first_line(&cause)),
-            "forktrace doctor -vv says more",
+            "run it as root, with sudo; forktrace doctor -vv says more",
         ),
     }
+}
+
+fn unloaded(name: &'static str) -> Check {
+    Check::limited(name, "not tried: the programs cannot be loaded", ABOVE)
 }
 
 fn first_line(text: &str) -> &str {
