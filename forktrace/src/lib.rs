@@ -4,6 +4,7 @@
 //! live host, [`log`] from a file; [`model`] rebuilds the process tree from them, [`verdict`]
 //! judges, [`report`] prints, [`export`] converts, [`cli`] puts it together. Nothing pure depends on the kernel.
 
+pub mod check;
 pub mod cli;
 pub mod decode;
 pub mod event;

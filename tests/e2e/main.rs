@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod crowd;
 mod demos;
+mod doctor;
 mod late;
 mod losses;
 mod prefork;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
             command::trials(),
             crowd::trials(),
             demos::trials(),
+            doctor::trials(),
             late::trials(),
             losses::trials(),
             stacks::trials(),

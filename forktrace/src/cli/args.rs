@@ -22,6 +22,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
                       forktrace demo [NAME]\n       \
                       forktrace report FILE…\n       \
                       forktrace export FILE… --format FORMAT [-o OUT]\n       \
+                      forktrace doctor\n       \
                       forktrace schema"
 )]
 pub struct Cli {
@@ -48,8 +49,30 @@ pub enum Command {
     Report(ReportArgs),
     /// Convert a recorded log for other programs (docs/export.md); needs no root
     Export(ExportArgs),
+    /// Say what this host can do, one line per check, with what to do where something is missing
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of the event log
     Schema,
+}
+
+/// How the checks are shown.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// One JSON object on stdout instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    /// -vv: say what the kernel said
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// When to use colour
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: Color,
+
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 /// What to read again and how.

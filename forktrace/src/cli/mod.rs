@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod demo;
+mod doctor;
 mod evidence;
 mod export;
 mod failure;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo { name, output }) => demo::run(name.as_deref(), &output),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Export(args)) => export::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Schema) => schema::run(),
         None => trace::run(&cli.trace),
     };

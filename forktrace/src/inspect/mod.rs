@@ -13,10 +13,14 @@ mod pages;
 mod patience;
 mod proc_text;
 pub mod python;
+mod reach;
 pub mod scan;
 pub mod standing;
 pub mod symbol;
 pub mod threads;
+
+pub(crate) use pages::{Sight, sight};
+pub(crate) use reach::{Reach, reach};
 
 use std::io;
 

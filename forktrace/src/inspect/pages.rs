@@ -176,14 +176,43 @@ fn long(path: &str, index: u64) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes))
 }
 
+/// What can be told of page frames here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// Both proofs can be had.
+    Full,
+    /// Frames show, but not whether they were written since a fork.
+    Frames,
+    /// Nothing.
+    None,
+}
+
+/// What can be told of page frames here: tried on this process.
+pub(crate) fn sight() -> Sight {
+    if shows_exclusive() {
+        return Sight::Full;
+    }
+    match own_flags() {
+        Some(_) => Sight::Frames,
+        None => Sight::None,
+    }
+}
+
 /// Whether this kernel shows the mark: tried on a page of our own that was just written.
 fn shows_exclusive() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
-        // Larger than a page, so that one lies inside of it whole.
-        let own = std::hint::black_box(vec![1_u8; 2 * PAGE as usize]);
-        let page = (own.as_ptr().addr() as u64).next_multiple_of(PAGE);
-        let flags = frame(std::process::id(), page).and_then(frame_flags);
-        flags.is_some_and(|flags| flags & ANON != 0 && flags & EXCLUSIVE != 0)
+        own_flags().is_some_and(|flags| flags & ANON != 0 && flags & EXCLUSIVE != 0)
     })
+}
+
+/// The flags of a page of our own that was just written; `None` without privilege.
+fn own_flags() -> Option<u64> {
+    // Larger than a page, so that one lies inside of it whole.
+    let own = std::hint::black_box(vec![1_u8; 2 * PAGE as usize]);
+    let page = (own.as_ptr().addr() as u64).next_multiple_of(PAGE);
+    let flags = frame(std::process::id(), page).and_then(frame_flags);
+    // Not given back before it was looked at.
+    std::hint::black_box(&own);
+    flags
 }

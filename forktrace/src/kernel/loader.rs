@@ -19,7 +19,12 @@ use nix::{
 use zerocopy::IntoBytes as _;
 
 use super::{
-    Error, lock_probes::LockProbes, maps::Maps, privilege, registers::Visitor, ring::Ring,
+    Error, causes,
+    lock_probes::{self, LockProbes},
+    maps::Maps,
+    privilege,
+    registers::Visitor,
+    ring::Ring,
     tracefs::Tracefs,
 };
 
@@ -27,7 +32,7 @@ use super::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
 
 /// Program and tracepoint. The first ones must exist.
-const REQUIRED: [(&str, &str); 6] = [
+pub(super) const REQUIRED: [(&str, &str); 6] = [
     ("task_newtask", "task/task_newtask"),
     ("sched_process_fork", "sched/sched_process_fork"),
     ("sched_process_exec", "sched/sched_process_exec"),
@@ -37,7 +42,7 @@ const REQUIRED: [(&str, &str); 6] = [
 ];
 
 /// These are attached where the kernel has them.
-const OPTIONAL: [(&str, &str); 6] = [
+pub(super) const OPTIONAL: [(&str, &str); 6] = [
     ("sys_enter_futex_wait", "syscalls/sys_enter_futex_wait"),
     ("sys_exit_futex", "syscalls/sys_exit_futex_wait"),
     ("sys_enter_futex_waitv", "syscalls/sys_enter_futex_waitv"),
@@ -48,14 +53,14 @@ const OPTIONAL: [(&str, &str); 6] = [
 
 /// The times of forks, which probes on lock functions are compared with. Not every architecture has
 /// every one.
-const FORKS: [(&str, &str); 3] = [
+pub(super) const FORKS: [(&str, &str); 3] = [
     ("sys_enter_clone", "syscalls/sys_enter_clone"),
     ("sys_enter_clone", "syscalls/sys_enter_clone3"),
     ("sys_enter_clone", "syscalls/sys_enter_fork"),
 ];
 
 /// The fork-time snapshot needs both.
-const FAULTS: [(&str, &str); 2] = [
+pub(super) const FAULTS: [(&str, &str); 2] = [
     ("page_fault_user", "exceptions/page_fault_user"),
     ("page_fault_kernel", "exceptions/page_fault_kernel"),
 ];
@@ -123,15 +128,24 @@ impl Kernel {
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
 pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check()?;
-    if Tracefs::find().is_some() {
-        return load_here(options);
+    let options = options.clone();
+    with_tracefs(move |tracefs| load_here(&options, tracefs))?
+}
+
+/// Does something that needs tracefs.
+pub(super) fn with_tracefs<T: Send + 'static>(
+    work: impl FnOnce(&Tracefs) -> T + Send + 'static,
+) -> Result<T, Error> {
+    if let Some(tracefs) = Tracefs::find() {
+        return Ok(work(&tracefs));
     }
     // Mounting tracefs for everybody is not ours to do. A thread with a mount namespace of its own
     // can have it mounted just while it loads; the attached programs do not need it any more.
-    let options = options.clone();
     let thread = std::thread::spawn(move || {
         mount_privately().map_err(|cause| Error::Tracefs { cause: cause.to_string() })?;
-        load_here(&options)
+        let tracefs = Tracefs::find()
+            .ok_or_else(|| Error::Tracefs { cause: "/sys/kernel/tracing is empty".into() })?;
+        Ok(work(&tracefs))
     });
     thread.join().unwrap_or_else(|_| Err(Error::Tracefs { cause: "the loader failed".into() }))
 }
@@ -143,9 +157,7 @@ fn mount_privately() -> nix::Result<()> {
     mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), nothing)
 }
 
-fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
-    let tracefs = Tracefs::find()
-        .ok_or_else(|| Error::Tracefs { cause: "/sys/kernel/tracing is empty".into() })?;
+fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Error> {
     let (offsets, named) = tracefs.offsets()?;
     let snapshots = options.snapshots && FAULTS.iter().all(|(_, event)| tracefs.has(event));
     let registers = shows_registers();
@@ -179,6 +191,17 @@ fn load_here(options: &Options) -> Result<(Kernel, Ring), Error> {
         _ebpf: ebpf,
     };
     Ok((kernel, ring))
+}
+
+/// Loads the programs of `--locks` and probes a function of this process, for as long as it takes.
+///
+/// # Errors
+/// Why that cannot be done, in a few words.
+pub(super) fn try_lock_probes(options: &Options) -> Result<(), String> {
+    let survey = with_tracefs(|tracefs| tracefs.survey()).map_err(|error| error.to_string())?;
+    let mut ebpf = load_object(options, survey.offsets, false, shows_registers())
+        .map_err(|error| error.to_string())?;
+    lock_probes::attempt(&mut ebpf)
 }
 
 /// Whether programs may see the registers of a task (from 5.15).
@@ -215,7 +238,7 @@ fn load_object(
         .map_max_entries(PAGES, pages.saturating_mul(2))
         .map_max_entries(TOUCHES, pages.saturating_mul(2))
         .load(OBJECT)
-        .map_err(|error| refused("its maps", &error))
+        .map_err(|error| refused("its maps", &causes(&error)))
 }
 
 fn attach(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {

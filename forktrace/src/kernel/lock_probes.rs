@@ -34,7 +34,7 @@ use aya::{
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 use rustc_hash::FxHashMap;
 
-use super::{Error, boot_ns, loader::refused};
+use super::{Error, boot_ns, causes, loader::refused};
 use crate::{event::Mapping, inspect::memory};
 
 /// Functions that take the lock of their first argument and return 0 for success. Those of
@@ -344,6 +344,27 @@ fn is_library(mapping: &Mapping) -> bool {
     let starts =
         ["libc.so.", "libc-2.", "libpthread.so.", "libpthread-2.", "ld-musl-", "libc.musl"];
     mapping.perms.contains('x') && starts.iter().any(|start| name.starts_with(start))
+}
+
+/// Probes the end of a lock in this process and ends that at once.
+///
+/// # Errors
+/// Why it cannot be done.
+pub(super) fn attempt(ebpf: &mut Ebpf) -> Result<(), String> {
+    for name in [ENTER, RETURN, LEAVE] {
+        program(ebpf, name)?.load().map_err(|error| causes(&error))?;
+    }
+    let own = std::process::id();
+    let mut found = libraries(own).into_iter().filter_map(|(_, path)| {
+        let functions = functions(&path, &|name| MEASURED.contains(&name))?;
+        Some((path, *functions.release.first()?))
+    });
+    let (path, offset) = found.next().ok_or("this program has no lock function to try it on")?;
+    let scope = NonZeroU32::new(own).map_or(UProbeScope::CallingProcess, UProbeScope::OneProcess);
+    let program = program(ebpf, LEAVE)?;
+    let place = UProbeAttachLocation::AbsoluteOffset(offset);
+    let link = program.attach(place, &path, scope).map_err(|error| causes(&error))?;
+    program.detach(link).map_err(|error| causes(&error))
 }
 
 /// What a pair of taking and releasing a lock costs under the probes, measured on this process:

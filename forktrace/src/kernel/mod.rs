@@ -3,6 +3,7 @@
 //! The only home of aya, of `unsafe` and of everything that needs privilege.
 
 mod cleaner;
+mod doctor;
 #[expect(unsafe_code, reason = "fork and exec")]
 mod gate;
 #[expect(unsafe_code, reason = "calls pthread functions")]
@@ -20,6 +21,7 @@ mod ring;
 mod signals;
 mod tracefs;
 
+pub use doctor::examine;
 pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use loader::{Kernel, Options, load};
 pub use lock_probes::{LockProbes, price};
@@ -96,6 +98,20 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+}
+
+/// An error with all of its causes: aya's own words are only what was tried.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    words
 }
 
 /// `CLOCK_BOOTTIME` now, ns: the clock of every event.

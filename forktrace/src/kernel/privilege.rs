@@ -7,33 +7,41 @@ use super::Error;
 
 /// Needed by any tracing: loading programs and maps, attaching to tracepoints and reading memory
 /// from programs, and reading the memory of other users' processes.
-const NEEDED: [Capability; 3] =
+pub(super) const NEEDED: [Capability; 3] =
     [Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE];
 
 /// Open files that are enough: one for each program, map and attachment, some 50, and those that
 /// are read of traced processes.
 const OPEN_FILES: u64 = 128;
 
-/// Fails with the names of the capabilities that are missing. `CAP_SYS_ADMIN` stands for the first
-/// two (`bpf_capable`, `perfmon_capable`, `include/linux/capability.h`, Linux 6.18).
+/// Fails with the names of the capabilities that are missing, or if too few files may be open.
 pub(super) fn check() -> Result<(), Error> {
-    let has = |capability| has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    let admin = has(Capability::CAP_SYS_ADMIN);
-    let missing: Vec<String> = NEEDED
-        .into_iter()
-        .filter(|capability| {
-            let implied = admin && *capability != Capability::CAP_SYS_PTRACE;
-            !implied && !has(*capability)
-        })
-        .map(|capability| capability.to_string())
-        .collect();
+    let missing = missing(&has);
     if missing.is_empty() {
         return open_files();
     }
+    let missing: Vec<String> = missing.iter().map(Capability::to_string).collect();
     Err(Error::Privilege { missing: missing.join(", ") })
 }
 
-fn open_files() -> Result<(), Error> {
+/// Whether this process has a capability.
+pub(super) fn has(capability: Capability) -> bool {
+    has_cap(None, CapSet::Effective, capability).unwrap_or(false)
+}
+
+/// Which needed capabilities are missing. `CAP_SYS_ADMIN` stands for the first two (`bpf_capable`,
+/// `perfmon_capable`, `include/linux/capability.h`, Linux 6.18).
+pub(super) fn missing(has: &dyn Fn(Capability) -> bool) -> Vec<Capability> {
+    let admin = has(Capability::CAP_SYS_ADMIN);
+    let lacks = |capability: &Capability| {
+        let implied = admin && *capability != Capability::CAP_SYS_PTRACE;
+        !implied && !has(*capability)
+    };
+    NEEDED.into_iter().filter(lacks).collect()
+}
+
+/// Fails if too few files may be open.
+pub(super) fn open_files() -> Result<(), Error> {
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((limit, _)) if limit < OPEN_FILES => Err(Error::OpenFiles { limit, needed: OPEN_FILES }),
         // Where it cannot be told, it will be seen.

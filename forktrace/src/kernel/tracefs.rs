@@ -71,6 +71,17 @@ fn field(line: &str) -> Option<(String, u32)> {
     (!name.is_empty()).then(|| (name.to_owned(), offset))
 }
 
+/// What the kernel's tracepoints are like.
+#[derive(Clone, Debug)]
+pub(super) struct Survey {
+    /// The offsets that the programs need.
+    pub(super) offsets: Offsets,
+    /// The same, by `category/tracepoint.field`.
+    pub(super) named: BTreeMap<String, u32>,
+    /// What is needed and missing.
+    pub(super) missing: Vec<FormatError>,
+}
+
 /// A mounted tracefs.
 #[derive(Clone, Debug)]
 pub(super) struct Tracefs(PathBuf);
@@ -83,6 +94,11 @@ impl Tracefs {
             .map(Path::new)
             .find(|mount| mount.join("events").is_dir())
             .map(|mount| Tracefs(mount.to_owned()))
+    }
+
+    /// Where it is mounted.
+    pub(super) fn place(&self) -> &Path {
+        &self.0
     }
 
     /// Whether a tracepoint exists.
@@ -106,12 +122,24 @@ impl Tracefs {
 
     /// The offsets that the programs need, and the same by name for the log's first line.
     pub(super) fn offsets(&self) -> Result<(Offsets, BTreeMap<String, u32>), FormatError> {
-        let newtask = self.format("task/task_newtask")?;
-        let fork = self.format("sched/sched_process_fork")?;
-        let exec = self.format("sched/sched_process_exec")?;
-        let exit = self.format("sched/sched_process_exit")?;
-        let futex = self.format("syscalls/sys_enter_futex")?;
-        let ret = self.format("syscalls/sys_exit_futex")?;
+        let survey = self.survey();
+        match survey.missing.into_iter().next() {
+            None => Ok((survey.offsets, survey.named)),
+            Some(missing) => Err(missing),
+        }
+    }
+
+    /// Looks at every tracepoint that the programs know. What is missing is named, and its offset
+    /// is none.
+    pub(super) fn survey(&self) -> Survey {
+        let mut missing = Vec::new();
+        let mut needed = |event: &str| self.format(event).map_err(|error| missing.push(error)).ok();
+        let newtask = needed("task/task_newtask");
+        let fork = needed("sched/sched_process_fork");
+        let exec = needed("sched/sched_process_exec");
+        let exit = needed("sched/sched_process_exit");
+        let futex = needed("syscalls/sys_enter_futex");
+        let ret = needed("syscalls/sys_exit_futex");
         let fault = self.optional("exceptions/page_fault_user");
         let wait = self.optional("syscalls/sys_enter_futex_wait");
         let waitv = self.optional("syscalls/sys_enter_futex_waitv");
@@ -119,47 +147,49 @@ impl Tracefs {
         let requeue = self.optional("syscalls/sys_enter_futex_requeue");
 
         let mut named = BTreeMap::new();
-        let mut need = |format: &Format, field: &str| {
-            let offset = format.offset(field)?;
-            named.insert(format!("{}.{field}", format.event), offset);
-            Ok::<u32, FormatError>(offset)
+        // A tracepoint that is missing as a whole is named already, or may be missing.
+        let mut need = |format: &Option<Format>, field: &str| {
+            let Some(format) = format else { return NO_FIELD };
+            let offset = format.offset(field).map_err(|error| missing.push(error));
+            offset.map_or(NO_FIELD, |offset| {
+                named.insert(format!("{}.{field}", format.event), offset);
+                offset
+            })
         };
         let offsets = Offsets {
-            newtask_pid: need(&newtask, "pid")?,
-            newtask_flags: need(&newtask, "clone_flags")?,
-            fork_child_pid: need(&fork, "child_pid")?,
-            exec_filename: need(&exec, "filename")?,
-            exec_old_pid: need(&exec, "old_pid")?,
-            exit_group_dead: need(&exit, "group_dead").unwrap_or(NO_FIELD),
-            futex_uaddr: need(&futex, "uaddr")?,
-            futex_op: need(&futex, "op")?,
-            futex_val: need(&futex, "val")?,
-            futex_utime: need(&futex, "utime")?,
-            exit_ret: need(&ret, "ret")?,
-            fault_address: maybe(fault.as_ref(), "address")?,
-            fault_error_code: maybe(fault.as_ref(), "error_code")?,
-            wait_uaddr: maybe(wait.as_ref(), "uaddr")?,
-            wait_val: maybe(wait.as_ref(), "val")?,
-            wait_timeout: maybe(wait.as_ref(), "timeout")?,
-            waitv_waiters: maybe(waitv.as_ref(), "waiters")?,
-            waitv_nr: maybe(waitv.as_ref(), "nr_futexes")?,
-            waitv_timeout: maybe(waitv.as_ref(), "timeout")?,
-            wake_uaddr: maybe(wake.as_ref(), "uaddr")?,
-            requeue_waiters: maybe(requeue.as_ref(), "waiters")?,
-            fault_ip: maybe(fault.as_ref(), "ip")?,
+            newtask_pid: need(&newtask, "pid"),
+            newtask_flags: need(&newtask, "clone_flags"),
+            fork_child_pid: need(&fork, "child_pid"),
+            exec_filename: need(&exec, "filename"),
+            exec_old_pid: need(&exec, "old_pid"),
+            exit_group_dead: match &exit {
+                Some(exit) if exit.offset("group_dead").is_err() => NO_FIELD,
+                exit => need(exit, "group_dead"),
+            },
+            futex_uaddr: need(&futex, "uaddr"),
+            futex_op: need(&futex, "op"),
+            futex_val: need(&futex, "val"),
+            futex_utime: need(&futex, "utime"),
+            exit_ret: need(&ret, "ret"),
+            fault_address: need(&fault, "address"),
+            fault_error_code: need(&fault, "error_code"),
+            wait_uaddr: need(&wait, "uaddr"),
+            wait_val: need(&wait, "val"),
+            wait_timeout: need(&wait, "timeout"),
+            waitv_waiters: need(&waitv, "waiters"),
+            waitv_nr: need(&waitv, "nr_futexes"),
+            waitv_timeout: need(&waitv, "timeout"),
+            wake_uaddr: need(&wake, "uaddr"),
+            requeue_waiters: need(&requeue, "waiters"),
+            fault_ip: need(&fault, "ip"),
         };
         for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
             for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {
                 named.insert(format!("{}.{field}", format.event), *offset);
             }
         }
-        Ok((offsets, named))
+        Survey { offsets, named, missing }
     }
-}
-
-/// A field of a tracepoint that older kernels lack as a whole; where it exists the field must too.
-fn maybe(format: Option<&Format>, field: &str) -> Result<u32, FormatError> {
-    format.map_or(Ok(NO_FIELD), |format| format.offset(field))
 }
 
 fn cause(error: &io::Error) -> String {

@@ -5,6 +5,7 @@
 
 mod bars;
 mod clock;
+pub mod doctor;
 pub mod hang;
 mod kinds;
 mod late;

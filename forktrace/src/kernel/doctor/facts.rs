@@ -1,0 +1,241 @@
+//! Checks from what was found. Pure.
+
+use caps::Capability;
+
+use super::super::{Error, privilege};
+use crate::{
+    check::Check,
+    inspect::{Reach, Sight},
+};
+
+/// What gives every privilege.
+pub(super) const AS_ROOT: &str = "run it as root, with sudo";
+/// What follows from something else.
+pub(super) const ABOVE: &str = "first what is said above";
+/// The oldest kernel that is supported: it has ring buffers and `CAP_BPF`.
+const OLDEST: (u32, u32) = (5, 8);
+/// From here on maps count as memory of the cgroup instead of locked memory (`memcg-based memory
+/// accounting`, merged for Linux 5.11).
+const UNLOCKED: (u32, u32) = (5, 11);
+/// What the maps of a trace could hold by default, rounded up. Older kernels count that when they
+/// are made (`htab_map_alloc`, `kernel/bpf/hashtab.c`, Linux 5.10).
+const MAPS: u64 = 256 << 20;
+
+/// Major and minor number of a kernel's release, such as `6.1.0-18-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+pub(super) fn kernel(release: &str) -> Check {
+    let name = "kernel";
+    let (major, minor) = OLDEST;
+    let release = release.trim();
+    match version(release) {
+        Some(version) if version < OLDEST => Check::missing(
+            name,
+            format!("Linux {release} is too old"),
+            format!("Linux {major}.{minor} or later"),
+        ),
+        Some(_) => Check::ok(name, format!("Linux {release} (needed: {major}.{minor})")),
+        None => Check::limited(
+            name,
+            format!("its version is not known ({release:?})"),
+            format!("it must be Linux {major}.{minor} or later; mount /proc"),
+        ),
+    }
+}
+
+pub(super) fn pid_namespace(found: Result<(), Error>) -> Check {
+    let name = "pid-namespace";
+    match found {
+        Ok(()) => Check::ok(name, "the host's"),
+        Err(Error::PidNamespace { found }) => Check::missing(
+            name,
+            format!("{found} (a pid namespace of its own): the kernel's process ids mean nothing"),
+            "run forktrace on the host, or in a container that has the host's processes (docker run \
+             --pid=host, or hostPID: true in a pod)",
+        ),
+        Err(error) => Check::missing(name, error.to_string(), AS_ROOT),
+    }
+}
+
+/// What `/proc/<pid>/ns/user` points to in the initial user namespace: `PROC_USER_INIT_INO`,
+/// `include/linux/proc_ns.h`, Linux 6.18.
+const INITIAL_USERS: &str = "user:[4026531837]";
+
+/// `is_root`: user 0 may open root's files without a capability. `users`: the user namespace, where
+/// it can be told.
+pub(super) fn capabilities(
+    has: &dyn Fn(Capability) -> bool,
+    is_root: bool,
+    users: Option<&str>,
+) -> Check {
+    let name = "capabilities";
+    if users.is_some_and(|users| users != INITIAL_USERS) {
+        return Check::missing(
+            name,
+            "this is a user namespace, where no capability counts for eBPF",
+            "run it as root of the host (a rootless container cannot trace)",
+        );
+    }
+    let missing = privilege::missing(has);
+    if !missing.is_empty() {
+        let detail = format!("no {}: nothing can be traced (-p, -a or CMD)", list(&missing));
+        return Check::missing(name, detail, AS_ROOT);
+    }
+    let admin = has(Capability::CAP_SYS_ADMIN);
+    let mut lost = Vec::new();
+    if !is_root && !has(Capability::CAP_DAC_READ_SEARCH) && !has(Capability::CAP_DAC_OVERRIDE) {
+        lost.push("no CAP_DAC_READ_SEARCH: the files of tracefs and of other users are closed");
+    }
+    if !admin {
+        // Probes of one process ask for it (`perf_uprobe`, seen on Linux 6.18), as the frame numbers
+        // in `/proc/<pid>/pagemap` do (`pagemap_read`, `fs/proc/task_mmu.c`).
+        lost.push(
+            "no CAP_SYS_ADMIN: no --locks, and what a parent's page tells of an old fork is lost",
+        );
+    }
+    if !admin && !has(Capability::CAP_CHECKPOINT_RESTORE) {
+        lost.push("no CAP_CHECKPOINT_RESTORE: functions in stacks have no names");
+    }
+    match lost.is_empty() {
+        true => Check::ok(name, format!("{}, CAP_SYS_ADMIN", list(&privilege::NEEDED))),
+        false => Check::limited(name, lost.join("; "), AS_ROOT),
+    }
+}
+
+pub(super) fn list(capabilities: &[Capability]) -> String {
+    capabilities.iter().map(Capability::to_string).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn open_files(found: Result<(), Error>, limit: u64) -> Check {
+    let name = "open-files";
+    match found {
+        Ok(()) => Check::ok(name, format!("{limit} may be open at once")),
+        Err(Error::OpenFiles { limit, needed }) => Check::missing(
+            name,
+            format!("only {limit} may be open at once, and {needed} are needed"),
+            format!("ulimit -n {needed}"),
+        ),
+        Err(error) => Check::missing(name, error.to_string(), AS_ROOT),
+    }
+}
+
+/// `limit`: bytes of memory that may be locked (`RLIMIT_MEMLOCK`).
+pub(super) fn memory_lock(release: &str, limit: u64) -> Check {
+    let name = "memory-lock";
+    let size = format!("{} KiB", limit >> 10);
+    match version(release) {
+        Some(version) if version < UNLOCKED && limit < MAPS => Check::limited(
+            name,
+            format!(
+                "only {size} may be locked, and before Linux 5.11 maps count as locked memory: by \
+                 default {} MiB",
+                MAPS >> 20
+            ),
+            "ulimit -l unlimited",
+        ),
+        Some(version) if version >= UNLOCKED => Check::ok(name, "no limit for maps (from 5.11 on)"),
+        _ if limit == u64::MAX => Check::ok(name, "no limit"),
+        _ => Check::ok(name, format!("{size} may be locked")),
+    }
+}
+
+/// `text`: `/sys/kernel/security/lockdown`, such as `[none] integrity confidentiality`. Only the
+/// last keeps tracefs and the reading of kernel memory closed (`LOCKDOWN_TRACEFS`,
+/// `LOCKDOWN_BPF_READ_KERNEL`, `include/linux/security.h`, Linux 6.18).
+pub(super) fn lockdown(text: Option<&str>) -> Check {
+    let name = "lockdown";
+    let Some(text) = text else {
+        return Check::ok(name, "none to be seen");
+    };
+    let mode = text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    match mode.unwrap_or("unknown") {
+        "confidentiality" => Check::missing(
+            name,
+            "confidentiality: the kernel keeps tracefs and its memory closed, for root too",
+            "boot with lockdown=integrity or without lockdown= (or, where it comes with Secure Boot, \
+             without that)",
+        ),
+        mode => Check::ok(name, mode),
+    }
+}
+
+/// `text`: `kernel.yama.ptrace_scope`; without Yama there is none. 3 closes the memory of other
+/// processes to everybody, until the next boot (`Documentation/admin-guide/LSM/Yama.rst`, 6.18).
+pub(super) fn ptrace_scope(text: Option<&str>, privileged: bool) -> Check {
+    let name = "ptrace-scope";
+    match (text.map(str::trim), privileged) {
+        (None, _) => Check::ok(name, "not restricted (no Yama)"),
+        (Some("3"), _) => Check::missing(
+            name,
+            "3: nobody may read the memory of other processes, so that no lock is recognised",
+            "set kernel.yama.ptrace_scope to 2 or less in /etc/sysctl.d and boot again",
+        ),
+        (Some("0"), _) => Check::ok(name, "0"),
+        (Some(scope), true) => Check::ok(name, format!("{scope}; CAP_SYS_PTRACE stands above it")),
+        (Some(scope), false) => Check::limited(
+            name,
+            format!("{scope}: without CAP_SYS_PTRACE other processes are closed"),
+            AS_ROOT,
+        ),
+    }
+}
+
+/// Memory and mapped files of the processes that run here.
+pub(super) fn processes(reach: Reach, lacking: &[Capability]) -> Vec<Check> {
+    let Reach { tried, memory, files } = reach;
+    let of = |n: usize| format!("of {n} among {tried} processes");
+    let memory = match memory {
+        _ if tried == 0 => Check::ok("process-memory", "no other process to try it on"),
+        0 => Check::missing(
+            "process-memory",
+            format!("that of none among {tried} processes may be read: no lock is recognised"),
+            AS_ROOT,
+        ),
+        n if lacking.contains(&Capability::CAP_SYS_PTRACE) => {
+            Check::limited("process-memory", format!("{} may be read", of(n)), AS_ROOT)
+        }
+        n => Check::ok("process-memory", format!("that {} may be read", of(n))),
+    };
+    let files = match files {
+        _ if tried == 0 => Check::ok("mapped-files", "no other process to try it on"),
+        0 => Check::limited(
+            "mapped-files",
+            format!("none among {tried} processes may be opened: functions have no names"),
+            AS_ROOT,
+        ),
+        n => Check::ok("mapped-files", format!("those {} may be opened", of(n))),
+    };
+    vec![memory, files]
+}
+
+pub(super) fn page_frames(sight: Sight) -> Check {
+    let name = "kpageflags";
+    let lost = "of a fork before the trace, what the parent's page still tells";
+    match sight {
+        Sight::Full => Check::ok(name, "shows which pages were written since a fork"),
+        Sight::Frames => Check::limited(
+            name,
+            format!("does not show which pages were written since a fork; lost: {lost}"),
+            "Linux 5.19 or later",
+        ),
+        Sight::None => Check::limited(
+            name,
+            format!("page frames are not shown; lost: {lost}"),
+            "run it as root (CAP_SYS_ADMIN), on a kernel with CONFIG_PROC_PAGE_MONITOR",
+        ),
+    }
+}
+
+pub(super) fn python(built_in: bool) -> Check {
+    match built_in {
+        true => Check::ok("python", "in this build: lines and locks of Python are shown"),
+        false => Check::limited(
+            "python",
+            "not in this build: Python's lines, threads and lock objects are not shown",
+            "build it with the feature python (cargo build --features python)",
+        ),
+    }
+}

@@ -1,0 +1,223 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{fs, path::PathBuf};
+
+use caps::Capability;
+use forktrace_common::config::Offsets;
+
+use super::{
+    super::{FormatError, tracefs::Survey},
+    facts::{capabilities, kernel, lockdown, memory_lock, page_frames, processes, ptrace_scope},
+    tracepoints::{Layouts, tracefs, tracepoints},
+    trial::{Trial, may_try},
+    *,
+};
+use crate::{
+    check::Status::{self, Limited, Missing, Ok as Good},
+    inspect::{Reach, Sight},
+};
+
+/// What is not well says what to do about it.
+fn status(check: &Check) -> Status {
+    assert_eq!(check.remedy.is_empty(), check.status == Good, "{check:?}");
+    check.status
+}
+
+#[test]
+fn kernels_are_told_by_their_release() {
+    for (release, expected) in [
+        ("6.18.44-fc\n", Good),
+        ("5.8.0", Good),
+        ("5.10.0-35-cloud-amd64", Good),
+        ("10.0-rc1", Good),
+        ("5.7.19", Missing),
+        ("4.19", Missing),
+        ("", Limited),
+        ("\x1b[31m", Limited),
+        ("99999999999.1", Limited),
+    ] {
+        assert_eq!(status(&kernel(release)), expected, "{release:?}");
+    }
+}
+
+#[test]
+fn maps_are_locked_memory_before_5_11() {
+    assert_eq!(status(&memory_lock("5.10.0", 8 << 20)), Limited);
+    assert_eq!(status(&memory_lock("5.10.0", u64::MAX)), Good);
+    assert_eq!(status(&memory_lock("5.11.0", 64 << 10)), Good);
+}
+
+#[test]
+fn files_of_the_kernel_are_read_below_a_root() {
+    let root = tempfile::tempdir().unwrap();
+    let host = Host(root.path().to_owned());
+    let lockdown_file = "sys/kernel/security/lockdown";
+    let scope = "proc/sys/kernel/yama/ptrace_scope";
+    for file in [lockdown_file, scope] {
+        fs::create_dir_all(root.path().join(file).parent().unwrap()).unwrap();
+    }
+    assert_eq!(status(&lockdown(host.text(lockdown_file).as_deref())), Good);
+    assert_eq!(status(&ptrace_scope(host.text(scope).as_deref(), false)), Good);
+    for (text, expected) in [
+        ("[none] integrity confidentiality\n", Good),
+        ("none [integrity] confidentiality\n", Good),
+        ("none integrity [confidentiality]\n", Missing),
+        ("", Good),
+    ] {
+        fs::write(root.path().join(lockdown_file), text).unwrap();
+        assert_eq!(status(&lockdown(host.text(lockdown_file).as_deref())), expected, "{text}");
+    }
+    for (text, privileged, expected) in
+        [("0\n", false, Good), ("1\n", false, Limited), ("2\n", true, Good), ("3\n", true, Missing)]
+    {
+        fs::write(root.path().join(scope), text).unwrap();
+        let check = ptrace_scope(host.text(scope).as_deref(), privileged);
+        assert_eq!(status(&check), expected, "{text}");
+    }
+    assert!(!host.has("sys/kernel/btf/vmlinux"));
+    fs::write(root.path().join(scope), [0xff, 0xfe]).unwrap();
+    assert_eq!(host.text(scope), None);
+}
+
+#[test]
+fn capabilities_are_named_with_what_is_lost() {
+    let of = |held: &[Capability], root: bool| {
+        let held = held.to_vec();
+        capabilities(&|capability| held.contains(&capability), root, Some("user:[4026531837]"))
+    };
+    let least = [Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE];
+    let none = of(&[], false);
+    assert_eq!(status(&none), Missing);
+    assert!(none.detail.contains("CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE"), "{none:?}");
+    let some = of(&least, false);
+    assert_eq!(status(&some), Limited);
+    for name in ["CAP_DAC_READ_SEARCH", "CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"] {
+        assert!(some.detail.contains(name), "{some:?}");
+    }
+    assert!(!of(&least, true).detail.contains("CAP_DAC_READ_SEARCH"));
+    assert_eq!(status(&of(&[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE], true)), Good);
+    let container = capabilities(&|_| true, true, Some("user:[4026532000]"));
+    assert_eq!(status(&container), Missing);
+    assert_eq!(status(&capabilities(&|_| true, true, None)), Good);
+}
+
+fn layouts(missing: Vec<FormatError>, present: &[&'static str]) -> Layouts {
+    let named = [
+        ("task/task_newtask.pid", 8),
+        ("task/task_newtask.clone_flags", 32),
+        ("task/task_newtask_more.other", 1),
+    ];
+    let named = named.into_iter().map(|(name, offset)| (name.to_owned(), offset)).collect();
+    Layouts {
+        place: PathBuf::from("/sys/kernel/tracing"),
+        survey: Survey { offsets: Offsets::default(), named, missing },
+        present: present.to_vec(),
+    }
+}
+
+fn find<'a>(checks: &'a [Check], name: &str) -> &'a Check {
+    checks.iter().find(|check| check.name == name).unwrap()
+}
+
+#[test]
+fn tracepoints_show_their_offsets_or_what_is_missing() {
+    let event = "sched/sched_process_fork".to_owned();
+    let missing = vec![
+        FormatError::NoField { event, field: "child_pid".into() },
+        FormatError::NoEvent {
+            event: "syscalls/sys_enter_futex".into(),
+            cause: "not in this kernel".into(),
+        },
+        FormatError::NoField {
+            event: "syscalls/sys_enter_futex_wait".into(),
+            field: "uaddr".into(),
+        },
+    ];
+    let checks = tracepoints(Some(&layouts(missing, &["syscalls/sys_enter_futex_wait"])));
+    assert_eq!(find(&checks, "task_newtask").detail, "pid at 8, clone_flags at 32");
+    let fork = find(&checks, "sched_process_fork");
+    assert_eq!(status(fork), Missing);
+    assert!(fork.detail.contains("no field child_pid"), "{fork:?}");
+    assert_eq!(status(find(&checks, "sys_enter_futex")), Missing);
+    assert_eq!(status(find(&checks, "sys_exit_futex")), Good);
+    assert_eq!(status(find(&checks, "newer-futex-calls")), Missing);
+    assert_eq!(status(find(&checks, "page-faults")), Limited);
+    assert_eq!(status(find(&checks, "fork-calls")), Limited);
+}
+
+#[test]
+fn tracepoints_that_need_not_be_there_are_named_if_they_are() {
+    let all = ["syscalls/sys_enter_futex_waitv", "syscalls/sys_enter_clone3"];
+    let faults = FAULTS.map(|(_, event)| event);
+    let checks = tracepoints(Some(&layouts(Vec::new(), &[&all[..], &faults].concat())));
+    assert_eq!(find(&checks, "newer-futex-calls").detail, "futex_waitv");
+    assert!(find(&checks, "fork-calls").detail.starts_with("clone3"));
+    assert_eq!(status(find(&checks, "page-faults")), Good);
+    let old = tracepoints(Some(&layouts(Vec::new(), &[])));
+    assert_eq!(status(find(&old, "newer-futex-calls")), Good);
+    // The same checks whether or not they could be read.
+    let names = |checks: &[Check]| checks.iter().map(|check| check.name).collect::<Vec<_>>();
+    let unread = tracepoints(None);
+    assert_eq!(names(&unread), names(&checks));
+    assert!(unread.iter().all(|check| status(check) != Good));
+}
+
+#[test]
+fn tracefs_is_mounted_or_mounted_privately_or_closed() {
+    let mounts = "proc /proc proc rw 0 0\ntracefs /sys/kernel/tracing tracefs rw 0 0\n";
+    let closed = || Err(Error::Tracefs { cause: "EPERM".into() });
+    assert_eq!(tracefs(&Ok(layouts(Vec::new(), &[])), mounts).detail, "at /sys/kernel/tracing");
+    let private = tracefs(&Ok(layouts(Vec::new(), &[])), "proc /proc proc rw 0 0\n");
+    assert_eq!(status(&private), Good);
+    assert!(private.detail.contains("not mounted"), "{private:?}");
+    let unreadable = tracefs(&closed(), mounts);
+    assert_eq!(status(&unreadable), Missing);
+    assert!(unreadable.detail.contains("may not be read"), "{unreadable:?}");
+    let none = tracefs(&closed(), "tracefs\n\n/dev/sda / ext4 rw 0 0\n");
+    assert_eq!(status(&none), Missing);
+    assert!(none.remedy.contains("mount -t tracefs"), "{none:?}");
+}
+
+#[test]
+fn without_privilege_nothing_is_tried() {
+    let lacking = [Capability::CAP_BPF];
+    let trial = may_try(&lacking, || unreachable!("it was tried"));
+    let checks = trial.checks(false);
+    for check in &checks {
+        assert_ne!(status(check), Good, "{check:?}");
+        assert!(check.detail.contains("CAP_BPF") || check.name == "btf", "{check:?}");
+    }
+    assert_eq!(status(find(&checks, "program-load")), Missing);
+    assert_eq!(status(find(&checks, "uprobes")), Limited);
+}
+
+#[test]
+fn what_was_refused_is_told() {
+    let done = |loaded, probes, has_uprobes| {
+        Trial::Done { ring: Ok(true), loaded, probes, has_uprobes }.checks(true)
+    };
+    let refused = done(Err(loader::refused("its maps", &"EPERM\nmore")), Ok(()), true);
+    assert_eq!(status(find(&refused, "program-load")), Missing);
+    assert!(find(&refused, "program-load").detail.ends_with("refused its maps: EPERM"));
+    assert_eq!(status(find(&refused, "uprobes")), Limited);
+    let old = done(Ok(Err("Linux 5.15 does".into())), Err("EINVAL\nmore".into()), false);
+    assert_eq!(status(find(&old, "program-load")), Good);
+    assert_eq!(status(find(&old, "registers")), Limited);
+    assert!(find(&old, "uprobes").detail.contains("this kernel has none"));
+    let no_files = Err(Error::OpenFiles { limit: 40, needed: 128 });
+    assert!(find(&done(no_files, Ok(()), true), "program-load").remedy.contains("ulimit -n 128"));
+}
+
+#[test]
+fn the_reach_into_processes_is_counted() {
+    let both = |memory, files, lacking: &[Capability]| {
+        let checks = processes(Reach { tried: 5, memory, files }, lacking);
+        (status(&checks[0]), status(&checks[1]))
+    };
+    assert_eq!(both(4, 5, &[]), (Good, Good));
+    assert_eq!(both(0, 0, &[]), (Missing, Limited));
+    assert_eq!(both(1, 1, &[Capability::CAP_SYS_PTRACE]), (Limited, Good));
+    assert!(processes(Reach::default(), &[]).iter().all(|check| status(check) == Good));
+    let frames = [Sight::Full, Sight::Frames, Sight::None].map(|sight| status(&page_frames(sight)));
+    assert_eq!(frames, [Good, Limited, Limited]);
+}
