@@ -119,6 +119,7 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
         (vec![log, "-o", link], 1, "symbolic link"),
         (vec!["/nonexistent", "--format", "dot"], 1, "cannot read /nonexistent"),
         (vec![log, "-o", "/nonexistent/x.svg"], 1, "cannot write /nonexistent/x.svg"),
+        (vec![log, "-o", "/dev/null", "--format", "csv"], 1, "no regular file"),
     ] {
         let mut command = Command::cargo_bin("forktrace").unwrap();
         let assert = command.arg("export").args(&arguments).assert().code(code).stdout("");
@@ -148,4 +149,17 @@ fn a_page_goes_to_stdout_or_into_a_file() {
     let file = folder.path().join("report.html");
     export(&["-o", file.to_str().unwrap()]).assert().success().stdout("");
     assert_eq!(fs::read_to_string(&file).unwrap(), page);
+}
+
+#[test]
+fn what_was_there_stays_if_it_cannot_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.html");
+    fs::write(&out, "good").unwrap();
+    let mut command = Command::cargo_bin("forktrace").unwrap();
+    command.args(["export", "/nonexistent", "-o", out.to_str().unwrap()]).assert().code(1);
+    assert_eq!(fs::read(&out).unwrap(), b"good");
+    export(&["-o", out.to_str().unwrap()]).assert().success();
+    assert!(fs::read(&out).unwrap().len() > 10_000);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
 }

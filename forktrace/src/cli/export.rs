@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, BufWriter, IsTerminal as _, Write},
     os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{
@@ -28,10 +28,23 @@ const BUFFER: usize = 1 << 16;
 
 type Out = Box<dyn Write + Send>;
 
-/// Reads the log once and writes what it tells.
+/// Reads the log once and writes what it tells. A file is put in its place when it is whole: what was
+/// there before stays if it cannot be.
 pub(super) fn run(args: &ExportArgs) -> Result<u8, Failure> {
     let format = format(args)?;
     refuse(args, format)?;
+    let written = write(args, format);
+    let Some(path) = target(args) else { return written.map(|()| 0) };
+    let placed =
+        written.and_then(|()| fs::rename(partial(path), path).map_err(|error| failed(args, error)));
+    if placed.is_err() {
+        // It may never have been made.
+        let _ = fs::remove_file(partial(path));
+    }
+    placed.map(|()| 0)
+}
+
+fn write(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     match format {
         Format::Csv => {
             let mut csv = export::csv::Writer::new(open(args)?).map_err(|e| failed(args, e))?;
@@ -47,7 +60,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<u8, Failure> {
         }
         Format::Html | Format::Perfetto | Format::Dot | Format::Svg => picture(args, format)?,
     }
-    Ok(0)
+    Ok(())
 }
 
 fn format(args: &ExportArgs) -> Result<Format, Failure> {
@@ -76,13 +89,20 @@ fn refuse(args: &ExportArgs, format: Format) -> Result<(), Failure> {
             false => Ok(()),
         };
     };
+    let cannot = |cause: &str| Failure::CannotWrite { path: path.to_owned(), cause: cause.into() };
+    match fs::symlink_metadata(path).map(|file| file.file_type()) {
+        Ok(kind) if kind.is_symlink() => {
+            return Err(cannot("it is a symbolic link, which is not followed; name another file"));
+        }
+        Ok(kind) if !kind.is_file() => {
+            return Err(cannot("it is no regular file; name another, or `-` for stdout"));
+        }
+        _ => {}
+    }
     let file = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     let out = file(path);
     match out.is_some() && args.files.iter().any(|log| file(log) == out) {
-        true => Err(Failure::CannotWrite {
-            path: path.to_owned(),
-            cause: "it is the log itself; name another file".into(),
-        }),
+        true => Err(cannot("it is the log itself; name another file")),
         false => Ok(()),
     }
 }
@@ -92,12 +112,19 @@ fn target(args: &ExportArgs) -> Option<&Path> {
     args.output.as_deref().filter(|path| *path != Path::new("-"))
 }
 
+/// Where a file is written until it is whole.
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
 /// An export tells what its log tells, so it is kept as the log is.
 fn open(args: &ExportArgs) -> Result<Out, Failure> {
     let Some(path) = target(args) else {
         return Ok(Box::new(BufWriter::with_capacity(BUFFER, io::stdout())));
     };
-    let file = log::open_for_writing(path, output::sudo_user());
+    let file = log::open_for_writing(&partial(path), output::sudo_user());
     Ok(Box::new(BufWriter::with_capacity(BUFFER, file.map_err(|error| failed(args, error))?)))
 }
 

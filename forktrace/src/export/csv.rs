@@ -26,7 +26,7 @@ impl<W: Write> Writer<W> {
     /// When it cannot be written.
     pub fn new(w: W) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(w);
-        csv.write_record(COLUMNS.iter().map(|column| column.name))?;
+        csv.write_record(COLUMNS.iter().map(|column| column.name)).map_err(plain)?;
         Ok(Writer { csv })
     }
 
@@ -36,8 +36,7 @@ impl<W: Write> Writer<W> {
     /// When it cannot be written.
     pub fn row(&mut self, row: &Row) -> io::Result<()> {
         let cells = COLUMNS.iter().map(|column| cell(column.cell(row)).into_owned());
-        self.csv.write_record(cells.collect::<Vec<_>>())?;
-        Ok(())
+        self.csv.write_record(cells.collect::<Vec<_>>()).map_err(plain)
     }
 
     /// Writes out what is buffered.
@@ -46,6 +45,14 @@ impl<W: Write> Writer<W> {
     /// When it cannot be written.
     pub fn finish(mut self) -> io::Result<()> {
         self.csv.flush()
+    }
+}
+
+/// The error of the sink, with its kind: who reads it may just have gone away.
+fn plain(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 
