@@ -46,9 +46,7 @@ pub(super) fn tracefs(found: &Result<Layouts, Error>, mounts: &str) -> Check {
         Ok(layouts) if mounted.is_some() => {
             Check::ok(name, format!("at {}", layouts.place.display()))
         }
-        Ok(_) => {
-            Check::ok(name, "not mounted; forktrace mounts it for itself alone, while it attaches")
-        }
+        Ok(_) => Check::ok(name, "not mounted; forktrace mounts it for itself alone"),
         Err(Error::Tracefs { cause }) => closed(cause),
         Err(error) => closed(&error.to_string()),
     }
