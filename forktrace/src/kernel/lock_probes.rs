@@ -146,8 +146,8 @@ struct Worker {
     /// Every process of the host is traced: a library is probed once, for all.
     everywhere: bool,
     processes: FxHashMap<u32, Probed>,
-    /// The libraries probed for all, and since when, `CLOCK_BOOTTIME`, ns.
-    libraries: BTreeMap<FileId, u64>,
+    /// The libraries probed for all, and since when, `CLOCK_BOOTTIME`, ns; `None`: not every function is.
+    libraries: BTreeMap<FileId, Option<u64>>,
     /// Probes of ended processes.
     ending: Vec<(&'static str, UProbeLinkId)>,
     since: Arc<Mutex<FxHashMap<u32, u64>>>,
@@ -202,22 +202,22 @@ impl Worker {
             Some(pid) if !self.everywhere => UProbeScope::OneProcess(pid),
             _ => UProbeScope::AllProcesses,
         };
-        let mut since_ns = 0;
+        // What is not seen of a process must not be taken for what it did not do.
+        let mut since_ns = Some(0);
         for (id, path) in libraries(pid) {
-            if !self.everywhere {
-                if known.files.insert(id) {
-                    probe(&mut self.ebpf, &path, wanted, scope, &mut known.links);
-                }
-                since_ns = boot_ns();
-                continue;
-            }
-            let probed_ns = self.libraries.entry(id).or_insert_with(|| {
-                probe(&mut self.ebpf, &path, &|_| true, scope, &mut known.links);
-                boot_ns()
-            });
-            since_ns = since_ns.max(*probed_ns);
+            let probed_ns = if self.everywhere {
+                *self.libraries.entry(id).or_insert_with(|| {
+                    let whole = probe(&mut self.ebpf, &path, &|_| true, scope, &mut known.links);
+                    whole.then(boot_ns)
+                })
+            } else {
+                let whole = !known.files.insert(id)
+                    || probe(&mut self.ebpf, &path, wanted, scope, &mut known.links);
+                whole.then(boot_ns)
+            };
+            since_ns = since_ns.zip(probed_ns).map(|(since, probed)| since.max(probed));
         }
-        if since_ns != 0 {
+        if let Some(since_ns) = since_ns.filter(|since| *since != 0) {
             self.since().insert(pid, since_ns);
         }
     }
@@ -248,18 +248,20 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String>
         .map_err(|error: aya::programs::ProgramError| error.to_string())
 }
 
-/// Attaches to every wanted lock function of a library. One that cannot be probed is left out.
+/// Attaches to every wanted lock function of a library, and says whether it could. One that cannot be
+/// probed is left out.
 fn probe(
     ebpf: &mut Ebpf,
     path: &PathBuf,
     wanted: &dyn Fn(&str) -> bool,
     scope: UProbeScope,
     links: &mut Vec<(&'static str, UProbeLinkId)>,
-) {
+) -> bool {
     let Some(functions) = functions(path, wanted) else {
         tracing::debug!("{}: no lock functions", path.display());
-        return;
+        return true;
     };
+    let mut whole = true;
     let mut attach = |name: &'static str, offset: u64| {
         let attached = program(ebpf, name).and_then(|program| {
             let place = UProbeAttachLocation::AbsoluteOffset(offset);
@@ -267,7 +269,10 @@ fn probe(
         });
         match attached {
             Ok(link) => links.push((name, link)),
-            Err(error) => tracing::debug!("{}+{offset:#x}: {error}", path.display()),
+            Err(error) => {
+                whole = false;
+                tracing::debug!("{}+{offset:#x}: {error}", path.display());
+            }
         }
     };
     // The return first: an attempt that is noted is then certain to be concluded.
@@ -278,6 +283,7 @@ fn probe(
     for offset in functions.release {
         attach(LEAVE, offset);
     }
+    whole
 }
 
 /// The lock functions of a library, as offsets in its file.
