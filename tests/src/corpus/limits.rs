@@ -21,4 +21,6 @@ pub(super) static LIMITS: &[Case] = &[
         .limit(Some(Confidence::Certain), "a mutex that a thread unlocks which does not own it, against POSIX, ends a wait that was called hopeless"),
     case("limit_handler_unlock", "handler_unlocks.c", &[], NOTHING)
         .limit(Some(Confidence::Likely), "a mutex that a handler unlocks while the thread which has it waits for it, against POSIX, ends a wait that was called likely to last"),
+    case("limit_interrupted", "parked.py", &[], NOTHING)
+        .limit(Some(Confidence::Certain), "Python's handler of SIGINT, which every program has, does not count as something that could end a wait: Ctrl-C does"),
 ];
