@@ -139,11 +139,7 @@ fn full_disk() -> Result<()> {
     let script = "i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done; echo filled; read x; \
                   sleep 1.5; i=0; while [ $i -lt 30 ]; do /bin/true; i=$((i+1)); done";
     let mut job = Job::forktrace(&["-q", "-o", &path, "--", "sh", "-c", script])?;
-    job.until("filled", START, |job| {
-        job.stdout().contains("filled") && job.stderr().contains("no space is left")
-    })?;
-    fs::remove_file(&ballast)?;
-    job.tell()?;
+    make_room(&mut job, &ballast)?;
     let ended = job.wait(LIMIT)?;
     let judge = || -> Result<()> {
         ended.expect_code(0)?;
@@ -164,6 +160,15 @@ fn full_disk() -> Result<()> {
     ensure!(again.stdout.contains("this result is incomplete"), "{}", again.said());
     ensure!(!again.stdout.contains("still running"), "{}", again.said());
     Ok(())
+}
+
+/// Frees the disk once it was full and that was told.
+fn make_room(job: &mut Job, ballast: &Path) -> Result<()> {
+    job.until("filled", START, |job| {
+        job.stdout().contains("filled") && job.stderr().contains("no space is left")
+    })?;
+    fs::remove_file(ballast)?;
+    job.tell()
 }
 
 /// The disk is full when the recording begins: once there is room, it begins with all that is alive,
@@ -188,11 +193,7 @@ fn full_from_the_start() -> Result<()> {
             &["normal", "thread", "keep", "single", "9"],
         )?);
         let mut job = Job::forktrace(&args)?;
-        job.until("filled", START, |job| {
-            job.stdout().contains("filled") && job.stderr().contains("no space is left")
-        })?;
-        fs::remove_file(&ballast)?;
-        job.tell()?;
+        make_room(&mut job, &ballast)?;
         let ended = job.wait(LIMIT)?;
         let judge = || -> Result<()> {
             ended.expect_code(0)?;

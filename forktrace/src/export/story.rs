@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{finding::Finding, num};
+use crate::{finding::Finding, model::Counts, num};
 
 /// The most names that are kept of one process. A program may rename itself without end.
 pub const MAX_NAMES: usize = 64;
@@ -88,23 +88,6 @@ pub struct Trace {
     pub lost: u64,
     /// What makes the result incomplete, a sentence each; the same as `report` says.
     pub shortfalls: Vec<String>,
-}
-
-/// Totals, as `report` shows them.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Counts {
-    /// Processes made, with a copy of their creator's memory.
-    pub forks: u64,
-    /// Processes made in their creator's memory (vfork, posix_spawn).
-    pub vforks: u64,
-    /// Threads made.
-    pub threads: u64,
-    /// Programs replaced.
-    pub execs: u64,
-    /// Processes ended.
-    pub exits: u64,
-    /// Futex waits longer than the threshold.
-    pub long_waits: u64,
 }
 
 /// One process.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use forktrace_common::clone_flags::{self, CLONE_PARENT};
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
 
 use crate::event::{
     Body, Event, Evidence, FutexWait, ProcessExec, ProcessFork, ProcessOwner, ProcessSnapshot,
@@ -23,7 +24,7 @@ use crate::event::{
 const START_TOLERANCE_NS: u64 = 20_000_000;
 
 /// Totals of a trace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Processes made, with a copy of their creator's memory.
     pub forks: u64,

@@ -10,7 +10,6 @@ use crate::{
     event::{PythonFrame, native},
     export::story::{self, Found, Origin, Story, WaitEnd},
     finding::{Confidence, Finding},
-    model::Counts,
     report::{Clock, First, Shown, Style, duration, hang::Block, sanitize, summary::Totals},
 };
 
@@ -223,16 +222,6 @@ fn row(process: &story::Process, names: &mut Names, time: impl Fn(u64) -> i64) -
 
 /// The sentences and counts that `report` ends with.
 fn words(story: &Story) -> (Rows, Rows) {
-    let counts = &story.counts;
-    let counts = Counts {
-        forks: counts.forks,
-        vforks: counts.vforks,
-        threads: counts.threads,
-        execs: counts.execs,
-        exits: counts.exits,
-        long_waits: counts.long_waits,
-        lost: story.trace.lost,
-    };
     let shown = story.findings.iter().filter(|found| found.shown);
     let mut shortfalls = story.trace.shortfalls.clone();
     for (kind, count) in &story.left_out {
@@ -240,7 +229,7 @@ fn words(story: &Story) -> (Rows, Rows) {
     }
     let totals = Totals {
         processes: story.processes.len() as u64,
-        counts: &counts,
+        counts: &story.counts,
         findings: shown.map(|found| &found.finding).collect(),
         hidden: story.findings.iter().filter(|found| !found.shown).count() as u64,
         remedy: "the box below",

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Counts, Exec, Fork, Loss, MAX_ITEMS, Origin, Process, Story, Trace, WaitEnd, lives::Lives,
-    waits::Waits,
+    Exec, Fork, Loss, MAX_ITEMS, Origin, Process, Story, Trace, WaitEnd, lives::Lives, waits::Waits,
 };
 use crate::{
     event::{Body, Event},
@@ -106,7 +105,7 @@ impl Teller {
     pub fn finish(mut self, end: LogEnd) -> Story {
         let processes = self.processes();
         let model = self.follow.model();
-        let counts = model.counts();
+        let counts = model.counts().clone();
         self.trace.lost = counts.lost;
         self.trace.shortfalls = end.shortfalls;
         let counted = [
@@ -116,14 +115,7 @@ impl Teller {
         ];
         self.left_out.extend(counted.into_iter().filter(|(_, count)| *count > 0));
         let mut story = Story {
-            counts: Counts {
-                forks: counts.forks,
-                vforks: counts.vforks,
-                threads: counts.threads,
-                execs: counts.execs,
-                exits: counts.exits,
-                long_waits: counts.long_waits,
-            },
+            counts,
             processes,
             forks: model.all().iter().filter_map(fork).collect(),
             trace: self.trace,
