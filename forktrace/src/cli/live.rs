@@ -13,8 +13,16 @@ use tokio::{
 };
 
 use super::{
-    evidence, failure::Failure, filter::Narrowed, looks::Looks, losses::Losses, owners::Owners,
-    pipeline::Pipeline, probes, shortfalls, standing::Before,
+    evidence,
+    failure::Failure,
+    filter::Narrowed,
+    kernel_tasks::{KernelTasks, Means},
+    looks::Looks,
+    losses::Losses,
+    owners::Owners,
+    pipeline::Pipeline,
+    probes, shortfalls,
+    standing::Before,
 };
 use crate::{
     decode::{self, Record},
@@ -102,6 +110,7 @@ pub(super) struct Live {
     python_reads: FxHashMap<ProcId, u64>,
     before: Before,
     owners: Owners,
+    kernel_tasks: KernelTasks,
     pub(super) narrowed: Option<Narrowed>,
     undecodable: u64,
     interrupts: Interrupts,
@@ -142,6 +151,7 @@ impl Live {
             python_reads: FxHashMap::default(),
             before: Before::new(),
             owners: Owners::default(),
+            kernel_tasks: KernelTasks::default(),
             narrowed: None,
             undecodable: 0,
             interrupts: Interrupts::new()?,
@@ -219,6 +229,7 @@ impl Live {
     /// When the output cannot be written.
     pub(super) fn adopt_all(&mut self) -> io::Result<()> {
         let pids = everybody();
+        self.kernel_tasks.look();
         self.snapshot(&pids, false)?;
         self.before.search(pids);
         Ok(())
@@ -360,6 +371,15 @@ impl Live {
     }
 
     fn deliver(&mut self, mut event: Event) -> io::Result<()> {
+        match self.kernel_tasks.take(&event) {
+            Means::Process => {}
+            Means::Kernel => return Ok(()),
+            Means::Helper(pid) => {
+                if let Ok(parent) = inspect::scan::snapshot(pid, event.boot_ns, false) {
+                    self.hand_on(&parent)?;
+                }
+            }
+        }
         if let Body::EventsLost(lost) = &mut event.body {
             lost.by_kind = self.losses.explain(lost.count, &self.kernel.maps.counters().dropped);
         }
@@ -423,6 +443,9 @@ impl Live {
         self.order.set_total_lost(now, total);
         self.kernel.maps.sweep();
         let alive = if self.trace_all { everybody() } else { self.kernel.maps.traced() };
+        if self.trace_all {
+            self.kernel_tasks.look();
+        }
         self.snapshot(&alive, true)
     }
 
