@@ -1,5 +1,10 @@
 //! When to look closer at a wait: at once when it crosses the threshold, then each time its age
 //! has doubled, until it is proven, ends, or turns out to be none of ours.
+//!
+//! A look reads every thread of the process, and the log has a line for each look that names them
+//! all. Where each of thousands of threads waits, looking at each would cost the square of their
+//! number. In such a crowd the looks are spread over time, and whoever waits for a word that a look
+//! has just shown to be nothing to report waits his turn.
 
 use forktrace_common::maps::WaitState;
 use rustc_hash::FxHashMap;
@@ -7,10 +12,28 @@ use rustc_hash::FxHashMap;
 /// A wait's identity: (tid, enter_ns).
 type WaitId = (u32, u64);
 
+/// Up to so many threads a process is no crowd.
+const FEW: usize = 64;
+
+/// The least time from one look at a crowd to the next, ns a thread. A look takes some 30 µs of CPU
+/// time a thread.
+const PAUSE_NS: u64 = 500_000;
+
 /// The waits over the threshold.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     waits: FxHashMap<WaitId, Look>,
+    /// By process.
+    crowds: FxHashMap<u32, Crowd>,
+}
+
+/// A process with many threads.
+#[derive(Debug, Default)]
+struct Crowd {
+    /// When the next look may begin, `CLOCK_BOOTTIME`, ns.
+    next_ns: u64,
+    /// The same for another look at a futex word, by its address.
+    words: FxHashMap<u64, u64>,
 }
 
 #[derive(Debug)]
@@ -37,18 +60,28 @@ impl Looks {
             look.seen = true;
         }
         self.waits.retain(|_, look| look.seen || look.busy);
+        self.crowds.retain(|pid, _| waits.iter().any(|wait| wait.tgid == *pid));
         new
     }
 
-    /// Whether a wait is due for a look; if so, the look counts as begun.
-    pub(super) fn begin(&mut self, wait: &WaitState, now_ns: u64) -> bool {
-        match self.waits.get_mut(&(wait.tid, wait.enter_ns)) {
-            Some(look) if !look.busy && look.due_ns <= now_ns => {
-                look.busy = true;
-                true
+    /// Whether a wait is due for a look; if so, the look counts as begun. `threads`: of its process.
+    pub(super) fn begin(&mut self, wait: &WaitState, now_ns: u64, threads: usize) -> bool {
+        let look = self.waits.get_mut(&(wait.tid, wait.enter_ns));
+        let Some(look) = look.filter(|look| !look.busy && look.due_ns <= now_ns) else {
+            return false;
+        };
+        if threads > FEW {
+            let crowd = self.crowds.entry(wait.tgid).or_default();
+            let word_ns = crowd.words.get(&wait.uaddr).copied().unwrap_or_default();
+            if crowd.next_ns.max(word_ns) > now_ns {
+                return false;
             }
-            _ => false,
+            crowd.next_ns = now_ns.saturating_add(PAUSE_NS.saturating_mul(threads as u64));
+            let age = now_ns.saturating_sub(wait.enter_ns);
+            crowd.words.insert(wait.uaddr, now_ns.saturating_add(age));
         }
+        look.busy = true;
+        true
     }
 
     /// A look is over; the next is due when the wait is twice as old, or never.
@@ -57,6 +90,13 @@ impl Looks {
             look.busy = false;
             let age = now_ns.saturating_sub(enter_ns);
             look.due_ns = if settled { u64::MAX } else { now_ns.saturating_add(age) };
+        }
+    }
+
+    /// A look has made a finding: whoever else waits for that word is looked at as soon as may be.
+    pub(super) fn found(&mut self, pid: u32, uaddr: u64) {
+        if let Some(crowd) = self.crowds.get_mut(&pid) {
+            crowd.words.remove(&uaddr);
         }
     }
 }
@@ -75,13 +115,13 @@ mod tests {
         let waits = [wait(1, 100)];
         assert_eq!(looks.update(&waits).len(), 1);
         assert!(looks.update(&waits).is_empty(), "a wait is new once");
-        assert!(looks.begin(&waits[0], 200));
-        assert!(!looks.begin(&waits[0], 200), "one look at a time");
+        assert!(looks.begin(&waits[0], 200, 1));
+        assert!(!looks.begin(&waits[0], 200, 1), "one look at a time");
         looks.end(1, 100, 200, false);
-        assert!(!looks.begin(&waits[0], 299));
-        assert!(looks.begin(&waits[0], 300));
+        assert!(!looks.begin(&waits[0], 299, 1));
+        assert!(looks.begin(&waits[0], 300, 1));
         looks.end(1, 100, 300, true);
-        assert!(!looks.begin(&waits[0], u64::MAX - 1));
+        assert!(!looks.begin(&waits[0], u64::MAX - 1, FEW));
     }
 
     #[test]
@@ -91,5 +131,45 @@ mod tests {
         looks.update(&[]);
         assert!(looks.waits.is_empty());
         assert_eq!(looks.update(&[wait(1, 500)]).len(), 1);
+    }
+
+    /// Threads 1 to 4 of one process; the first two wait for one word.
+    fn crowd() -> Vec<WaitState> {
+        let of = |(tid, uaddr)| WaitState { uaddr, tgid: 1, ..wait(tid, 100) };
+        [(1, 8), (2, 8), (3, 16), (4, 24)].map(of).to_vec()
+    }
+
+    #[test]
+    fn few_threads_are_looked_at_all_at_once() {
+        let (mut looks, waits) = (Looks::default(), crowd());
+        looks.update(&waits);
+        assert!(waits.iter().all(|wait| looks.begin(wait, 200, FEW)));
+    }
+
+    #[test]
+    fn looks_at_a_crowd_are_spread_and_a_word_is_looked_at_again_at_twice_its_age() {
+        let (mut looks, waits) = (Looks::default(), crowd());
+        let pause = PAUSE_NS * 1000;
+        let at = |turn: u64| 2 * pause + turn * pause;
+        looks.update(&waits);
+        assert!(looks.begin(&waits[0], at(0), 1000));
+        assert!(!looks.begin(&waits[2], at(1) - 1, 1000), "too soon after the first");
+        assert!(!looks.begin(&waits[1], at(1), 1000), "the same word");
+        assert!(looks.begin(&waits[2], at(1), 1000));
+        looks.update(&waits);
+        assert!(!looks.begin(&waits[1], at(2) - 101, 1000), "not twice as old yet");
+        assert!(looks.begin(&waits[1], at(2), 1000));
+    }
+
+    #[test]
+    fn who_waits_for_a_word_with_a_finding_is_next() {
+        let (mut looks, waits) = (Looks::default(), crowd());
+        let pause = PAUSE_NS * 1000;
+        looks.update(&waits);
+        assert!(looks.begin(&waits[0], 5 * pause, 1000));
+        looks.found(1, 8);
+        assert!(looks.begin(&waits[1], 6 * pause, 1000));
+        looks.update(&[]);
+        assert!(looks.crowds.is_empty(), "nobody of the crowd waits any more");
     }
 }

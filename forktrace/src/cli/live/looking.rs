@@ -31,7 +31,11 @@ impl Live {
         let Some(process) = model.live(wait.tgid) else { return };
         let late = self.before.concerns(process, wait);
         let candidate = (late || process.inherited().is_some()) && wait.timed == 0;
-        if !candidate || self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now) {
+        let threads = process.threads.len();
+        if !candidate
+            || self.looks_running >= LOOKS_AT_ONCE
+            || !self.looks.begin(wait, now, threads)
+        {
             return;
         }
         self.looks_running += 1;
@@ -64,6 +68,9 @@ impl Live {
             look.evidence.python_read_ns = first;
             look.read_stacks(ask, self.kernel.registers.clone(), self.sender.clone());
             return Ok(());
+        }
+        if let Verdict::Finding(_) = &verdict {
+            self.looks.found(look.task.pid, evidence.wait.uaddr);
         }
         let settled = match &verdict {
             // Without having seen the fork nothing is more than likely.
