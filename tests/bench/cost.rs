@@ -3,17 +3,21 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use forktrace_tests::{run::Job, workload::Facts};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     settings::{self, ALONE, SETTINGS, Setting},
     stats::Spread,
+    strangers::{self, Patience},
 };
 
 /// How long one measurement may take, with the start of its tracer.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a pair of measurements is begun at most.
+const TRIES: usize = 20;
 
 /// The kinds of calls: the workload's name, and what it is.
 pub(crate) static CALLS: [(&str, &str); 5] = [
@@ -37,9 +41,21 @@ pub(crate) struct Cost {
     pub(crate) ratio: Spread,
     /// How often it was measured.
     pub(crate) samples: usize,
+    /// How often another tracer was at work meanwhile.
+    #[serde(default)]
+    pub(crate) disturbed: usize,
 }
 
-type Samples = BTreeMap<(usize, &'static str), Vec<(f64, f64)>>;
+/// By call and setting.
+type Samples = BTreeMap<(usize, &'static str), Vec<Sample>>;
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    ns: f64,
+    ratio: f64,
+    disturbed: bool,
+}
 
 /// Measures all of it, in `rounds` rounds. `only`: parts of names of settings, or all of them.
 pub(crate) fn measure(rounds: usize, quick: bool, only: &[String]) -> Result<Vec<Cost>> {
@@ -54,29 +70,48 @@ pub(crate) fn measure(rounds: usize, quick: bool, only: &[String]) -> Result<Vec
         }
     }
     let mut samples = Samples::new();
+    let mut patience = Patience::new();
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
         for setting in &settings {
-            let measured = in_turns(setting, milliseconds, &mut samples);
-            measured.with_context(|| format!("measuring under {}", setting.name))?;
+            for (call, (name, _)) in CALLS.iter().enumerate() {
+                let pair = undisturbed(setting, name, milliseconds, &mut patience);
+                let (alone, pair) =
+                    pair.with_context(|| format!("measuring {name} under {}", setting.name))?;
+                samples.entry((call, setting.name)).or_default().push(pair);
+                samples.entry((call, ALONE.name)).or_default().push(alone);
+            }
         }
     }
     Ok(costs(&samples))
 }
 
-/// Every call once alone and once in this setting.
-fn in_turns(setting: &Setting, milliseconds: u64, samples: &mut Samples) -> Result<()> {
-    let mut alone = Vec::new();
-    for (name, _) in CALLS {
-        alone.push(once(&ALONE, name, milliseconds)?);
+/// A pair during which nobody else traced, if that can be had.
+fn undisturbed(
+    setting: &Setting,
+    call: &str,
+    milliseconds: u64,
+    patience: &mut Patience,
+) -> Result<(Sample, Sample)> {
+    for _ in 0..TRIES {
+        let quiet = patience.wait_until_gone();
+        let (alone, ns) = in_turns(setting, call, milliseconds)?;
+        let disturbed = !quiet || strangers::are_here();
+        if !quiet || !disturbed {
+            let sample = |ns, ratio| Sample { ns, ratio, disturbed };
+            return Ok((sample(alone, 1.0), sample(ns, ns / alone)));
+        }
     }
+    bail!("other tracers come and go: nothing can be measured beside them")
+}
+
+/// A call alone, and then in a setting.
+fn in_turns(setting: &Setting, call: &str, milliseconds: u64) -> Result<(f64, f64)> {
+    let alone = once(&ALONE, call, milliseconds)?;
     let background = setting.start()?;
-    for (call, ((name, _), alone)) in CALLS.iter().zip(alone).enumerate() {
-        let ns = once(setting, name, milliseconds)?;
-        samples.entry((call, setting.name)).or_default().push((ns, ns / alone));
-        samples.entry((call, ALONE.name)).or_default().push((alone, 1.0));
-    }
-    background.stop()
+    let ns = once(setting, call, milliseconds)?;
+    background.stop()?;
+    Ok((alone, ns))
 }
 
 /// ns a call, by the workload's own measuring.
@@ -94,15 +129,16 @@ fn costs(samples: &Samples) -> Vec<Cost> {
     let mut costs = Vec::new();
     for (call, (_, text)) in CALLS.iter().enumerate() {
         for name in &names {
-            let Some(pairs) = samples.get(&(call, *name)) else { continue };
+            let Some(samples) = samples.get(&(call, *name)) else { continue };
             let column =
-                |of: fn(&(f64, f64)) -> f64| Spread::of(&pairs.iter().map(of).collect::<Vec<_>>());
+                |of: fn(&Sample) -> f64| Spread::of(&samples.iter().map(of).collect::<Vec<_>>());
             costs.push(Cost {
                 call: (*text).to_owned(),
                 setting: (*name).to_owned(),
-                ns: column(|pair| pair.0).unwrap_or_default(),
-                ratio: column(|pair| pair.1).unwrap_or_default(),
-                samples: pairs.len(),
+                ns: column(|sample| sample.ns).unwrap_or_default(),
+                ratio: column(|sample| sample.ratio).unwrap_or_default(),
+                samples: samples.len(),
+                disturbed: samples.iter().filter(|sample| sample.disturbed).count(),
             });
         }
     }

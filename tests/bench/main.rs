@@ -8,6 +8,7 @@ mod outcome;
 mod scale;
 mod settings;
 mod stats;
+mod strangers;
 mod table;
 mod watch;
 
@@ -89,6 +90,12 @@ fn bench(cli: &Cli) -> Result<bool> {
         let rounds = cli.rounds.unwrap_or(if cli.quick { 2 } else { 5 });
         outcome.costs = cost::measure(rounds, cli.quick, &cli.setting)?;
         print!("{}", table::costs(&outcome.costs));
+        let disturbed: usize = outcome.costs.iter().map(|cost| cost.disturbed).sum();
+        if disturbed > 0 {
+            println!(
+                "\nanother tracer was at work during {disturbed} measurements: not to be relied on"
+            );
+        }
     }
     for run in scale::RUNS.iter().filter(|run| asked(run.name)) {
         println!("\n{}: {}", run.name, run.about);

@@ -123,6 +123,7 @@ mod tests {
             ns: spread(ratio * 250.0),
             ratio: spread(ratio),
             samples: 5,
+            disturbed: 0,
         }
     }
 
