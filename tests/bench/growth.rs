@@ -10,6 +10,10 @@ use std::{
 
 use anyhow::{Result, ensure};
 use forktrace_tests::forktrace;
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeVal,
+};
 
 use crate::{outcome::Fact, watch::Watch};
 
@@ -29,11 +33,11 @@ pub(crate) fn measure(quick: bool) -> Result<Vec<Fact>> {
         let measured = report(file.path())?;
         let named =
             |fact: Fact| Fact { name: format!("{events:>8} events: {}", fact.name), ..fact };
-        let time = measured.first().map(|fact| fact.value).unwrap_or_default();
+        let cpu = measured.get(1).map(|fact| fact.value).unwrap_or_default();
         facts.extend(measured.into_iter().map(named));
         facts.push(Fact::new(
-            format!("{events:>8} events: an event"),
-            time * 1e6 / events as f64,
+            format!("{events:>8} events: CPU time an event"),
+            cpu * 1e6 / events as f64,
             "µs",
         ));
     }
@@ -42,7 +46,7 @@ pub(crate) fn measure(quick: bool) -> Result<Vec<Fact>> {
 
 /// One report, without its output.
 pub(crate) fn report(log: &Path) -> Result<Vec<Fact>> {
-    let begin = Instant::now();
+    let (begin, before) = (Instant::now(), children_cpu()?);
     let mut child = Command::new(forktrace()?)
         .args(["report", "-q"])
         .arg(log)
@@ -56,8 +60,16 @@ pub(crate) fn report(log: &Path) -> Result<Vec<Fact>> {
     ensure!(status.success(), "forktrace report failed: {status}");
     Ok(vec![
         Fact::new("time of the report", seconds, "s"),
+        Fact::new("CPU time of the report", children_cpu()? - before, "s"),
         Fact::new("memory of the report at its peak", peak, "MiB"),
     ])
+}
+
+/// What children that were waited for have used, s.
+fn children_cpu() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
 /// A log of one process that forks, [`ALIVE`] children at a time.

@@ -74,6 +74,12 @@ fn bench(cli: &Cli) -> Result<bool> {
         let known = name == "cost" || scale::RUNS.iter().any(|run| run.name == name);
         ensure!(known, "nothing is called {name}; --list shows the names");
     }
+    // The tests' own build has checks that cost more than what is measured.
+    let built = std::env::var_os("FORKTRACE_BIN");
+    ensure!(
+        built.is_some(),
+        "start it as `cargo xtask bench`, or name a forktrace in FORKTRACE_BIN"
+    );
     if let Some(missing) = Need::Tracing.missing().or_else(|| Need::Cc.missing()) {
         anyhow::bail!("cannot measure: {missing}");
     }
