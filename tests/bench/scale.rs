@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader},
+    io::{BufRead, BufReader},
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
@@ -148,8 +148,12 @@ struct Seen {
 
 impl Seen {
     fn read(path: &Path) -> Result<Self> {
+        Seen::of(BufReader::new(File::open(path)?))
+    }
+
+    fn of(log: impl BufRead) -> Result<Self> {
         let mut seen = Seen::default();
-        for line in BufReader::new(File::open(path)?).lines() {
+        for line in log.lines() {
             let line = line?;
             let field = |name: &str| after(&line, &format!("\"{name}\":"));
             let kind = line.split("\"type\":\"").nth(1).and_then(|rest| rest.split('"').next());
@@ -337,4 +341,25 @@ fn storm(quick: bool) -> Result<Vec<Fact>> {
         facts.push(Fact::new(format!("{name} of the host meanwhile"), count as f64, ""));
     }
     Ok(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_log_is_summed_up_by_its_lines() {
+        let log = r#"{"schema":1,"type":"process.fork","seq":2,"pid":7,"child_pid":30,"clone_flags":"0x0"}
+{"schema":1,"type":"process.fork","seq":3,"pid":7,"child_pid":12,"clone_flags":"0x0"}
+{"schema":1,"type":"events.lost","seq":4,"count":5,"by_kind":{"exit":2,"fork":3}}
+{"schema":1,"type":"process.exit","seq":5,"pid":30,"tid":30}
+{"schema":1,"type":"trace.end","seq":6,"counters":{"futex_waits":9},"lost":5}"#;
+        let seen = Seen::of(log.as_bytes()).unwrap();
+        assert_eq!((seen.forks, seen.exits, seen.pid_sum), (2, 1, 42));
+        assert_eq!((seen.told, seen.told_forks, seen.told_exits, seen.lost), (5, 3, 2, 5));
+        assert_eq!(seen.without_end(1), 2);
+        assert_eq!(after(log, "\"futex_waits\":"), Some(9));
+    }
 }
