@@ -255,7 +255,7 @@ fn attach(quick: bool) -> Result<Vec<Fact>> {
     let attached = Usage::of(job.pid()).context("forktrace has ended")?;
     sleep(SECOND * if quick { 2 } else { 20 });
     let later = Usage::of(job.pid()).context("forktrace has ended")?;
-    job.signal(Signal::SIGINT)?;
+    job.signal(Signal::SIGTERM)?;
     let begin = Instant::now();
     job.wait(LIMIT)?.expect_code(0)?;
     let stopping = begin.elapsed().as_secs_f64();
@@ -320,7 +320,7 @@ fn storm(quick: bool) -> Result<Vec<Fact>> {
     let watch = Watch::start(tracer.pid(), SECOND * seconds / 6);
     storm.wait(LIMIT)?.expect_code(0)?;
     let samples = watch.stop();
-    tracer.signal(Signal::SIGINT)?;
+    tracer.signal(Signal::SIGTERM)?;
     let ended = tracer.wait(LIMIT)?;
     ended.expect_code(0)?;
     let seen = Seen::read(&ended.log())?;

@@ -192,7 +192,7 @@ impl Background {
     /// Ends it, and waits for its end.
     pub(crate) fn stop(self) -> Result<()> {
         if let Some(tracer) = self.tracer {
-            tracer.signal(Signal::SIGINT)?;
+            tracer.signal(Signal::SIGTERM)?;
             // bpftrace may leave the command that it was given.
             tracer.wait_and_leave(LIMIT)?;
         }
