@@ -73,17 +73,30 @@ pub(crate) fn measure(rounds: usize, quick: bool, only: &[String]) -> Result<Vec
     let mut patience = Patience::new();
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
-        for setting in &settings {
-            for (call, (name, _)) in CALLS.iter().enumerate() {
-                let pair = undisturbed(setting, name, milliseconds, &mut patience);
-                let (alone, pair) =
-                    pair.with_context(|| format!("measuring {name} under {}", setting.name))?;
-                samples.entry((call, setting.name)).or_default().push(pair);
-                samples.entry((call, ALONE.name)).or_default().push(alone);
-            }
-        }
+        // A peer that fails is no reason to lose everything else.
+        settings.retain(|setting| {
+            let measured = each_call(setting, milliseconds, &mut patience, &mut samples);
+            let result = measured.with_context(|| format!("{} is given up", setting.name));
+            result.inspect_err(|error| println!("{error:#}")).is_ok()
+        });
     }
     Ok(costs(&samples))
+}
+
+/// Every call in one setting.
+fn each_call(
+    setting: &Setting,
+    milliseconds: u64,
+    patience: &mut Patience,
+    samples: &mut Samples,
+) -> Result<()> {
+    for (call, (name, _)) in CALLS.iter().enumerate() {
+        let pair = undisturbed(setting, name, milliseconds, patience);
+        let (alone, pair) = pair.with_context(|| format!("measuring {name}"))?;
+        samples.entry((call, setting.name)).or_default().push(pair);
+        samples.entry((call, ALONE.name)).or_default().push(alone);
+    }
+    Ok(())
 }
 
 /// A pair during which nobody else traced, if that can be had.

@@ -191,9 +191,10 @@ impl Setting {
 impl Background {
     /// Ends it, and waits for its end.
     pub(crate) fn stop(self) -> Result<()> {
-        if let Some(tracer) = self.tracer {
+        if let Some(mut tracer) = self.tracer {
+            // Ends what waits for it: the floor, and the command that bpftrace was given.
+            tracer.tell()?;
             tracer.signal(Signal::SIGTERM)?;
-            // bpftrace may leave the command that it was given.
             tracer.wait_and_leave(LIMIT)?;
         }
         Ok(())
