@@ -57,8 +57,14 @@ struct Sample {
     disturbed: bool,
 }
 
-/// Measures all of it, in `rounds` rounds. `only`: parts of names of settings, or all of them.
-pub(crate) fn measure(rounds: usize, quick: bool, only: &[String]) -> Result<Vec<Cost>> {
+/// Measures all of it, in `rounds` rounds. `only`: parts of names of settings, or all of them. What
+/// is known so far is given to `keep` after each round.
+pub(crate) fn measure(
+    rounds: usize,
+    quick: bool,
+    only: &[String],
+    mut keep: impl FnMut(Vec<Cost>) -> Result<()>,
+) -> Result<()> {
     let milliseconds = if quick { 60 } else { 300 };
     let wanted =
         |setting: &&Setting| only.is_empty() || only.iter().any(|part| setting.name.contains(part));
@@ -79,8 +85,9 @@ pub(crate) fn measure(rounds: usize, quick: bool, only: &[String]) -> Result<Vec
             let result = measured.with_context(|| format!("{} is given up", setting.name));
             result.inspect_err(|error| println!("{error:#}")).is_ok()
         });
+        keep(costs(&samples))?;
     }
-    Ok(costs(&samples))
+    Ok(())
 }
 
 /// Every call in one setting.

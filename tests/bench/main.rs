@@ -89,12 +89,18 @@ fn bench(cli: &Cli) -> Result<bool> {
         Some(path) => Some(Outcome::read(path)?),
         None => Outcome::read(cli.json.as_deref().unwrap_or(&last)).ok(),
     };
+    let everything = cli.names.is_empty() && cli.setting.is_empty();
+    let file = cli.json.clone().or_else(|| everything.then_some(last));
     let mut outcome = Outcome::begin(cli.quick)?;
     println!("{}\n", outcome.headline());
     let mut whole = true;
     if asked("cost") {
         let rounds = cli.rounds.unwrap_or(if cli.quick { 2 } else { 5 });
-        outcome.costs = cost::measure(rounds, cli.quick, &cli.setting)?;
+        cost::measure(rounds, cli.quick, &cli.setting, |costs| {
+            outcome.costs = costs;
+            // A run takes minutes: what it knows is not lost if it is ended.
+            file.as_deref().map_or(Ok(()), |file| outcome.write(file))
+        })?;
         print!("{}", table::costs(&outcome.costs));
         let disturbed: usize = outcome.costs.iter().map(|cost| cost.disturbed).sum();
         if disturbed > 0 {
@@ -119,8 +125,7 @@ fn bench(cli: &Cli) -> Result<bool> {
     if let Some(before) = before {
         print!("{}", table::comparison(&before, &outcome));
     }
-    let everything = cli.names.is_empty() && cli.setting.is_empty();
-    if let Some(file) = cli.json.clone().or_else(|| everything.then_some(last)) {
+    if let Some(file) = file {
         outcome.write(&file).with_context(|| format!("writing {}", file.display()))?;
         println!("\nfigures: {}", file.display());
     }
