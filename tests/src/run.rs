@@ -307,6 +307,13 @@ fn tagged(tag: &str) -> Vec<u32> {
     .collect()
 }
 
+/// Whether a process is of a job of this program.
+pub fn is_of_a_job(pid: u32) -> bool {
+    let ours = format!("{TAG}={}-", std::process::id());
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one.starts_with(ours.as_bytes())))
+}
+
 /// Makes this process the parent of all its descendants whose own parent has ended.
 ///
 /// # Errors

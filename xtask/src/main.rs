@@ -1,6 +1,7 @@
 //! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`,
-//! `cargo xtask score`.
+//! `cargo xtask score`, `cargo xtask bench`.
 
+mod bench;
 mod ebpf;
 mod pythons;
 mod score;
@@ -44,6 +45,14 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Measure what forktrace costs and how it holds at scale, as root on this machine's kernel,
+    /// and compare with the last run.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// See `cargo xtask bench --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -52,6 +61,7 @@ fn main() -> Result<()> {
         Chore::Pythons => pythons::run(),
         Chore::Test { no_skip, filter } => test::run(no_skip, filter.as_deref()),
         Chore::Score { args } => score::run(&args),
+        Chore::Bench { args } => bench::run(&args),
     }
 }
 

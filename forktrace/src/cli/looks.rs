@@ -1,20 +1,54 @@
 //! When to look closer at a wait: at once when it crosses the threshold, then each time its age
 //! has doubled, until it is proven, ends, or turns out to be none of ours.
+//!
+//! A look reads every thread of the process, and the log has a line for each look that names them
+//! all. Where each of thousands of threads waits, looking at each would cost the square of their
+//! number. In such a crowd the looks are spread over time, and whoever waits for a word that a look
+//! has just shown to be nothing to report waits his turn.
 
 use forktrace_common::maps::WaitState;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A wait's identity: (tid, enter_ns).
 type WaitId = (u32, u64);
+
+/// Up to so many threads a process is no crowd.
+const FEW: usize = 64;
+
+/// The least time from one look at a crowd to the next, ns a thread. A look takes some 30 µs of CPU
+/// time a thread.
+const PAUSE_NS: u64 = 500_000;
 
 /// The waits over the threshold.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     waits: FxHashMap<WaitId, Look>,
+    /// By process.
+    crowds: FxHashMap<u32, Crowd>,
+}
+
+/// A process with many threads.
+#[derive(Debug, Default)]
+struct Crowd {
+    /// When the next look may begin, `CLOCK_BOOTTIME`, ns.
+    next_ns: u64,
+    /// The futex words that were looked at, by address.
+    words: FxHashMap<u64, Word>,
+}
+
+/// A word that threads of a crowd wait for.
+#[derive(Debug, Default)]
+struct Word {
+    /// When another look at it may begin, `CLOCK_BOOTTIME`, ns.
+    next_ns: u64,
+    /// When the latest look at it that found nothing came to its end, ns; zero: none has.
+    ended_ns: u64,
 }
 
 #[derive(Debug)]
 struct Look {
+    /// Whose wait it is (tgid), and for which word.
+    word: (u32, u64),
     /// When to look next, `CLOCK_BOOTTIME`, ns.
     due_ns: u64,
     /// A look is under way.
@@ -34,28 +68,55 @@ impl Looks {
         for wait in waits {
             let look = self.waits.entry((wait.tid, wait.enter_ns)).or_insert_with(|| {
                 new.push(wait);
-                Look { due_ns: 0, busy: false, ended: false, seen: true }
+                let word = (wait.tgid, wait.uaddr);
+                Look { word, due_ns: 0, busy: false, ended: false, seen: true }
             });
             look.seen = true;
         }
         self.waits.retain(|_, look| look.seen || look.busy);
+        self.forget_words(waits);
         new
     }
 
-    /// Whether a wait is due for a look; if so, the look counts as begun.
-    pub(super) fn begin(&mut self, wait: &WaitState, now_ns: u64) -> bool {
-        match self.waits.get_mut(&(wait.tid, wait.enter_ns)) {
-            Some(look) if !look.busy && look.due_ns <= now_ns => {
-                look.busy = true;
-                true
-            }
-            _ => false,
+    /// Forgets the words of crowds that nobody waits for any more.
+    fn forget_words(&mut self, waits: &[WaitState]) {
+        if self.crowds.is_empty() {
+            return;
         }
+        let words: FxHashSet<_> = waits.iter().map(|wait| (wait.tgid, wait.uaddr)).collect();
+        self.crowds.retain(|pid, crowd| {
+            crowd.words.retain(|uaddr, _| words.contains(&(*pid, *uaddr)));
+            waits.iter().any(|wait| wait.tgid == *pid)
+        });
     }
 
-    /// Whether a look at this wait has come to its end.
+    /// Whether a wait is due for a look; if so, the look counts as begun. `threads`: of its process.
+    pub(super) fn begin(&mut self, wait: &WaitState, now_ns: u64, threads: usize) -> bool {
+        let look = self.waits.get_mut(&(wait.tid, wait.enter_ns));
+        let Some(look) = look.filter(|look| !look.busy && look.due_ns <= now_ns) else {
+            return false;
+        };
+        if threads > FEW {
+            let crowd = self.crowds.entry(wait.tgid).or_default();
+            let word_ns = crowd.words.get(&wait.uaddr).map_or(0, |word| word.next_ns);
+            if crowd.next_ns.max(word_ns) > now_ns {
+                return false;
+            }
+            crowd.next_ns = now_ns.saturating_add(PAUSE_NS.saturating_mul(threads as u64));
+            let age = now_ns.saturating_sub(wait.enter_ns);
+            crowd.words.entry(wait.uaddr).or_default().next_ns = now_ns.saturating_add(age);
+        }
+        look.busy = true;
+        true
+    }
+
+    /// Whether a look at this wait has come to its end. In a crowd the others that waited for the
+    /// same word then are looked at with it.
     pub(super) fn has_ended(&self, wait: &WaitState) -> bool {
+        let crowd = self.crowds.get(&wait.tgid);
+        let word = crowd.and_then(|crowd| crowd.words.get(&wait.uaddr));
         self.waits.get(&(wait.tid, wait.enter_ns)).is_some_and(|look| look.ended)
+            || word.is_some_and(|word| word.ended_ns > wait.enter_ns)
     }
 
     /// A look is over; the next is due when the wait is twice as old, or never.
@@ -64,6 +125,18 @@ impl Looks {
             (look.busy, look.ended) = (false, true);
             let age = now_ns.saturating_sub(enter_ns);
             look.due_ns = if settled { u64::MAX } else { now_ns.saturating_add(age) };
+            let (pid, uaddr) = look.word;
+            let crowd = self.crowds.get_mut(&pid);
+            if let Some(word) = crowd.and_then(|crowd| crowd.words.get_mut(&uaddr)) {
+                word.ended_ns = now_ns;
+            }
+        }
+    }
+
+    /// A look has made a finding: whoever else waits for that word is looked at as soon as may be.
+    pub(super) fn found(&mut self, pid: u32, uaddr: u64) {
+        if let Some(crowd) = self.crowds.get_mut(&pid) {
+            crowd.words.remove(&uaddr);
         }
     }
 }
@@ -82,15 +155,15 @@ mod tests {
         let waits = [wait(1, 100)];
         assert_eq!(looks.update(&waits).len(), 1);
         assert!(looks.update(&waits).is_empty(), "a wait is new once");
-        assert!(looks.begin(&waits[0], 200));
-        assert!(!looks.begin(&waits[0], 200), "one look at a time");
+        assert!(looks.begin(&waits[0], 200, 1));
+        assert!(!looks.begin(&waits[0], 200, 1), "one look at a time");
         assert!(!looks.has_ended(&waits[0]));
         looks.end(1, 100, 200, false);
         assert!(looks.has_ended(&waits[0]));
-        assert!(!looks.begin(&waits[0], 299));
-        assert!(looks.begin(&waits[0], 300));
+        assert!(!looks.begin(&waits[0], 299, 1));
+        assert!(looks.begin(&waits[0], 300, 1));
         looks.end(1, 100, 300, true);
-        assert!(!looks.begin(&waits[0], u64::MAX - 1));
+        assert!(!looks.begin(&waits[0], u64::MAX - 1, FEW));
     }
 
     #[test]
@@ -100,5 +173,68 @@ mod tests {
         looks.update(&[]);
         assert!(looks.waits.is_empty());
         assert_eq!(looks.update(&[wait(1, 500)]).len(), 1);
+    }
+
+    /// Threads 1 to 4 of one process; the first two wait for one word.
+    fn crowd() -> Vec<WaitState> {
+        let of = |(tid, uaddr)| WaitState { uaddr, tgid: 1, ..wait(tid, 100) };
+        [(1, 8), (2, 8), (3, 16), (4, 24)].map(of).to_vec()
+    }
+
+    #[test]
+    fn few_threads_are_looked_at_all_at_once() {
+        let (mut looks, waits) = (Looks::default(), crowd());
+        looks.update(&waits);
+        assert!(waits.iter().all(|wait| looks.begin(wait, 200, FEW)));
+    }
+
+    #[test]
+    fn looks_at_a_crowd_are_spread_and_a_word_is_looked_at_again_at_twice_its_age() {
+        let (mut looks, waits) = (Looks::default(), crowd());
+        let pause = PAUSE_NS * 1000;
+        let at = |turn: u64| 2 * pause + turn * pause;
+        looks.update(&waits);
+        assert!(looks.begin(&waits[0], at(0), 1000));
+        assert!(!looks.begin(&waits[2], at(1) - 1, 1000), "too soon after the first");
+        assert!(!looks.begin(&waits[1], at(1), 1000), "the same word");
+        assert!(looks.begin(&waits[2], at(1), 1000));
+        looks.update(&waits);
+        assert!(!looks.begin(&waits[1], at(2) - 101, 1000), "not twice as old yet");
+        assert!(looks.begin(&waits[1], at(2), 1000));
+    }
+
+    #[test]
+    fn one_of_a_crowd_stands_for_those_that_waited_for_its_word_unless_it_was_a_finding() {
+        let (mut looks, waits) = (Looks::default(), crowd());
+        let later = WaitState { uaddr: 8, tgid: 1, ..wait(5, 5000) };
+        looks.update(&waits);
+        assert!(looks.begin(&waits[0], 200, 1000));
+        looks.end(1, 100, 300, false);
+        assert!(looks.has_ended(&waits[0]) && looks.has_ended(&waits[1]));
+        assert!(!looks.has_ended(&waits[2]), "another word");
+        assert!(!looks.has_ended(&later), "it did not wait yet");
+        looks.found(1, 8);
+        assert!(looks.has_ended(&waits[0]) && !looks.has_ended(&waits[1]));
+    }
+
+    #[test]
+    fn words_that_nobody_waits_for_are_forgotten() {
+        let (mut looks, waits) = (Looks::default(), crowd());
+        looks.update(&waits);
+        assert!(looks.begin(&waits[0], 200, 1000));
+        looks.update(&waits[2..]);
+        assert!(looks.crowds[&1].words.is_empty());
+    }
+
+    #[test]
+    fn who_waits_for_a_word_with_a_finding_is_next() {
+        let (mut looks, waits) = (Looks::default(), crowd());
+        let pause = PAUSE_NS * 1000;
+        looks.update(&waits);
+        assert!(looks.begin(&waits[0], 5 * pause, 1000));
+        looks.found(1, 8);
+        assert!(looks.begin(&waits[1], 6 * pause, 1000));
+        looks.update(&[]);
+        assert!(looks.crowds.is_empty(), "nobody of the crowd waits any more");
     }
 }

@@ -38,7 +38,8 @@ impl Live {
     /// waits of this moment.
     pub(super) fn look(&mut self, wait: &WaitState, waits: &[WaitState], now: u64) {
         let free = self.looks_running < LOOKS_AT_ONCE;
-        if !free || self.candidate(wait).is_none() || !self.looks.begin(wait, now) {
+        let threads = self.candidate(wait).map(|(process, _)| process.threads.len());
+        if !free || !threads.is_some_and(|threads| self.looks.begin(wait, now, threads)) {
             return;
         }
         let Some((process, late)) = self.candidate(wait) else { return };
@@ -79,6 +80,9 @@ impl Live {
             }
             _ => {
                 let settled = is_settled(&verdict);
+                if let Verdict::Finding(_) = &verdict {
+                    self.looks.found(look.task.pid, evidence.wait.uaddr);
+                }
                 self.looks.end(look.task.tid, evidence.wait.enter_ns, now, settled);
                 self.order.push_unsequenced(event);
             }

@@ -1,0 +1,166 @@
+//! What a call costs under each tracer, beside what it costs alone: both in turns, so that whatever
+//! else the machine does meanwhile hits both.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use forktrace_tests::{run::Job, workload::Facts};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    settings::{self, ALONE, SETTINGS, Setting},
+    stats::Spread,
+    strangers::{self, Patience},
+};
+
+/// How long one measurement may take, with the start of its tracer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a pair of measurements is begun at most.
+const TRIES: usize = 20;
+
+/// The kinds of calls: the workload's name, and what it is.
+pub(crate) static CALLS: [(&str, &str); 5] = [
+    ("wake", "FUTEX_WAKE"),
+    ("pingpong", "futex ping-pong, a round trip"),
+    ("fork", "fork + exit + wait"),
+    ("spawn", "posix_spawn of true + wait"),
+    ("getppid", "getppid (no futex)"),
+];
+
+/// One kind of call in one setting.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cost {
+    /// As in [`CALLS`].
+    pub(crate) call: String,
+    /// Name of the setting.
+    pub(crate) setting: String,
+    /// ns a call.
+    pub(crate) ns: Spread,
+    /// The same divided by what it was alone, just before.
+    pub(crate) ratio: Spread,
+    /// How often it was measured.
+    pub(crate) samples: usize,
+    /// How often another tracer was at work meanwhile.
+    #[serde(default)]
+    pub(crate) disturbed: usize,
+}
+
+/// By call and setting.
+type Samples = BTreeMap<(usize, &'static str), Vec<Sample>>;
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    ns: f64,
+    ratio: f64,
+    disturbed: bool,
+}
+
+/// Measures all of it, in `rounds` rounds. `only`: parts of names of settings, or all of them. What
+/// is known so far is given to `keep` after each round.
+pub(crate) fn measure(
+    rounds: usize,
+    quick: bool,
+    only: &[String],
+    mut keep: impl FnMut(Vec<Cost>) -> Result<()>,
+) -> Result<()> {
+    let milliseconds = if quick { 60 } else { 300 };
+    let wanted =
+        |setting: &&Setting| only.is_empty() || only.iter().any(|part| setting.name.contains(part));
+    let mut settings = Vec::new();
+    for setting in SETTINGS.iter().filter(wanted) {
+        match setting.missing() {
+            Some(missing) => println!("not measured: {} ({missing})", setting.name),
+            None => settings.push(setting),
+        }
+    }
+    let mut samples = Samples::new();
+    let mut patience = Patience::new();
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
+        // A peer that fails is no reason to lose everything else.
+        settings.retain(|setting| {
+            let measured = each_call(setting, milliseconds, &mut patience, &mut samples);
+            let result = measured.with_context(|| format!("{} is given up", setting.name));
+            result.inspect_err(|error| println!("{error:#}")).is_ok()
+        });
+        keep(costs(&samples))?;
+    }
+    Ok(())
+}
+
+/// Every call in one setting.
+fn each_call(
+    setting: &Setting,
+    milliseconds: u64,
+    patience: &mut Patience,
+    samples: &mut Samples,
+) -> Result<()> {
+    for (call, (name, _)) in CALLS.iter().enumerate() {
+        let pair = undisturbed(setting, name, milliseconds, patience);
+        let (alone, pair) = pair.with_context(|| format!("measuring {name}"))?;
+        samples.entry((call, setting.name)).or_default().push(pair);
+        samples.entry((call, ALONE.name)).or_default().push(alone);
+    }
+    Ok(())
+}
+
+/// A pair during which nobody else traced, if that can be had.
+fn undisturbed(
+    setting: &Setting,
+    call: &str,
+    milliseconds: u64,
+    patience: &mut Patience,
+) -> Result<(Sample, Sample)> {
+    for _ in 0..TRIES {
+        let quiet = patience.wait_until_gone();
+        let (alone, ns) = in_turns(setting, call, milliseconds)?;
+        let disturbed = !quiet || strangers::are_here();
+        if !quiet || !disturbed {
+            let sample = |ns, ratio| Sample { ns, ratio, disturbed };
+            return Ok((sample(alone, 1.0), sample(ns, ns / alone)));
+        }
+    }
+    bail!("other tracers come and go: nothing can be measured beside them")
+}
+
+/// A call alone, and then in a setting.
+fn in_turns(setting: &Setting, call: &str, milliseconds: u64) -> Result<(f64, f64)> {
+    let alone = once(&ALONE, call, milliseconds)?;
+    let background = setting.start()?;
+    let ns = once(setting, call, milliseconds)?;
+    background.stop()?;
+    Ok((alone, ns))
+}
+
+/// ns a call, by the workload's own measuring.
+fn once(setting: &Setting, call: &str, milliseconds: u64) -> Result<f64> {
+    let command = setting.command(settings::calls(call, milliseconds)?)?;
+    let ended = Job::start(&command, &[])?.wait(LIMIT)?;
+    ended.expect_code(0)?;
+    let picoseconds = Facts::read(&ended.stdout).one("picoseconds")?;
+    Ok(picoseconds as f64 / 1000.0)
+}
+
+fn costs(samples: &Samples) -> Vec<Cost> {
+    let names = std::iter::once(ALONE.name).chain(SETTINGS.iter().map(|setting| setting.name));
+    let names: Vec<&str> = names.collect();
+    let mut costs = Vec::new();
+    for (call, (_, text)) in CALLS.iter().enumerate() {
+        for name in &names {
+            let Some(samples) = samples.get(&(call, *name)) else { continue };
+            let column =
+                |of: fn(&Sample) -> f64| Spread::of(&samples.iter().map(of).collect::<Vec<_>>());
+            costs.push(Cost {
+                call: (*text).to_owned(),
+                setting: (*name).to_owned(),
+                ns: column(|sample| sample.ns).unwrap_or_default(),
+                ratio: column(|sample| sample.ratio).unwrap_or_default(),
+                samples: samples.len(),
+                disturbed: samples.iter().filter(|sample| sample.disturbed).count(),
+            });
+        }
+    }
+    costs
+}
