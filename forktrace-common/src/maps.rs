@@ -6,6 +6,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const EVENTS: &str = "EVENTS";
 /// Hash map: tgid → 1 for every traced process.
 pub const TRACED: &str = "TRACED";
+/// Array of bytes by tgid, [`HINT_CHUNK`] in each entry: 0 where [`TRACED`] has no entry.
+pub const TRACED_HINTS: &str = "TRACED_HINTS";
+/// The same by tid, for [`WAITS`].
+pub const WAIT_HINTS: &str = "WAIT_HINTS";
+/// The same by tgid, for [`AT_RISK`].
+pub const RISK_HINTS: &str = "RISK_HINTS";
 /// Hash map: tid → [`NewTask`], from `task_newtask` until `sched_process_fork` of the same clone.
 pub const NEW_TASKS: &str = "NEW_TASKS";
 /// Hash map: tid → [`WaitState`] of every traced task that is inside a futex wait.
@@ -37,6 +43,9 @@ pub const FORK_WINDOWS: &str = "FORK_WINDOWS";
 pub const DROPS: &str = "DROPS";
 /// Per-CPU array: index of [`Counter`] → count.
 pub const COUNTERS: &str = "COUNTERS";
+
+/// Bytes in one entry of an array of hints. A whole page, so that the array can be mapped.
+pub const HINT_CHUNK: usize = 4096;
 
 /// Bytes of one page, the unit of the snapshot.
 pub const PAGE_SIZE: usize = 4096;

@@ -3,7 +3,10 @@
 use aya_ebpf::{EbpfContext as _, helpers::bpf_get_current_pid_tgid, programs::TracePointContext};
 use forktrace_common::config::Config;
 
-use crate::maps::TRACED;
+use crate::{
+    hints::possible,
+    maps::{TRACED, TRACED_HINTS},
+};
 
 /// Overwritten by the collector before loading.
 #[unsafe(no_mangle)]
@@ -71,7 +74,7 @@ pub(crate) fn traced(tgid: u32) -> bool {
     if config!(trace_all) != 0 {
         tgid != config!(self_tgid)
     } else {
-        TRACED.get_ptr(&tgid).is_some()
+        possible(&TRACED_HINTS, tgid) && TRACED.get_ptr(&tgid).is_some()
     }
 }
 
@@ -80,6 +83,18 @@ pub(crate) fn traced(tgid: u32) -> bool {
 pub(crate) fn field<T: Copy + Default>(ctx: &TracePointContext, offset: u32) -> T {
     // SAFETY: the offset is one of the tracepoint's own `format`, and the helper checks the read.
     unsafe { ctx.read_at(offset as usize) }.unwrap_or_default()
+}
+
+/// A system call's argument, or its result: eight bytes that are at `USUAL` in the record on 64-bit
+/// kernels (`struct syscall_trace_enter` and `syscall_trace_exit`, `kernel/trace/trace.h`, Linux 6.18)
+/// and are read there without the call of a helper.
+#[inline(always)]
+pub(crate) fn argument<const USUAL: u32>(ctx: &TracePointContext, offset: u32) -> u64 {
+    if offset != USUAL {
+        return field(ctx, offset);
+    }
+    // SAFETY: the tracepoint has a field there, and the kernel refuses programs that read beyond.
+    unsafe { ctx.as_ptr().cast::<u8>().add(USUAL as usize).cast::<u64>().read_volatile() }
 }
 
 /// The current task's name.

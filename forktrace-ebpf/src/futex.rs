@@ -12,8 +12,9 @@ use forktrace_common::{
 };
 
 use crate::{
-    config::{config, current, field, traced},
-    maps::{AT_RISK, WAITS, WAKES, count},
+    config::{argument, config, current, traced},
+    hints,
+    maps::{AT_RISK, RISK_HINTS, WAIT_HINTS, WAITS, WAKES, count},
     ring::{emit, now},
 };
 
@@ -31,11 +32,11 @@ pub(crate) fn sys_enter_futex(ctx: TracePointContext) -> u32 {
     if !traced(tgid) {
         return 0;
     }
-    let op = field::<u64>(&ctx, config!(offsets.futex_op)) as u32;
-    let uaddr: u64 = field(&ctx, config!(offsets.futex_uaddr));
+    let op = argument::<24>(&ctx, config!(offsets.futex_op)) as u32;
+    let uaddr = argument::<16>(&ctx, config!(offsets.futex_uaddr));
     if is_wait(op) {
-        let val = u64::from(field::<u64>(&ctx, config!(offsets.futex_val)) as u32);
-        let utime: u64 = field(&ctx, config!(offsets.futex_utime));
+        let val = u64::from(argument::<32>(&ctx, config!(offsets.futex_val)) as u32);
+        let utime = argument::<40>(&ctx, config!(offsets.futex_utime));
         begin(&ctx, tgid, tid, WaitArgs { uaddr, val, op, timeout: utime });
     } else if is_wake(op) {
         woke(&ctx, tgid, uaddr, op);
@@ -49,10 +50,10 @@ pub(crate) fn sys_enter_futex_wait(ctx: TracePointContext) -> u32 {
     let (tgid, tid) = current();
     if config!(offsets.wait_uaddr) != NO_FIELD && traced(tgid) {
         let args = WaitArgs {
-            uaddr: field(&ctx, config!(offsets.wait_uaddr)),
-            val: field(&ctx, config!(offsets.wait_val)),
+            uaddr: argument::<16>(&ctx, config!(offsets.wait_uaddr)),
+            val: argument::<24>(&ctx, config!(offsets.wait_val)),
             op: OP_WAIT_SYSCALL,
-            timeout: field(&ctx, config!(offsets.wait_timeout)),
+            timeout: argument::<48>(&ctx, config!(offsets.wait_timeout)),
         };
         begin(&ctx, tgid, tid, args);
     }
@@ -65,10 +66,10 @@ pub(crate) fn sys_enter_futex_waitv(ctx: TracePointContext) -> u32 {
     let (tgid, tid) = current();
     if config!(offsets.waitv_waiters) != NO_FIELD && traced(tgid) {
         let args = WaitArgs {
-            uaddr: field(&ctx, config!(offsets.waitv_waiters)),
-            val: field(&ctx, config!(offsets.waitv_nr)),
+            uaddr: argument::<16>(&ctx, config!(offsets.waitv_waiters)),
+            val: argument::<24>(&ctx, config!(offsets.waitv_nr)),
             op: OP_WAITV,
-            timeout: field(&ctx, config!(offsets.waitv_timeout)),
+            timeout: argument::<40>(&ctx, config!(offsets.waitv_timeout)),
         };
         begin(&ctx, tgid, tid, args);
     }
@@ -80,7 +81,7 @@ pub(crate) fn sys_enter_futex_waitv(ctx: TracePointContext) -> u32 {
 pub(crate) fn sys_enter_futex_wake(ctx: TracePointContext) -> u32 {
     let (tgid, _) = current();
     if config!(offsets.wake_uaddr) != NO_FIELD && traced(tgid) {
-        let uaddr = field(&ctx, config!(offsets.wake_uaddr));
+        let uaddr = argument::<16>(&ctx, config!(offsets.wake_uaddr));
         woke(&ctx, tgid, uaddr, forktrace_common::futex::FUTEX_WAKE);
     }
     0
@@ -92,7 +93,7 @@ pub(crate) fn sys_enter_futex_requeue(ctx: TracePointContext) -> u32 {
     let (tgid, _) = current();
     if config!(offsets.requeue_waiters) != NO_FIELD && traced(tgid) {
         // `struct futex_waitv` is { u64 val; u64 uaddr; … } (include/uapi/linux/futex.h, 6.18).
-        let waiters: u64 = field(&ctx, config!(offsets.requeue_waiters));
+        let waiters = argument::<16>(&ctx, config!(offsets.requeue_waiters));
         let place = waiters.wrapping_add(8) as *const u64;
         // SAFETY: the helper checks the address.
         match unsafe { aya_ebpf::helpers::bpf_probe_read_user(place) } {
@@ -107,10 +108,13 @@ pub(crate) fn sys_enter_futex_requeue(ctx: TracePointContext) -> u32 {
 #[tracepoint]
 pub(crate) fn sys_exit_futex(ctx: TracePointContext) -> u32 {
     let (_, tid) = current();
+    if !hints::possible(&WAIT_HINTS, tid) {
+        return 0;
+    }
     let Some(entry) = WAITS.get_ptr_mut(&tid) else {
         return 0;
     };
-    let ret: i64 = field(&ctx, config!(offsets.exit_ret));
+    let ret = argument::<16>(&ctx, config!(offsets.exit_ret)) as i64;
     if restarts(ret) {
         // SAFETY: only this task writes its entry while it lives.
         unsafe { (*entry).restarting = 1 };
@@ -119,6 +123,7 @@ pub(crate) fn sys_exit_futex(ctx: TracePointContext) -> u32 {
     // SAFETY: as above; copied before the entry is removed.
     let wait = unsafe { *entry };
     let _ = WAITS.remove(&tid);
+    hints::clear(&WAIT_HINTS, tid);
     let end_ns = now();
     if config!(stream) != 0 || end_ns.saturating_sub(wait.enter_ns) >= config!(min_wait_ns) {
         emit::<WaitEnd>(&ctx, Kind::WaitEnd, end_ns, |end| {
@@ -150,7 +155,8 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
         found: 0,
     };
     // SAFETY: only this task writes its entry while it lives.
-    if let Some(old) = unsafe { WAITS.get(&tid) }
+    if hints::possible(&WAIT_HINTS, tid)
+        && let Some(old) = unsafe { WAITS.get(&tid) }
         && old.restarting != 0
         && old.uaddr == wait.uaddr
         && old.op == wait.op
@@ -161,8 +167,9 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
     } else {
         count(Counter::Waits);
     }
-    if WAITS.insert(&tid, &wait, 0).is_err() {
-        count(Counter::WaitsUntracked);
+    match WAITS.insert(&tid, &wait, 0) {
+        Ok(()) => hints::note(&WAIT_HINTS, tid),
+        Err(_) => count(Counter::WaitsUntracked),
     }
     if config!(stream) != 0 {
         emit::<WaitBegin>(ctx, Kind::WaitBegin, wait.enter_ns, |begin| {
@@ -177,7 +184,9 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
 fn woke(ctx: &TracePointContext, tgid: u32, uaddr: u64, op: u32) {
     count(Counter::Wakes);
     // SAFETY: the entry is removed by the process's own exec or end only.
-    if let Some(risk) = unsafe { AT_RISK.get(&tgid) } {
+    if hints::possible(&RISK_HINTS, tgid)
+        && let Some(risk) = unsafe { AT_RISK.get(&tgid) }
+    {
         let key = WordKey { fork_ns: risk.fork_ns, uaddr, tgid, reserved: 0 };
         if let Some(state) = WAKES.get_ptr_mut(&key) {
             // SAFETY: a race between two threads may lose one of two wakes, never both.

@@ -13,6 +13,8 @@ mod fault;
 #[cfg(target_arch = "bpf")]
 mod futex;
 #[cfg(target_arch = "bpf")]
+mod hints;
+#[cfg(target_arch = "bpf")]
 mod lock;
 #[cfg(target_arch = "bpf")]
 mod maps;

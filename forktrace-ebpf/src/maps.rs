@@ -4,23 +4,38 @@
 //! preallocated, so that they cost memory only for what they hold.
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use forktrace_common::{
     maps::{
-        Attempt, COUNTERS_LEN, Counter, ForkWindow, Forker, Hold, LockKey, NewTask, PAGE_SIZE,
-        PageIndex, PageKey, PastKey, Risk, Touch, TouchKey, WaitState, WakeState, WordKey,
+        Attempt, COUNTERS_LEN, Counter, ForkWindow, Forker, HINT_CHUNK, Hold, LockKey, NewTask,
+        PAGE_SIZE, PageIndex, PageKey, PastKey, Risk, Touch, TouchKey, WaitState, WakeState,
+        WordKey,
     },
     record::KINDS,
 };
+
+use crate::hints::Hints;
 
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 
 #[map]
 pub(crate) static TRACED: HashMap<u32, u32> = HashMap::with_max_entries(1 << 17, BPF_F_NO_PREALLOC);
+
+/// For numbers up to 2²², which no kernel exceeds (`PID_MAX_LIMIT`, `include/linux/threads.h`, 6.18).
+const HINT_CHUNKS: u32 = (1 << 22) / HINT_CHUNK as u32;
+
+#[map]
+pub(crate) static TRACED_HINTS: Hints = Array::with_max_entries(HINT_CHUNKS, BPF_F_MMAPABLE);
+
+#[map]
+pub(crate) static WAIT_HINTS: Hints = Array::with_max_entries(HINT_CHUNKS, BPF_F_MMAPABLE);
+
+#[map]
+pub(crate) static RISK_HINTS: Hints = Array::with_max_entries(HINT_CHUNKS, 0);
 
 #[map]
 pub(crate) static NEW_TASKS: HashMap<u32, NewTask> =

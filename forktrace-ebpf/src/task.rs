@@ -17,8 +17,11 @@ use forktrace_common::{
 
 use crate::{
     config::{config, current, field, traced},
-    lock,
-    maps::{AT_RISK, ATTEMPTS, FORKERS, NEW_TASKS, TRACED, WAITS, count},
+    hints, lock,
+    maps::{
+        AT_RISK, ATTEMPTS, FORKERS, NEW_TASKS, RISK_HINTS, TRACED, TRACED_HINTS, WAIT_HINTS, WAITS,
+        count,
+    },
     registers,
     ring::{dropped, emit, now},
 };
@@ -79,8 +82,11 @@ pub(crate) fn sched_process_fork(ctx: TracePointContext) -> u32 {
 /// Puts a new process under the same filter as its creator.
 #[inline(always)]
 fn follow(child: u32) {
-    if config!(trace_all) == 0 && config!(follow) != 0 && TRACED.insert(&child, &1, 0).is_err() {
-        count(Counter::ProcessesUntraced);
+    if config!(trace_all) == 0 && config!(follow) != 0 {
+        match TRACED.insert(&child, &1, 0) {
+            Ok(()) => hints::note(&TRACED_HINTS, child),
+            Err(_) => count(Counter::ProcessesUntraced),
+        }
     }
 }
 
@@ -92,9 +98,12 @@ fn register(ctx: &TracePointContext, child: u32, risk: &Risk, tgid: u32) {
         // SAFETY: a word of its own in a live entry; every writer writes the same value.
         unsafe { (*creator).forked = 1 };
     }
-    if AT_RISK.insert(&child, risk, 0).is_err() {
-        count(Counter::ChildrenUntracked);
-        debug!(ctx, "no room to follow the memory of child {}", child);
+    match AT_RISK.insert(&child, risk, 0) {
+        Ok(()) => hints::note(&RISK_HINTS, child),
+        Err(_) => {
+            count(Counter::ChildrenUntracked);
+            debug!(ctx, "no room to follow the memory of child {}", child);
+        }
     }
     let forker = Forker { fork_ns: risk.fork_ns, child, reserved: 0 };
     if FORKERS.insert(&tgid, &forker, 0).is_err() {
@@ -119,6 +128,7 @@ fn leave(tgid: u32) -> Leftover {
         None => return Leftover::default(),
     };
     let _ = AT_RISK.remove(&tgid);
+    hints::clear(&RISK_HINTS, tgid);
     leftover
 }
 
@@ -161,7 +171,10 @@ pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
     if !traced(tgid) {
         return 0;
     }
-    let _ = WAITS.remove(&tid);
+    if hints::possible(&WAIT_HINTS, tid) {
+        let _ = WAITS.remove(&tid);
+        hints::clear(&WAIT_HINTS, tid);
+    }
     let _ = NEW_TASKS.remove(&tid);
     if config!(locks) != 0 {
         let _ = ATTEMPTS.remove(&tid);
@@ -179,6 +192,7 @@ pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
         leftover = leave(tgid);
         if config!(trace_all) == 0 {
             let _ = TRACED.remove(&tgid);
+            hints::clear(&TRACED_HINTS, tgid);
         }
     }
     emit::<Exit>(&ctx, Kind::Exit, now(), |exit| {

@@ -10,7 +10,10 @@ use aya::{
 use aya_log::EbpfLogger;
 use forktrace_common::{
     config::{CONFIG_GLOBAL, Config, NO_FIELD, Offsets},
-    maps::{EVENTS, PAGE_SIZE, PAGES, SNAPSHOTS, TOUCHES},
+    maps::{
+        EVENTS, HINT_CHUNK, PAGE_SIZE, PAGES, RISK_HINTS, SNAPSHOTS, TOUCHES, TRACED_HINTS,
+        WAIT_HINTS,
+    },
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -230,7 +233,11 @@ fn load_object(
         offsets,
     };
     let log_level = if options.diagnostics { u8::MAX } else { 0 };
-    EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    for hints in [TRACED_HINTS, WAIT_HINTS, RISK_HINTS] {
+        loader.map_max_entries(hints, hint_chunks());
+    }
+    loader
         .override_global(CONFIG_GLOBAL, config.as_bytes(), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(EVENTS, options.ring_bytes.max(PAGE_SIZE as u32).next_power_of_two())
@@ -239,6 +246,13 @@ fn load_object(
         .map_max_entries(TOUCHES, pages.saturating_mul(2))
         .load(OBJECT)
         .map_err(|error| refused("its maps", &causes(&error)))
+}
+
+/// Entries of the arrays of hints: enough for every number that a task can have now.
+fn hint_chunks() -> u32 {
+    // What the largest is, if it cannot be read: `PID_MAX_LIMIT`, include/linux/threads.h, Linux 6.18.
+    let most = procfs::sys::kernel::pid_max().ok().and_then(|most| u32::try_from(most).ok());
+    most.unwrap_or(1 << 22).clamp(1, 1 << 22).div_ceil(HINT_CHUNK as u32)
 }
 
 fn attach(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {

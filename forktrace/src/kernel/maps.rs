@@ -10,8 +10,8 @@ use forktrace_common::{
     maps::{
         AT_RISK, ATTEMPTS, Attempt, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS,
         ForkWindow, Forker, HOLDS, Hold, LockKey, PAGE_SIZE, PAGES, PAST_HOLDS, PageIndex, PageKey,
-        PastKey, Registers, Risk, SNAPSHOTS, TOUCHES, TRACED, Touch, TouchKey, WAITS, WAKES,
-        WaitState, WakeState, WordKey,
+        PastKey, Registers, Risk, SNAPSHOTS, TOUCHES, TRACED, TRACED_HINTS, Touch, TouchKey,
+        WAIT_HINTS, WAITS, WAKES, WaitState, WakeState, WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -20,6 +20,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::{
     Error,
     cleaner::{Cleaner, Leavings, clean_wakes},
+    hints::Hints,
     loader::refused,
 };
 use crate::event::Missing;
@@ -48,7 +49,9 @@ impl Counters {
 /// The maps shared with the programs. Keys and values are bytes here; see [`maps`] for their types.
 pub struct Maps {
     traced: Map<u32, u32>,
+    traced_hints: Hints,
     waits: Map<u32, [u8; size_of::<WaitState>()]>,
+    wait_hints: Hints,
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
     snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
     pages: Map<[u8; size_of::<PageIndex>()], u64>,
@@ -72,7 +75,9 @@ impl Maps {
         Ok(Maps {
             cleaner,
             traced: hash_map(ebpf, TRACED)?,
+            traced_hints: hints(ebpf, TRACED_HINTS)?,
             waits: hash_map(ebpf, WAITS)?,
+            wait_hints: hints(ebpf, WAIT_HINTS)?,
             at_risk: hash_map(ebpf, AT_RISK)?,
             snapshots: hash_map(ebpf, SNAPSHOTS)?,
             pages: hash_map(ebpf, PAGES)?,
@@ -94,7 +99,9 @@ impl Maps {
     /// # Errors
     /// When the table of traced processes is full.
     pub fn trace(&mut self, pid: u32) -> Result<(), Error> {
-        self.traced.insert(pid, 1, 0).map_err(|e| refused("another traced process", &e))
+        self.traced.insert(pid, 1, 0).map_err(|e| refused("another traced process", &e))?;
+        self.traced_hints.note(pid);
+        Ok(())
     }
 
     /// The processes that are traced now (none are listed when the whole host is).
@@ -111,6 +118,7 @@ impl Maps {
     /// Adds a wait that had begun before the programs were attached, unless the thread has begun
     /// another one since. False: it was not added.
     pub fn add_found_wait(&mut self, wait: &WaitState) -> bool {
+        self.wait_hints.note(wait.tid);
         self.waits.insert(wait.tid, key::<_, { size_of::<WaitState>() }>(wait), BPF_NOEXIST).is_ok()
     }
 
@@ -349,6 +357,13 @@ pub(super) fn again<K: Pod, V: Pod>(ebpf: &Ebpf, name: &str) -> Result<Map<K, V>
     let fd = map.fd().as_fd().try_clone_to_owned().map_err(|e| refused(&what, &e))?;
     let map = MapData::from_fd(fd).map_err(|e| refused(&what, &e))?;
     HashMap::try_from(aya::maps::Map::HashMap(map)).map_err(|e| refused(&what, &e))
+}
+
+fn hints(ebpf: &mut Ebpf, name: &str) -> Result<Hints, Error> {
+    match take(ebpf, name)? {
+        aya::maps::Map::Array(map) => Hints::map(&map, name),
+        _ => Err(refused(&format!("map {name}"), &"it is no array")),
+    }
 }
 
 fn per_cpu(ebpf: &mut Ebpf, name: &str) -> Result<PerCpuArray<MapData, u64>, Error> {

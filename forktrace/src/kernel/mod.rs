@@ -6,6 +6,8 @@ mod cleaner;
 mod doctor;
 #[expect(unsafe_code, reason = "fork and exec")]
 mod gate;
+#[expect(unsafe_code, reason = "bytes that programs of the kernel write too")]
+mod hints;
 #[expect(unsafe_code, reason = "calls pthread functions")]
 mod libc_lock;
 mod loader;

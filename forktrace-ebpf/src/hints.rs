@@ -1,0 +1,46 @@
+//! Whether a task can be in a table at all: one byte by its number.
+//!
+//! Almost every futex call is made by a task that is in no table, and a look into a hash map costs
+//! several times what a byte of an array does, which the kernel's compiler finds without a call
+//! (`array_map_gen_lookup`, `kernel/bpf/arraymap.c`, Linux 6.18). The tables stay the truth: a byte is
+//! set before it is needed, and one that is set for nothing only costs the look.
+
+use aya_ebpf::maps::Array;
+use forktrace_common::maps::HINT_CHUNK;
+
+/// One array of [`forktrace_common::maps`].
+pub(crate) type Hints = Array<[u8; HINT_CHUNK]>;
+
+#[inline(always)]
+fn byte(hints: &Hints, id: u32) -> Option<*mut u8> {
+    let chunk = hints.get_ptr_mut(id / HINT_CHUNK as u32)?;
+    Some(chunk.cast::<u8>().wrapping_add(id as usize % HINT_CHUNK))
+}
+
+/// Whether the table may have an entry of `id`. Of a number beyond the array nothing is known.
+#[inline(always)]
+pub(crate) fn possible(hints: &Hints, id: u32) -> bool {
+    match byte(hints, id) {
+        // SAFETY: inside of the entry, which lives as long as the map; others write whole bytes.
+        Some(byte) => unsafe { byte.read_volatile() != 0 },
+        None => true,
+    }
+}
+
+/// Notes that the table has got an entry of `id`.
+#[inline(always)]
+pub(crate) fn note(hints: &Hints, id: u32) {
+    if let Some(byte) = byte(hints, id) {
+        // SAFETY: as above.
+        unsafe { byte.write_volatile(1) }
+    }
+}
+
+/// Notes that the table has no entry of `id` any more.
+#[inline(always)]
+pub(crate) fn clear(hints: &Hints, id: u32) {
+    if let Some(byte) = byte(hints, id) {
+        // SAFETY: as above.
+        unsafe { byte.write_volatile(0) }
+    }
+}
