@@ -1,18 +1,21 @@
 //! Looking closer at a wait, off the main loop: reading another process's memory and symbols may
 //! take a tenth of a second, and records must not wait for it.
 
+use rustc_hash::FxHashMap;
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
     event::{
-        AtFork, Body, Event, Evidence, FirstWrite, Missing, Probed, Task, Wait, Waiter, Window,
+        AtFork, Body, Doing, Event, Evidence, FirstWrite, Missing, Probed, Task, ThreadSample,
+        Wait, Waiter, Window,
     },
     inspect::{
         self,
         evidence::{DESCRIPTOR_TID, Inherited},
         native::Ask,
+        sample::{self, Blocked},
     },
-    kernel::{Maps, Visitor},
+    kernel::{self, Maps, Visitor},
     locks,
 };
 use forktrace_common::maps::{PAGE_SIZE, SIDE_CHILD, SIDE_FORKER, Touch, WaitState};
@@ -28,6 +31,8 @@ pub(super) struct Job {
     captured: Captured,
     late: bool,
     probed: Option<(u32, Probed)>,
+    /// How the waiter was found, where no futex call is watched.
+    blocked: Option<Blocked>,
 }
 
 /// A look that was made.
@@ -47,12 +52,19 @@ impl Job {
             .and_then(|window| locks::target(&wait, &window));
         let owner = target.and_then(|lock| inspect::evidence::owner_of(task.pid, lock));
         let captured = Captured::take(maps, task.pid, wait.uaddr, target, owner);
-        Job { task, wait, shared_with, captured, late: false, probed: None }
+        Job { task, wait, shared_with, captured, late: false, probed: None, blocked: None }
     }
 
     /// The same for a process whose fork was not seen: what can be told of it is looked for too.
     pub(super) fn late(self) -> Self {
         Job { late: true, ..self }
+    }
+
+    /// The same of a wait that was found by looking (`--lean`). `since`: the threads that wait for the
+    /// word as far as they are known, and since when at most.
+    pub(super) fn sampled(mut self, blocked: Blocked, since: FxHashMap<u32, u64>) -> Self {
+        self.captured.waiters = Waiters::Sampled(since);
+        Job { blocked: Some(blocked), ..self }
     }
 
     /// Adds what probes saw of the lock, in the waiter's process and in `parent`.
@@ -64,8 +76,11 @@ impl Job {
     /// Makes the look in the background and sends it.
     pub(super) fn start(self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
-            let Job { task, wait, shared_with, captured, late, probed } = self;
+            let Job { task, wait, shared_with, captured, late, probed, blocked } = self;
             let mut evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            if let Some(blocked) = blocked {
+                evidence.still_waiting &= sample::is_still(task.pid, &blocked);
+            }
             if late && evidence.still_waiting {
                 inspect::late::add(&mut evidence, &task);
             }
@@ -146,7 +161,15 @@ struct Captured {
     wakes: Option<u64>,
     /// First writes by the child and by the process that forked.
     writes: [Option<Touch>; 2],
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
+}
+
+/// The threads that wait for the word.
+enum Waiters {
+    /// All of them, as the programs saw them begin to wait.
+    Seen(Vec<Waiter>),
+    /// Those that were found by looking, and since when at most they wait, by tid.
+    Sampled(FxHashMap<u32, u64>),
 }
 
 /// The pages around a word.
@@ -168,7 +191,7 @@ impl Captured {
             around_target: target.map(around),
             around_owner: owner.map(|at| (around(at.saturating_add(DESCRIPTOR_TID)), at)),
             writes,
-            waiters,
+            waiters: Waiters::Seen(waiters),
             // After the waiters, so that no wake since one of them began to wait is missed.
             wakes: maps.wakes_since_fork(pid, uaddr),
         }
@@ -209,8 +232,19 @@ impl Inherited for Captured {
         self.writes.map(|touch| touch.map(write))
     }
 
-    fn waiters(&self) -> Vec<Waiter> {
-        self.waiters.clone()
+    fn waiters(&self, wait: &Wait, threads: &[ThreadSample]) -> Vec<Waiter> {
+        let since = match &self.waiters {
+            Waiters::Seen(waiters) => return waiters.clone(),
+            Waiters::Sampled(since) => since,
+        };
+        // Who waits now, not who did at the latest look; for the time of one that has run since.
+        let now = kernel::boot_ns();
+        let waits = |thread: &&ThreadSample| matches!(thread.doing, Doing::Futex { uaddr, .. } if uaddr == wait.uaddr);
+        let waiter = |thread: &ThreadSample| {
+            let known = since.get(&thread.tid).filter(|_| thread.ran == Some(false));
+            Waiter { tid: thread.tid, enter_ns: known.copied().unwrap_or(now) }
+        };
+        threads.iter().filter(waits).map(waiter).collect()
     }
 }
 
@@ -279,7 +313,7 @@ mod tests {
             around_owner: None,
             wakes: None,
             writes: [None; 2],
-            waiters: Vec::new(),
+            waiters: Waiters::Seen(Vec::new()),
         };
         captured.bytes(1, uaddr - 128, 256)
     }
@@ -320,7 +354,7 @@ mod tests {
             around_owner: None,
             wakes: None,
             writes: [None; 2],
-            waiters: Vec::new(),
+            waiters: Waiters::Seen(Vec::new()),
         };
         assert_eq!((captured.target(), captured.owner()), (Some(0x2800), None));
         let of = |address| Window { address, bytes: vec![(address >> 12) as u8; 16] };

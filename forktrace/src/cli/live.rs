@@ -11,9 +11,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
+use looking::next_round;
+
 use super::{
-    evidence, failure::Failure, looks::Looks, losses::Losses, pipeline::Pipeline, probes,
-    standing::Before,
+    evidence, failure::Failure, lean::Lean, looks::Looks, losses::Losses, pipeline::Pipeline,
+    probes, standing::Before,
 };
 use crate::{
     decode::{self, Record},
@@ -94,6 +96,8 @@ pub(super) struct Live {
     /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
     python_reads: FxHashMap<ProcId, u64>,
     before: Before,
+    /// With `--lean`: how waits are found.
+    lean: Option<Lean>,
     undecodable: u64,
     interrupts: Interrupts,
     /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
@@ -116,6 +120,7 @@ impl Live {
         asked: Vec<u32>,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let lean = kernel.lean.then(|| Lean::new(min_wait_ns));
         Ok(Live {
             kernel,
             ring: ring.into_async()?,
@@ -132,6 +137,7 @@ impl Live {
             losses: Losses::default(),
             python_reads: FxHashMap::default(),
             before: Before::new(asked),
+            lean,
             undecodable: 0,
             interrupts: Interrupts::new()?,
             drained_ns: 0,
@@ -256,7 +262,8 @@ impl Live {
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look)?,
-                found = self.before.found() => self.before.take(found, &mut self.kernel.maps),
+                found = self.before.found() => self.found_before(found),
+                round = next_round(&mut self.lean) => self.take_round(round),
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
             self.take(records);
@@ -364,7 +371,7 @@ impl Live {
             self.outcome = child.try_wait();
         }
         self.check_losses(now, false)?;
-        let waits = self.kernel.maps.long_waits(now, self.min_wait_ns);
+        let waits = self.long_waits(now);
         let new: Vec<Event> =
             self.looks.update(&waits).into_iter().map(|wait| self.blocked(wait, now)).collect();
         for event in new {

@@ -4,6 +4,7 @@ mod args;
 mod demo;
 mod evidence;
 mod failure;
+mod lean;
 mod live;
 mod looks;
 mod losses;

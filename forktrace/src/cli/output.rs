@@ -162,6 +162,7 @@ pub(super) fn start_event(
         filter,
         asked: asked.into(),
         snapshots: kernel.snapshots,
+        lean: kernel.lean,
         offsets: kernel.offsets.clone(),
     };
     Event { boot_ns: began_ns, task: None, body: Body::TraceStart(start) }

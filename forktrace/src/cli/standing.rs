@@ -51,14 +51,25 @@ impl Before {
 
     /// Takes what was found: puts the waits that still go on into the programs' table.
     pub(super) fn take(&mut self, found: Found, maps: &mut Maps) {
-        self.forked.extend(found.forked);
-        for one in found.standing {
+        for one in self.take_forked(found) {
             let wait = state(&one);
             // In this order: a wait that ends after it was looked at again takes its entry with it.
             if maps.add_found_wait(&wait) && !late::still_stands(&one) {
                 maps.remove_found_wait(&wait);
             }
         }
+    }
+
+    /// Notes who was forked before, and returns the waits that were found, for those who do not keep
+    /// waits in the programs' table.
+    pub(super) fn take_forked(&mut self, found: Found) -> Vec<Standing> {
+        self.forked.extend(found.forked);
+        found.standing
+    }
+
+    /// Whether a process was found to have been forked before tracing began.
+    pub(super) fn is_forked(&self, pid: u32) -> bool {
+        self.forked.contains(&pid)
     }
 
     /// Whether the process may hang on a lock that it inherited in a fork that was not seen.

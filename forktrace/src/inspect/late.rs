@@ -83,7 +83,8 @@ fn blocked(pid: u32, now_ns: u64) -> (Vec<(u32, Wait)>, usize) {
     let tids = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
     let waiting = |tid: &u32| match threads::doing(pid, *tid) {
         Doing::Futex { uaddr, op, val, timed: false } => {
-            let wait = Wait { enter_ns: now_ns, uaddr, op, val, timed: false, since_before: true };
+            let wait =
+                Wait { enter_ns: now_ns, uaddr, op, val, since_before: true, ..Wait::default() };
             Some((*tid, wait))
         }
         _ => None,

@@ -13,6 +13,7 @@ mod pages;
 mod patience;
 mod proc_text;
 pub mod python;
+pub mod sample;
 pub mod scan;
 pub mod symbol;
 pub mod threads;

@@ -57,10 +57,12 @@ pub struct Maps {
     drops: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, u64>,
     snapshots_on: bool,
+    futex_on: bool,
 }
 
 impl Maps {
-    pub(super) fn take(ebpf: &mut Ebpf, snapshots_on: bool) -> Result<Self, Error> {
+    /// `snapshots_on`: pages are kept; `futex_on`: waits and wakes are seen.
+    pub(super) fn take(ebpf: &mut Ebpf, snapshots_on: bool, futex_on: bool) -> Result<Self, Error> {
         Ok(Maps {
             traced: hash_map(ebpf, TRACED)?,
             waits: hash_map(ebpf, WAITS)?,
@@ -76,6 +78,7 @@ impl Maps {
             drops: per_cpu(ebpf, DROPS)?,
             counters: per_cpu(ebpf, COUNTERS)?,
             snapshots_on,
+            futex_on,
         })
     }
 
@@ -212,6 +215,7 @@ impl Maps {
             .collect();
         let others = (0..COUNTERS_LEN)
             .zip(COUNTER_NAMES)
+            .filter(|(_, name)| self.futex_on || !FUTEX_COUNTERS.contains(name))
             .map(|(index, name)| (name.to_owned(), total(&self.counters, index)))
             .collect();
         Counters { dropped, others }
@@ -234,6 +238,9 @@ const COUNTER_NAMES: [&str; COUNTERS_LEN as usize] = [
     "lock_calls",
     "lock_calls_untracked",
 ];
+
+/// Those that say nothing where waits and wakes are not seen.
+const FUTEX_COUNTERS: [&str; 3] = ["futex_waits", "futex_wakes", "waits_untracked"];
 
 /// What is known of a child's memory as it inherited it.
 impl Maps {
@@ -275,7 +282,7 @@ impl Maps {
 
     /// How often the child has woken a futex word since it was forked; `None`: not known.
     pub fn wakes_since_fork(&self, pid: u32, uaddr: u64) -> Option<u64> {
-        let risk = self.risk(pid)?;
+        let risk = self.risk(pid).filter(|_| self.futex_on)?;
         let word = WordKey { fork_ns: risk.fork_ns, uaddr, tgid: pid, reserved: 0 };
         match self.wakes.get(&key(&word), 0) {
             Ok(bytes) => Some(value::<WakeState>(&bytes).count),

@@ -94,6 +94,11 @@ impl Model {
         self.live.get(&pid).map(|id| self.get(*id))
     }
 
+    /// The living processes.
+    pub fn living(&self) -> impl Iterator<Item = &Process> {
+        self.live.values().map(|id| self.get(*id))
+    }
+
     /// How many processes are alive.
     pub fn live_count(&self) -> usize {
         self.live.len()
@@ -291,6 +296,7 @@ impl Model {
     ) {
         let id = self.known(task, changes);
         self.counts.threads += 1;
+        self.processes[id.0 as usize].had_threads = true;
         let thread = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
         self.processes[id.0 as usize].threads.insert(start.child_tid, thread);
     }
@@ -358,7 +364,7 @@ impl Model {
         if long {
             thread.counted_ns = wait.wait.enter_ns;
         }
-        thread.wait = wait.result.is_none().then(|| wait.wait.clone());
+        thread.wait = wait.goes_on().then(|| wait.wait.clone());
         if long && !counted {
             self.counts.long_waits += 1;
         }

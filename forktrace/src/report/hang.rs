@@ -92,7 +92,8 @@ pub(super) fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io:
         Confidence::Likely => "probably cannot wake up",
         Confidence::Suspect => "may not wake up",
     };
-    let more = if finding.since_before { "more than " } else { "" };
+    let more =
+        if finding.since_before || finding.not_before_ns.is_some() { "more than " } else { "" };
     let text = format!(
         "{}[{}]{thread} has been stuck for {more}{} and {verdict}",
         style.clean(&finding.comm),

@@ -309,7 +309,7 @@ fn read_before(case: &Case<'_>) -> bool {
 }
 
 /// Nobody waited for the semaphore at the fork: who was in a `with` block of it had it.
-fn nobody_waited(case: &Case<'_>) -> bool {
+pub(super) fn nobody_waited(case: &Case<'_>) -> bool {
     let AtFork::Known(then) = &case.evidence.at_fork else { return false };
     let waiters = case.evidence.wait.uaddr.checked_add(4).and_then(|at| then.word(at));
     case.reading.anyone_may_release && waiters == Some(0)

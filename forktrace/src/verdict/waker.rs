@@ -20,7 +20,11 @@ pub(super) fn grade(case: &Case<'_>) -> Option<grade::Grade> {
     let mut say = |rule: &str, detail: String| {
         proofs.push(Proof { rule: rule.to_owned(), detail });
     };
-    let woken = case.evidence.wakes_since_fork != Some(0);
+    let woken = match case.evidence.wakes_since_fork {
+        Some(count) => count > 0,
+        // A process that never had another thread had nobody to wake.
+        None => case.process.had_threads,
+    };
     if case.reading.at_fork != State::HeldUnproven || woken || case.evidence.threads.len() != 1 {
         return None;
     }

@@ -6,22 +6,70 @@ use forktrace_common::maps::WaitState;
 
 use super::{LOOKS_AT_ONCE, Live};
 use crate::{
-    cli::{evidence, native, probes},
+    cli::{
+        evidence,
+        lean::{Lean, Round},
+        native, probes,
+    },
     decode,
-    event::{Body, Event, FutexWait, Task},
+    event::{Body, Event, FutexWait, Task, Wait},
     finding::Confidence,
+    inspect::late::Found,
     kernel,
     verdict::{self, Verdict},
 };
 
+/// The next round of looks that is over; never without `--lean`.
+pub(super) async fn next_round(lean: &mut Option<Lean>) -> Round {
+    match lean {
+        Some(lean) => lean.round().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Live {
+    /// Takes what was found to be blocked when tracing began.
+    pub(super) fn found_before(&mut self, found: Found) {
+        match &mut self.lean {
+            Some(lean) => {
+                let standing = self.before.take_forked(found);
+                lean.take_standing(standing, &self.pipeline.model);
+            }
+            None => self.before.take(found, &mut self.kernel.maps),
+        }
+    }
+
+    /// Takes a round of looks.
+    pub(super) fn take_round(&mut self, round: Round) {
+        let Some(lean) = &mut self.lean else { return };
+        for event in lean.take(round, &self.pipeline.model) {
+            self.order.push_unsequenced(event);
+        }
+    }
+
+    /// Every wait that has lasted long enough, at the time `now`. Looks again, where that is how waits
+    /// are found.
+    pub(super) fn long_waits(&mut self, now: u64) -> Vec<WaitState> {
+        let Some(lean) = &mut self.lean else {
+            return self.kernel.maps.long_waits(now, self.min_wait_ns);
+        };
+        let before = &self.before;
+        lean.begin(&self.pipeline.model, now, |process| before.is_forked(process.pid));
+        lean.long_waits()
+    }
+
+    fn wait(&self, state: &WaitState) -> Wait {
+        let known = self.lean.as_ref().and_then(|lean| lean.wait(state));
+        known.map_or_else(|| decode::wait(state), |(wait, _)| wait)
+    }
+
     /// The event that a wait has crossed the threshold.
     pub(super) fn blocked(&self, wait: &WaitState, now: u64) -> Event {
         let known = self.pipeline.model.live(wait.tgid);
         let thread = known.and_then(|process| process.threads.get(&wait.tid));
         let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
-        let body = Body::FutexWait(FutexWait { wait: decode::wait(wait), result: None });
+        let body = Body::FutexWait(FutexWait { wait: self.wait(wait), result: None, over: false });
         Event { boot_ns: now, task: Some(task), body }
     }
 
@@ -39,8 +87,13 @@ impl Live {
         let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
         let shared_with = model.memory_shared_with(wait.tgid);
-        let job = evidence::Job::new(task, decode::wait(wait), shared_with, &self.kernel.maps);
+        let job = evidence::Job::new(task, self.wait(wait), shared_with, &self.kernel.maps);
         let mut job = if late { job.late() } else { job };
+        if let Some(lean) = &self.lean
+            && let Some((_, blocked)) = lean.wait(wait)
+        {
+            job = job.sampled(blocked, lean.waits_for(wait.tgid, wait.uaddr));
+        }
         if let Some((parent, probed)) = probes::saw(&self.kernel, process, wait.uaddr, model) {
             job = job.with_probes(parent, probed);
         }

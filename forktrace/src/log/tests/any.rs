@@ -30,6 +30,7 @@ fn wait() -> impl Strategy<Value = Wait> {
             val,
             timed,
             since_before,
+            not_before_ns: timed.then_some(val),
         },
     )
 }
@@ -255,6 +256,7 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             filter: word,
             asked: vec![7; min_wait_ns as usize % 3].into(),
             snapshots: min_wait_ns % 2 == 0,
+            lean: min_wait_ns % 5 == 0,
             offsets,
         })
 }
@@ -289,8 +291,10 @@ fn task_event() -> impl Strategy<Value = Body> {
             .prop_map(|(old_tid, filename)| Body::ProcessExec(ProcessExec { old_tid, filename })),
         Just(Body::ProcessExit(ProcessExit {})),
         any::<Option<bool>>().prop_map(|group_dead| Body::ThreadExit(ThreadExit { group_dead })),
-        (wait(), any::<Option<i64>>())
-            .prop_map(|(wait, result)| Body::FutexWait(FutexWait { wait, result })),
+        (wait(), any::<Option<i64>>()).prop_map(|(wait, result)| {
+            let over = result.is_none() && wait.timed;
+            Body::FutexWait(FutexWait { wait, result, over })
+        }),
         (any::<u64>(), any::<u32>())
             .prop_map(|(uaddr, op)| Body::FutexWake(FutexWake { uaddr, op })),
         evidence().prop_map(|evidence| Body::Evidence(Box::new(evidence))).boxed(),
@@ -403,6 +407,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             fork: causes.1,
             unseen_fork: causes.3,
             since_before: ppid % 2 == 0,
+            not_before_ns: (ppid % 3 == 0).then_some(waited_ns),
             evidence: causes.2,
             same_lock_in: ns_pid.into_iter().collect(),
             python: python.0,

@@ -42,13 +42,16 @@ fn what_is_not_known_to_be_unchanged_is_no_lost_wakers() {
         |s| s.evidence.at_fork = AtFork::Known(window(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
         |s| s.evidence.now = Some(window(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
         |s| s.evidence.wakes_since_fork = Some(1),
-        |s| s.evidence.wakes_since_fork = None,
+        |s| (s.evidence.wakes_since_fork, s.after_fork) = (None, had_another_thread()),
     ];
     for change in silent {
         let mut scene = event_word();
         change(&mut scene);
         assert_eq!(scene.judge(), Verdict::Open(Reason::UnknownLock));
     }
+    let mut never_threaded = event_word();
+    never_threaded.evidence.wakes_since_fork = None;
+    assert_eq!(never_threaded.confidence(), Confidence::Likely, "there was nobody to wake");
     let mut timed = event_word();
     timed.evidence.wait.timed = true;
     assert_eq!(timed.judge(), Verdict::Innocent(Reason::Timed));

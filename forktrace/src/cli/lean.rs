@@ -1,0 +1,384 @@
+//! `--lean`: no futex call is watched, and blocked threads are found by looking now and then.
+//!
+//! Only processes that may hang on something inherited are looked at. A hang is long by nature, so
+//! that it is there at any look; what begins and ends between two looks is never seen, and costs
+//! nothing.
+
+use forktrace_common::maps::WaitState;
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use crate::{
+    event::{Body, Event, FutexWait, Task, Wait},
+    inspect::{
+        late::Standing,
+        sample::{self, Blocked, Threads},
+    },
+    kernel,
+    model::{Model, ProcId, Process},
+};
+
+/// Time from one round of looks to the next, ns.
+const PERIOD_NS: u64 = 200_000_000;
+
+/// At least so many times as long as a round has taken is between its end and the next one: on a host
+/// where very many processes are at risk, hangs are found later rather than at a higher price.
+const REST: u64 = 49;
+
+/// A process to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Subject {
+    id: ProcId,
+    pid: u32,
+    /// No wait of it is older, `CLOCK_BOOTTIME`, ns.
+    since_ns: u64,
+}
+
+/// One look at a process.
+#[derive(Debug)]
+struct Look {
+    subject: Subject,
+    threads: Threads,
+    /// Before and after it, `CLOCK_BOOTTIME`, ns.
+    began_ns: u64,
+    ended_ns: u64,
+}
+
+/// A look at every process at risk.
+#[derive(Debug)]
+pub(super) struct Round(Vec<Look>);
+
+/// A wait under way.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    id: ProcId,
+    pid: u32,
+    blocked: Blocked,
+    /// It began after the first of these, and before the second, `CLOCK_BOOTTIME`, ns.
+    not_before_ns: u64,
+    enter_ns: u64,
+    /// The thread was in it when tracing began.
+    since_before: bool,
+    /// When it was last found to go on, `CLOCK_BOOTTIME`, ns.
+    seen_ns: u64,
+}
+
+/// The waits that are known, and when to look again.
+#[derive(Debug)]
+pub(super) struct Lean {
+    sender: mpsc::UnboundedSender<Round>,
+    receiver: mpsc::UnboundedReceiver<Round>,
+    period_ns: u64,
+    min_wait_ns: u64,
+    due_ns: u64,
+    busy: bool,
+    /// By tid.
+    waits: FxHashMap<u32, Known>,
+    /// When each process was last looked at, `CLOCK_BOOTTIME`, ns.
+    looked_ns: FxHashMap<ProcId, u64>,
+    /// Processes with waits that are older than the trace.
+    asked: FxHashSet<u32>,
+}
+
+impl Lean {
+    /// `min_wait_ns`: how long a wait must last to be told of.
+    pub(super) fn new(min_wait_ns: u64) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Lean {
+            sender,
+            receiver,
+            period_ns: PERIOD_NS.min(min_wait_ns / 4),
+            min_wait_ns,
+            due_ns: 0,
+            busy: false,
+            waits: FxHashMap::default(),
+            looked_ns: FxHashMap::default(),
+            asked: FxHashSet::default(),
+        }
+    }
+
+    /// Begins the next round in the background, if it is due. `at_risk`: whether a process whose fork
+    /// was not seen is to be looked at.
+    pub(super) fn begin(&mut self, model: &Model, now_ns: u64, at_risk: impl Fn(&Process) -> bool) {
+        if self.busy || now_ns < self.due_ns {
+            return;
+        }
+        let subject = |process: &Process| {
+            let since_ns = match process.inherited() {
+                Some(fork) => fork.boot_ns,
+                None if process.fork.is_none() && process.exec.is_none() => {
+                    let asked = self.asked.contains(&process.pid);
+                    (asked || at_risk(process)).then_some(process.start_ns)?
+                }
+                None => return None,
+            };
+            Some(Subject { id: process.id, pid: process.pid, since_ns })
+        };
+        let subjects: Vec<Subject> = model.living().filter_map(subject).collect();
+        if subjects.is_empty() {
+            self.waits.clear();
+            self.looked_ns.clear();
+            self.due_ns = now_ns.saturating_add(self.period_ns);
+            return;
+        }
+        self.busy = true;
+        let sender = self.sender.clone();
+        spawn_blocking(move || {
+            // The receiver is gone only when tracing has ended.
+            let _ = sender.send(Round(subjects.into_iter().map(look).collect()));
+        });
+    }
+
+    /// A round that is over.
+    pub(super) async fn round(&mut self) -> Round {
+        match self.receiver.recv().await {
+            Some(round) => round,
+            // Cannot be: a sender is kept here.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes waits that were found when tracing began.
+    pub(super) fn take_standing(&mut self, standing: Vec<Standing>, model: &Model) {
+        for one in standing {
+            let Task { pid, tid, .. } = one.task;
+            let Some(process) = model.live(pid) else { continue };
+            let Standing { wait: Wait { enter_ns, uaddr, op, val, .. }, switches, .. } = one;
+            let known = Known {
+                id: process.id,
+                pid,
+                blocked: Blocked { tid, uaddr, op, val, switches },
+                not_before_ns: process.start_ns,
+                enter_ns,
+                since_before: true,
+                seen_ns: enter_ns,
+            };
+            self.asked.insert(pid);
+            // A round may have found it first.
+            let found = self.waits.insert(tid, known);
+            if let Some(later) = found.filter(|found| found.blocked == known.blocked) {
+                self.waits.insert(tid, Known { seen_ns: later.seen_ns, ..known });
+            }
+        }
+    }
+
+    /// Takes a round. Returns, as events, the ends of waits that were long enough to be told of.
+    pub(super) fn take(&mut self, round: Round, model: &Model) -> Vec<Event> {
+        self.busy = false;
+        let Round(looks) = round;
+        let (began_ns, ended_ns) = match (looks.first(), looks.last()) {
+            (Some(first), Some(last)) => (first.began_ns, last.ended_ns),
+            _ => return Vec::new(),
+        };
+        let rest = ended_ns.saturating_sub(began_ns).saturating_mul(REST);
+        self.due_ns = began_ns.saturating_add(self.period_ns).max(ended_ns.saturating_add(rest));
+        let mut before = std::mem::take(&mut self.waits);
+        let looked_before = std::mem::take(&mut self.looked_ns);
+        let mut ended = Vec::new();
+        for Look { subject, threads, began_ns, ended_ns } in &looks {
+            let looked_ns = looked_before.get(&subject.id).copied();
+            for blocked in &threads.blocked {
+                let known = before
+                    .get(&blocked.tid)
+                    .filter(|known| known.id == subject.id && known.blocked == *blocked);
+                let known = known.copied().unwrap_or(Known {
+                    id: subject.id,
+                    pid: subject.pid,
+                    blocked: *blocked,
+                    not_before_ns: looked_ns.unwrap_or(subject.since_ns),
+                    enter_ns: *ended_ns,
+                    since_before: false,
+                    seen_ns: *ended_ns,
+                });
+                self.waits.insert(
+                    blocked.tid,
+                    Known { seen_ns: *began_ns.max(&known.enter_ns), ..known },
+                );
+            }
+            self.looked_ns.insert(subject.id, *began_ns);
+            for tid in &threads.tids {
+                let own = before.get(tid).filter(|known| known.id == subject.id).copied();
+                let Some(known) = own else { continue };
+                before.remove(tid);
+                let now = self.waits.get(tid).map(|now| now.blocked.uaddr);
+                // Back in a wait for the same word: it may only have run a signal's handler.
+                if self.is_long(&known) && now != Some(known.blocked.uaddr) {
+                    let wait = FutexWait { wait: known.wait(), result: None, over: true };
+                    ended.push(known.event(*ended_ns, wait, model));
+                }
+            }
+        }
+        // Found when tracing began, and not looked at since.
+        before.retain(|_, known| {
+            let alive = model.live(known.pid).is_some_and(|process| process.id == known.id);
+            alive && known.since_before && !self.looked_ns.contains_key(&known.id)
+        });
+        self.waits.extend(before);
+        ended
+    }
+
+    /// Whether a wait is known to have lasted long enough to be told of.
+    fn is_long(&self, known: &Known) -> bool {
+        known.seen_ns.saturating_sub(known.enter_ns) >= self.min_wait_ns
+    }
+
+    /// Every wait that has lasted long enough, as the programs' table would have it.
+    pub(super) fn long_waits(&self) -> Vec<WaitState> {
+        self.waits.values().filter(|known| self.is_long(known)).map(Known::state).collect()
+    }
+
+    /// What is known of a wait, if it is known.
+    pub(super) fn wait(&self, state: &WaitState) -> Option<(Wait, Blocked)> {
+        let known = self.waits.get(&state.tid).filter(|known| known.enter_ns == state.enter_ns)?;
+        Some((known.wait(), known.blocked))
+    }
+
+    /// Since when at most threads of a process wait for a word, by tid; `CLOCK_BOOTTIME`, ns.
+    pub(super) fn waits_for(&self, pid: u32, uaddr: u64) -> FxHashMap<u32, u64> {
+        let waits =
+            self.waits.values().filter(|known| (known.pid, known.blocked.uaddr) == (pid, uaddr));
+        waits.map(|known| (known.blocked.tid, known.enter_ns)).collect()
+    }
+}
+
+impl Known {
+    fn wait(&self) -> Wait {
+        let Blocked { uaddr, op, val, .. } = self.blocked;
+        Wait {
+            enter_ns: self.enter_ns,
+            uaddr,
+            op,
+            val,
+            timed: false,
+            since_before: self.since_before,
+            not_before_ns: Some(self.not_before_ns),
+        }
+    }
+
+    fn state(&self) -> WaitState {
+        let Blocked { tid, uaddr, op, val, .. } = self.blocked;
+        WaitState {
+            enter_ns: self.enter_ns,
+            uaddr,
+            val,
+            op,
+            timed: 0,
+            tgid: self.pid,
+            tid,
+            restarting: 0,
+            found: self.since_before.into(),
+        }
+    }
+
+    fn event(&self, boot_ns: u64, wait: FutexWait, model: &Model) -> Event {
+        let (pid, tid) = (self.pid, self.blocked.tid);
+        let thread = model.live(pid).and_then(|process| process.threads.get(&tid));
+        let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
+        Event { boot_ns, task: Some(Task { pid, tid, comm }), body: Body::FutexWait(wait) }
+    }
+}
+
+fn look(subject: Subject) -> Look {
+    let began_ns = kernel::boot_ns();
+    let threads = sample::look(subject.pid);
+    Look { subject, threads, began_ns, ended_ns: kernel::boot_ns() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::event::{ProcessFork, ProcessSnapshot};
+
+    const PARENT: u32 = 10;
+    const CHILD: u32 = 20;
+    const FORK_NS: u64 = 50;
+    const MIN_WAIT_NS: u64 = 100;
+
+    fn model() -> Model {
+        let mut model = Model::default();
+        let task = Some(Task { pid: PARENT, tid: PARENT, comm: "parent".into() });
+        let seen = Body::ProcessSnapshot(ProcessSnapshot::default());
+        let fork = Body::ProcessFork(ProcessFork { child_pid: CHILD, clone_flags: 0x0120_0000 });
+        for (boot_ns, body) in [(1, seen), (FORK_NS, fork)] {
+            model.apply(&Event { boot_ns, task: task.clone(), body });
+        }
+        model
+    }
+
+    fn blocked(tid: u32, switches: u64) -> Blocked {
+        Blocked { tid, uaddr: 0x1000, op: 0x80, val: 2, switches }
+    }
+
+    /// A round in which the child has one thread beside those that are blocked.
+    fn round(model: &Model, began_ns: u64, blocked: &[Blocked]) -> Round {
+        let id = model.live(CHILD).unwrap().id;
+        let subject = Subject { id, pid: CHILD, since_ns: FORK_NS };
+        let tids = [CHILD, CHILD + 1].to_vec();
+        let threads = Threads { tids, blocked: blocked.to_vec() };
+        Round(vec![Look { subject, threads, began_ns, ended_ns: began_ns + 1 }])
+    }
+
+    fn standing(tid: u32, switches: u64) -> Standing {
+        let Blocked { uaddr, op, val, .. } = blocked(tid, switches);
+        let wait = Wait { enter_ns: 60, uaddr, op, val, since_before: true, ..Wait::default() };
+        Standing { task: Task { pid: CHILD, tid, comm: String::new() }, wait, switches }
+    }
+
+    /// Begins and ends of the long waits.
+    fn long(lean: &Lean) -> Vec<(Option<u64>, u64, bool)> {
+        let waits = lean.long_waits().into_iter();
+        let waits = waits.map(|state| lean.wait(&state).unwrap().0);
+        waits.map(|wait| (wait.not_before_ns, wait.enter_ns, wait.since_before)).collect()
+    }
+
+    #[test]
+    fn a_wait_lasts_from_the_look_that_found_it_while_the_thread_does_not_run() {
+        let model = model();
+        let mut lean = Lean::new(MIN_WAIT_NS);
+        lean.take(round(&model, 100, &[]), &model);
+        lean.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
+        lean.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&lean), [], "99 ns are shown");
+        lean.take(round(&model, 301, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&lean), [(Some(100), 201, false)]);
+        // The same word, but the thread has run.
+        assert!(lean.take(round(&model, 500, &[blocked(CHILD, 8)]), &model).is_empty());
+        assert_eq!(long(&lean), []);
+        lean.take(round(&model, 700, &[blocked(CHILD, 8)]), &model);
+        assert_eq!(long(&lean), [(Some(301), 501, false)]);
+    }
+
+    #[test]
+    fn the_end_of_a_long_wait_is_told_if_its_thread_lives() {
+        let model = model();
+        let mut lean = Lean::new(MIN_WAIT_NS);
+        let waits = [blocked(CHILD, 7), blocked(CHILD + 9, 1)];
+        lean.take(round(&model, 100, &waits), &model);
+        lean.take(round(&model, 300, &waits), &model);
+        assert_eq!(long(&lean), [(Some(FORK_NS), 101, false); 2]);
+        let ended = lean.take(round(&model, 400, &[]), &model);
+        let [Event { body: Body::FutexWait(wait), task: Some(task), .. }] = &ended[..] else {
+            unreachable!("one end, of the thread that is still there: {ended:?}")
+        };
+        assert!(wait.over && !wait.goes_on() && wait.result.is_none());
+        assert_eq!((task.tid, wait.wait.enter_ns), (CHILD, 101));
+        assert_eq!(long(&lean), []);
+    }
+
+    #[test]
+    fn a_wait_that_is_older_than_the_trace_is_kept_until_it_is_looked_at() {
+        let model = model();
+        let mut lean = Lean::new(MIN_WAIT_NS);
+        // This round began before the wait was known, and looked at somebody else.
+        lean.take_standing(vec![standing(CHILD, 7)], &model);
+        let mut other = round(&model, 70, &[]);
+        other.0[0].subject.id = model.live(PARENT).unwrap().id;
+        lean.take(other, &model);
+        lean.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&lean), [(Some(FORK_NS), 60, true)]);
+        lean.take(round(&model, 300, &[]), &model);
+        assert_eq!(long(&lean), []);
+    }
+}
