@@ -168,8 +168,8 @@ pub struct Touch {
     pub other_ns: u64,
     /// The thread that wrote.
     pub tid: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// How often it had blocked by then, plus one, the low half; zero: not known.
+    pub switches: u32,
 }
 
 /// What `task_newtask` tells of a clone under way.

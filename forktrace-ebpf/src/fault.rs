@@ -6,7 +6,12 @@
 //! instant of the fork, and the very attempt that will block on a lock is what triggers the copy.
 
 use aya_ebpf::{
-    bindings::BPF_NOEXIST, helpers::generated::bpf_probe_read_user, macros::tracepoint,
+    bindings::BPF_NOEXIST,
+    helpers::{
+        bpf_probe_read_kernel,
+        generated::{bpf_get_current_task, bpf_probe_read_user},
+    },
+    macros::tracepoint,
     programs::TracePointContext,
 };
 use aya_log_ebpf::debug;
@@ -74,7 +79,22 @@ fn touch(ctx: &TracePointContext, tid: u32, address: u64) -> Touch {
         NO_FIELD => 0,
         offset => field(ctx, offset),
     };
-    Touch { boot_ns: now(), address, ip, other_ns: 0, tid, reserved: 0 }
+    Touch { boot_ns: now(), address, ip, other_ns: 0, tid, switches: switches() }
+}
+
+/// How often the current task has blocked, plus one; zero: not known.
+#[inline(always)]
+fn switches() -> u32 {
+    let offset = config!(offsets.task_switches);
+    if offset == NO_FIELD {
+        return 0;
+    }
+    // SAFETY: the place is what the kernel's own description says, and the helper checks the read.
+    let count = unsafe {
+        let task = bpf_get_current_task() as *const u8;
+        bpf_probe_read_kernel(task.wrapping_add(offset as usize).cast::<u64>())
+    };
+    count.map_or(0, |count| (count as u32).wrapping_add(1))
 }
 
 /// Keeps one page, unless it was kept before or what it holds now may not be what was inherited.

@@ -62,7 +62,7 @@ impl Job {
 
     /// The same of a wait that was found by looking (`--lean`). `since`: the threads that wait for the
     /// word as far as they are known, and since when at most.
-    pub(super) fn sampled(mut self, blocked: Blocked, since: FxHashMap<u32, u64>) -> Self {
+    pub(super) fn sampled(mut self, blocked: Blocked, since: FxHashMap<u32, Waiter>) -> Self {
         self.captured.waiters = Waiters::Sampled(since);
         Job { blocked: Some(blocked), ..self }
     }
@@ -168,8 +168,8 @@ struct Captured {
 enum Waiters {
     /// All of them, as the programs saw them begin to wait.
     Seen(Vec<Waiter>),
-    /// Those that were found by looking, and since when at most they wait, by tid.
-    Sampled(FxHashMap<u32, u64>),
+    /// Those that were found by looking, by tid.
+    Sampled(FxHashMap<u32, Waiter>),
 }
 
 /// The pages around a word.
@@ -184,7 +184,8 @@ impl Captured {
         let around = |word| Pages::take(word, |start| maps.inherited_page(pid, start));
         let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
         let waits = maps.waits_for(pid, uaddr);
-        let waiter = |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns };
+        let waiter =
+            |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns, times: None };
         let waiters = waits.iter().filter(|wait| wait.restarting == 0).map(waiter).collect();
         Captured {
             around_futex: around(uaddr),
@@ -225,9 +226,10 @@ impl Inherited for Captured {
 
     fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2] {
         let write = |touch: Touch| {
-            let Touch { boot_ns, address, ip, other_ns, tid, .. } = touch;
+            let Touch { boot_ns, address, ip, other_ns, tid, switches } = touch;
+            let times = switches.checked_sub(1);
             let (module, function) = (None, None);
-            (FirstWrite { boot_ns, tid, address, other_ns, module, function }, ip)
+            (FirstWrite { boot_ns, tid, address, other_ns, times, module, function }, ip)
         };
         self.writes.map(|touch| touch.map(write))
     }
@@ -237,12 +239,13 @@ impl Inherited for Captured {
             Waiters::Seen(waiters) => return waiters.clone(),
             Waiters::Sampled(since) => since,
         };
-        // Who waits now, not who did at the latest look; for the time of one that has run since.
+        // Who waits now, not who did at the latest look; nothing is known of one that has run since.
         let now = kernel::boot_ns();
         let waits = |thread: &&ThreadSample| matches!(thread.doing, Doing::Futex { uaddr, .. } if uaddr == wait.uaddr);
         let waiter = |thread: &ThreadSample| {
             let known = since.get(&thread.tid).filter(|_| thread.ran == Some(false));
-            Waiter { tid: thread.tid, enter_ns: known.copied().unwrap_or(now) }
+            let unknown = Waiter { tid: thread.tid, enter_ns: now, times: None };
+            known.cloned().unwrap_or(unknown)
         };
         threads.iter().filter(waits).map(waiter).collect()
     }

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
-    event::{Body, Event, FutexWait, Task, Wait},
+    event::{Body, Event, FutexWait, Task, Wait, Waiter},
     inspect::{
         late::Standing,
         sample::{self, Blocked, Threads},
@@ -143,11 +143,11 @@ impl Lean {
         for one in standing {
             let Task { pid, tid, .. } = one.task;
             let Some(process) = model.live(pid) else { continue };
-            let Standing { wait: Wait { enter_ns, uaddr, op, val, .. }, switches, .. } = one;
+            let Standing { wait: Wait { enter_ns, uaddr, op, val, .. }, switches, times, .. } = one;
             let known = Known {
                 id: process.id,
                 pid,
-                blocked: Blocked { tid, uaddr, op, val, switches },
+                blocked: Blocked { tid, uaddr, op, val, switches, times },
                 not_before_ns: process.start_ns,
                 enter_ns,
                 since_before: true,
@@ -233,11 +233,15 @@ impl Lean {
         Some((known.wait(), known.blocked))
     }
 
-    /// Since when at most threads of a process wait for a word, by tid; `CLOCK_BOOTTIME`, ns.
-    pub(super) fn waits_for(&self, pid: u32, uaddr: u64) -> FxHashMap<u32, u64> {
+    /// The threads of a process that wait for a word, by tid.
+    pub(super) fn waits_for(&self, pid: u32, uaddr: u64) -> FxHashMap<u32, Waiter> {
         let waits =
             self.waits.values().filter(|known| (known.pid, known.blocked.uaddr) == (pid, uaddr));
-        waits.map(|known| (known.blocked.tid, known.enter_ns)).collect()
+        let waiter = |known: &Known| {
+            let Blocked { tid, times, .. } = known.blocked;
+            (tid, Waiter { tid, enter_ns: known.enter_ns, times: Some(times) })
+        };
+        waits.map(waiter).collect()
     }
 }
 
@@ -308,7 +312,7 @@ mod tests {
     }
 
     fn blocked(tid: u32, switches: u64) -> Blocked {
-        Blocked { tid, uaddr: 0x1000, op: 0x80, val: 2, switches }
+        Blocked { tid, uaddr: 0x1000, op: 0x80, val: 2, switches, times: 1 }
     }
 
     /// A round in which the child has one thread beside those that are blocked.
@@ -323,7 +327,7 @@ mod tests {
     fn standing(tid: u32, switches: u64) -> Standing {
         let Blocked { uaddr, op, val, .. } = blocked(tid, switches);
         let wait = Wait { enter_ns: 60, uaddr, op, val, since_before: true, ..Wait::default() };
-        Standing { task: Task { pid: CHILD, tid, comm: String::new() }, wait, switches }
+        Standing { task: Task { pid: CHILD, tid, comm: String::new() }, wait, switches, times: 1 }
     }
 
     /// Begins and ends of the long waits.

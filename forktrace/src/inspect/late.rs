@@ -29,6 +29,8 @@ pub struct Standing {
     pub wait: Wait,
     /// How often it had left a CPU then: the same number later means the same wait.
     pub switches: u64,
+    /// How often of these it had blocked, this wait included.
+    pub times: u64,
 }
 
 /// What was found at the start of a trace.
@@ -93,9 +95,10 @@ fn blocked(pid: u32, now_ns: u64) -> (Vec<(u32, Wait)>, usize) {
 }
 
 fn named(pid: u32, tid: u32, wait: Wait) -> Option<Standing> {
-    let switches = Status::of(pid, tid).ok()?.switches?;
+    let status = Status::of(pid, tid).ok()?;
+    let (switches, times) = (status.switches?, status.blocked?);
     let comm = proc_text::comm(pid, tid).ok()?;
-    Some(Standing { task: Task { pid, tid, comm }, wait, switches })
+    Some(Standing { task: Task { pid, tid, comm }, wait, switches, times })
 }
 
 /// The owner that the lock names, if the wait is for one that does.

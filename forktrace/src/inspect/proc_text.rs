@@ -82,6 +82,8 @@ pub(super) struct Status {
     pub(super) ns_id: Option<u32>,
     /// How often it left a CPU, by itself or not.
     pub(super) switches: Option<u64>,
+    /// How often by itself: it blocked.
+    pub(super) blocked: Option<u64>,
 }
 
 impl Status {
@@ -107,6 +109,7 @@ impl Status {
                 _ => {}
             }
         }
+        status.blocked = by_itself;
         status.switches = by_itself.zip(pushed).and_then(|(a, b)| a.checked_add(b));
         status
     }
@@ -126,14 +129,15 @@ mod tests {
         assert_eq!(status.handlers, Some(0x1_8000_0002));
         assert_eq!(status.ignored, Some(1 << 16));
         assert_eq!(status.ns_id, Some(3));
-        assert_eq!(status.switches, Some(42));
+        assert_eq!((status.switches, status.blocked), (Some(42), Some(40)));
     }
 
     #[test]
     fn missing_and_odd_fields_are_unknown() {
         let odd = "SigCgt:\tzz\nNSpid:\t\nvoluntary_ctxt_switches:\t18446744073709551615\n\
                    nonvoluntary_ctxt_switches:\t1\n\n:::\n";
-        assert_eq!(Status::parse(odd), Status::default());
+        let blocked = Some(u64::MAX);
+        assert_eq!(Status::parse(odd), Status { blocked, ..Status::default() });
         assert_eq!(Status::parse(""), Status::default());
     }
 

@@ -24,6 +24,8 @@ pub struct Blocked {
     pub val: u64,
     /// How often it had left a CPU: the same number later means the same wait.
     pub switches: u64,
+    /// How often of these it had blocked, this wait included.
+    pub times: u64,
 }
 
 /// The threads of a process at one look.
@@ -51,8 +53,9 @@ fn blocked(pid: u32, tid: u32) -> Option<Blocked> {
     let Doing::Futex { uaddr, op, val, timed: false } = threads::doing(pid, tid) else {
         return None;
     };
-    let switches = Status::of(pid, tid).ok()?.switches?;
-    Some(Blocked { tid, uaddr, op, val, switches })
+    let status = Status::of(pid, tid).ok()?;
+    let (switches, times) = (status.switches?, status.blocked?);
+    Some(Blocked { tid, uaddr, op, val, switches, times })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! The only home of aya, of `unsafe` and of everything that needs privilege.
 
+mod btf;
 #[expect(unsafe_code, reason = "fork and exec")]
 mod gate;
 #[expect(unsafe_code, reason = "calls pthread functions")]

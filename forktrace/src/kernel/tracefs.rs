@@ -12,6 +12,8 @@ use std::{
 
 use forktrace_common::config::{NO_FIELD, Offsets};
 
+use super::btf;
+
 /// Where tracefs is usually mounted, best first.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
@@ -147,6 +149,8 @@ impl Tracefs {
             wake_uaddr: maybe(wake.as_ref(), "uaddr")?,
             requeue_waiters: maybe(requeue.as_ref(), "waiters")?,
             fault_ip: maybe(fault.as_ref(), "ip")?,
+            task_switches: btf::offset("task_struct", "nvcsw").unwrap_or(NO_FIELD),
+            reserved: 0,
         };
         for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
             for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {

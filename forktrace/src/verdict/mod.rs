@@ -198,6 +198,9 @@ fn graded(case: &Case<'_>) -> Result<(Kind, grade::Grade), Verdict> {
             _ => Err(Verdict::Innocent(reason)),
         };
     }
+    if native::may_wait_for_event(case) {
+        return Err(Verdict::Open(Reason::UnknownLock));
+    }
     let grade = grade::grade(case).ok_or(Verdict::Open(Reason::Undecided))?;
     Ok((Kind::InheritedLock, grade))
 }

@@ -20,7 +20,9 @@
 
 use super::{Case, ordinary, probed};
 use crate::{
-    event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonLock, PythonThread, Window},
+    event::{
+        AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonLock, PythonThread, Waiter, Window,
+    },
     finding::{Confidence, Proof},
     locks::State,
 };
@@ -132,6 +134,7 @@ fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let attempt = case.evidence.waiters.iter().find(|waiter| waiter.tid == write.tid);
     let Some(attempt) = attempt else { return false };
     let gap = attempt.enter_ns.checked_sub(write.boot_ns);
+    let at_once = gap.is_some_and(|gap| gap <= ONE_ATTEMPT_NS) || blocked_once(write, attempt);
     let alone = write.other_ns == 0 || write.other_ns > attempt.enter_ns;
     // What the function is called tells what it is not: a release or a new lock. The one that waits
     // has no exported name.
@@ -140,11 +143,11 @@ fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
             .contains(&name.as_str())
     });
     let untouched = is_on_word(case, write)
-        && gap.is_some_and(|gap| gap <= ONE_ATTEMPT_NS)
+        && at_once
         && alone
         && write.module.is_some()
         && !other
-        && case.evidence.wakes_since_fork == Some(0);
+        && nobody_woken(case, blocked_once(write, attempt));
     if untouched {
         say(
             "untouched-since-fork",
@@ -154,6 +157,21 @@ fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
         );
     }
     untouched
+}
+
+/// The thread has blocked once since it wrote: in the wait that it is in.
+fn blocked_once(write: &FirstWrite, attempt: &Waiter) -> bool {
+    let before = write.times.map(|times| times.wrapping_add(1));
+    before.is_some() && before == attempt.times.map(|times| times as u32)
+}
+
+/// The child has woken nobody who waited for the lock. Where wakes are not seen: its only thread ever
+/// has been in this very wait since it first tried to take the lock.
+fn nobody_woken(case: &Case<'_>, blocked_once: bool) -> bool {
+    match case.evidence.wakes_since_fork {
+        Some(count) => count == 0,
+        None => blocked_once && !case.process.had_threads,
+    }
 }
 
 /// The heir of the thread that forked is among those who wait for the lock.

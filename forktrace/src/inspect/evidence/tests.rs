@@ -24,7 +24,7 @@ impl Inherited for Sevens {
     }
 
     fn waiters(&self, _: &Wait, _: &[ThreadSample]) -> Vec<Waiter> {
-        vec![Waiter { tid: 4, enter_ns: 5 }]
+        vec![Waiter { tid: 4, enter_ns: 5, times: None }]
     }
 }
 

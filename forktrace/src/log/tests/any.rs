@@ -177,6 +177,7 @@ fn first_writes() -> impl Strategy<Value = FirstWrites> {
     let write = || {
         (any::<[u64; 3]>(), any::<u32>(), name(), name()).prop_map(
             |([boot_ns, address, other_ns], tid, module, function)| FirstWrite {
+                times: Some(tid).filter(|tid| tid % 2 == 0),
                 boot_ns,
                 tid,
                 address,
@@ -191,7 +192,11 @@ fn first_writes() -> impl Strategy<Value = FirstWrites> {
 }
 
 fn waiter() -> impl Strategy<Value = Waiter> {
-    any::<(u32, u64)>().prop_map(|(tid, enter_ns)| Waiter { tid, enter_ns })
+    any::<(u32, u64)>().prop_map(|(tid, enter_ns)| Waiter {
+        tid,
+        enter_ns,
+        times: Some(enter_ns).filter(|_| tid % 2 == 0),
+    })
 }
 
 fn python_lock() -> impl Strategy<Value = PythonLock> {
