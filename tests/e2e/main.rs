@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod demos;
 mod late;
+mod lean;
 mod losses;
 mod prefork;
 mod probes;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
             command::trials(),
             demos::trials(),
             late::trials(),
+            lean::trials(),
             losses::trials(),
             stacks::trials(),
             prefork::trials(),

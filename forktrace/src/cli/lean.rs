@@ -78,6 +78,8 @@ pub(super) struct Lean {
     looked_ns: FxHashMap<ProcId, u64>,
     /// Processes with waits that are older than the trace.
     asked: FxHashSet<u32>,
+    /// Such waits, of processes that the model does not know yet.
+    standing: Vec<Standing>,
 }
 
 impl Lean {
@@ -94,6 +96,7 @@ impl Lean {
             waits: FxHashMap::default(),
             looked_ns: FxHashMap::default(),
             asked: FxHashSet::default(),
+            standing: Vec::new(),
         }
     }
 
@@ -103,6 +106,7 @@ impl Lean {
         if self.busy || now_ns < self.due_ns {
             return;
         }
+        self.settle_standing(model);
         let subject = |process: &Process| {
             let since_ns = match process.inherited() {
                 Some(fork) => fork.boot_ns,
@@ -138,27 +142,26 @@ impl Lean {
         }
     }
 
-    /// Takes waits that were found when tracing began.
-    pub(super) fn take_standing(&mut self, standing: Vec<Standing>, model: &Model) {
-        for one in standing {
-            let Task { pid, tid, .. } = one.task;
-            let Some(process) = model.live(pid) else { continue };
-            let Standing { wait: Wait { enter_ns, uaddr, op, val, .. }, switches, times, .. } = one;
-            let known = Known {
-                id: process.id,
-                pid,
-                blocked: Blocked { tid, uaddr, op, val, switches, times },
-                not_before_ns: process.start_ns,
-                enter_ns,
-                since_before: true,
-                seen_ns: enter_ns,
+    /// Takes waits that were found when tracing began, as soon as the model knows their processes.
+    pub(super) fn take_standing(&mut self, standing: Vec<Standing>) {
+        self.standing.extend(standing);
+    }
+
+    fn settle_standing(&mut self, model: &Model) {
+        let waiting = std::mem::take(&mut self.standing);
+        for one in waiting {
+            let Some(process) = model.live(one.task.pid) else {
+                self.standing.push(one);
+                continue;
             };
-            self.asked.insert(pid);
+            self.asked.insert(process.pid);
+            let known = Known::standing(&one, process);
             // A round may have found it first.
-            let found = self.waits.insert(tid, known);
-            if let Some(later) = found.filter(|found| found.blocked == known.blocked) {
-                self.waits.insert(tid, Known { seen_ns: later.seen_ns, ..known });
-            }
+            let seen_ns = match self.waits.get(&one.task.tid) {
+                Some(found) if found.blocked == known.blocked => found.seen_ns,
+                _ => known.seen_ns,
+            };
+            self.waits.insert(one.task.tid, Known { seen_ns, ..known });
         }
     }
 
@@ -208,12 +211,6 @@ impl Lean {
                 }
             }
         }
-        // Found when tracing began, and not looked at since.
-        before.retain(|_, known| {
-            let alive = model.live(known.pid).is_some_and(|process| process.id == known.id);
-            alive && known.since_before && !self.looked_ns.contains_key(&known.id)
-        });
-        self.waits.extend(before);
         ended
     }
 
@@ -246,6 +243,19 @@ impl Lean {
 }
 
 impl Known {
+    fn standing(one: &Standing, process: &Process) -> Self {
+        let Standing { wait: Wait { enter_ns, uaddr, op, val, .. }, switches, times, .. } = *one;
+        Known {
+            id: process.id,
+            pid: process.pid,
+            blocked: Blocked { tid: one.task.tid, uaddr, op, val, switches, times },
+            not_before_ns: process.start_ns,
+            enter_ns,
+            since_before: true,
+            seen_ns: enter_ns,
+        }
+    }
+
     fn wait(&self) -> Wait {
         let Blocked { uaddr, op, val, .. } = self.blocked;
         Wait {
@@ -372,14 +382,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_is_older_than_the_trace_is_kept_until_it_is_looked_at() {
+    fn a_wait_that_is_older_than_the_trace_is_known_once_its_process_is() {
         let model = model();
         let mut lean = Lean::new(MIN_WAIT_NS);
-        // This round began before the wait was known, and looked at somebody else.
-        lean.take_standing(vec![standing(CHILD, 7)], &model);
-        let mut other = round(&model, 70, &[]);
-        other.0[0].subject.id = model.live(PARENT).unwrap().id;
-        lean.take(other, &model);
+        lean.take_standing(vec![standing(CHILD, 7)]);
+        lean.settle_standing(&Model::default());
+        lean.settle_standing(&model);
         lean.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
         assert_eq!(long(&lean), [(Some(FORK_NS), 60, true)]);
         lean.take(round(&model, 300, &[]), &model);

@@ -33,7 +33,7 @@ impl Live {
         match &mut self.lean {
             Some(lean) => {
                 let standing = self.before.take_forked(found);
-                lean.take_standing(standing, &self.pipeline.model);
+                lean.take_standing(standing);
             }
             None => self.before.take(found, &mut self.kernel.maps),
         }
