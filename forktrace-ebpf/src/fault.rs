@@ -18,14 +18,14 @@ use aya_log_ebpf::debug;
 use forktrace_common::{
     config::NO_FIELD,
     maps::{
-        Counter, FORKER_PAGES, Forker, PAGE_SIZE, PageIndex, PageKey, Risk, SIDE_CHILD,
-        SIDE_FORKER, Touch, TouchKey,
+        Counter, FORKER_PAGES, Forker, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PageIndex, PageKey, Risk,
+        SIDE_CHILD, SIDE_FORKER, Touch, TouchKey,
     },
 };
 
 use crate::{
     config::{config, current, field},
-    maps::{AT_RISK, FORKERS, PAGES, SCRATCH, SNAPSHOTS, TOUCHES, count},
+    maps::{AT_RISK, FORKERS, PAGES, SCRATCH, SNAPSHOTS, TAILS, TOUCHES, count},
     ring::now,
 };
 
@@ -111,7 +111,7 @@ unsafe fn keep(ctx: &TracePointContext, risk: *mut Risk, tgid: u32, touch: &Touc
     let key = PageKey { fork_ns, page, tgid, reserved: 0 };
     // Before the page: whoever finds the page kept finds its first write noted.
     let first = first_touch(&TouchKey { fork_ns, page, tgid, side: SIDE_CHILD }, touch);
-    if SNAPSHOTS.get_ptr(&key).is_some() {
+    if !first && SNAPSHOTS.get_ptr(&key).is_some() {
         return;
     }
     if pages >= config!(child_page_cap) || !copy(&key) {
@@ -194,10 +194,22 @@ fn copy(key: &PageKey) -> bool {
     };
     // SAFETY: the scratch page is this CPU's own, and the helper checks the source.
     unsafe {
-        let read = bpf_probe_read_user(scratch.cast(), PAGE_SIZE as u32, key.page as *const _);
-        // Another thread may have kept the page meanwhile: its copy is as good.
-        read == 0
-            && (SNAPSHOTS.insert(key, &*scratch, u64::from(BPF_NOEXIST)).is_ok()
-                || SNAPSHOTS.get_ptr(key).is_some())
+        if bpf_probe_read_user(scratch.cast(), PAGE_SIZE as u32, key.page as *const _) != 0 {
+            return false;
+        }
+        let flags = u64::from(BPF_NOEXIST);
+        let tail = &*scratch.cast::<u8>().add(PAGE_HEAD).cast::<[u8; PAGE_TAIL]>();
+        let head = &*scratch.cast::<[u8; PAGE_HEAD]>();
+        // Another thread may have kept the page meanwhile: its copy is as good. Both parts were there
+        // before it wrote.
+        let tail_kept = TAILS.insert(key, tail, flags).is_ok();
+        if !tail_kept && TAILS.get_ptr(key).is_none() {
+            return false;
+        }
+        let kept = SNAPSHOTS.insert(key, head, flags).is_ok() || SNAPSHOTS.get_ptr(key).is_some();
+        if !kept && tail_kept {
+            let _ = TAILS.remove(key);
+        }
+        kept
     }
 }

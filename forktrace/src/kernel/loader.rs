@@ -10,7 +10,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use forktrace_common::{
     config::{CONFIG_GLOBAL, Config, NO_FIELD, Offsets},
-    maps::{EVENTS, PAGE_SIZE, PAGES, SNAPSHOTS, TOUCHES},
+    maps::{EVENTS, PAGE_SIZE, PAGES, SNAPSHOTS, TAILS, TOUCHES},
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -224,6 +224,7 @@ fn load_object(
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(EVENTS, options.ring_bytes.max(PAGE_SIZE as u32).next_power_of_two())
         .map_max_entries(SNAPSHOTS, pages)
+        .map_max_entries(TAILS, pages)
         .map_max_entries(PAGES, pages.saturating_mul(2))
         .map_max_entries(TOUCHES, pages.saturating_mul(2))
         .load(OBJECT)

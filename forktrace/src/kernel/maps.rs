@@ -9,9 +9,9 @@ use aya::{
 use forktrace_common::{
     maps::{
         AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKER_PAGES, FORKERS, ForkWindow,
-        Forker, HOLDS, Hold, LockKey, PAGE_SIZE, PAGES, PAST_HOLDS, PageIndex, PageKey, PastKey,
-        Registers, Risk, SIDE_CHILD, SNAPSHOTS, TOUCHES, TRACED, Touch, TouchKey, WAITS, WAKES,
-        WaitState, WakeState, WordKey,
+        Forker, HOLDS, Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAGES, PAST_HOLDS,
+        PageIndex, PageKey, PastKey, Registers, Risk, SIDE_CHILD, SNAPSHOTS, TAILS, TOUCHES,
+        TRACED, Touch, TouchKey, WAITS, WAKES, WaitState, WakeState, WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -46,7 +46,8 @@ pub struct Maps {
     traced: Map<u32, u32>,
     waits: Map<u32, [u8; size_of::<WaitState>()]>,
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
-    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
+    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
+    tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
     pages: Map<[u8; size_of::<PageIndex>()], u64>,
     touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
     forkers: Map<u32, [u8; size_of::<Forker>()]>,
@@ -68,6 +69,7 @@ impl Maps {
             waits: hash_map(ebpf, WAITS)?,
             at_risk: hash_map(ebpf, AT_RISK)?,
             snapshots: hash_map(ebpf, SNAPSHOTS)?,
+            tails: hash_map(ebpf, TAILS)?,
             pages: hash_map(ebpf, PAGES)?,
             touches: hash_map(ebpf, TOUCHES)?,
             forkers: hash_map(ebpf, FORKERS)?,
@@ -151,6 +153,7 @@ impl Maps {
         if side == SIDE_CHILD {
             let page = PageKey { fork_ns, page, tgid, reserved: 0 };
             ignore_missing(self.snapshots.remove(&key(&page)));
+            ignore_missing(self.tails.remove(&key(&page)));
         }
     }
 
@@ -182,11 +185,13 @@ impl Maps {
             .filter_map(Result::ok)
             .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
             .collect();
-        let stale: Vec<_> = self.snapshots.keys().filter_map(Result::ok).collect();
+        // A page's tail may be all that is left of it.
+        let stale: Vec<_> = self.tails.keys().filter_map(Result::ok).collect();
         for bytes in stale {
             let page: PageKey = value(&bytes);
             if !alive.contains(&(page.tgid, page.fork_ns)) {
                 ignore_missing(self.snapshots.remove(&bytes));
+                ignore_missing(self.tails.remove(&bytes));
             }
         }
         let stale: Vec<_> = self.pages.keys().filter_map(Result::ok).collect();
@@ -219,6 +224,16 @@ impl Maps {
             .map(|(index, name)| (name.to_owned(), total(&self.counters, index)))
             .collect();
         Counters { dropped, others }
+    }
+
+    fn page(&self, place: &PageKey) -> Option<[u8; PAGE_SIZE]> {
+        let head = self.snapshots.get(&key(place), 0).ok()?;
+        let tail = self.tails.get(&key(place), 0).ok()?;
+        let mut page = [0; PAGE_SIZE];
+        let (first, rest) = page.split_at_mut(PAGE_HEAD);
+        first.copy_from_slice(&head);
+        rest.copy_from_slice(&tail);
+        Some(page)
     }
 
     fn risk(&self, pid: u32) -> Option<Risk> {
@@ -254,7 +269,7 @@ impl Maps {
         }
         let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
         let place = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
-        self.snapshots.get(&key(&place), 0).map_err(|_| {
+        self.page(&place).ok_or_else(|| {
             if risk.table_full != 0 {
                 Missing::LimitReached
             } else if risk.forked != 0 {
