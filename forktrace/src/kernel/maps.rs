@@ -269,14 +269,12 @@ impl Maps {
         }
         let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
         let place = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
-        self.page(&place).ok_or_else(|| {
-            if risk.table_full != 0 {
-                Missing::LimitReached
-            } else if risk.forked != 0 {
-                Missing::ForkedItself
-            } else {
-                Missing::NoFault
-            }
+        self.page(&place).ok_or(if risk.table_full != 0 {
+            Missing::LimitReached
+        } else if risk.forked != 0 {
+            Missing::ForkedItself
+        } else {
+            Missing::NoFault
         })
     }
 
