@@ -18,8 +18,9 @@ use crate::{
     model::{Model, ProcId, Process},
 };
 
-/// Time from one round of looks to the next, ns.
-const PERIOD_NS: u64 = 200_000_000;
+/// Least time from one round of looks to the next, ns. Rounds begin at the loop's ticks, every 0.1 s
+/// more or less: with this, at every second one.
+const PERIOD_NS: u64 = 150_000_000;
 
 /// At least so many times as long as a round has taken is between its end and the next one: on a host
 /// where very many processes are at risk, hangs are found later rather than at a higher price.
@@ -119,10 +120,10 @@ impl Lean {
             Some(Subject { id: process.id, pid: process.pid, since_ns })
         };
         let subjects: Vec<Subject> = model.living().filter_map(subject).collect();
+        self.due_ns = now_ns.saturating_add(self.period_ns);
         if subjects.is_empty() {
             self.waits.clear();
             self.looked_ns.clear();
-            self.due_ns = now_ns.saturating_add(self.period_ns);
             return;
         }
         self.busy = true;
@@ -174,7 +175,7 @@ impl Lean {
             _ => return Vec::new(),
         };
         let rest = ended_ns.saturating_sub(began_ns).saturating_mul(REST);
-        self.due_ns = began_ns.saturating_add(self.period_ns).max(ended_ns.saturating_add(rest));
+        self.due_ns = self.due_ns.max(ended_ns.saturating_add(rest));
         let mut before = std::mem::take(&mut self.waits);
         let looked_before = std::mem::take(&mut self.looked_ns);
         let mut ended = Vec::new();

@@ -234,7 +234,7 @@ fn waiting<'a>(event: &Event, waiting: &FutexWait) -> Row<'a> {
     let more = if wait.is_older() { "more than " } else { "" };
     match result {
         None if waiting.over => {
-            let text = format!("{thread}futex {:#x} after more than {length}", wait.uaddr);
+            let text = format!("{thread}futex {:#x} after about {length}", wait.uaddr);
             Row::new("waited", format!("{text} (how it ended was not seen)"))
         }
         None => Row::new(
