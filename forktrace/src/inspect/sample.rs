@@ -53,7 +53,8 @@ fn blocked(pid: u32, tid: u32) -> Option<Blocked> {
     let Doing::Futex { uaddr, op, val, timed: false } = threads::doing(pid, tid) else {
         return None;
     };
-    let status = Status::of(pid, tid).ok()?;
+    // One that is stopped may have been woken already: it shows its system call until it goes on.
+    let status = Status::of(pid, tid).ok().filter(|status| status.sleeps)?;
     let (switches, times) = (status.switches?, status.blocked?);
     Some(Blocked { tid, uaddr, op, val, switches, times })
 }
