@@ -12,9 +12,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
+use looking::next_round;
+
 use super::{
-    evidence, failure::Failure, filter::Narrowed, looks::Looks, losses::Losses, owners::Owners,
-    pipeline::Pipeline, probes, shortfalls, standing::Before,
+    evidence, failure::Failure, filter::Narrowed, lean::Lean, looks::Looks, losses::Losses,
+    owners::Owners, pipeline::Pipeline, probes, shortfalls, standing::Before,
 };
 use crate::{
     decode::{self, Record},
@@ -101,6 +103,8 @@ pub(super) struct Live {
     /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
     python_reads: FxHashMap<ProcId, u64>,
     before: Before,
+    /// With `--lean`: how waits are found.
+    lean: Option<Lean>,
     owners: Owners,
     pub(super) narrowed: Option<Narrowed>,
     undecodable: u64,
@@ -123,6 +127,7 @@ impl Live {
         trace_all: bool,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let lean = kernel.lean.then(|| Lean::new(min_wait_ns));
         Ok(Live {
             kernel,
             ring: ring.into_async()?,
@@ -141,6 +146,7 @@ impl Live {
             losses: Losses::default(),
             python_reads: FxHashMap::default(),
             before: Before::new(),
+            lean,
             owners: Owners::default(),
             narrowed: None,
             undecodable: 0,
@@ -267,7 +273,8 @@ impl Live {
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look),
-                found = self.before.found() => self.before.take(found, &mut self.kernel.maps),
+                found = self.before.found() => self.found_before(found),
+                round = next_round(&mut self.lean) => self.take_round(round),
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
             self.take(records);
@@ -393,9 +400,10 @@ impl Live {
             self.outcome = child.try_wait();
         }
         self.check_losses(now, false)?;
-        let all = self.kernel.maps.waits();
-        let long = |wait: &&WaitState| looking::is_long(wait, now, self.min_wait_ns);
-        let waits: Vec<WaitState> = all.iter().filter(long).copied().collect();
+        self.look_around(now);
+        let all = self.waits();
+        let waits: Vec<WaitState> =
+            all.iter().filter(|wait| self.is_long(wait, now)).copied().collect();
         let new: Vec<Event> =
             self.looks.update(&waits).into_iter().map(|wait| self.blocked(wait, now)).collect();
         for event in new {

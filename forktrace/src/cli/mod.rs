@@ -8,6 +8,7 @@ mod evidence;
 mod export;
 mod failure;
 mod filter;
+mod lean;
 mod live;
 mod looks;
 mod losses;
