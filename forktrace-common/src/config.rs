@@ -60,6 +60,10 @@ pub struct Offsets {
     pub exit_ret: u32,
     /// `exceptions:page_fault_*` `ip`, or [`NO_FIELD`] where the tracepoints are missing.
     pub fault_ip: u32,
+    /// `nvcsw` of `struct task_struct`, or [`NO_FIELD`] where the kernel does not describe itself.
+    pub task_switches: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// The programs' configuration.

@@ -18,8 +18,10 @@ pub const NEW_TASKS: &str = "NEW_TASKS";
 pub const WAITS: &str = "WAITS";
 /// Hash map: tgid → [`Risk`] of every traced child that has its own memory and has not exec'ed.
 pub const AT_RISK: &str = "AT_RISK";
-/// Hash map: [`PageKey`] → 4096 bytes, the page as the child inherited it.
+/// Hash map: [`PageKey`] → the first [`PAGE_HEAD`] bytes of the page as the child inherited it.
 pub const SNAPSHOTS: &str = "SNAPSHOTS";
+/// Hash map: [`PageKey`] → the [`PAGE_TAIL`] bytes after those in [`SNAPSHOTS`].
+pub const TAILS: &str = "TAILS";
 /// Hash map: [`PageIndex`] → page address; lists a child's keys in [`SNAPSHOTS`] so that they can
 /// be deleted.
 pub const PAGES: &str = "PAGES";
@@ -49,6 +51,13 @@ pub const HINT_CHUNK: usize = 4096;
 
 /// Bytes of one page, the unit of the snapshot.
 pub const PAGE_SIZE: usize = 4096;
+/// Bytes of a page that fit into one map entry of 4096 bytes. The kernel rounds entries up to a power
+/// of two, so that one with a whole page would take 8192: beside the value there are 48 bytes of
+/// `struct htab_elem` (`kernel/bpf/hashtab.c`), the key, and 8 of the allocator's list
+/// (`kernel/bpf/memalloc.c`, Linux 6.18).
+pub const PAGE_HEAD: usize = PAGE_SIZE - 48 - size_of::<PageKey>() - 8;
+/// The other bytes of a page.
+pub const PAGE_TAIL: usize = PAGE_SIZE - PAGE_HEAD;
 
 /// One task's wait, from the entry of a futex system call until its exit. The collector adds those
 /// that had begun before the programs were attached.
@@ -177,8 +186,8 @@ pub struct Touch {
     pub other_ns: u64,
     /// The thread that wrote.
     pub tid: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// How often it had blocked by then, plus one, the low half; zero: not known.
+    pub switches: u32,
 }
 
 /// What `task_newtask` tells of a clone under way.

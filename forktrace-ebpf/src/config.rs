@@ -43,6 +43,8 @@ static CONFIG: Config = Config {
         requeue_waiters: 0,
         exit_ret: 0,
         fault_ip: 0,
+        task_switches: 0,
+        reserved: 0,
     },
 };
 

@@ -6,21 +6,27 @@
 //! instant of the fork, and the very attempt that will block on a lock is what triggers the copy.
 
 use aya_ebpf::{
-    bindings::BPF_NOEXIST, helpers::generated::bpf_probe_read_user, macros::tracepoint,
+    bindings::BPF_NOEXIST,
+    helpers::{
+        bpf_probe_read_kernel,
+        generated::{bpf_get_current_task, bpf_probe_read_user},
+    },
+    macros::tracepoint,
     programs::TracePointContext,
 };
 use aya_log_ebpf::debug;
 use forktrace_common::{
     config::NO_FIELD,
     maps::{
-        Counter, FORKER_PAGES, Forker, PAGE_SIZE, PageIndex, PageKey, Risk, SIDE_CHILD,
-        SIDE_FORKER, Touch, TouchKey,
+        Counter, FORKER_PAGES, Forker, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PageIndex, PageKey, Risk,
+        SIDE_CHILD, SIDE_FORKER, Touch, TouchKey,
     },
 };
 
 use crate::{
     config::{config, current, field},
-    maps::{AT_RISK, FORKERS, PAGES, SCRATCH, SNAPSHOTS, TOUCHES, count},
+    hints::possible,
+    maps::{AT_RISK, FORKERS, PAGES, RISK_HINTS, SCRATCH, SNAPSHOTS, TAILS, TOUCHES, count},
     ring::now,
 };
 
@@ -57,7 +63,9 @@ fn fault(ctx: &TracePointContext) {
     let (tgid, tid) = current();
     let address: u64 = field(ctx, config!(offsets.fault_address));
     let page = address & !(PAGE_SIZE as u64 - 1);
-    if let Some(risk) = AT_RISK.get_ptr_mut(&tgid) {
+    if possible(&RISK_HINTS, tgid)
+        && let Some(risk) = AT_RISK.get_ptr_mut(&tgid)
+    {
         // SAFETY: the entry is removed by the process's own exec or end only.
         unsafe { keep(ctx, risk, tgid, &touch(ctx, tid, address), page) }
     }
@@ -74,7 +82,22 @@ fn touch(ctx: &TracePointContext, tid: u32, address: u64) -> Touch {
         NO_FIELD => 0,
         offset => field(ctx, offset),
     };
-    Touch { boot_ns: now(), address, ip, other_ns: 0, tid, reserved: 0 }
+    Touch { boot_ns: now(), address, ip, other_ns: 0, tid, switches: switches() }
+}
+
+/// How often the current task has blocked, plus one; zero: not known.
+#[inline(always)]
+fn switches() -> u32 {
+    let offset = config!(offsets.task_switches);
+    if offset == NO_FIELD {
+        return 0;
+    }
+    // SAFETY: the place is what the kernel's own description says, and the helper checks the read.
+    let count = unsafe {
+        let task = bpf_get_current_task() as *const u8;
+        bpf_probe_read_kernel(task.wrapping_add(offset as usize).cast::<u64>())
+    };
+    count.map_or(0, |count| (count as u32).wrapping_add(1))
 }
 
 /// Keeps one page, unless it was kept before or what it holds now may not be what was inherited.
@@ -91,7 +114,7 @@ unsafe fn keep(ctx: &TracePointContext, risk: *mut Risk, tgid: u32, touch: &Touc
     let key = PageKey { fork_ns, page, tgid, reserved: 0 };
     // Before the page: whoever finds the page kept finds its first write noted.
     let first = first_touch(&TouchKey { fork_ns, page, tgid, side: SIDE_CHILD }, touch);
-    if SNAPSHOTS.get_ptr(&key).is_some() {
+    if !first && SNAPSHOTS.get_ptr(&key).is_some() {
         return;
     }
     if pages >= config!(child_page_cap) || !copy(&key) {
@@ -174,10 +197,22 @@ fn copy(key: &PageKey) -> bool {
     };
     // SAFETY: the scratch page is this CPU's own, and the helper checks the source.
     unsafe {
-        let read = bpf_probe_read_user(scratch.cast(), PAGE_SIZE as u32, key.page as *const _);
-        // Another thread may have kept the page meanwhile: its copy is as good.
-        read == 0
-            && (SNAPSHOTS.insert(key, &*scratch, u64::from(BPF_NOEXIST)).is_ok()
-                || SNAPSHOTS.get_ptr(key).is_some())
+        if bpf_probe_read_user(scratch.cast(), PAGE_SIZE as u32, key.page as *const _) != 0 {
+            return false;
+        }
+        let flags = u64::from(BPF_NOEXIST);
+        let tail = &*scratch.cast::<u8>().add(PAGE_HEAD).cast::<[u8; PAGE_TAIL]>();
+        let head = &*scratch.cast::<[u8; PAGE_HEAD]>();
+        // Another thread may have kept the page meanwhile: its copy is as good. Both parts were there
+        // before it wrote.
+        let tail_kept = TAILS.insert(key, tail, flags).is_ok();
+        if !tail_kept && TAILS.get_ptr(key).is_none() {
+            return false;
+        }
+        let kept = SNAPSHOTS.insert(key, head, flags).is_ok() || SNAPSHOTS.get_ptr(key).is_some();
+        if !kept && tail_kept {
+            let _ = TAILS.remove(key);
+        }
+        kept
     }
 }

@@ -11,8 +11,8 @@ use aya_ebpf::{
 use forktrace_common::{
     maps::{
         Attempt, COUNTERS_LEN, Counter, ForkWindow, Forker, HINT_CHUNK, Hold, LockKey, NewTask,
-        PAGE_SIZE, PageIndex, PageKey, PastKey, Risk, Touch, TouchKey, WaitState, WakeState,
-        WordKey,
+        PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PageIndex, PageKey, PastKey, Risk, Touch, TouchKey,
+        WaitState, WakeState, WordKey,
     },
     record::KINDS,
 };
@@ -49,7 +49,11 @@ pub(crate) static AT_RISK: HashMap<u32, Risk> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 
 #[map]
-pub(crate) static SNAPSHOTS: HashMap<PageKey, [u8; PAGE_SIZE]> =
+pub(crate) static SNAPSHOTS: HashMap<PageKey, [u8; PAGE_HEAD]> =
+    HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static TAILS: HashMap<PageKey, [u8; PAGE_TAIL]> =
     HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
 
 #[map]

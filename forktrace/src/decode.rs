@@ -84,10 +84,20 @@ fn body(header: &Header, payload: &[u8]) -> Option<Option<(Body, Option<Leftover
             (body, Some(exit.leftover))
         }),
         WAIT_END => read::<record::WaitEnd>(payload).map(|end| {
-            (Body::FutexWait(FutexWait { wait: wait(&end.wait), result: Some(end.ret) }), None)
+            (
+                Body::FutexWait(FutexWait {
+                    wait: wait(&end.wait),
+                    result: Some(end.ret),
+                    over: false,
+                }),
+                None,
+            )
         }),
         WAIT_BEGIN => read::<record::WaitBegin>(payload).map(|begin| {
-            (Body::FutexWait(FutexWait { wait: wait(&begin.wait), result: None }), None)
+            (
+                Body::FutexWait(FutexWait { wait: wait(&begin.wait), result: None, over: false }),
+                None,
+            )
         }),
         WAKE => read::<record::Wake>(payload)
             .map(|wake| (Body::FutexWake(FutexWake { uaddr: wake.uaddr, op: wake.op }), None)),
@@ -117,6 +127,7 @@ pub fn wait(state: &WaitState) -> Wait {
         val: state.val,
         timed: state.timed != 0,
         since_before: state.found != 0,
+        not_before_ns: None,
     }
 }
 

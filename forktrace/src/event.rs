@@ -149,6 +149,9 @@ pub struct TraceStart {
     pub asked: Box<[u32]>,
     /// Whether pages were kept as children inherited them.
     pub snapshots: bool,
+    /// No futex call was watched: blocked threads were found by looking now and then (`--lean`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lean: bool,
     /// Byte offsets used to read tracepoints, by `event.field`.
     pub offsets: std::collections::BTreeMap<String, u32>,
     /// Names the trace, the same in all of its parts; empty: not told.
@@ -271,8 +274,19 @@ pub struct FutexWait {
     /// The wait itself.
     #[serde(flatten)]
     pub wait: Wait,
-    /// `None`: still blocked at this event's time. Otherwise the system call's result.
+    /// `None`: still blocked at this event's time, unless it is `over`. Otherwise the system call's
+    /// result.
     pub result: Option<i64>,
+    /// The thread was found to be in this wait no more; how it ended was not seen (`--lean`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+impl FutexWait {
+    /// Whether the wait goes on at this event's time.
+    pub fn goes_on(&self) -> bool {
+        self.result.is_none() && !self.over
+    }
 }
 
 /// What a task asked the kernel to wait for.
@@ -297,6 +311,18 @@ pub struct Wait {
     /// The task was found in this wait: it began at an unknown time before `enter_ns`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub since_before: bool,
+    /// Where only looks tell of waits (`--lean`): it began after this time, and before `enter_ns`, at
+    /// which the task was found in it; `CLOCK_BOOTTIME`, ns.
+    #[serde(with = "num::opt", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<num::Number>")]
+    pub not_before_ns: Option<u64>,
+}
+
+impl Wait {
+    /// Whether it may have lasted for longer than since `enter_ns`.
+    pub fn is_older(&self) -> bool {
+        self.since_before || self.not_before_ns.is_some()
+    }
 }
 
 /// A futex wake.

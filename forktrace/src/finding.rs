@@ -44,6 +44,11 @@ pub struct Finding {
     /// The wait had begun before tracing did: it has lasted longer than `waited_ns`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub since_before: bool,
+    /// The wait was found by looking now and then (`--lean`): it began after this time
+    /// (`CLOCK_BOOTTIME`, ns), and has lasted `waited_ns` at least.
+    #[serde(with = "num::opt", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<num::Number>")]
+    pub not_before_ns: Option<u64>,
     /// The rules that led here, strongest first.
     pub evidence: Vec<Proof>,
     /// Other processes of the same fork's maker that were found stuck on the same lock: one fault in

@@ -19,7 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Traces the workload from its start to its end.
 fn run(case: &Case) -> Result<()> {
-    let traced = corpus::trace(case)?;
+    let traced = corpus::trace(case, &[])?;
     judge(case, &traced).with_context(|| traced.ended.said())
 }
 

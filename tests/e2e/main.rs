@@ -8,6 +8,7 @@ mod crowd;
 mod demos;
 mod doctor;
 mod late;
+mod lean;
 mod losses;
 mod prefork;
 mod probes;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             demos::trials(),
             doctor::trials(),
             late::trials(),
+            lean::trials(),
             losses::trials(),
             stacks::trials(),
             prefork::trials(),

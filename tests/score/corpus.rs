@@ -88,8 +88,9 @@ impl Row {
     }
 }
 
-/// Runs all cases with `filter` in their names, each `runs` times, `jobs` at a time.
-pub(crate) fn run(filter: Option<&str>, runs: u32, jobs: usize) -> Vec<Row> {
+/// Runs all cases with `filter` in their names, each `runs` times, `jobs` at a time, with `flags` for
+/// forktrace.
+pub(crate) fn run(filter: Option<&str>, runs: u32, jobs: usize, flags: &[&str]) -> Vec<Row> {
     let wanted = |case: &&Case| filter.is_none_or(|filter| case.name.contains(filter));
     let cases: Vec<&'static Case> = corpus::cases().filter(wanted).collect();
     let todo: Vec<usize> = (0..runs).flat_map(|_| 0..cases.len()).collect();
@@ -100,7 +101,7 @@ pub(crate) fn run(filter: Option<&str>, runs: u32, jobs: usize) -> Vec<Row> {
             scope.spawn(|| {
                 while let Some(index) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let Some(case) = cases.get(*index) else { continue };
-                    let outcome = one(case);
+                    let outcome = one(case, flags);
                     eprintln!("{:<44} {}", case.name, outcome.label(case));
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                     done.push((*index, outcome));
@@ -117,11 +118,11 @@ pub(crate) fn run(filter: Option<&str>, runs: u32, jobs: usize) -> Vec<Row> {
     rows
 }
 
-fn one(case: &Case) -> Outcome {
+fn one(case: &Case, flags: &[&str]) -> Outcome {
     if let Some(why) = case.missing() {
         return Outcome::Skipped(why);
     }
-    match corpus::trace(case) {
+    match corpus::trace(case, flags) {
         Ok(traced) => Outcome::Ran { verdict: traced.verdict(case), said: traced.said(case) },
         Err(error) => {
             eprintln!("{}: {error:#}", case.name);

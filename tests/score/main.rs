@@ -25,6 +25,9 @@ struct Cli {
     /// skipped. PYTHON names the Python that has CPython's tests, if it is not python3.
     #[arg(long)]
     real: bool,
+    /// Run the corpus with --lean, and leave docs/scoreboard.md as it is.
+    #[arg(long)]
+    lean: bool,
     /// Run only what has this in its name, and leave docs/scoreboard.md as it is.
     filter: Option<String>,
 }
@@ -54,11 +57,12 @@ fn score(cli: &Cli) -> Result<bool> {
         }
         return Ok(rows.iter().all(|(_, came)| came.is_good()));
     }
-    let rows = corpus::run(filter, cli.runs, cli.jobs);
+    let flags: &[&str] = if cli.lean { &["--lean"] } else { &[] };
+    let rows = corpus::run(filter, cli.runs, cli.jobs, flags);
     let sum = sum::Sum::of(&rows);
     print!("{}", doc::table(&rows));
     print!("\n{}", doc::result(&rows, &sum));
-    if filter.is_none() {
+    if filter.is_none() && !cli.lean {
         doc::write_corpus(&rows, &sum, cli.runs)?;
     }
     Ok(sum.is_good())

@@ -231,6 +231,11 @@ pub struct TraceArgs {
     #[arg(long)]
     pub locks: bool,
 
+    /// Watch no futex call: find blocked threads of forked children by looking every 0.2 s. Costs
+    /// nothing but at forks, execs and exits
+    #[arg(long)]
+    pub lean: bool,
+
     /// Size of the buffer between kernel and forktrace, such as 16M
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
     pub ring_size: u64,

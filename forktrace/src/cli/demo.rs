@@ -142,6 +142,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         stream: false,
         snapshots: true,
         locks: false,
+        lean: false,
         snapshot_limit: 64 << 20,
         ring_bytes: 1 << 22,
         diagnostics: args.verbose >= 2,

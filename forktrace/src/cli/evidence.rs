@@ -3,19 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use crate::{
     event::{
-        AtFork, Body, Event, Evidence, FirstWrite, Missing, Probed, PythonLock, Task, Wait, Waiter,
-        Window, native::Fate,
+        AtFork, Body, Doing, Event, Evidence, FirstWrite, Missing, Probed, PythonLock, Task,
+        ThreadSample, Wait, Waiter, Window, native::Fate,
     },
     inspect::{
         self,
         evidence::{DESCRIPTOR_LEN, DESCRIPTOR_TID, Inherited, descriptor_tid},
         native::Ask,
+        sample::{self, Blocked},
     },
-    kernel::{Maps, Visitor},
+    kernel::{self, Maps, Visitor},
     locks,
 };
 use forktrace_common::maps::{PAGE_SIZE, SIDE_CHILD, SIDE_FORKER, Touch, WaitState};
@@ -31,6 +33,8 @@ pub(super) struct Job {
     captured: Captured,
     late: bool,
     probed: Option<(u32, Probed)>,
+    /// How the waiter was found, where no futex call is watched.
+    blocked: Option<Blocked>,
 }
 
 /// A look that was made.
@@ -58,12 +62,19 @@ impl Job {
             .and_then(|window| locks::target(&wait, &window));
         let owner = target.and_then(|lock| inspect::evidence::owner_of(task.pid, lock));
         let captured = Captured::take(maps, waits, task.pid, wait.uaddr, target, owner);
-        Job { task, wait, shared_with, captured, late: false, probed: None }
+        Job { task, wait, shared_with, captured, late: false, probed: None, blocked: None }
     }
 
     /// The same for a process whose fork was not seen: what can be told of it is looked for too.
     pub(super) fn late(self) -> Self {
         Job { late: true, ..self }
+    }
+
+    /// The same of a wait that was found by looking (`--lean`). `since`: the threads that wait for the
+    /// word as far as they are known, and since when at most.
+    pub(super) fn sampled(mut self, blocked: Blocked, since: FxHashMap<u32, Waiter>) -> Self {
+        self.captured.waiters = Waiters::Sampled(since);
+        Job { blocked: Some(blocked), ..self }
     }
 
     /// Adds what probes saw of the lock, in the waiter's process and in `parent`.
@@ -75,8 +86,11 @@ impl Job {
     /// Makes the look in the background and sends it.
     pub(super) fn start(self, sender: UnboundedSender<Look>) {
         spawn_blocking(move || {
-            let Job { mut task, wait, shared_with, captured, late, probed } = self;
+            let Job { mut task, wait, shared_with, captured, late, probed, blocked } = self;
             let mut evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
+            if let Some(blocked) = blocked {
+                evidence.still_waiting &= sample::is_still(task.pid, &blocked);
+            }
             // It may have taken another name since its last event.
             if let Some(thread) = evidence.threads.iter().find(|thread| thread.tid == task.tid)
                 && !thread.comm.is_empty()
@@ -210,7 +224,15 @@ struct Captured {
     wakes: Option<u64>,
     /// First writes by the child and by the process that forked.
     writes: [Option<Touch>; 2],
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
+}
+
+/// The threads that wait for the word.
+enum Waiters {
+    /// All of them, as the programs saw them begin to wait.
+    Seen(Vec<Waiter>),
+    /// Those that were found by looking, by tid.
+    Sampled(FxHashMap<u32, Waiter>),
 }
 
 /// The pages around a word.
@@ -232,14 +254,15 @@ impl Captured {
         let around = |word| Pages::take(word, |start| maps.inherited_page(pid, start));
         let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
         let waits = waits.iter().filter(|wait| wait.tgid == pid && wait.uaddr == uaddr);
-        let waiter = |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns };
+        let waiter =
+            |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns, times: None };
         let waiters = waits.filter(|wait| wait.restarting == 0).map(waiter).collect();
         Captured {
             around_futex: around(uaddr),
             around_target: target.map(around),
             around_owner: owner.map(|at| (around(at.saturating_add(DESCRIPTOR_TID)), at)),
             writes,
-            waiters,
+            waiters: Waiters::Seen(waiters),
             // After the waiters, so that no wake since one of them began to wait is missed.
             wakes: maps.wakes_since_fork(pid, uaddr),
         }
@@ -273,15 +296,28 @@ impl Inherited for Captured {
 
     fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2] {
         let write = |touch: Touch| {
-            let Touch { boot_ns, address, ip, other_ns, tid, .. } = touch;
+            let Touch { boot_ns, address, ip, other_ns, tid, switches } = touch;
+            let times = switches.checked_sub(1);
             let (module, function) = (None, None);
-            (FirstWrite { boot_ns, tid, address, other_ns, module, function }, ip)
+            (FirstWrite { boot_ns, tid, address, other_ns, times, module, function }, ip)
         };
         self.writes.map(|touch| touch.map(write))
     }
 
-    fn waiters(&self) -> Vec<Waiter> {
-        self.waiters.clone()
+    fn waiters(&self, wait: &Wait, threads: &[ThreadSample]) -> Vec<Waiter> {
+        let since = match &self.waiters {
+            Waiters::Seen(waiters) => return waiters.clone(),
+            Waiters::Sampled(since) => since,
+        };
+        // Who waits now, not who did at the latest look; nothing is known of one that has run since.
+        let now = kernel::boot_ns();
+        let waits = |thread: &&ThreadSample| matches!(thread.doing, Doing::Futex { uaddr, .. } if uaddr == wait.uaddr);
+        let waiter = |thread: &ThreadSample| {
+            let known = since.get(&thread.tid).filter(|_| thread.ran == Some(false));
+            let unknown = Waiter { tid: thread.tid, enter_ns: now, times: None };
+            known.cloned().unwrap_or(unknown)
+        };
+        threads.iter().filter(waits).map(waiter).collect()
     }
 }
 
@@ -350,7 +386,7 @@ mod tests {
             around_owner: None,
             wakes: None,
             writes: [None; 2],
-            waiters: Vec::new(),
+            waiters: Waiters::Seen(Vec::new()),
         };
         captured.bytes(1, uaddr - 128, 256)
     }
@@ -391,7 +427,7 @@ mod tests {
             around_owner: None,
             wakes: None,
             writes: [None; 2],
-            waiters: Vec::new(),
+            waiters: Waiters::Seen(Vec::new()),
         };
         assert_eq!((captured.target(), captured.owner()), (Some(0x2800), None));
         let of = |address| Window { address, bytes: vec![(address >> 12) as u8; 16] };

@@ -7,16 +7,19 @@ use std::{collections::VecDeque, io, time::Duration};
 use forktrace_common::maps::WaitState;
 use rustc_hash::FxHashMap;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
+
+use looking::next_round;
 
 use super::{
     evidence,
     failure::Failure,
     filter::Narrowed,
+    interrupts::Interrupts,
     kernel_tasks::{KernelTasks, Means},
+    lean::Lean,
     looks::Looks,
     losses::Losses,
     owners::Owners,
@@ -109,6 +112,8 @@ pub(super) struct Live {
     /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
     python_reads: FxHashMap<ProcId, u64>,
     before: Before,
+    /// With `--lean`: how waits are found.
+    lean: Option<Lean>,
     owners: Owners,
     kernel_tasks: KernelTasks,
     pub(super) narrowed: Option<Narrowed>,
@@ -132,6 +137,7 @@ impl Live {
         trace_all: bool,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let lean = kernel.lean.then(|| Lean::new(min_wait_ns));
         Ok(Live {
             kernel,
             ring: ring.into_async()?,
@@ -150,6 +156,7 @@ impl Live {
             losses: Losses::default(),
             python_reads: FxHashMap::default(),
             before: Before::new(),
+            lean,
             owners: Owners::default(),
             kernel_tasks: KernelTasks::default(),
             narrowed: None,
@@ -278,7 +285,8 @@ impl Live {
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
                 Some(look) = self.receiver.recv() => self.looked(look),
-                found = self.before.found() => self.before.take(found, &mut self.kernel.maps),
+                found = self.before.found() => self.found_before(found),
+                round = next_round(&mut self.lean) => self.take_round(round),
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
             }
             self.take(records);
@@ -413,9 +421,10 @@ impl Live {
             self.outcome = child.try_wait();
         }
         self.check_losses(now, false)?;
-        let all = self.kernel.maps.waits();
-        let long = |wait: &&WaitState| looking::is_long(wait, now, self.min_wait_ns);
-        let waits: Vec<WaitState> = all.iter().filter(long).copied().collect();
+        self.look_around(now);
+        let all = self.waits();
+        let waits: Vec<WaitState> =
+            all.iter().filter(|wait| self.is_long(wait, now)).copied().collect();
         let new: Vec<Event> =
             self.looks.update(&waits).into_iter().map(|wait| self.blocked(wait, now)).collect();
         for event in new {
@@ -483,30 +492,4 @@ fn everything<'a>(narrowed: Option<&'a Narrowed>, pipeline: &'a Pipeline) -> &'a
 fn everybody() -> Vec<u32> {
     let own = std::process::id();
     inspect::scan::all().unwrap_or_default().into_iter().filter(|pid| *pid != own).collect()
-}
-
-/// SIGINT, SIGTERM and SIGHUP: detach and print the summary.
-struct Interrupts {
-    signals: [Signal; 3],
-}
-
-impl Interrupts {
-    fn new() -> io::Result<Self> {
-        Ok(Interrupts {
-            signals: [
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::hangup())?,
-            ],
-        })
-    }
-
-    async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }

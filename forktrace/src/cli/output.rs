@@ -157,6 +157,7 @@ pub(super) fn start_event(
         filter,
         asked: asked.into(),
         snapshots: kernel.snapshots,
+        lean: kernel.lean,
         offsets: kernel.offsets.clone(),
         trace_id: trace_id.trim().into(),
         part: 0,

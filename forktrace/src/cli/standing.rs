@@ -63,17 +63,23 @@ impl Before {
 
     /// Takes what was found: puts the waits that still go on into the programs' table.
     pub(super) fn take(&mut self, found: Found, maps: &mut Maps) {
-        self.forked.extend(found.forked);
         self.left_out = self.left_out.saturating_add(found.left_out);
-        self.searching = self.searching.saturating_sub(1);
-        self.searched_ns = kernel::boot_ns();
-        for one in found.standing {
+        for one in self.take_forked(found) {
             let wait = state(&one);
             // In this order: a wait that ends after it was looked at again takes its entry with it.
             if maps.add_found_wait(&wait) && !standing::still_stands(&one) {
                 maps.remove_found_wait(&wait);
             }
         }
+    }
+
+    /// Notes who was forked before, and returns the waits that were found: for those who do not keep
+    /// waits in the programs' table, and find the others later.
+    pub(super) fn take_forked(&mut self, found: Found) -> Vec<Standing> {
+        self.forked.extend(found.forked);
+        self.searching = self.searching.saturating_sub(1);
+        self.searched_ns = kernel::boot_ns();
+        found.standing
     }
 
     /// Whether the process may hang on a lock that it inherited in a fork that was not seen.

@@ -43,6 +43,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         stream: args.events == Events::All,
         snapshots: !args.no_snapshots,
         locks: args.locks,
+        lean: args.lean,
         snapshot_limit: args.snapshot_limit,
         ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
         diagnostics: args.out.verbose >= 2,
@@ -138,6 +139,9 @@ fn say_of_probes(probed: bool, findings: &[Judged]) {
 fn target(args: &TraceArgs, out: &OutputArgs) -> Result<Target, Failure> {
     if !args.all && args.cmd.is_empty() && args.pid.is_empty() {
         return Err(usage("say what to trace: -p PID, -a, or -- CMD"));
+    }
+    if args.lean && args.events == Events::All {
+        return Err(usage("--events all needs what --lean leaves out: every wait and every wake"));
     }
     // Before any pid is looked up: in another namespace it would be somebody else's.
     kernel::check_pid_namespace()?;

@@ -22,6 +22,9 @@ pub struct Known {
     /// Its latest exec.
     #[serde(default)]
     pub exec: Option<KnownExec>,
+    /// It has had another thread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub had_threads: bool,
     /// Events about it may have been lost.
     #[serde(default)]
     pub incomplete: bool,

@@ -34,6 +34,9 @@ pub struct FirstWrite {
     #[serde(with = "num")]
     #[schemars(with = "num::Number")]
     pub other_ns: u64,
+    /// How often the thread had blocked by then, the low 32 bits; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
     /// The file whose code wrote; `None`: not known.
     pub module: Option<String>,
     /// The exported function that wrote; `None`: not known, or none that the file exports.
@@ -45,10 +48,14 @@ pub struct FirstWrite {
 pub struct Waiter {
     /// The thread.
     pub tid: u32,
-    /// Since when: `CLOCK_BOOTTIME` at system call entry, ns.
+    /// Since when: `CLOCK_BOOTTIME` at system call entry, ns. With `--lean` it may be longer.
     #[serde(with = "num")]
     #[schemars(with = "num::Number")]
     pub enter_ns: u64,
+    /// With `--lean`: how often the thread has blocked, this wait included.
+    #[serde(with = "num::opt", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<num::Number>")]
+    pub times: Option<u64>,
 }
 
 /// A Python object that has the lock inside.

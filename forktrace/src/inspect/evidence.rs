@@ -39,8 +39,8 @@ pub trait Inherited {
     /// instructions that made them: by the child, by the process that forked.
     fn first_writes(&self) -> [Option<(FirstWrite, u64)>; 2];
 
-    /// The threads of the process that wait for the word.
-    fn waiters(&self) -> Vec<Waiter>;
+    /// The threads of the process that wait for the word of `wait`. `threads`: what all of them do.
+    fn waiters(&self, wait: &Wait, threads: &[ThreadSample]) -> Vec<Waiter>;
 }
 
 /// Looks at the process of a wait, twice within some 30 ms ([`threads::APART`]). Blocks its caller:
@@ -65,6 +65,7 @@ pub fn collect(
     let module::Place { module, libc } = module::place(pid, wait.uaddr);
     let timers = timers(pid);
     let threads = first.and_then(threads::FirstLook::second_look).unwrap_or_default();
+    let waiters = inherited.waiters(wait, &threads);
     Evidence {
         wait: wait.clone(),
         still_waiting: threads::is_in(&before, wait) && stayed(&threads, task.tid, wait),
@@ -83,7 +84,7 @@ pub fn collect(
         python: Python::default(),
         native: None,
         first_writes: first_writes(pid, inherited),
-        waiters: inherited.waiters(),
+        waiters,
         python_lock: None,
         python_read_ns: None,
         python_threads: Vec::new(),

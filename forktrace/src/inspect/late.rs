@@ -65,7 +65,7 @@ fn add_waiters(evidence: &mut Evidence) {
     for thread in &evidence.threads {
         let waits = matches!(thread.doing, Doing::Futex { uaddr: other, .. } if other == uaddr);
         if waits && !evidence.waiters.iter().any(|waiter| waiter.tid == thread.tid) {
-            evidence.waiters.push(Waiter { tid: thread.tid, enter_ns });
+            evidence.waiters.push(Waiter { tid: thread.tid, enter_ns, times: None });
         }
     }
 }

@@ -14,6 +14,7 @@ mod patience;
 mod proc_text;
 pub mod python;
 mod reach;
+pub mod sample;
 pub mod scan;
 pub mod standing;
 pub mod symbol;

@@ -102,8 +102,12 @@ pub(super) struct Status {
     pub(super) ignored: Option<u64>,
     /// The task's id in its innermost pid namespace (last of `NSpid`).
     pub(super) ns_id: Option<u32>,
+    /// It sleeps until something wakes it (`State` is `S`): neither runs nor is stopped.
+    pub(super) sleeps: bool,
     /// How often it left a CPU, by itself or not.
     pub(super) switches: Option<u64>,
+    /// How often by itself: it blocked.
+    pub(super) blocked: Option<u64>,
 }
 
 impl Status {
@@ -119,6 +123,7 @@ impl Status {
         for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
             let value = value.trim();
             match name {
+                "State" => status.sleeps = value.starts_with('S'),
                 "SigCgt" => status.handlers = u64::from_str_radix(value, 16).ok(),
                 "SigIgn" => status.ignored = u64::from_str_radix(value, 16).ok(),
                 "NSpid" => {
@@ -129,6 +134,7 @@ impl Status {
                 _ => {}
             }
         }
+        status.blocked = by_itself;
         status.switches = by_itself.zip(pushed).and_then(|(a, b)| a.checked_add(b));
         status
     }
@@ -142,20 +148,22 @@ mod tests {
 
     #[test]
     fn status_fields_are_found_and_names_are_not_fields() {
-        let text = "Name:\tSigCgt:\\n7\nTgid:\t12\nSigIgn:\t0000000000010000\nNSpid:\t12\t3\nSigCgt:\t0000000180000002\n\
+        let text = "Name:\tSigCgt:\\n7\nState:\tS (sleeping)\nTgid:\t12\nSigIgn:\t0000000000010000\nNSpid:\t12\t3\nSigCgt:\t0000000180000002\n\
                     voluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n";
         let status = Status::parse(text);
         assert_eq!(status.handlers, Some(0x1_8000_0002));
         assert_eq!(status.ignored, Some(1 << 16));
         assert_eq!(status.ns_id, Some(3));
-        assert_eq!(status.switches, Some(42));
+        assert!(status.sleeps && !Status::parse("State:\tT (stopped)\n").sleeps);
+        assert_eq!((status.switches, status.blocked), (Some(42), Some(40)));
     }
 
     #[test]
     fn missing_and_odd_fields_are_unknown() {
         let odd = "SigCgt:\tzz\nNSpid:\t\nvoluntary_ctxt_switches:\t18446744073709551615\n\
                    nonvoluntary_ctxt_switches:\t1\n\n:::\n";
-        assert_eq!(Status::parse(odd), Status::default());
+        let blocked = Some(u64::MAX);
+        assert_eq!(Status::parse(odd), Status { blocked, ..Status::default() });
         assert_eq!(Status::parse(""), Status::default());
     }
 

@@ -36,6 +36,8 @@ pub struct Standing {
     pub wait: Wait,
     /// How often it had left a CPU then: the same number later means the same wait.
     pub switches: u64,
+    /// How often of these it had blocked, this wait included.
+    pub times: u64,
 }
 
 /// What was found at the start of a trace.
@@ -76,7 +78,8 @@ fn blocked(pid: u32, now_ns: u64) -> (Vec<(u32, Wait)>, usize) {
     let tids = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
     let waiting = |tid: &u32| match threads::doing(pid, *tid) {
         Doing::Futex { uaddr, op, val, timed: false } => {
-            let wait = Wait { enter_ns: now_ns, uaddr, op, val, timed: false, since_before: true };
+            let wait =
+                Wait { enter_ns: now_ns, uaddr, op, val, since_before: true, ..Wait::default() };
             Some((*tid, wait))
         }
         _ => None,
@@ -165,9 +168,10 @@ impl Ranks {
 }
 
 fn named(pid: u32, tid: u32, wait: Wait) -> Option<Standing> {
-    let switches = Status::of(pid, tid).ok()?.switches?;
+    let status = Status::of(pid, tid).ok()?;
+    let (switches, times) = (status.switches?, status.blocked?);
     let comm = proc_text::comm(pid, tid).ok()?;
-    Some(Standing { task: Task { pid, tid, comm }, wait, switches })
+    Some(Standing { task: Task { pid, tid, comm }, wait, switches, times })
 }
 
 #[cfg(test)]

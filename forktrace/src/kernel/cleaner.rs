@@ -10,8 +10,8 @@ use std::{
 use aya::Ebpf;
 use forktrace_common::{
     maps::{
-        FORKER_PAGES, PAGE_SIZE, PAGES, PageIndex, PageKey, SIDE_CHILD, SNAPSHOTS, TOUCHES, Touch,
-        TouchKey, WAKES, WakeState, WordKey,
+        FORKER_PAGES, PAGE_HEAD, PAGE_TAIL, PAGES, PageIndex, PageKey, SIDE_CHILD, SNAPSHOTS,
+        TAILS, TOUCHES, Touch, TouchKey, WAKES, WakeState, WordKey,
     },
     record::Leftover,
 };
@@ -53,7 +53,8 @@ pub(super) type Wakes = Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState
 
 /// The maps that children leave something in.
 pub(super) struct Leavings {
-    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
+    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
+    tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
     pages: Map<[u8; size_of::<PageIndex>()], u64>,
     touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
     wakes: Wakes,
@@ -67,6 +68,7 @@ impl Leavings {
     pub(super) fn open(ebpf: &Ebpf) -> Result<Self, Error> {
         Ok(Leavings {
             snapshots: again(ebpf, SNAPSHOTS)?,
+            tails: again(ebpf, TAILS)?,
             pages: again(ebpf, PAGES)?,
             touches: again(ebpf, TOUCHES)?,
             wakes: again(ebpf, WAKES)?,
@@ -95,6 +97,7 @@ impl Leavings {
         if side == SIDE_CHILD {
             let page = PageKey { fork_ns, page, tgid, reserved: 0 };
             ignore_missing(self.snapshots.remove(&key(&page)));
+            ignore_missing(self.tails.remove(&key(&page)));
         }
     }
 }

@@ -11,7 +11,7 @@ use aya_log::EbpfLogger;
 use forktrace_common::{
     config::{CONFIG_GLOBAL, Config, NO_FIELD, Offsets},
     maps::{
-        EVENTS, HINT_CHUNK, PAGE_SIZE, PAGES, RISK_HINTS, SNAPSHOTS, TOUCHES, TRACED_HINTS,
+        EVENTS, HINT_CHUNK, PAGE_SIZE, PAGES, RISK_HINTS, SNAPSHOTS, TAILS, TOUCHES, TRACED_HINTS,
         WAIT_HINTS,
     },
 };
@@ -34,18 +34,24 @@ use super::{
 /// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
 
-/// Program and tracepoint. The first ones must exist.
-pub(super) const REQUIRED: [(&str, &str); 6] = [
+/// Program and tracepoint. These must exist.
+pub(super) const REQUIRED: [(&str, &str); 4] = [
     ("task_newtask", "task/task_newtask"),
     ("sched_process_fork", "sched/sched_process_fork"),
     ("sched_process_exec", "sched/sched_process_exec"),
     ("sched_process_exit", "sched/sched_process_exit"),
+];
+
+/// These see each wait and wake. With the first of them attached every system call of every process
+/// becomes slower: the kernel then enters all of them the slow way (`syscall_enter_from_user_mode`,
+/// `include/linux/entry-common.h`, Linux 6.18).
+pub(super) const FUTEX: [(&str, &str); 2] = [
     ("sys_enter_futex", "syscalls/sys_enter_futex"),
     ("sys_exit_futex", "syscalls/sys_exit_futex"),
 ];
 
-/// These are attached where the kernel has them.
-pub(super) const OPTIONAL: [(&str, &str); 6] = [
+/// The same for system calls that not every kernel has.
+pub(super) const NEWER_FUTEX: [(&str, &str); 6] = [
     ("sys_enter_futex_wait", "syscalls/sys_enter_futex_wait"),
     ("sys_exit_futex", "syscalls/sys_exit_futex_wait"),
     ("sys_enter_futex_waitv", "syscalls/sys_enter_futex_waitv"),
@@ -86,6 +92,8 @@ pub struct Options {
     pub snapshots: bool,
     /// Probe the lock functions of traced processes.
     pub locks: bool,
+    /// Attach nothing to system calls: no wait and no wake is seen.
+    pub lean: bool,
     /// The most bytes of pages kept in all.
     pub snapshot_limit: u64,
     /// Bytes of the ring buffer; rounded up to a power of two.
@@ -109,6 +117,8 @@ pub struct Kernel {
     /// Whether the exit tracepoint tells a process's last thread (from 6.16). Otherwise ended
     /// processes are to be forgotten by [`Maps::forget`].
     pub exit_tells_last_thread: bool,
+    /// Whether no wait and no wake is seen ([`Options::lean`]).
+    pub lean: bool,
     /// The probes on lock functions, if asked for.
     pub locks: Option<LockProbes>,
     /// Keeps the programs attached, unless the probes have taken it over.
@@ -165,10 +175,11 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     let snapshots = options.snapshots && FAULTS.iter().all(|(_, event)| tracefs.has(event));
     let registers = shows_registers();
     let mut ebpf = load_object(options, offsets, snapshots, registers)?;
-    let optional = OPTIONAL.iter().filter(|(_, event)| tracefs.has(event));
+    let newer = NEWER_FUTEX.iter().filter(|(_, event)| tracefs.has(event));
+    let futex = FUTEX.iter().chain(newer).filter(|_| !options.lean);
     let faults = FAULTS.iter().filter(|_| snapshots);
     let forks = FORKS.iter().filter(|(_, event)| options.locks && tracefs.has(event));
-    for (program, event) in REQUIRED.iter().chain(optional).chain(faults).chain(forks) {
+    for (program, event) in REQUIRED.iter().chain(futex).chain(faults).chain(forks) {
         attach(&mut ebpf, program, event)?;
     }
     let diagnostics = match options.diagnostics {
@@ -177,7 +188,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     };
     let registers = Visitor::load(&mut ebpf, registers);
     let ring = Ring::take(&mut ebpf)?;
-    let maps = Maps::take(&mut ebpf, snapshots)?;
+    let maps = Maps::take(&mut ebpf, snapshots, !options.lean)?;
     let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
     let (locks, ebpf) = match options.locks {
         true => (Some(LockProbes::start(ebpf, options.trace_all)?), None),
@@ -190,6 +201,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
         offsets: named,
         snapshots,
         exit_tells_last_thread,
+        lean: options.lean,
         locks,
         _ebpf: ebpf,
     };
@@ -242,6 +254,7 @@ fn load_object(
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(EVENTS, options.ring_bytes.max(PAGE_SIZE as u32).next_power_of_two())
         .map_max_entries(SNAPSHOTS, pages)
+        .map_max_entries(TAILS, pages)
         .map_max_entries(PAGES, pages.saturating_mul(2))
         .map_max_entries(TOUCHES, pages.saturating_mul(2))
         .load(OBJECT)

@@ -9,9 +9,10 @@ use aya::{
 use forktrace_common::{
     maps::{
         AT_RISK, ATTEMPTS, Attempt, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS,
-        ForkWindow, Forker, HOLDS, Hold, LockKey, PAGE_SIZE, PAGES, PAST_HOLDS, PageIndex, PageKey,
-        PastKey, Registers, Risk, SNAPSHOTS, TOUCHES, TRACED, TRACED_HINTS, Touch, TouchKey,
-        WAIT_HINTS, WAITS, WAKES, WaitState, WakeState, WordKey,
+        ForkWindow, Forker, HOLDS, Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAGES,
+        PAST_HOLDS, PageIndex, PageKey, PastKey, Registers, Risk, SNAPSHOTS, TAILS, TOUCHES,
+        TRACED, TRACED_HINTS, Touch, TouchKey, WAIT_HINTS, WAITS, WAKES, WaitState, WakeState,
+        WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -53,7 +54,8 @@ pub struct Maps {
     waits: Map<u32, [u8; size_of::<WaitState>()]>,
     wait_hints: Hints,
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
-    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
+    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
+    tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
     pages: Map<[u8; size_of::<PageIndex>()], u64>,
     touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
     forkers: Map<u32, [u8; size_of::<Forker>()]>,
@@ -66,10 +68,12 @@ pub struct Maps {
     counters: PerCpuArray<MapData, u64>,
     cleaner: Cleaner,
     snapshots_on: bool,
+    futex_on: bool,
 }
 
 impl Maps {
-    pub(super) fn take(ebpf: &mut Ebpf, snapshots_on: bool) -> Result<Self, Error> {
+    /// `snapshots_on`: pages are kept; `futex_on`: waits and wakes are seen.
+    pub(super) fn take(ebpf: &mut Ebpf, snapshots_on: bool, futex_on: bool) -> Result<Self, Error> {
         let again = Leavings::open(ebpf)?;
         let cleaner = Cleaner::start(again).map_err(|e| refused("a thread", &e))?;
         Ok(Maps {
@@ -80,6 +84,7 @@ impl Maps {
             wait_hints: hints(ebpf, WAIT_HINTS)?,
             at_risk: hash_map(ebpf, AT_RISK)?,
             snapshots: hash_map(ebpf, SNAPSHOTS)?,
+            tails: hash_map(ebpf, TAILS)?,
             pages: hash_map(ebpf, PAGES)?,
             touches: hash_map(ebpf, TOUCHES)?,
             forkers: hash_map(ebpf, FORKERS)?,
@@ -91,6 +96,7 @@ impl Maps {
             drops: per_cpu(ebpf, DROPS)?,
             counters: per_cpu(ebpf, COUNTERS)?,
             snapshots_on,
+            futex_on,
         })
     }
 
@@ -156,11 +162,13 @@ impl Maps {
             .filter_map(Result::ok)
             .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
             .collect();
-        let stale: Vec<_> = self.snapshots.keys().filter_map(Result::ok).collect();
+        // A page's tail may be all that is left of it.
+        let stale: Vec<_> = self.tails.keys().filter_map(Result::ok).collect();
         for bytes in stale {
             let page: PageKey = value(&bytes);
             if !alive.contains(&(page.tgid, page.fork_ns)) {
                 ignore_missing(self.snapshots.remove(&bytes));
+                ignore_missing(self.tails.remove(&bytes));
             }
         }
         let stale: Vec<_> = self.pages.keys().filter_map(Result::ok).collect();
@@ -189,9 +197,20 @@ impl Maps {
             .collect();
         let others = (0..COUNTERS_LEN)
             .zip(COUNTER_NAMES)
+            .filter(|(_, name)| self.futex_on || !FUTEX_COUNTERS.contains(name))
             .map(|(index, name)| (name.to_owned(), total(&self.counters, index)))
             .collect();
         Counters { dropped, others }
+    }
+
+    fn page(&self, place: &PageKey) -> Option<[u8; PAGE_SIZE]> {
+        let head = self.snapshots.get(&key(place), 0).ok()?;
+        let tail = self.tails.get(&key(place), 0).ok()?;
+        let mut page = [0; PAGE_SIZE];
+        let (first, rest) = page.split_at_mut(PAGE_HEAD);
+        first.copy_from_slice(&head);
+        rest.copy_from_slice(&tail);
+        Some(page)
     }
 
     fn risk(&self, pid: u32) -> Option<Risk> {
@@ -212,6 +231,9 @@ const COUNTER_NAMES: [&str; COUNTERS_LEN as usize] = [
     "lock_calls_untracked",
 ];
 
+/// Those that say nothing where waits and wakes are not seen.
+const FUTEX_COUNTERS: [&str; 3] = ["futex_waits", "futex_wakes", "waits_untracked"];
+
 /// What is known of a child's memory as it inherited it.
 impl Maps {
     /// The page that begins at `page` as the child inherited it, or why it is not known.
@@ -224,14 +246,12 @@ impl Maps {
         }
         let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
         let place = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
-        self.snapshots.get(&key(&place), 0).map_err(|_| {
-            if risk.table_full != 0 {
-                Missing::LimitReached
-            } else if risk.forked != 0 {
-                Missing::ForkedItself
-            } else {
-                Missing::NoFault
-            }
+        self.page(&place).ok_or(if risk.table_full != 0 {
+            Missing::LimitReached
+        } else if risk.forked != 0 {
+            Missing::ForkedItself
+        } else {
+            Missing::NoFault
         })
     }
 
@@ -252,7 +272,7 @@ impl Maps {
 
     /// How often the child has woken a futex word since it was forked; `None`: not known.
     pub fn wakes_since_fork(&self, pid: u32, uaddr: u64) -> Option<u64> {
-        let risk = self.risk(pid)?;
+        let risk = self.risk(pid).filter(|_| self.futex_on)?;
         let word = WordKey { fork_ns: risk.fork_ns, uaddr, tgid: pid, reserved: 0 };
         match self.wakes.get(&key(&word), 0) {
             Ok(bytes) => Some(value::<WakeState>(&bytes).count),

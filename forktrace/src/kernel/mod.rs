@@ -2,6 +2,7 @@
 //!
 //! The only home of aya, of `unsafe` and of everything that needs privilege.
 
+mod btf;
 mod cleaner;
 mod doctor;
 #[expect(unsafe_code, reason = "fork and exec")]

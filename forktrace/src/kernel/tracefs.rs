@@ -12,6 +12,8 @@ use std::{
 
 use forktrace_common::config::{NO_FIELD, Offsets};
 
+use super::btf;
+
 /// Where tracefs is usually mounted, best first.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
@@ -182,6 +184,8 @@ impl Tracefs {
             wake_uaddr: need(&wake, "uaddr"),
             requeue_waiters: need(&requeue, "waiters"),
             fault_ip: need(&fault, "ip"),
+            task_switches: btf::offset("task_struct", "nvcsw").unwrap_or(NO_FIELD),
+            reserved: 0,
         };
         for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
             for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {

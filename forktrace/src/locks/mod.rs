@@ -76,6 +76,14 @@ pub struct Reading {
     pub detail: String,
 }
 
+impl Reading {
+    /// Whether the bytes could as well be those of an event, such as a condition variable, whose word
+    /// changes with each wake ([`rust_std`]).
+    pub fn may_be_event(&self) -> bool {
+        self.kind.starts_with(rust_std::KINDS)
+    }
+}
+
 /// Whether a lock was held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

@@ -189,18 +189,17 @@ impl Checker {
     }
 
     /// A wait is told when it is found to be long, when it ends, or both, in this order.
-    fn wait(
-        &mut self,
-        number: u64,
-        boot_ns: u64,
-        task: &Task,
-        FutexWait { wait, result }: &FutexWait,
-    ) {
+    fn wait(&mut self, number: u64, boot_ns: u64, task: &Task, waiting: &FutexWait) {
+        let wait = &waiting.wait;
         if wait.enter_ns > boot_ns {
             self.say(number, "a wait that begins after it is told".into());
         }
-        match result {
-            None => {
+        match waiting.goes_on() {
+            true => {
+                if wait.not_before_ns.is_some() {
+                    // Looks may miss the end of a wait before another one for the same word.
+                    self.waits.retain(|(tid, _), _| *tid != task.tid);
+                }
                 self.waits.insert((task.tid, wait.enter_ns), task.pid);
                 let other = self.waits.keys().filter(|(tid, _)| *tid == task.tid).count();
                 if other > 1 && self.lost == 0 && !self.begins_late {
@@ -209,7 +208,7 @@ impl Checker {
                     self.waits.retain(|(tid, at), _| *tid != task.tid || *at == wait.enter_ns);
                 }
             }
-            Some(_) => {
+            false => {
                 self.waits.remove(&(task.tid, wait.enter_ns));
             }
         }

@@ -36,6 +36,7 @@ impl Model {
                 .exec
                 .as_ref()
                 .map(|exec| KnownExec { boot_ns: exec.boot_ns, filename: exec.filename.clone() }),
+            had_threads: process.had_threads,
             incomplete: process.incomplete,
             resynced: process.resynced,
             threads_known_ns: process.threads_known_ns,
@@ -105,6 +106,7 @@ impl Model {
         }
         let by = line.as_ref().and_then(|fork| fork.by);
         let Some(process) = self.by_id(id) else { return };
+        process.had_threads |= known.had_threads;
         process.incomplete = known.incomplete;
         process.resynced = known.resynced;
         process.threads_known_ns = known.threads_known_ns;
@@ -134,7 +136,8 @@ impl Model {
 
 fn waits(process: &Process, boot_ns: u64) -> impl Iterator<Item = Event> {
     process.threads.iter().filter_map(move |(tid, thread): (&u32, &Thread)| {
-        let body = Body::FutexWait(FutexWait { wait: thread.wait.clone()?, result: None });
+        let body =
+            Body::FutexWait(FutexWait { wait: thread.wait.clone()?, ..FutexWait::default() });
         let task = Task { pid: process.pid, tid: *tid, comm: thread.comm.clone() };
         Some(Event { boot_ns, task: Some(task), body })
     })

@@ -120,6 +120,11 @@ impl Model {
         self.get(*self.live.get(&pid)?)
     }
 
+    /// The living processes.
+    pub fn living(&self) -> impl Iterator<Item = &Process> {
+        self.live.values().filter_map(|id| self.get(*id))
+    }
+
     /// How many processes are alive.
     pub fn live_count(&self) -> usize {
         self.live.len()
@@ -240,6 +245,7 @@ impl Model {
         // Threads that every event has told of are known better than a look can tell.
         if process.threads_known_ns.is_none() || seen.resync {
             process.threads_known_ns = Some(seen.read_ns);
+            process.had_threads |= seen.threads.len() > 1;
             let mut before = std::mem::take(&mut process.threads);
             for thread in &seen.threads {
                 let mut known = before.remove(&thread.tid).unwrap_or_default();
@@ -371,6 +377,7 @@ impl Model {
         self.counts.threads += 1;
         let thread = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
         if let Some(process) = self.by_id(id) {
+            process.had_threads = true;
             process.threads.insert(start.child_tid, thread);
         }
     }
@@ -442,7 +449,7 @@ impl Model {
         if long {
             thread.counted_ns = wait.wait.enter_ns;
         }
-        thread.wait = wait.result.is_none().then(|| wait.wait.clone());
+        thread.wait = wait.goes_on().then(|| wait.wait.clone());
         if long && !counted {
             self.counts.long_waits += 1;
         }

@@ -41,6 +41,8 @@ pub struct Process {
     pub children: Vec<ProcId>,
     /// Living threads by tid.
     pub threads: BTreeMap<u32, Thread>,
+    /// It has or had another thread. Known of processes whose fork was seen.
+    pub had_threads: bool,
     /// `CLOCK_BOOTTIME` of its end, ns.
     pub end_ns: Option<u64>,
     /// True once events that may have been about it were lost: what is known of it since is
@@ -147,6 +149,7 @@ impl Process {
             exec: None,
             children: Vec::new(),
             threads: BTreeMap::new(),
+            had_threads: false,
             end_ns: None,
             incomplete: false,
             resynced: false,

@@ -264,7 +264,7 @@ fn a_long_wait_is_counted_once_and_a_short_one_not_at_all() {
     model.apply(&alive(1, 10, 1, &[10], false));
     let wait = |boot_ns, enter_ns, result| {
         let wait = Wait { enter_ns, ..Default::default() };
-        at(boot_ns, 10, 10, Body::FutexWait(FutexWait { wait, result }))
+        at(boot_ns, 10, 10, Body::FutexWait(FutexWait { wait, result, over: false }))
     };
     for event in [wait(200, 50, None), wait(250, 50, Some(0)), wait(300, 290, Some(0))] {
         model.apply(&event);

@@ -111,7 +111,8 @@ fn who(finding: &Finding, style: Style) -> String {
         Confidence::Likely => "probably cannot wake up",
         Confidence::Suspect => "may not wake up",
     };
-    let more = if finding.since_before { "more than " } else { "" };
+    let more =
+        if finding.since_before || finding.not_before_ns.is_some() { "more than " } else { "" };
     format!(
         "{}[{}]{thread} has been stuck for {more}{} and {verdict}",
         style.clean(&finding.comm),

@@ -108,6 +108,7 @@ pub(super) mod tests {
             }),
             unseen_fork: None,
             since_before: false,
+            not_before_ns: None,
             evidence: Vec::new(),
             same_lock_in: Vec::new(),
             python: Vec::new(),

@@ -238,13 +238,18 @@ fn exited<'a>(event: &Event, model: &Model) -> Row<'a> {
     Row::new("exit", lived.map_or_else(String::new, |ns| format!("lived {}", duration(ns))))
 }
 
-fn waiting<'a>(event: &Event, FutexWait { wait, result }: &FutexWait) -> Row<'a> {
+fn waiting<'a>(event: &Event, waiting: &FutexWait) -> Row<'a> {
+    let FutexWait { wait, result, .. } = waiting;
     let thread = by_thread(event.task.as_ref());
     let length = duration(event.boot_ns.saturating_sub(wait.enter_ns));
     let op = ops::wait_op(wait.op);
     let timed = if wait.timed { "timed" } else { "untimed" };
-    let more = if wait.since_before { "more than " } else { "" };
+    let more = if wait.is_older() { "more than " } else { "" };
     match result {
+        None if waiting.over => {
+            let text = format!("{thread}futex {:#x} after about {length}", wait.uaddr);
+            Row::new("waited", format!("{text} (how it ended was not seen)"))
+        }
         None => Row::new(
             "wait",
             format!("{thread}futex {:#x} {op}, {timed}, for {more}{length} so far", wait.uaddr),

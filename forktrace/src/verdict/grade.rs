@@ -58,8 +58,12 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
     let nobody_left = nobody_left(case, &mut say);
     let could_be_released = !foreign_owner && could_be_released(case, &mut say);
 
+    let woken = say_woken(case, &mut say);
     let mut confidence = match case.reading.at_fork {
         State::Held { .. } if foreign_owner => Confidence::Certain,
+        State::Held { owner: None } if nobody_left && !could_be_released && woken => {
+            Confidence::Likely
+        }
         State::Held { .. } if nobody_left && !could_be_released => Confidence::Certain,
         State::Held { .. } => Confidence::Suspect,
         State::HeldUnproven if nobody_left && !could_be_released => Confidence::Likely,
@@ -141,6 +145,18 @@ fn say_held(case: &Case<'_>, say: &mut impl FnMut(&str, String)) {
         }
         _ => {}
     }
+}
+
+/// Whether the child may have released an ownerless lock, and woken who waited for it, unseen.
+fn say_woken(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
+    let ownerless = matches!(case.reading.at_fork, State::Held { owner: None });
+    let woken = ownerless && case.may_have_woken();
+    if woken {
+        let why = "whether this process has released it since the fork is not known: wakes are not \
+                   seen";
+        say("wakes-unknown", why.into());
+    }
+    woken
 }
 
 fn why(missing: Missing) -> &'static str {

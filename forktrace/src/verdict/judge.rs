@@ -109,7 +109,7 @@ impl Judge {
                     Some(Outcome::Silent(reason))
                 }
             },
-            Body::FutexWait(wait) if wait.result.is_some_and(|result| result != INTERRUPTED) => {
+            Body::FutexWait(wait) if !wait.goes_on() && wait.result != Some(INTERRUPTED) => {
                 let subject = (process, task.tid, wait.wait.uaddr);
                 self.unjudged.remove(&subject);
                 let index = self.open.remove(&subject)?.index;

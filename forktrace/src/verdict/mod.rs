@@ -144,6 +144,21 @@ impl Case<'_> {
     fn wakes_since_fork(&self) -> Option<u64> {
         self.evidence.wakes_since_fork.filter(|_| self.target().is_none())
     }
+
+    /// Whether the child may have woken a waiter of this lock without its having been seen. What is
+    /// released while nobody waits wakes nobody: that needs a thread that waits, which the child must
+    /// have made, or the mark of one that the parent had.
+    fn may_have_woken(&self) -> bool {
+        let unseen = self.target().is_none() && self.evidence.wakes_since_fork.is_none();
+        let mark = !orphan::nobody_waited(self) && !self.is_marked_since();
+        unseen && (self.process.had_threads || mark)
+    }
+
+    /// Whether the word had no mark of a waiter at the fork: it is another one now, with the mark of
+    /// this wait.
+    fn is_marked_since(&self) -> bool {
+        self.reading.value_at_fork.is_some_and(|then| then != self.reading.value)
+    }
 }
 
 /// Judges one look at a wait. `event` is the evidence's event, for its time and task.
@@ -188,6 +203,9 @@ fn graded(case: &Case<'_>) -> Result<(Kind, grade::Grade), Verdict> {
             Reason::FreeAtFork if case.evidence.native.is_none() => signal(reason),
             _ => Err(Verdict::Innocent(reason)),
         };
+    }
+    if native::may_wait_for_event(case) {
+        return Err(Verdict::Open(Reason::UnknownLock));
     }
     let grade = grade::grade(case).ok_or(Verdict::Open(Reason::Undecided))?;
     Ok((Kind::InheritedLock, grade))
@@ -274,6 +292,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
         }),
         unseen_fork: None,
         since_before: case.evidence.wait.since_before,
+        not_before_ns: case.evidence.wait.not_before_ns,
         evidence,
         same_lock_in: Vec::new(),
         python,

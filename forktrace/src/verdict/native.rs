@@ -1,4 +1,5 @@
-//! What native stacks add to a finding. They prove nothing; they say where to look.
+//! What native stacks add to a finding: they say where to look, and which of two waits it is that look
+//! the same.
 
 use super::{Case, scene};
 use crate::{
@@ -6,6 +7,27 @@ use crate::{
     finding::{Finding, Holder},
     locks::{self, State},
 };
+
+/// Parts of the names of the functions in which Rust's standard library waits for its locks:
+/// `Mutex::lock_contended`, `RwLock::read_contended` and `write_contended`
+/// (`std/src/sys/sync/{mutex,rwlock}/futex.rs`, Rust 1.95), `Once::call` and `wait` (`once/futex.rs`).
+const LOCKING: [&str; 2] = ["_contended", "futex::Once"];
+
+/// Functions between those and the kernel.
+const BELOW: [&str; 2] = ["syscall", "futex_wait"];
+
+/// Whether what is waited for may be an event rather than a lock: by its bytes it could be either, the
+/// wakes that would tell are not seen, and no function that waits for a lock is on the stack. Stacks
+/// that are not read yet will tell.
+pub(super) fn may_wait_for_event(case: &Case<'_>) -> bool {
+    let Some(native) = &case.evidence.native else { return false };
+    if !case.reading.may_be_event() || case.evidence.wakes_since_fork.is_some() {
+        return false;
+    }
+    let symbols = native.stack.frames.iter().map_while(|frame| frame.symbol.as_deref());
+    let mut above = symbols.skip_while(|name| BELOW.iter().any(|below| name.ends_with(below)));
+    !above.next().is_some_and(|name| LOCKING.iter().any(|part| name.contains(part)))
+}
 
 /// Adds stacks, fates and the lock's place to a finding.
 pub(super) fn complete(mut finding: Finding, case: &Case<'_>) -> Finding {

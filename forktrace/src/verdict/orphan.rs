@@ -20,7 +20,7 @@
 
 use super::{Case, ordinary, probed};
 use crate::{
-    event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonThread},
+    event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonThread, Waiter},
     finding::{Confidence, Proof},
     locks::State,
 };
@@ -158,6 +158,7 @@ fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let attempt = case.evidence.waiters.iter().find(|waiter| waiter.tid == write.tid);
     let Some(attempt) = attempt else { return false };
     let gap = attempt.enter_ns.checked_sub(write.boot_ns);
+    let at_once = gap.is_some_and(|gap| gap <= ONE_ATTEMPT_NS) || blocked_once(write, attempt);
     let alone = write.other_ns == 0 || write.other_ns > attempt.enter_ns;
     // What the function is called tells what it is not: a release or a new lock. The one that waits
     // has no exported name.
@@ -166,11 +167,11 @@ fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
             .contains(&name.as_str())
     });
     let untouched = is_on_word(case, write)
-        && gap.is_some_and(|gap| gap <= ONE_ATTEMPT_NS)
+        && at_once
         && alone
         && write.module.is_some()
         && !other
-        && case.evidence.wakes_since_fork == Some(0);
+        && nobody_woken(case, blocked_once(write, attempt));
     if untouched {
         say(
             "untouched-since-fork",
@@ -184,6 +185,21 @@ fn untouched(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
 
 fn first_write_ns(case: &Case<'_>) -> Option<u64> {
     case.evidence.first_writes.child.as_ref().map(|write| write.boot_ns)
+}
+
+/// The thread has blocked once since it wrote: in the wait that it is in.
+fn blocked_once(write: &FirstWrite, attempt: &Waiter) -> bool {
+    let before = write.times.map(|times| times.wrapping_add(1));
+    before.is_some() && before == attempt.times.map(|times| times as u32)
+}
+
+/// The child has woken nobody who waited for the lock. Where wakes are not seen: its only thread ever
+/// has been in this very wait since it first tried to take the lock.
+fn nobody_woken(case: &Case<'_>, blocked_once: bool) -> bool {
+    match case.evidence.wakes_since_fork {
+        Some(count) => count == 0,
+        None => blocked_once && !case.process.had_threads,
+    }
 }
 
 /// The heir of the thread that forked is among those who wait for the lock.
@@ -338,7 +354,7 @@ fn read_before(case: &Case<'_>) -> bool {
 }
 
 /// Nobody waited for the semaphore at the fork: who was in a `with` block of it had it.
-fn nobody_waited(case: &Case<'_>) -> bool {
+pub(super) fn nobody_waited(case: &Case<'_>) -> bool {
     let AtFork::Known(then) = &case.evidence.at_fork else { return false };
     let waiters = case.evidence.wait.uaddr.checked_add(4).and_then(|at| then.word(at));
     case.reading.anyone_may_release && waiters == Some(0)

@@ -9,7 +9,7 @@ mod probed;
 use super::*;
 use crate::event::{
     Body, Doing, EventsLost, Mapping, Missing, Place, ProcessExec, ProcessFork, ProcessSnapshot,
-    ThreadName, ThreadSample, Wait, Window,
+    ThreadExit, ThreadName, ThreadSample, ThreadStart, Wait, Window,
     native::{self, Fate, Frame, Native, Stack, TaskNow},
 };
 use crate::finding::Confidence;
@@ -104,6 +104,12 @@ impl Scene {
     /// A mutex held by the parent's other thread at the fork.
     fn mutex() -> Self {
         Scene::new(MUTEX_OP, 2, mutex(1, POLLER), mutex(2, POLLER))
+    }
+
+    /// Nothing sees the child's wakes.
+    fn without_wakes(mut self) -> Self {
+        self.evidence.wakes_since_fork = None;
+        self
     }
 
     /// The child has a second thread, which is running.
@@ -348,6 +354,36 @@ fn a_handler_could_wake_the_heir_who_has_the_lock() {
     assert_eq!(scene(CHILD, sigusr1), Confidence::Likely, "the heir waits itself");
 }
 
+/// The child makes a thread, which ends.
+fn had_another_thread() -> Vec<Event> {
+    let start = ThreadStart { child_tid: HELPER, clone_flags: 0x10100 };
+    let exit = ThreadExit { group_dead: Some(false) };
+    vec![
+        event(6 * SECOND, CHILD, CHILD, Body::ThreadStart(start)),
+        event(7 * SECOND, CHILD, HELPER, Body::ThreadExit(exit)),
+    ]
+}
+
+#[test]
+fn where_wakes_are_not_seen_only_who_could_wake_nobody_is_certain() {
+    let alone = Scene::semaphore().without_wakes();
+    assert_eq!(alone.confidence(), Confidence::Certain);
+    let mut threaded = Scene::semaphore().without_wakes();
+    threaded.after_fork = had_another_thread();
+    let waited_for = Scene::new(SEM_OP, 0, sem(0, 1), sem(0, 2)).without_wakes();
+    for scene in [threaded, waited_for] {
+        let finding = scene.finding();
+        assert_eq!(finding.confidence, Confidence::Likely);
+        assert!(finding.evidence.iter().any(|proof| proof.rule == "wakes-unknown"));
+        let mut seen = scene;
+        seen.evidence.wakes_since_fork = Some(0);
+        assert_eq!(seen.confidence(), Confidence::Certain);
+    }
+    let mut owned = Scene::mutex().without_wakes();
+    owned.after_fork = had_another_thread();
+    assert_eq!(owned.confidence(), Confidence::Certain, "the owner decides");
+}
+
 #[test]
 fn what_cannot_be_read_is_left_open() {
     type Change = fn(&mut Scene);
@@ -434,7 +470,8 @@ fn a_wait_is_reported_once_and_again_only_when_stronger() {
     assert_eq!(judge.findings().len(), 1);
     let wait = Scene::semaphore().evidence.wait;
     for (result, ended) in [(-4, false), (0, true)] {
-        let back = crate::event::FutexWait { wait: wait.clone(), result: Some(result) };
+        let back =
+            crate::event::FutexWait { wait: wait.clone(), result: Some(result), over: false };
         let outcome = judge.apply(&event(20 * SECOND, CHILD, CHILD, Body::FutexWait(back)), &model);
         assert_eq!(matches!(outcome, Some(Outcome::Ended { .. })), ended, "result {result}");
     }
@@ -451,7 +488,8 @@ fn a_wait_that_cannot_be_judged_is_counted_until_it_ends() {
     let outcome = judge.apply(&event(11 * SECOND, CHILD, CHILD, look), &model);
     assert_eq!(outcome, Some(Outcome::Silent(Reason::UnknownLock)));
     assert_eq!(judge.unjudged(Reason::UnknownLock), 1);
-    let back = crate::event::FutexWait { wait: scene.evidence.wait.clone(), result: Some(0) };
+    let back =
+        crate::event::FutexWait { wait: scene.evidence.wait.clone(), result: Some(0), over: false };
     judge.apply(&event(12 * SECOND, CHILD, CHILD, Body::FutexWait(back)), &model);
     assert_eq!(judge.unjudged(Reason::UnknownLock), 0);
 }

@@ -20,8 +20,13 @@ pub(super) fn grade(case: &Case<'_>) -> Option<grade::Grade> {
     let mut say = |rule: &str, detail: String| {
         proofs.push(Proof { rule: rule.to_owned(), detail });
     };
-    // Wakes before the tracer came are not known. The word has stayed the same.
-    let woken = case.evidence.wakes_since_fork != Some(0) && case.evidence.late.is_none();
+    let woken = match case.evidence.wakes_since_fork {
+        // Wakes before the tracer came are not known. The word has stayed the same.
+        _ if case.evidence.late.is_some() => false,
+        Some(count) => count > 0,
+        // A process that never had another thread had nobody to wake.
+        None => case.process.had_threads,
+    };
     if case.reading.at_fork != State::HeldUnproven || woken || case.evidence.threads.len() != 1 {
         return None;
     }

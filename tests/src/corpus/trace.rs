@@ -26,13 +26,13 @@ pub struct Traced {
     pub facts: Facts,
 }
 
-/// Traces a case.
+/// Traces a case, with `flags` beside its own.
 ///
 /// # Errors
 /// When it does not end well, or its log is not whole.
-pub fn trace(case: &Case) -> Result<Traced> {
+pub fn trace(case: &Case, flags: &[&str]) -> Result<Traced> {
     let mut args: Vec<String> = ["-q", "-o", "{log}"].map(str::to_owned).to_vec();
-    args.extend(case.flags.iter().map(|flag| (*flag).to_owned()));
+    args.extend(case.flags.iter().chain(flags).map(|flag| (*flag).to_owned()));
     args.push("--".to_owned());
     args.extend(match case.python {
         Some(python) => python.command(case.program, case.args)?,

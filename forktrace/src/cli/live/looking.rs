@@ -4,16 +4,82 @@ use forktrace_common::maps::WaitState;
 
 use super::{LOOKS_AT_ONCE, Live, READS_AT_ONCE, everything};
 use crate::{
-    cli::{evidence, native, probes},
+    cli::{
+        evidence,
+        lean::{Lean, Round},
+        native, probes,
+    },
     decode,
-    event::{Body, Event, FutexWait, Task},
+    event::{Body, Event, FutexWait, Task, Wait},
     finding::Confidence,
-    inspect, kernel,
+    inspect::{self, standing::Found},
+    kernel,
     model::Process,
     verdict::{self, Verdict},
 };
 
+/// The next round of looks that is over; never without `--lean`.
+pub(super) async fn next_round(lean: &mut Option<Lean>) -> Round {
+    match lean {
+        Some(lean) => lean.round().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Live {
+    /// Takes what was found to be blocked when tracing began.
+    pub(super) fn found_before(&mut self, found: Found) {
+        match &mut self.lean {
+            Some(lean) => {
+                let standing = self.before.take_forked(found);
+                lean.take_standing(standing);
+            }
+            None => self.before.take(found, &mut self.kernel.maps),
+        }
+    }
+
+    /// Takes a round of looks.
+    pub(super) fn take_round(&mut self, round: Round) {
+        let Some(lean) = &mut self.lean else { return };
+        let model = everything(self.narrowed.as_ref(), &self.pipeline);
+        for event in lean.take(round, model) {
+            self.order.push_unsequenced(event);
+        }
+    }
+
+    /// Where waits are found by looking, looks again if it is time.
+    pub(super) fn look_around(&mut self, now: u64) {
+        let Some(lean) = &mut self.lean else { return };
+        let (before, wanted) = (&self.before, &self.pipeline.model);
+        let at_risk = |process: &Process| {
+            let since_ns = match process.inherited() {
+                Some(fork) => fork.boot_ns,
+                None if before.concerns(process) => process.start_ns,
+                None => return None,
+            };
+            wanted.live(process.pid).map(|_| since_ns)
+        };
+        lean.begin(everything(self.narrowed.as_ref(), &self.pipeline), now, at_risk);
+    }
+
+    /// Every wait that is known, however short.
+    pub(super) fn waits(&self) -> Vec<WaitState> {
+        self.lean.as_ref().map_or_else(|| self.kernel.maps.waits(), Lean::waits)
+    }
+
+    /// Whether a wait has lasted long enough to be looked at.
+    pub(super) fn is_long(&self, wait: &WaitState, now: u64) -> bool {
+        match &self.lean {
+            Some(lean) => lean.is_long(wait),
+            None => is_long(wait, now, self.min_wait_ns),
+        }
+    }
+
+    fn wait(&self, state: &WaitState) -> Wait {
+        let known = self.lean.as_ref().and_then(|lean| lean.wait(state));
+        known.map_or_else(|| decode::wait(state), |(wait, _)| wait)
+    }
+
     /// The event that a wait has crossed the threshold.
     pub(super) fn blocked(&self, wait: &WaitState, now: u64) -> Event {
         let known = self.pipeline.model.live(wait.tgid);
@@ -21,7 +87,7 @@ impl Live {
         let known = || thread.map(|thread| thread.comm.clone()).unwrap_or_default();
         let comm = inspect::threads::name(wait.tgid, wait.tid).unwrap_or_else(known);
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
-        let body = Body::FutexWait(FutexWait { wait: decode::wait(wait), result: None });
+        let body = Body::FutexWait(FutexWait { wait: self.wait(wait), result: None, over: false });
         Event { boot_ns: now, task: Some(task), body }
     }
 
@@ -49,8 +115,13 @@ impl Live {
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
         let shared_with = model.memory_shared_with(wait.tgid);
         let maps = &self.kernel.maps;
-        let job = evidence::Job::new(task, decode::wait(wait), shared_with, maps, waits);
+        let job = evidence::Job::new(task, self.wait(wait), shared_with, maps, waits);
         let mut job = if late { job.late() } else { job };
+        if let Some(lean) = &self.lean
+            && let Some((_, blocked)) = lean.wait(wait)
+        {
+            job = job.sampled(blocked, lean.waits_for(wait.tgid, wait.uaddr));
+        }
         if let Some((parent, probed)) = probes::saw(&self.kernel, process, wait.uaddr, model) {
             job = job.with_probes(parent, probed);
         }
@@ -107,9 +178,8 @@ impl Live {
     /// How many waits that are long, or had begun before tracing did, were never looked at to the
     /// end though they could be for an inherited lock.
     pub(super) fn not_looked_at(&self, now: u64) -> u64 {
-        let waits = self.kernel.maps.waits();
-        let due =
-            waits.iter().filter(|wait| wait.found != 0 || is_long(wait, now, self.min_wait_ns));
+        let waits = self.waits();
+        let due = waits.iter().filter(|wait| wait.found != 0 || self.is_long(wait, now));
         let open = due.filter(|wait| !self.looks.has_ended(wait));
         open.filter(|wait| self.candidate(wait).is_some()).count() as u64
     }
@@ -129,6 +199,6 @@ fn is_settled(verdict: &Verdict) -> bool {
 }
 
 /// Whether a wait has lasted long enough to be looked at.
-pub(super) fn is_long(wait: &WaitState, now_ns: u64, min_wait_ns: u64) -> bool {
+fn is_long(wait: &WaitState, now_ns: u64, min_wait_ns: u64) -> bool {
     wait.restarting == 0 && now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
 }

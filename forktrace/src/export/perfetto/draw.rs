@@ -12,7 +12,7 @@ use crate::{
         story::{End, Found, Process, Thread, Wait, WaitEnd},
         words,
     },
-    report::sanitize,
+    report::{duration, sanitize},
 };
 
 /// Something on a track.
@@ -413,6 +413,9 @@ fn wait_facts(wait: &Wait) -> Vec<(&'static str, String)> {
     ];
     if wait.since_before {
         facts.push(("began", "before the trace, at an unknown time".into()));
+    } else if let Some(not_before) = wait.not_before_ns {
+        let range = duration(wait.enter_ns.saturating_sub(not_before));
+        facts.push(("began", format!("up to {range} before it was found (--lean)")));
     }
     facts
 }

@@ -96,7 +96,7 @@ fn a_log_that_cannot_be_true_still_gives_a_trace_that_nests() {
     let task = |pid| Some(Task { pid, tid: pid, comm: "\u{1b}x".into() });
     let wait = |at, pid, enter_ns, result| {
         let wait = Wait { enter_ns, ..Wait::default() };
-        let body = Body::FutexWait(FutexWait { wait, result });
+        let body = Body::FutexWait(FutexWait { wait, result, over: false });
         Event { boot_ns: at, task: task(pid), body }
     };
     let fork = |at, pid, child_pid| {

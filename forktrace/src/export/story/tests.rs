@@ -39,7 +39,7 @@ fn fork(at: u64, pid: u32, tid: u32, child_pid: u32) -> Event {
 
 fn wait(at: u64, pid: u32, tid: u32, enter_ns: u64, result: Option<i64>) -> Event {
     let wait = Waiting { enter_ns, uaddr: 0x1000, ..Waiting::default() };
-    event(at, pid, tid, "server", Body::FutexWait(FutexWait { wait, result }))
+    event(at, pid, tid, "server", Body::FutexWait(FutexWait { wait, result, over: false }))
 }
 
 fn exit(at: u64, pid: u32) -> Event {

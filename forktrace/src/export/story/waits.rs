@@ -31,8 +31,9 @@ impl Waits {
         match &event.body {
             Body::FutexWait(wait) => {
                 self.seen(id, task.tid, &wait.wait);
-                if let Some(result) = wait.result {
-                    self.returned(id, task.tid, wait.wait.enter_ns, event.boot_ns, result);
+                if !wait.goes_on() {
+                    let enter_ns = wait.wait.enter_ns;
+                    self.returned(id, task.tid, enter_ns, event.boot_ns, wait.result);
                 }
             }
             Body::Evidence(look) if look.still_waiting => self.seen(id, task.tid, &look.wait),
@@ -46,7 +47,7 @@ impl Waits {
                 let place = self.open.remove(&(id, task.tid, wait.wait.uaddr));
                 if let Some(found) = place.and_then(|at| self.found.get_mut(at)) {
                     found.end_ns = Some(event.boot_ns);
-                    found.end = WaitEnd::Returned;
+                    found.end = end(wait.result);
                 }
             }
             _ => {}
@@ -76,6 +77,7 @@ impl Waits {
             thread: None,
             enter_ns: wait.enter_ns,
             since_before: wait.since_before,
+            not_before_ns: wait.not_before_ns,
             end_ns: None,
             end: WaitEnd::Open,
             uaddr: wait.uaddr,
@@ -86,12 +88,12 @@ impl Waits {
         });
     }
 
-    fn returned(&mut self, id: ProcId, tid: u32, enter_ns: u64, at: u64, result: i64) {
+    fn returned(&mut self, id: ProcId, tid: u32, enter_ns: u64, at: u64, result: Option<i64>) {
         let latest = self.latest.get(&(id, tid)).and_then(|at| self.waits.get_mut(*at));
         if let Some(wait) = latest.filter(|wait| wait.enter_ns == enter_ns) {
             wait.end_ns = Some(at.max(enter_ns));
-            wait.end = WaitEnd::Returned;
-            wait.result = Some(result);
+            wait.end = end(result);
+            wait.result = result;
         }
     }
 
@@ -144,4 +146,9 @@ impl Waits {
             shown,
         });
     }
+}
+
+/// How a wait ended that is over: without a result nobody saw it.
+fn end(result: Option<i64>) -> WaitEnd {
+    if result.is_some() { WaitEnd::Returned } else { WaitEnd::Unseen }
 }

@@ -23,8 +23,8 @@ impl Inherited for Sevens {
         [Some((FirstWrite { tid: 4, ..FirstWrite::default() }, 1)), None]
     }
 
-    fn waiters(&self) -> Vec<Waiter> {
-        vec![Waiter { tid: 4, enter_ns: 5 }]
+    fn waiters(&self, _: &Wait, _: &[ThreadSample]) -> Vec<Waiter> {
+        vec![Waiter { tid: 4, enter_ns: 5, times: None }]
     }
 }
 
@@ -44,7 +44,7 @@ impl Inherited for TooShort {
         [None, None]
     }
 
-    fn waiters(&self) -> Vec<Waiter> {
+    fn waiters(&self, _: &Wait, _: &[ThreadSample]) -> Vec<Waiter> {
         Vec::new()
     }
 }
@@ -66,7 +66,7 @@ fn a_thread_of_this_process_that_waits() {
     let wait = loop {
         match threads::doing(pid, tid) {
             Doing::Futex { uaddr, op, val, timed } => {
-                break Wait { enter_ns: 5, uaddr, op, val, timed, since_before: false };
+                break Wait { enter_ns: 5, uaddr, op, val, timed, ..Wait::default() };
             }
             _ => std::thread::sleep(std::time::Duration::from_millis(1)),
         }

@@ -22,7 +22,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use self::{tracepoints::Layouts, trial::Trial};
 use super::{
     Error, causes,
-    loader::{self, FAULTS, FORKS, OPTIONAL, Options},
+    loader::{self, FAULTS, FORKS, NEWER_FUTEX, Options},
     namespace, privilege,
 };
 use crate::{check::Check, inspect};
@@ -44,7 +44,7 @@ pub fn examine() -> Vec<Check> {
         loader::with_tracefs(|tracefs| Layouts {
             place: tracefs.place().to_owned(),
             survey: tracefs.survey(),
-            present: [&OPTIONAL[..], &FORKS, &FAULTS]
+            present: [&NEWER_FUTEX[..], &FORKS, &FAULTS]
                 .concat()
                 .into_iter()
                 .map(|(_, event)| event)
@@ -91,6 +91,7 @@ fn try_all(host: &Host) -> Trial {
         stream: false,
         snapshots: true,
         locks: false,
+        lean: false,
         snapshot_limit: 128 << 20,
         ring_bytes: 16 << 20,
         diagnostics: false,

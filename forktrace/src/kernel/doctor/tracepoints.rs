@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{
     super::{
         Error, FormatError,
-        loader::{FAULTS, FORKS, REQUIRED},
+        loader::{FAULTS, FORKS, FUTEX, REQUIRED},
         tracefs::Survey,
     },
     facts::{ABOVE, AS_ROOT},
@@ -55,17 +55,16 @@ pub(super) fn tracefs(found: &Result<Layouts, Error>, mounts: &str) -> Check {
 /// One check for each tracepoint that must be there, and one for each group that need not.
 /// `None`: there is no tracefs to read them from.
 pub(super) fn tracepoints(layouts: Option<&Layouts>) -> Vec<Check> {
-    let names = REQUIRED.map(|(_, event)| event);
+    let names = REQUIRED.iter().chain(&FUTEX).map(|(_, event)| *event);
     let Some(layouts) = layouts else {
         let unread = |name| Check::missing(name, "not read: it is in tracefs", ABOVE);
-        let mut checks: Vec<Check> = names.into_iter().map(short).map(unread).collect();
+        let mut checks: Vec<Check> = names.map(short).map(unread).collect();
         for group in [NEWER_FUTEX, PAGE_FAULTS, CLONE] {
             checks.push(Check::limited(group, "not read: they are in tracefs", ABOVE));
         }
         return checks;
     };
-    let mut checks: Vec<Check> =
-        names.into_iter().map(|event| tracepoint(&layouts.survey, event)).collect();
+    let mut checks: Vec<Check> = names.map(|event| tracepoint(&layouts.survey, event)).collect();
     checks.push(newer_futex(layouts));
     checks.push(page_faults(layouts));
     checks.push(clone(layouts));

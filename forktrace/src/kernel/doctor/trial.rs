@@ -95,10 +95,13 @@ fn ring_buffer(name: &'static str, ring: Result<bool, String>) -> Check {
 /// The programs themselves need no BTF: offsets come from tracefs.
 fn btf(has: bool) -> Check {
     match has {
-        true => Check::ok("btf", "there; only registers of blocked threads need it"),
+        true => {
+            Check::ok("btf", "there, for registers of blocked threads and the proofs of --lean")
+        }
         false => Check::limited(
             "btf",
-            "no /sys/kernel/btf/vmlinux, which the registers of blocked threads need",
+            "no /sys/kernel/btf/vmlinux: no registers of blocked threads, and with --lean a lock \
+             without an owner is less often certain",
             "a kernel with CONFIG_DEBUG_INFO_BTF",
         ),
     }

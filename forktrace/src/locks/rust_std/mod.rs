@@ -27,6 +27,9 @@ use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, FUTEX_WAIT_BITSET};
 use super::{Scene, State, neighbours::was_there};
 use crate::event::Wait;
 
+/// How the names of all kinds of these locks begin.
+pub(super) const KINDS: &str = "Rust std ";
+
 /// The value that a wait of the standard library expects; `None` for others' waits.
 fn expected(wait: &Wait) -> Option<u32> {
     let theirs = wait.op == FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG && !wait.timed;

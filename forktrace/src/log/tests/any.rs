@@ -30,6 +30,7 @@ fn wait() -> impl Strategy<Value = Wait> {
             val,
             timed,
             since_before,
+            not_before_ns: timed.then_some(val),
         },
     )
 }
@@ -181,6 +182,7 @@ fn first_writes() -> impl Strategy<Value = FirstWrites> {
     let write = || {
         (any::<[u64; 3]>(), any::<u32>(), name(), name()).prop_map(
             |([boot_ns, address, other_ns], tid, module, function)| FirstWrite {
+                times: Some(tid).filter(|tid| tid % 2 == 0),
                 boot_ns,
                 tid,
                 address,
@@ -195,7 +197,11 @@ fn first_writes() -> impl Strategy<Value = FirstWrites> {
 }
 
 fn waiter() -> impl Strategy<Value = Waiter> {
-    any::<(u32, u64)>().prop_map(|(tid, enter_ns)| Waiter { tid, enter_ns })
+    any::<(u32, u64)>().prop_map(|(tid, enter_ns)| Waiter {
+        tid,
+        enter_ns,
+        times: Some(enter_ns).filter(|_| tid % 2 == 0),
+    })
 }
 
 fn python_lock() -> impl Strategy<Value = PythonLock> {
@@ -273,6 +279,7 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             filter: word,
             asked: vec![7; min_wait_ns as usize % 3].into(),
             snapshots: min_wait_ns % 2 == 0,
+            lean: min_wait_ns % 5 == 0,
             offsets,
             trace_id: ["", "6c0e"][min_wait_ns as usize % 2].into(),
             part: min_wait_ns as u32 % 3,
@@ -294,10 +301,10 @@ fn known() -> impl Strategy<Value = Known> {
         (any::<u64>(), text()).prop_map(|(boot_ns, filename)| KnownExec { boot_ns, filename });
     let thread =
         (any::<u32>(), any::<u64>()).prop_map(|(tid, start_ns)| KnownThread { tid, start_ns });
-    let numbers = (any::<u64>(), any::<Option<u64>>(), any::<[bool; 3]>());
+    let numbers = (any::<u64>(), any::<Option<u64>>(), any::<[bool; 4]>());
     (numbers, vec(known_fork(), 0..3), option::of(exec), vec(thread, 0..3)).prop_map(
         |(
-            (began_ns, threads_known_ns, [forks_cut, incomplete, resynced]),
+            (began_ns, threads_known_ns, [forks_cut, had_threads, incomplete, resynced]),
             forks,
             exec,
             threads,
@@ -307,6 +314,7 @@ fn known() -> impl Strategy<Value = Known> {
                 forks,
                 forks_cut,
                 exec,
+                had_threads,
                 incomplete,
                 resynced,
                 threads_known_ns,
@@ -359,8 +367,10 @@ fn task_event() -> impl Strategy<Value = Body> {
         Just(Body::ProcessExit(ProcessExit {})),
         owner().prop_map(Body::ProcessOwner),
         any::<Option<bool>>().prop_map(|group_dead| Body::ThreadExit(ThreadExit { group_dead })),
-        (wait(), any::<Option<i64>>())
-            .prop_map(|(wait, result)| Body::FutexWait(FutexWait { wait, result })),
+        (wait(), any::<Option<i64>>()).prop_map(|(wait, result)| {
+            let over = result.is_none() && wait.timed;
+            Body::FutexWait(FutexWait { wait, result, over })
+        }),
         (any::<u64>(), any::<u32>())
             .prop_map(|(uaddr, op)| Body::FutexWake(FutexWake { uaddr, op })),
         evidence().prop_map(|evidence| Body::Evidence(Box::new(evidence))).boxed(),
@@ -481,6 +491,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             fork: causes.1,
             unseen_fork: causes.3,
             since_before: ppid % 2 == 0,
+            not_before_ns: (ppid % 3 == 0).then_some(waited_ns),
             evidence: causes.2,
             same_lock_in: ns_pid.into_iter().collect(),
             python: python.0,

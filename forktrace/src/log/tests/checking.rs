@@ -18,7 +18,7 @@ fn alive(boot_ns: u64, pid: u32) -> Event {
 
 fn wait(boot_ns: u64, pid: u32, enter_ns: u64, result: Option<i64>) -> Event {
     let wait = Wait { enter_ns, ..Wait::default() };
-    task(boot_ns, pid, Body::FutexWait(FutexWait { wait, result }))
+    task(boot_ns, pid, Body::FutexWait(FutexWait { wait, result, over: false }))
 }
 
 fn whole(events: Vec<Event>) -> Vec<Event> {

@@ -73,8 +73,14 @@ impl Scene {
             now: Some(now.clone()),
         };
         let late = Late { start_ns: FORK, kin: Some(kin), ..Late::default() };
-        let wait =
-            Wait { enter_ns: 10 * SECOND, uaddr: UADDR, op, val, timed: false, since_before: true };
+        let wait = Wait {
+            enter_ns: 10 * SECOND,
+            uaddr: UADDR,
+            op,
+            val,
+            since_before: true,
+            ..Wait::default()
+        };
         let mapping = Mapping {
             start: UADDR & !0xffff,
             end: (UADDR & !0xffff) + 0x1_0000,

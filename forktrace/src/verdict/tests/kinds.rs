@@ -23,6 +23,32 @@ fn a_wait_for_a_vanished_thread_is_likely_at_best() {
 }
 
 #[test]
+fn a_bare_word_is_a_lock_if_no_wake_was_seen_or_the_stack_says_so() {
+    let rust_mutex = || {
+        let words = |word| window(&[word, 0, 0, 0]);
+        let mut scene = Scene::new(SEM_OP & !256, 2, words(1), words(2));
+        scene.evidence.module = Some(Module { path: "/srv/app".into(), address: 0x4000 });
+        scene
+    };
+    let with_stack = |names: &[&str]| {
+        let frame = |name: &&str| Frame { symbol: Some((*name).into()), ..Frame::default() };
+        let stack = Stack { frames: names.iter().map(frame).collect(), cut: None };
+        let mut scene = rust_mutex().without_wakes();
+        scene.evidence.native = Some(Box::new(Native { stack, ..Native::default() }));
+        scene
+    };
+    assert_eq!(rust_mutex().finding().lock.kind, "Rust std Mutex");
+    assert_eq!(rust_mutex().confidence(), Confidence::Certain);
+    let lock = "<std::sys::sync::mutex::futex::Mutex>::lock_contended";
+    let wait = "std::sys::pal::unix::futex::futex_wait";
+    let event = "<std::sys::sync::condvar::futex::Condvar>::wait_optional_timeout";
+    assert_eq!(with_stack(&["syscall", wait, lock, "main"]).confidence(), Confidence::Certain);
+    for names in [&["syscall", wait, event, lock][..], &["syscall"], &[]] {
+        assert_eq!(with_stack(names).judge(), Verdict::Open(Reason::UnknownLock), "{names:?}");
+    }
+}
+
+#[test]
 fn a_child_with_other_threads_is_no_lost_wakers() {
     let mut scene = event_word();
     // Even if all of them wait: an idle pool does.
@@ -42,13 +68,16 @@ fn what_is_not_known_to_be_unchanged_is_no_lost_wakers() {
         |s| s.evidence.at_fork = AtFork::Known(window(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
         |s| s.evidence.now = Some(window(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
         |s| s.evidence.wakes_since_fork = Some(1),
-        |s| s.evidence.wakes_since_fork = None,
+        |s| (s.evidence.wakes_since_fork, s.after_fork) = (None, had_another_thread()),
     ];
     for change in silent {
         let mut scene = event_word();
         change(&mut scene);
         assert_eq!(scene.judge(), Verdict::Open(Reason::UnknownLock));
     }
+    let mut never_threaded = event_word();
+    never_threaded.evidence.wakes_since_fork = None;
+    assert_eq!(never_threaded.confidence(), Confidence::Likely, "there was nobody to wake");
     let mut timed = event_word();
     timed.evidence.wait.timed = true;
     assert_eq!(timed.judge(), Verdict::Innocent(Reason::Timed));

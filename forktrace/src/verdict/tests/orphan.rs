@@ -15,7 +15,7 @@ const LOCK_TYPE: u64 = 0x5555;
 fn write(tid: u32, boot_ns: u64, function: Option<&str>) -> Option<FirstWrite> {
     let function = function.map(str::to_owned);
     let module = Some("/lib/libc.so.6".to_owned());
-    Some(FirstWrite { boot_ns, tid, address: UADDR, other_ns: 0, module, function })
+    Some(FirstWrite { boot_ns, tid, address: UADDR, other_ns: 0, times: None, module, function })
 }
 
 fn words(address: u64, words: &[u64]) -> Window {
@@ -37,7 +37,7 @@ fn thread(tid: u32, lock_use: LockUse) -> PythonThread {
 }
 
 fn waiter(tid: u32) -> Waiter {
-    Waiter { tid, enter_ns: ENTER }
+    Waiter { tid, enter_ns: ENTER, times: None }
 }
 
 /// A worker of a prefork server: its thread waits in `with lock:`, the first to write to the word;
@@ -124,7 +124,7 @@ fn untouched_here_and_released_by_a_thread_that_is_not_here_is_certain() {
     assert_eq!((holder.pid, holder.tid, holder.comm.as_deref()), (PARENT, POLLER, Some("t101")));
     // A second waiter wrote nothing first, but the first one still waits.
     let mut scene = worker();
-    scene.evidence.waiters.push(Waiter { tid: HELPER, enter_ns: ENTER + SECOND / 2 });
+    scene.evidence.waiters.push(Waiter { tid: HELPER, enter_ns: ENTER + SECOND / 2, times: None });
     scene.evidence.threads[1] = sample(HELPER, in_futex(SEM_OP, false), false);
     scene.evidence.python_threads[1].lock_use = LockUse::With;
     let Verdict::Finding(second) = scene.judge_as(HELPER) else { panic!() };
@@ -156,6 +156,26 @@ fn what_leaves_a_doubt_about_the_first_write_is_no_proof() {
         worker,
         Confidence::Suspect,
     );
+}
+
+#[test]
+fn where_wakes_are_not_seen_the_count_of_blocks_tells_that_it_is_the_first_attempt() {
+    // It was found in the wait a second after it wrote: it may have been in others before.
+    let found = |times: u64| {
+        let mut scene = worker().without_wakes();
+        scene.evidence.first_writes.child.as_mut().unwrap().times = Some(7);
+        scene.evidence.waiters =
+            vec![Waiter { tid: WORKER, enter_ns: ENTER + SECOND, times: Some(times) }];
+        scene
+    };
+    assert_eq!(found(8).of_worker().confidence, Confidence::Certain);
+    assert_eq!(found(9).of_worker().confidence, Confidence::Suspect, "it blocked before");
+    let mut threaded = found(8);
+    threaded.after_fork = had_another_thread();
+    assert_eq!(threaded.of_worker().confidence, Confidence::Suspect, "who was woken?");
+    let mut unknown = found(8);
+    unknown.evidence.first_writes.child.as_mut().unwrap().times = None;
+    assert_eq!(unknown.of_worker().confidence, Confidence::Suspect, "the kernel does not say");
 }
 
 #[test]

@@ -23,7 +23,8 @@ fn worker() -> Scene {
     });
     scene.evidence.python_threads =
         vec![python_thread(CHILD, LockUse::With), python_thread(HELPER, LockUse::Nothing)];
-    scene.evidence.waiters = vec![crate::event::Waiter { tid: CHILD, enter_ns: 10 * SECOND }];
+    scene.evidence.waiters =
+        vec![crate::event::Waiter { tid: CHILD, enter_ns: 10 * SECOND, times: None }];
     scene
 }
 
@@ -106,7 +107,11 @@ fn a_thread_that_is_in_the_block_will_leave_it() {
     let mut scene = worker();
     scene.evidence.python_threads[1].lock_use = LockUse::With;
     assert_eq!(scene.judge(), Verdict::Open(Reason::OwnedByChild));
-    scene.evidence.waiters.push(crate::event::Waiter { tid: HELPER, enter_ns: 10 * SECOND });
+    scene.evidence.waiters.push(crate::event::Waiter {
+        tid: HELPER,
+        enter_ns: 10 * SECOND,
+        times: None,
+    });
     assert_eq!(scene.confidence(), Confidence::Suspect, "it waits too");
     let mut named = worker();
     named.evidence.python_threads[1].lock_use = LockUse::Refers;

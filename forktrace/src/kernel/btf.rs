@@ -1,0 +1,119 @@
+//! Where the running kernel keeps a field of one of its structures, by its own description (BTF).
+//!
+//! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h`, Linux 6.18.
+
+use std::fs;
+
+/// The running kernel's description.
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// `BTF_MAGIC`, little endian.
+const MAGIC: u32 = 0xeb9f;
+
+/// `BTF_KIND_*`.
+mod kind {
+    pub(super) const INT: u32 = 1;
+    pub(super) const ARRAY: u32 = 3;
+    pub(super) const STRUCT: u32 = 4;
+    pub(super) const UNION: u32 = 5;
+    pub(super) const ENUM: u32 = 6;
+    pub(super) const FUNC_PROTO: u32 = 13;
+    pub(super) const VAR: u32 = 14;
+    pub(super) const DATASEC: u32 = 15;
+    pub(super) const DECL_TAG: u32 = 17;
+    pub(super) const ENUM64: u32 = 19;
+}
+
+/// Byte offset of a field of a structure in the running kernel; `None`: the kernel does not describe
+/// itself, or the structure has no such field of its own.
+pub(super) fn offset(structure: &str, field: &str) -> Option<u32> {
+    find(&fs::read(VMLINUX).ok()?, structure, field)
+}
+
+fn find(btf: &[u8], structure: &str, field: &str) -> Option<u32> {
+    if word(btf, 0)? & 0xffff != MAGIC {
+        return None;
+    }
+    let header = word(btf, 4)?;
+    let section = |at: usize| {
+        let start = usize::try_from(header.checked_add(word(btf, at)?)?).ok()?;
+        let length = usize::try_from(word(btf, at + 4)?).ok()?;
+        btf.get(start..start.checked_add(length)?)
+    };
+    let (types, strings) = (section(8)?, section(16)?);
+    let is = |offset: u32, name: &str| {
+        let rest = usize::try_from(offset).ok().and_then(|at| strings.get(at..));
+        rest.and_then(|rest| rest.split(|byte| *byte == 0).next()) == Some(name.as_bytes())
+    };
+    let mut at = 0;
+    loop {
+        let (name, info) = (word(types, at)?, word(types, at + 4)?);
+        let (kind, count) = (info >> 24 & 0x1f, usize::try_from(info & 0xffff).ok()?);
+        at += 12;
+        if kind == kind::STRUCT && is(name, structure) {
+            let bit_fields = info >> 31 != 0;
+            let mut members = (0..count).map(|index| at + index * 12);
+            let member = members.find(|at| word(types, *at).is_some_and(|name| is(name, field)))?;
+            let bits = word(types, member + 8)?;
+            // The upper byte is the size of a bit field then.
+            let bits = if bit_fields { bits & 0xff_ffff } else { bits };
+            return Some(bits / 8);
+        }
+        at += match kind {
+            kind::INT | kind::VAR | kind::DECL_TAG => 4,
+            kind::ARRAY => 12,
+            kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => count * 12,
+            kind::ENUM | kind::FUNC_PROTO => count * 8,
+            _ => 0,
+        };
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_le_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An integer, a structure of another name and `struct s { int a; int b; }`.
+    fn described(flag: u32) -> Vec<u8> {
+        let strings = b"\0int\0s\0a\0b\0t\0";
+        let structure = |name: u32, second: u32| {
+            let info = flag << 31 | kind::STRUCT << 24 | 2;
+            vec![name, info, 8, 7, 1, 0, 9, 1, second]
+        };
+        let int = vec![1, kind::INT << 24, 4, 32];
+        let types = [int, structure(11, 64), structure(5, flag << 29 | 32)].concat();
+        let length = types.len() as u32 * 4;
+        let header = [MAGIC | 1 << 16, 24, 0, length, length, strings.len() as u32];
+        let words = header.iter().chain(&types).flat_map(|word| word.to_le_bytes());
+        words.chain(*strings).collect()
+    }
+
+    #[test]
+    fn a_field_is_found_in_its_structure() {
+        for flag in [0, 1] {
+            let btf = described(flag);
+            assert_eq!(find(&btf, "s", "a"), Some(0));
+            assert_eq!(find(&btf, "s", "b"), Some(4));
+            assert_eq!(find(&btf, "t", "b"), Some(8));
+            assert_eq!(find(&btf, "s", "c"), None);
+            assert_eq!(find(&btf, "u", "a"), None);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_no_description_is_refused() {
+        let btf = described(0);
+        assert_eq!(find(b"\x7fELF", "s", "a"), None);
+        for length in 0..btf.len() {
+            assert!(find(&btf[..length], "s", "b").is_none(), "cut to {length} bytes");
+        }
+        let mut far = described(0);
+        far[8..16].copy_from_slice(&[0xff; 8]);
+        assert_eq!(find(&far, "s", "b"), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! `--lean`: what is found by looking now and then, what is then less sure, and that nothing healthy
+//! is taken for a hang.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use forktrace_tests::{
+    Need,
+    corpus::{self, Case, Confidence, Traced},
+    log::{Log, number},
+    run::Job,
+    trial,
+    workload::{self, Facts},
+};
+use libtest_mimic::Trial;
+
+use crate::check;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(15);
+
+/// Rows of the corpus, and how sure the finding must be; `None`: nothing above a suspicion.
+#[rustfmt::skip]
+static ROWS: &[(&str, Option<Confidence>)] = &[
+    ("hang_mutex_normal", Some(Confidence::Certain)),
+    ("hang_mutex_released_child_has_threads", Some(Confidence::Certain)),
+    ("hang_rwlock_read_of_writer", Some(Confidence::Certain)),
+    ("hang_semaphore", Some(Confidence::Certain)),
+    ("hang_grandchild", Some(Confidence::Certain)),
+    ("hang_pid_namespace", Some(Confidence::Certain)),
+    ("hang_python", Some(Confidence::Certain)),
+    ("hang_python_pool_worker", Some(Confidence::Certain)),
+    ("hang_rust_mutex", Some(Confidence::Certain)),
+    ("hang_rust_once", Some(Confidence::Certain)),
+    ("hang_parking_lot_mutex", Some(Confidence::Certain)),
+    ("lost_waker_openmp", Some(Confidence::Likely)),
+    // Another thread of the child may have been woken by a release that nobody saw.
+    ("hang_semaphore_two_waiters", Some(Confidence::Likely)),
+    ("hang_python_worker_with_feeder", Some(Confidence::Likely)),
+    ("quiet_python_pool", None),
+    ("quiet_python_executor", None),
+    ("quiet_python_long_holder", None),
+    ("quiet_python_threads_queue", None),
+    ("quiet_rust_condvar", None),
+    ("quiet_idle_pool", None),
+    // The word looks like a mutex; only the stack tells that it is none.
+    ("own_rust_condvar", None),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let row = |(name, expected): &'static (&str, Option<Confidence>)| {
+        let case = corpus::cases().find(|case| case.name == *name);
+        let needs = case.map_or([Need::Tracing; 3], Case::needed);
+        trial(format!("lean_{name}"), &needs, move || {
+            run(case.with_context(|| format!("no row {name}"))?, *expected)
+        })
+    };
+    let needs = [Need::Tracing, Need::Cc, Need::SemaphorePython, Need::Setpriv];
+    let mut trials: Vec<Trial> = ROWS.iter().map(row).collect();
+    trials.push(trial("lean_prefork_workers", &needs, prefork));
+    trials.push(trial("lean_attach_to_a_hang", &needs, attach_late));
+    trials
+}
+
+fn run(case: &Case, expected: Option<Confidence>) -> Result<()> {
+    let traced = corpus::trace(case, &["--lean"])?;
+    judge(case, expected, &traced).with_context(|| traced.ended.said())
+}
+
+fn judge(case: &Case, expected: Option<Confidence>, traced: &Traced) -> Result<()> {
+    let Traced { ended, log, facts } = traced;
+    log.expect_all_ended()?;
+    let sure = log.sure_findings();
+    match expected {
+        None => ensure!(sure.is_empty(), "found {sure:#?}"),
+        Some(expected) => {
+            let verdict = traced.verdict(case);
+            ensure!(verdict == Some(expected), "{verdict:?}: {:#?}", log.findings());
+            for stuck in traced.stuck() {
+                let finding = check::one_finding(log, Some(stuck))?;
+                check::hang(finding, case.truth, facts, case.program)?;
+                ensure!(finding["not_before_ns"].is_u64(), "since when is not told as a range");
+            }
+        }
+    }
+    expect_honest(log)?;
+    check::blocks(&ended.stdout, log)?;
+    check::report(ended, log)
+}
+
+/// What cannot be known without watching futex calls is nowhere said to be known.
+fn expect_honest(log: &Log) -> Result<()> {
+    let start = log.of("trace.start").next().context("no start")?;
+    ensure!(start["lean"] == true, "the mode is not told");
+    let end = log.of("trace.end").next().context("no end")?;
+    let counters = end["counters"].as_object().context("no counters")?;
+    let unknown = ["futex_waits", "futex_wakes", "waits_untracked"];
+    ensure!(unknown.iter().all(|name| !counters.contains_key(*name)), "{counters:?}");
+    for line in log.of("evidence") {
+        ensure!(line["wakes_since_fork"].is_null(), "wakes are said to be known: {line}");
+    }
+    for line in log.of("futex.wait") {
+        let (from, to) = (number(line, "/not_before_ns"), number(line, "/enter_ns"));
+        ensure!(from.is_some() && from < to, "no range: {line}");
+    }
+    Ok(())
+}
+
+/// A server's workers: only those that hang are found.
+fn prefork() -> Result<()> {
+    let mut command: Vec<String> =
+        ["-q", "--lean", "--min-wait", "200ms", "-o", "{log}", "--"].map(str::to_owned).to_vec();
+    command.extend(workload::command("prefork.py", &["Lock", "accept", "3", "9"])?);
+    let ended = Job::forktrace(&command)?.wait(LIMIT)?;
+    let judge = || -> Result<()> {
+        ended.expect_code(0)?;
+        let log = Log::read(&ended.log())?;
+        log.expect_whole()?;
+        expect_honest(&log)?;
+        let facts = Facts::read(&ended.stdout);
+        let stuck: Vec<u64> = facts.timed("stuck").filter_map(|(_, tid)| tid).collect();
+        ensure!(!stuck.is_empty(), "no worker was forked while the lock was held");
+        let found: Vec<_> =
+            log.sure_findings().iter().filter_map(|line| number(line, "/tid")).collect();
+        ensure!(found.iter().all(|tid| stuck.contains(tid)), "{found:?} of {stuck:?}");
+        let suspects: Vec<_> =
+            log.findings().iter().filter_map(|line| number(line, "/tid")).collect();
+        let missed: Vec<_> = stuck.iter().filter(|tid| !suspects.contains(tid)).collect();
+        ensure!(missed.is_empty(), "{missed:?} are not even suspects: {:#?}", log.findings());
+        Ok(())
+    };
+    judge().with_context(|| ended.said())
+}
+
+/// A hang that is older than the trace is found, and its end seen.
+fn attach_late() -> Result<()> {
+    let command = workload::command("inherited_mutex.c", &["normal", "thread", "keep", "single"])?;
+    let mut job = Job::start(&command, &[])?;
+    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    std::thread::sleep(Duration::from_millis(500));
+    let pid = job.pid().to_string();
+    let traced = Job::forktrace(&["-q", "--lean", "-o", "{log}", "-p", &pid])?.wait(LIMIT)?;
+    let ended = job.wait(LIMIT)?;
+    let judge = || -> Result<()> {
+        traced.expect_code(0)?;
+        let log = Log::read(&traced.log())?;
+        log.expect_whole()?;
+        expect_honest(&log)?;
+        let stuck = Facts::read(&ended.stdout).one("stuck")?;
+        let finding = check::one_finding(&log, Some(stuck))?;
+        let (sure, before) = (&finding["confidence"], &finding["since_before"]);
+        ensure!(sure == "likely" && before == true, "{finding:#}");
+        Ok(())
+    };
+    judge().with_context(|| traced.said())
+}
