@@ -128,6 +128,7 @@ fn trials() -> Vec<Trial> {
     trials.push(trial("pid_namespace", &[Need::Root, Need::Setpriv], pid_namespace));
     trials.push(trial("few_open_files", &[Need::Root], few_open_files));
     trials.push(trial("report_of_stdin", &[], report_of_stdin));
+    trials.push(trial("exit_code_of_a_report", &[], exit_code_of_a_report));
     trials.push(trial("parquet_in_duckdb", &[Need::Reader("duckdb")], parquet_in_duckdb));
     trials.push(trial("perfetto_in_python", &[Need::Reader("perfetto")], perfetto_in_python));
     trials.push(trial("demo_list", &[], demo_list));
@@ -282,6 +283,18 @@ fn few_open_files() -> Result<()> {
     let ended = Job::start(&shell, &[])?.wait(LIMIT)?;
     ended.expect_code(3)?;
     ensure!(ended.stderr.contains("ulimit -n 128"), "{}", ended.said());
+    Ok(())
+}
+
+/// For scripts: a log with a finding is told from one without, and from one that cannot be read.
+fn exit_code_of_a_report() -> Result<()> {
+    let (found, dir) = (in_project("forktrace/tests/golden/prefork.jsonl"), furnish()?);
+    for (log, code) in [(found, 7), (dir.path().join("cut.jsonl"), 0), ("none.jsonl".into(), 1)] {
+        let log = log.display().to_string();
+        Job::forktrace(&["report", "-q", "--exit-code", "7", &log])?
+            .wait(LIMIT)?
+            .expect_code(code)?;
+    }
     Ok(())
 }
 

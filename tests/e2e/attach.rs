@@ -65,6 +65,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(trial("attach_to_churning_python", &needs, || churn(false)));
     trials.push(trial("attach_all_to_churning_python", &needs, || churn(true)));
     trials.push(trial("attach_to_a_hang", &needs, attach_late));
+    let needs = [Need::Tracing, Need::Unshare, Need::Ext4];
+    trials.push(trial("attach_all_beside_threads_of_the_kernel", &needs, threads_of_the_kernel));
     trials
 }
 
@@ -194,6 +196,34 @@ fn expect_tree(log: &Log, facts: &Facts, root: u64) -> Result<()> {
     let missing: Vec<_> = must.iter().filter(|pid| !processes.contains(pid)).collect();
     ensure!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), must.len());
     Ok(())
+}
+
+/// kthreadd makes threads for a file system that is mounted and ends them after: no process did
+/// that.
+fn threads_of_the_kernel() -> Result<()> {
+    let mut tracer = Job::forktrace(&["-a", "-q", "-o", "{log}", "-d", "8s"])?;
+    until_attached(&mut tracer, &[std::process::id()])?;
+    // Seen in a mount namespace that ends with it, so that nothing stays mounted.
+    let mount = "set -e; truncate -s 8M \"$1/image\"; mkfs.ext4 -q -F \"$1/image\"; mkdir \"$1/at\"
+        mount -o loop \"$1/image\" \"$1/at\"; pgrep -l jbd2; umount \"$1/at\"";
+    let dir = tempfile::tempdir()?;
+    let output = std::process::Command::new("unshare")
+        .args(["-m", "sh", "-c", mount, "sh"])
+        .arg(dir.path())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success() && said.contains("jbd2"), "no thread was made: {output:?}");
+    let traced = tracer.wait(LIMIT)?;
+    let judge = || -> Result<()> {
+        traced.expect_code(0)?;
+        let log = Log::read(&traced.log())?;
+        log.expect_whole()?;
+        let text = std::fs::read_to_string(traced.log())?;
+        let told = text.lines().find(|line| line.contains("kthreadd") || line.contains("\"jbd2"));
+        ensure!(told.is_none(), "a thread of the kernel is told: {told:?}");
+        Ok(())
+    };
+    judge().with_context(|| traced.said())
 }
 
 /// The fork happened before the attach: whatever is said, it is not called proven.

@@ -49,6 +49,8 @@ pub enum Need {
     Setpriv,
     /// `unshare`, for a namespace.
     Unshare,
+    /// A file with an ext4 file system in it, and a loop device to mount it by.
+    Ext4,
     /// Chromium.
     Browser,
     /// A python3 that can read what is exported: with this package of PyPI.
@@ -70,6 +72,7 @@ impl Need {
             Need::Cargo => not_found(cargo()),
             Need::Setpriv => not_found("setpriv"),
             Need::Unshare => not_found("unshare"),
+            Need::Ext4 => not_found("losetup").or_else(no_ext4),
             Need::Browser => browser::program().is_none().then(|| "no chromium".into()),
             Need::Reader(package) => Need::Python.missing().or_else(|| no_package(package)),
         }
@@ -86,6 +89,17 @@ fn not_found(program: impl AsRef<OsStr>) -> Option<String> {
     let output = Command::new(program).arg("--version").output();
     let found = output.is_ok_and(|output| output.status.success());
     (!found).then(|| format!("no {}", program.display()))
+}
+
+fn no_ext4() -> Option<String> {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if !known.lines().any(|line| line.trim() == "ext4") {
+        return Some("no ext4".into());
+    }
+    // Without arguments it says how it is used, and fails.
+    let made = Command::new("mkfs.ext4").output().map(drop).err();
+    made.map(|error| format!("no mkfs.ext4 ({error})"))
+        .or_else(|| fs::metadata("/dev/loop-control").err().map(|_| "no loop devices".into()))
 }
 
 /// The python3 that may have packages which read exports: `FORKTRACE_TESTS_PYTHON`, of a virtual

@@ -86,6 +86,10 @@ pub struct ReportArgs {
     #[arg(long)]
     pub check: bool,
 
+    /// Exit with this status if there was a finding
+    #[arg(long, value_name = "N", conflicts_with = "check")]
+    pub exit_code: Option<u8>,
+
     /// What is wanted of it.
     #[command(flatten)]
     pub filter: FilterArgs,

@@ -1,5 +1,6 @@
 //! Tracing a live kernel: one loop over the ring buffer, a tick, finished looks and signals.
 
+mod interrupts;
 mod looking;
 
 use std::{collections::VecDeque, io, time::Duration};
@@ -7,16 +8,24 @@ use std::{collections::VecDeque, io, time::Duration};
 use forktrace_common::maps::WaitState;
 use rustc_hash::FxHashMap;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use looking::next_round;
+use self::{interrupts::Interrupts, looking::next_round};
 
 use super::{
-    evidence, failure::Failure, filter::Narrowed, lean::Lean, looks::Looks, losses::Losses,
-    owners::Owners, pipeline::Pipeline, probes, shortfalls, standing::Before,
+    evidence,
+    failure::Failure,
+    filter::Narrowed,
+    kernel_tasks::{KernelTasks, Means},
+    lean::Lean,
+    looks::Looks,
+    losses::Losses,
+    owners::Owners,
+    pipeline::Pipeline,
+    probes, shortfalls,
+    standing::Before,
 };
 use crate::{
     decode::{self, Record},
@@ -106,6 +115,7 @@ pub(super) struct Live {
     /// With `--lean`: how waits are found.
     lean: Option<Lean>,
     owners: Owners,
+    kernel_tasks: KernelTasks,
     pub(super) narrowed: Option<Narrowed>,
     undecodable: u64,
     interrupts: Interrupts,
@@ -148,6 +158,7 @@ impl Live {
             before: Before::new(),
             lean,
             owners: Owners::default(),
+            kernel_tasks: KernelTasks::default(),
             narrowed: None,
             undecodable: 0,
             interrupts: Interrupts::new()?,
@@ -225,6 +236,7 @@ impl Live {
     /// When the output cannot be written.
     pub(super) fn adopt_all(&mut self) -> io::Result<()> {
         let pids = everybody();
+        self.kernel_tasks.look();
         self.snapshot(&pids, false)?;
         self.before.search(pids);
         Ok(())
@@ -367,6 +379,15 @@ impl Live {
     }
 
     fn deliver(&mut self, mut event: Event) -> io::Result<()> {
+        match self.kernel_tasks.take(&event) {
+            Means::Process => {}
+            Means::Kernel => return Ok(()),
+            Means::Helper(pid) => {
+                if let Ok(parent) = inspect::scan::snapshot(pid, event.boot_ns, false) {
+                    self.hand_on(&parent)?;
+                }
+            }
+        }
         if let Body::EventsLost(lost) = &mut event.body {
             lost.by_kind = self.losses.explain(lost.count, &self.kernel.maps.counters().dropped);
         }
@@ -431,6 +452,9 @@ impl Live {
         self.order.set_total_lost(now, total);
         self.kernel.maps.sweep();
         let alive = if self.trace_all { everybody() } else { self.kernel.maps.traced() };
+        if self.trace_all {
+            self.kernel_tasks.look();
+        }
         self.snapshot(&alive, true)
     }
 
@@ -468,30 +492,4 @@ fn everything<'a>(narrowed: Option<&'a Narrowed>, pipeline: &'a Pipeline) -> &'a
 fn everybody() -> Vec<u32> {
     let own = std::process::id();
     inspect::scan::all().unwrap_or_default().into_iter().filter(|pid| *pid != own).collect()
-}
-
-/// SIGINT, SIGTERM and SIGHUP: detach and print the summary.
-struct Interrupts {
-    signals: [Signal; 3],
-}
-
-impl Interrupts {
-    fn new() -> io::Result<Self> {
-        Ok(Interrupts {
-            signals: [
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::hangup())?,
-            ],
-        })
-    }
-
-    async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }

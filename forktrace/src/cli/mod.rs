@@ -8,6 +8,7 @@ mod evidence;
 mod export;
 mod failure;
 mod filter;
+mod kernel_tasks;
 mod lean;
 mod live;
 mod looks;

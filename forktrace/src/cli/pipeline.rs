@@ -219,4 +219,9 @@ impl Pipeline {
             .iter()
             .filter(move |judged| suspects || judged.finding.confidence > Confidence::Suspect)
     }
+
+    /// The status to exit with where a finding was made and one of its own is `wanted`.
+    pub(super) fn status(&self, wanted: Option<u8>) -> Option<u8> {
+        wanted.filter(|_| self.shown().next().is_some())
+    }
 }

@@ -39,7 +39,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
     pipeline.shortfalls.extend(missing);
     pipeline.shortfalls.extend(shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model));
     output::summary(&mut pipeline, output::style(&args.output))?;
-    Ok(0)
+    Ok(pipeline.status(args.exit_code).unwrap_or(0))
 }
 
 /// Prints what is wanted.

@@ -256,10 +256,6 @@ fn exit_code(args: &TraceArgs, live: &Live, stopped: Stopped) -> u8 {
         }
         _ => {}
     }
-    if let Some(code) = args.exit_code
-        && live.pipeline.shown().next().is_some()
-    {
-        return code;
-    }
-    live.outcome().map_or(0, Outcome::code)
+    let found = live.pipeline.status(args.exit_code);
+    found.unwrap_or_else(|| live.outcome().map_or(0, Outcome::code))
 }

@@ -137,11 +137,20 @@ fn closure(roots: impl Iterator<Item = u32>, children: &HashMap<u32, Vec<u32>>) 
     found
 }
 
+/// The kernel's own tasks, each with its parent; none where `/proc` is of another pid namespace.
+pub fn kernel_tasks() -> Result<Vec<(u32, u32)>> {
+    with_parents(true)
+}
+
 /// Every process with its parent.
 fn processes() -> Result<Vec<(u32, u32)>> {
+    with_parents(false)
+}
+
+fn with_parents(kernel: bool) -> Result<Vec<(u32, u32)>> {
     let pids = proc_text::numbers(0, "")?;
     let parent = |pid| {
-        let stat = stat(pid).ok().filter(|stat| stat.flags & PF_KTHREAD == 0)?;
+        let stat = stat(pid).ok().filter(|stat| (stat.flags & PF_KTHREAD != 0) == kernel)?;
         Some((pid, u32::try_from(stat.ppid).ok()?))
     };
     Ok(pids.into_iter().filter_map(parent).collect())
@@ -234,6 +243,7 @@ mod tests {
         let kernel = std::fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm == "kthreadd\n");
         assert!(!kernel || !all().unwrap().contains(&2));
         assert!(!kernel || kind(2) == Kind::Kernel);
+        assert_eq!(kernel, kernel_tasks().unwrap().contains(&(2, 0)));
     }
 
     #[test]
