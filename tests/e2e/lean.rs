@@ -59,7 +59,18 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = ROWS.iter().map(row).collect();
     trials.push(trial("lean_prefork_workers", &needs, prefork));
     trials.push(trial("lean_attach_to_a_hang", &needs, attach_late));
+    trials.push(trial("lean_with_a_filter", &needs[..2], filtered));
     trials
+}
+
+/// Only processes that fit are looked at, and those are.
+fn filtered() -> Result<()> {
+    let case = corpus::cases().find(|case| case.name == "hang_mutex_normal").context("no row")?;
+    let wanted = corpus::trace(case, &["--lean", "--comm", "inherited*"])?;
+    judge(case, Some(Confidence::Certain), &wanted).with_context(|| wanted.ended.said())?;
+    let other = corpus::trace(case, &["--lean", "--comm", "nobody"])?;
+    ensure!(other.log.findings().is_empty(), "{}", other.ended.said());
+    Ok(())
 }
 
 fn run(case: &Case, expected: Option<Confidence>) -> Result<()> {

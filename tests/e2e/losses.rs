@@ -16,7 +16,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(15);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial("lost_events_are_counted_and_healed", &[Need::Tracing, Need::Cc], tiny_ring)]
+    let needs = [Need::Tracing, Need::Cc];
+    vec![
+        trial("lost_events_are_counted_and_healed", &needs, tiny_ring),
+        trial("pages_of_ended_children_make_room", &needs, room),
+    ]
 }
 
 /// A ring of one page, and a tracer that is held up while the forks go on.
@@ -40,5 +44,22 @@ fn tiny_ring() -> Result<()> {
     let healed = "targets ended";
     let end = log.of("trace.end").any(|line| line["reason"] == healed);
     ensure!(end, "processes whose end was lost are still taken for alive");
+    Ok(())
+}
+
+/// More pages are kept one after the other than there is room for at once, and none is refused.
+fn room() -> Result<()> {
+    let command = workload::command("quick_forks.c", &["5000"])?;
+    let options = ["-q", "--snapshot-limit", "32M", "-o", "{log}", "--"].map(str::to_owned);
+    let ended = Job::forktrace(&[options.to_vec(), command].concat())?.wait(LIMIT)?;
+    ended.expect_code(0)?;
+    let log = Log::read(&ended.log())?;
+    let counter = |name: &str| {
+        let of_end = |line| number(line, &format!("/counters/{name}"));
+        log.of("trace.end").find_map(of_end).unwrap_or(0)
+    };
+    let (kept, refused) = (counter("pages_kept"), counter("pages_refused"));
+    ensure!(kept > (32 << 20) / 4096, "only {kept} pages were kept: the test did not test");
+    ensure!(refused == 0, "{refused} children were refused a page");
     Ok(())
 }

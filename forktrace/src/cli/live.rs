@@ -1,5 +1,6 @@
 //! Tracing a live kernel: one loop over the ring buffer, a tick, finished looks and signals.
 
+mod interrupts;
 mod looking;
 
 use std::{collections::VecDeque, io, time::Duration};
@@ -11,13 +12,12 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use looking::next_round;
+use self::{interrupts::Interrupts, looking::next_round};
 
 use super::{
     evidence,
     failure::Failure,
     filter::Narrowed,
-    interrupts::Interrupts,
     kernel_tasks::{KernelTasks, Means},
     lean::Lean,
     looks::Looks,

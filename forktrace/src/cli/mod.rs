@@ -8,7 +8,6 @@ mod evidence;
 mod export;
 mod failure;
 mod filter;
-mod interrupts;
 mod kernel_tasks;
 mod lean;
 mod live;

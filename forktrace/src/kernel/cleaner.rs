@@ -1,5 +1,5 @@
-//! Deleting what ended children left in the maps, on a thread of its own: each page takes several
-//! system calls, a forked Python child leaves hundreds, and records must not wait for it.
+//! Deleting what ended children left in the maps, on a thread of its own: each page takes a
+//! system call, a forked Python child leaves hundreds, and records must not wait for it.
 
 use std::{
     io,
@@ -10,14 +10,15 @@ use std::{
 use aya::Ebpf;
 use forktrace_common::{
     maps::{
-        FORKER_PAGES, PAGE_HEAD, PAGE_TAIL, PAGES, PageIndex, PageKey, SIDE_CHILD, SNAPSHOTS,
-        TAILS, TOUCHES, Touch, TouchKey, WAKES, WakeState, WordKey,
+        FORKER_PAGES, PAGES, PageIndex, PageKey, SIDE_CHILD, SNAPSHOTS, TAILS, TOUCHES, TouchKey,
+        WAKES, WakeState, WordKey,
     },
     record::Leftover,
 };
 
 use super::{
     Error,
+    batch::Batch,
     maps::{Map, again, ignore_missing, key, value},
 };
 
@@ -53,11 +54,12 @@ pub(super) type Wakes = Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState
 
 /// The maps that children leave something in.
 pub(super) struct Leavings {
-    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
-    tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
     pages: Map<[u8; size_of::<PageIndex>()], u64>,
-    touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
     wakes: Wakes,
+    snapshots: Batch,
+    tails: Batch,
+    listed: Batch,
+    touches: Batch,
 }
 
 impl Leavings {
@@ -67,38 +69,43 @@ impl Leavings {
     /// When the kernel refuses them.
     pub(super) fn open(ebpf: &Ebpf) -> Result<Self, Error> {
         Ok(Leavings {
-            snapshots: again(ebpf, SNAPSHOTS)?,
-            tails: again(ebpf, TAILS)?,
             pages: again(ebpf, PAGES)?,
-            touches: again(ebpf, TOUCHES)?,
             wakes: again(ebpf, WAKES)?,
+            snapshots: Batch::open(ebpf, SNAPSHOTS)?,
+            tails: Batch::open(ebpf, TAILS)?,
+            listed: Batch::open(ebpf, PAGES)?,
+            touches: Batch::open(ebpf, TOUCHES)?,
         })
     }
 
     fn clean(&mut self, tgid: u32, leftover: &Leftover) {
         let Leftover { fork_ns, pages, woken_words, written, .. } = *leftover;
         let of_forker = FORKER_PAGES..FORKER_PAGES.saturating_add(written);
+        let (mut kept, mut touched, mut listed) = (Vec::new(), Vec::new(), Vec::new());
         for index in (0..pages).chain(of_forker) {
             let place = key(&PageIndex { fork_ns, tgid, index });
-            if let Ok(page) = self.pages.get(&place, 0) {
-                self.clean_page(fork_ns, tgid, page, index);
+            let Ok(page) = self.pages.get(&place, 0) else { continue };
+            let side = u32::from(index >= FORKER_PAGES);
+            if side == SIDE_CHILD {
+                kept.push(key(&PageKey { fork_ns, page, tgid, reserved: 0 }));
             }
-            ignore_missing(self.pages.remove(&place));
+            touched.push(key(&TouchKey { fork_ns, page, tgid, side }));
+            listed.push(place);
         }
+        delete::<{ size_of::<PageKey>() }>(&self.snapshots, &kept);
+        delete::<{ size_of::<PageKey>() }>(&self.tails, &kept);
+        delete::<{ size_of::<TouchKey>() }>(&self.touches, &touched);
+        // Last: where a page is, is known by these alone.
+        delete::<{ size_of::<PageIndex>() }>(&self.listed, &listed);
         if woken_words > 0 {
             clean_wakes(&mut self.wakes, |word| word.tgid == tgid && word.fork_ns == fork_ns);
         }
     }
+}
 
-    fn clean_page(&mut self, fork_ns: u64, tgid: u32, page: u64, index: u32) {
-        let side = u32::from(index >= FORKER_PAGES);
-        let touch = TouchKey { fork_ns, page, tgid, side };
-        ignore_missing(self.touches.remove(&key(&touch)));
-        if side == SIDE_CHILD {
-            let page = PageKey { fork_ns, page, tgid, reserved: 0 };
-            ignore_missing(self.snapshots.remove(&key(&page)));
-            ignore_missing(self.tails.remove(&key(&page)));
-        }
+fn delete<const N: usize>(map: &Batch, keys: &[[u8; N]]) {
+    if let Err(error) = map.delete(keys) {
+        tracing::trace!("removing from a map: {error}");
     }
 }
 

@@ -20,6 +20,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{
     Error,
+    batch::Batch,
     cleaner::{Cleaner, Leavings, clean_wakes},
     hints::Hints,
     loader::refused,
@@ -67,6 +68,7 @@ pub struct Maps {
     drops: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, u64>,
     cleaner: Cleaner,
+    all_waits: Batch,
     snapshots_on: bool,
     futex_on: bool,
 }
@@ -78,6 +80,7 @@ impl Maps {
         let cleaner = Cleaner::start(again).map_err(|e| refused("a thread", &e))?;
         Ok(Maps {
             cleaner,
+            all_waits: Batch::open(ebpf, WAITS)?,
             traced: hash_map(ebpf, TRACED)?,
             traced_hints: hints(ebpf, TRACED_HINTS)?,
             waits: hash_map(ebpf, WAITS)?,
@@ -117,8 +120,15 @@ impl Maps {
 
     /// Every wait, however short.
     pub fn waits(&self) -> Vec<WaitState> {
-        let waits = self.waits.iter().filter_map(Result::ok);
-        waits.map(|(_, bytes)| value::<WaitState>(&bytes)).collect()
+        const TID: usize = size_of::<u32>();
+        match self.all_waits.values::<TID, { size_of::<WaitState>() }>() {
+            Ok(waits) => waits.iter().map(|bytes| value::<WaitState>(bytes)).collect(),
+            Err(error) => {
+                tracing::trace!("reading the waits at once: {error}");
+                let waits = self.waits.iter().filter_map(Result::ok);
+                waits.map(|(_, bytes)| value::<WaitState>(&bytes)).collect()
+            }
+        }
     }
 
     /// Adds a wait that had begun before the programs were attached, unless the thread has begun

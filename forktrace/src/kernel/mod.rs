@@ -2,6 +2,8 @@
 //!
 //! The only home of aya, of `unsafe` and of everything that needs privilege.
 
+#[expect(unsafe_code, reason = "bpf(2), for many entries at once")]
+mod batch;
 mod btf;
 mod cleaner;
 mod doctor;

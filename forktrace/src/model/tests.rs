@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{EventsLost, FutexWait, ProcessExit, Resync, ThreadExit, TraceStart, Wait};
+use crate::event::{
+    EventsLost, FutexWait, ProcessExit, Resync, ThreadExit, ThreadStart, TraceStart, Wait,
+};
 
 const CLONE_VM: u64 = clone_flags::CLONE_VM;
 const VFORK: u64 = CLONE_VM | clone_flags::CLONE_VFORK;
@@ -254,6 +256,27 @@ fn names_follow_the_events_and_a_process_is_named_after_its_leader() {
     assert_eq!(model.live(10).unwrap().threads[&11].comm, "worker");
     model.apply(&named(10, "server"));
     assert_eq!(model.live(10).unwrap().comm, "server");
+}
+
+#[test]
+fn that_a_process_had_another_thread_outlasts_that_thread_and_the_part_of_the_log() {
+    let had = |model: &Model| model.live(10).unwrap().had_threads;
+    let mut model = Model::default();
+    model.apply(&alive(1, 10, 1, &[10], false));
+    assert!(!had(&model));
+    let start = Body::ThreadStart(ThreadStart { child_tid: 11, clone_flags: 0x10100 });
+    let exit = Body::ThreadExit(ThreadExit { group_dead: Some(false) });
+    for event in [at(2, 10, 10, start), at(3, 10, 11, exit)] {
+        model.apply(&event);
+    }
+    let mut next = Model::default();
+    for event in model.carried(4, false) {
+        next.apply(&event);
+    }
+    assert!(had(&model) && had(&next) && next.live(10).unwrap().threads.len() == 1);
+    let mut healed = Model::default();
+    healed.apply(&alive(5, 10, 1, &[10, 11], true));
+    assert!(had(&healed), "a look has shown it");
 }
 
 #[test]

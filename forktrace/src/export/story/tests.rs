@@ -74,6 +74,17 @@ fn the_golden_logs_tell_the_findings_that_they_recorded() {
 }
 
 #[test]
+fn an_end_that_nobody_saw_is_no_return() {
+    let mut over = wait(60, 100, 100, 20, None);
+    if let Body::FutexWait(wait) = &mut over.body {
+        wait.over = true;
+    }
+    let story = told([snapshot(100, &[100]), wait(50, 100, 100, 20, None), over]);
+    let [wait] = story.waits.as_slice() else { panic!("{:?}", story.waits) };
+    assert_eq!((wait.end, wait.end_ns, wait.result), (WaitEnd::Unseen, Some(60), None));
+}
+
+#[test]
 fn lives_are_told_with_how_their_end_is_known() {
     let story = told([
         snapshot(100, &[100, 101]),

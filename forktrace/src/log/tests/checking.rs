@@ -48,6 +48,22 @@ fn of(events: &[Event]) -> String {
 }
 
 #[test]
+fn looks_may_miss_the_end_of_a_wait_and_how_it_ended() {
+    let lean = |boot_ns, enter_ns, over| {
+        let mut event = wait(boot_ns, 4312, enter_ns, None);
+        if let Body::FutexWait(wait) = &mut event.body {
+            (wait.over, wait.wait.not_before_ns) = (over, Some(enter_ns - 5));
+        }
+        event
+    };
+    let mut events = vec![alive(2, 4200), fork(), lean(2_000_000_100, 2_000_000_050, false)];
+    events.push(lean(2_000_000_200, 2_000_000_150, false));
+    events.push(lean(2_000_000_300, 2_000_000_150, true));
+    events.push(wait(2_000_000_400, 4312, 2_000_000_350, None));
+    assert_eq!(of(&whole(events)), "");
+}
+
+#[test]
 fn a_log_as_it_should_be() {
     let events = vec![
         alive(2, 4200),

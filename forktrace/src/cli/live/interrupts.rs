@@ -1,4 +1,4 @@
-//! The signals that end a trace.
+//! Signals that end a trace.
 
 use std::io;
 
@@ -10,7 +10,6 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Watches them from here on. Must be called inside the tokio runtime.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Interrupts {
             signals: [
@@ -21,7 +20,6 @@ impl Interrupts {
         })
     }
 
-    /// Waits for the next one.
     pub(super) async fn next(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
