@@ -47,6 +47,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         snapshot_limit: args.snapshot_limit,
         ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
         diagnostics: args.out.verbose >= 2,
+        late: !matches!(target, Target::Command(_)),
+        new_files: rotation.is_on(),
     };
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recorder =

@@ -31,10 +31,11 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope},
     },
 };
+use caps::Capability;
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 use rustc_hash::FxHashMap;
 
-use super::{Error, boot_ns, causes, loader::refused};
+use super::{Error, boot_ns, causes, loader::refused, privilege};
 use crate::{event::Mapping, inspect::memory};
 
 /// Functions that take the lock of their first argument and return 0 for success. Those of
@@ -92,20 +93,15 @@ enum Order {
 }
 
 impl LockProbes {
-    /// Loads the programs and takes the object over, whose other programs stay attached with it.
-    pub(super) fn start(mut ebpf: Ebpf, everywhere: bool) -> Result<Self, Error> {
-        for name in [ENTER, RETURN, LEAVE] {
-            program(&mut ebpf, name)
-                .and_then(|program| program.load().map_err(|error| error.to_string()))
-                .map_err(|error| refused(&format!("the probe {name}"), &error))?;
-        }
+    /// Takes the object over, with its programs [loaded](load); the others stay attached with it.
+    pub(super) fn start(ebpf: Ebpf, everywhere: bool) -> Self {
         let (orders, received) = channel();
         let since = Arc::default();
         let (processes, libraries, ending) = Default::default();
         let shared = Arc::clone(&since);
         let worker = Worker { ebpf, everywhere, processes, libraries, ending, since: shared };
         let worker = Some(std::thread::spawn(move || worker.run(&received)));
-        Ok(LockProbes { orders, worker, since })
+        LockProbes { orders, worker, since }
     }
 
     /// Since when the lock functions of a process are probed, `CLOCK_BOOTTIME`, ns.
@@ -241,6 +237,16 @@ impl Worker {
     }
 }
 
+/// Loads the programs that probes run.
+pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), Error> {
+    for name in [ENTER, RETURN, LEAVE] {
+        program(ebpf, name)
+            .and_then(|program| program.load().map_err(|error| causes(&error)))
+            .map_err(|error| refused(&format!("the probe {name}"), &error))?;
+    }
+    Ok(())
+}
+
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String> {
     ebpf.program_mut(name)
         .ok_or_else(|| "the object has no such program".to_owned())?
@@ -352,14 +358,28 @@ fn is_library(mapping: &Mapping) -> bool {
     mapping.perms.contains('x') && starts.iter().any(|start| name.starts_with(start))
 }
 
-/// Probes the end of a lock in this process and ends that at once.
+/// Fails where probes are refused for want of privilege: a trace that was asked for them is not to
+/// go on without. Root needs no trial, which takes a tenth of a second.
+///
+/// # Errors
+/// [`Error::Privilege`].
+pub(super) fn check(ebpf: &mut Ebpf) -> Result<(), Error> {
+    if privilege::has(Capability::CAP_SYS_ADMIN) {
+        return Ok(());
+    }
+    attempt(ebpf).or_else(|error| {
+        tracing::debug!("probing this process: {error}");
+        let missing = Capability::CAP_SYS_ADMIN.to_string();
+        Err(privilege::lacking(missing, "for the probes of --locks", ", or leave --locks out"))
+    })
+}
+
+/// Probes the end of a lock in this process and ends that at once. The programs must be
+/// [loaded](load).
 ///
 /// # Errors
 /// Why it cannot be done.
 pub(super) fn attempt(ebpf: &mut Ebpf) -> Result<(), String> {
-    for name in [ENTER, RETURN, LEAVE] {
-        program(ebpf, name)?.load().map_err(|error| causes(&error))?;
-    }
     let own = std::process::id();
     let mut found = libraries(own).into_iter().filter_map(|(_, path)| {
         let functions = functions(&path, &|name| MEASURED.contains(&name))?;

@@ -2,7 +2,10 @@
 
 use caps::Capability;
 
-use super::super::{Error, privilege};
+use super::super::{
+    Error,
+    privilege::{self, version},
+};
 use crate::{
     check::Check,
     inspect::{Reach, Sight},
@@ -20,12 +23,6 @@ const UNLOCKED: (u32, u32) = (5, 11);
 /// What the maps of a trace could hold by default, rounded up. Older kernels count that when they
 /// are made (`htab_map_alloc`, `kernel/bpf/hashtab.c`, Linux 5.10).
 const MAPS: u64 = 256 << 20;
-
-/// Major and minor number of a kernel's release, such as `6.1.0-18-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
 
 pub(super) fn kernel(release: &str) -> Check {
     let name = "kernel";

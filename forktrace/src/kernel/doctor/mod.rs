@@ -95,6 +95,8 @@ fn try_all(host: &Host) -> Trial {
         snapshot_limit: 128 << 20,
         ring_bytes: 16 << 20,
         diagnostics: false,
+        late: true,
+        new_files: false,
     };
     let ring = within(|| is_map_supported(MapType::RingBuf).map_err(|error| causes(&error)));
     let own = std::process::id();
