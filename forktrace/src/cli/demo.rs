@@ -173,6 +173,8 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         output::summary(&mut live.pipeline, output::style(args))?;
         Ok::<_, Failure>(live)
     });
+    // A look that goes on may be one without end.
+    runtime.shutdown_background();
     // Also when tracing failed: the demo's processes are ours.
     group.end();
     let live = result?;

@@ -1,6 +1,6 @@
 //! How far this process's privilege reaches into other processes, tried on those that run here.
 
-use std::{fs, fs::File};
+use std::{fs, fs::File, io};
 
 /// Processes that are tried: enough to meet one of another user.
 const TRIED: usize = 64;
@@ -21,10 +21,13 @@ pub(crate) fn reach() -> Reach {
     let own = std::process::id();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    // Threads of the kernel and what has ended have no command line, and no memory.
-    let is_user = |pid: &u32| {
-        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) && *pid != own
+    // Threads of the kernel and what has ended have no program, and no memory. (A command line is
+    // memory, which may be on a file system that does not answer.)
+    let has_no_program = |pid: &u32| {
+        let link = fs::read_link(format!("/proc/{pid}/exe"));
+        link.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
+    let is_user = |pid: &u32| *pid != own && !has_no_program(pid);
     let mut reach = Reach::default();
     for pid in pids.filter(is_user).take(TRIED) {
         reach.tried += 1;

@@ -28,11 +28,7 @@ pub(super) fn check() -> Result<(), Error> {
     Err(lacking(missing.join(", "), "to load its eBPF programs and to read other processes", ""))
 }
 
-pub(super) fn lacking(
-    missing: String,
-    purpose: &'static str,
-    otherwise: &'static str,
-) -> Error {
+pub(super) fn lacking(missing: String, purpose: &'static str, otherwise: &'static str) -> Error {
     Error::Privilege { missing, purpose, otherwise }
 }
 
