@@ -474,6 +474,7 @@ impl Live {
         let now = kernel::boot_ns();
         counters.insert("waits_left_out".into(), self.before.left_out());
         counters.insert("waits_not_looked_at".into(), self.not_looked_at(now));
+        counters.insert("processes_of_32_bits".into(), self.owners.of_32_bits());
         let traced_ns = self.before.searched_since().map(|since| now.saturating_sub(since));
         let traced_ns = Some(traced_ns.unwrap_or(0));
         let reason = stopped.reason().into();
