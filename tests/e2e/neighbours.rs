@@ -12,11 +12,14 @@ use forktrace_tests::{
     workload::{self, Facts},
 };
 use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
 
 use crate::check;
 
 const LIMIT: Duration = Duration::from_secs(40);
 const START: Duration = Duration::from_secs(15);
+/// How long a workload hangs, s.
+const HANGS: &str = "6";
 /// How long the file system's server stays away: longer than the tracer may take.
 const AWAY: &str = "60";
 
@@ -79,12 +82,12 @@ fn certain(command: Vec<String>, flags: &[&str]) -> Result<(Ended, Log)> {
 }
 
 fn unlike(how: &str) -> Result<()> {
-    certain(workload::command("unlike.c", &[how, "4"])?, &[]).map(drop)
+    certain(workload::command("unlike.c", &[how, HANGS])?, &[]).map(drop)
 }
 
 /// A program of root's that a user runs.
 fn setuid() -> Result<()> {
-    let mutex = ["normal", "thread", "keep", "single", "4"];
+    let mutex = ["normal", "thread", "keep", "single", HANGS];
     let mut workload = workload::command("inherited_mutex.c", &mutex)?;
     let folder = tempfile::tempdir()?;
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -118,17 +121,17 @@ fn narrow() -> Result<()> {
 
 /// What a server that does not answer keeps from the tracer is missing; nothing waits for it.
 fn slow_file() -> Result<()> {
-    certain(workload::command("slow_file.c", &[AWAY])?, &["-d", "6s"]).map(drop)
+    certain(workload::command("slow_file.c", &[AWAY])?, &["-d", "10s"]).map(drop)
 }
 
 /// Each sees all, and neither the other's traces nor its own.
 fn two_tracers() -> Result<()> {
-    let mutex = ["normal", "thread", "release", "single", "6"];
+    let mutex = ["normal", "thread", "release", "single", "60"];
     let command = workload::command("inherited_mutex.c", &mutex)?;
     let mut job = Job::start(&command, &[("WORKLOAD_WAITS", "1")])?;
     job.until("ready", START, |job| job.stdout().contains("ready="))?;
     let pid = job.pid().to_string();
-    let targets: [&[&str]; 2] = [&["-p", &pid], &["-a", "-d", "8s"]];
+    let targets: [&[&str]; 2] = [&["-p", &pid], &["-a"]];
     let mut tracers = Vec::new();
     for target in targets {
         tracers.push(Job::forktrace(&[&["-q", "-o", "{log}"], target].concat())?);
@@ -139,12 +142,16 @@ fn two_tracers() -> Result<()> {
     }
     let pids: Vec<u64> = tracers.iter().map(|tracer| u64::from(tracer.pid())).collect();
     job.tell()?;
-    for (tracer, own) in tracers.into_iter().zip(pids) {
+    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    let stuck = Facts::read(&job.stdout()).one("stuck")?;
+    let block = format!("HANG  inherited_mutex[{stuck}]");
+    for (mut tracer, own) in tracers.into_iter().zip(pids) {
+        tracer.until("found", LIMIT, |tracer| tracer.stdout().contains(&block))?;
+        tracer.signal(Signal::SIGTERM)?;
         let ended = tracer.wait(LIMIT)?;
         let judge = || -> Result<()> {
             ended.expect_code(0)?;
             let log = Log::read(&ended.log())?;
-            let stuck = Facts::read(&job.stdout()).one("stuck")?;
             let finding = check::one_finding(&log, Some(stuck))?;
             ensure!(finding["confidence"] == "certain", "{finding:#}");
             ensure!(!log.processes().contains(&own), "it traces itself");
@@ -152,7 +159,7 @@ fn two_tracers() -> Result<()> {
         };
         judge().with_context(|| ended.said())?;
     }
-    job.wait(LIMIT).map(drop)
+    Ok(())
 }
 
 fn elsewhere(shell: &str) -> Result<()> {
@@ -169,7 +176,7 @@ fn elsewhere(shell: &str) -> Result<()> {
 
 /// The bytes around the mutex are evidence; what is further away never gets into a log.
 fn secrets() -> Result<()> {
-    let (ended, _) = certain(workload::command("unlike.c", &["secret", "4"])?, &[])?;
+    let (ended, _) = certain(workload::command("unlike.c", &["secret", HANGS])?, &[])?;
     let text = std::fs::read_to_string(ended.log())?;
     for secret in ["secret-before", "secret-after", "secret-on"] {
         let digits: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -18,13 +18,16 @@ use forktrace_tests::{
     workload::{self, Facts},
 };
 use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
 
 use crate::check;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(15);
-/// How long a workload hangs, s: longer than it takes to see it, in text.
+/// How long a workload hangs, s, under a tracer that ends with it.
 const HANGS: &str = "6";
+/// The same until it is ended.
+const HANGS_LONG: &str = "60";
 /// The capabilities that tracing needs.
 const FOUR: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
 /// A user without any right, who belongs to no other test.
@@ -73,6 +76,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("privilege_of_four_for_a_command", &four, four_for_a_command),
         trial("privilege_of_four_for_a_process", &four, || four_for_a_hang(true)),
         trial("privilege_of_four_for_the_host", &four, || four_for_a_hang(false)),
+        trial("privilege_of_four_where_proc_hides", &four, four_where_proc_hides),
         trial("privilege_of_four_for_locks", &four, four_for_locks),
         trial("privilege_of_a_command_is_its_own", &[Need::Tracing, Need::Setpriv], inside),
         trial("privilege_by_setuid_is_refused", &[Need::Root, Need::Setpriv], setuid),
@@ -83,26 +87,51 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// A shell line as a user with these capabilities alone, where tracefs is mounted.
-fn with(capabilities: &[&str]) -> Vec<String> {
+/// Where a user may see tracepoints.
+const TRACEFS: &str = "mount -t tracefs tracefs /sys/kernel/tracing";
+
+/// A shell line as a user with these capabilities alone, after what makes the place.
+fn with(capabilities: &[&str], place: &str) -> Vec<String> {
     let set: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
     let setpriv = format!(
         "setpriv --reuid={USER} --regid={USER} --clear-groups --inh-caps=-all{set} \
          --ambient-caps=-all{set} --bounding-set=-all{set}"
     );
-    let line = format!("mount -t tracefs tracefs /sys/kernel/tracing && exec {setpriv} \"$@\"");
+    let line = format!("{place} && exec {setpriv} \"$@\"");
     ["unshare", "-m", "sh", "-c", &line, "sh"].map(str::to_owned).to_vec()
 }
 
 fn traced_with<S: AsRef<str>>(capabilities: &[&str], args: &[S]) -> Result<Job> {
-    let mut command = with(capabilities);
+    traced_at(TRACEFS, capabilities, args)
+}
+
+fn traced_at<S: AsRef<str>>(place: &str, capabilities: &[&str], args: &[S]) -> Result<Job> {
+    let mut command = with(capabilities, place);
     command.push(forktrace_tests::forktrace()?.display().to_string());
     command.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
     Job::start(&command, &[])
 }
 
-fn hanging() -> Result<Vec<String>> {
-    workload::command("inherited_mutex.c", &["normal", "thread", "keep", "single", HANGS])
+fn hanging(seconds: &str) -> Result<Vec<String>> {
+    workload::command("inherited_mutex.c", &["normal", "thread", "keep", "single", seconds])
+}
+
+/// A hang that is there already, and its process.
+fn old_hang() -> Result<(Job, u64)> {
+    let mut job = Job::start(&hanging(HANGS_LONG)?, &[])?;
+    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    let stuck = Facts::read(&job.stdout()).one("stuck")?;
+    Ok((job, stuck))
+}
+
+/// Lets a tracer find the hang of a process and ends it.
+fn until_found(mut tracer: Job, stuck: u64) -> Result<Ended> {
+    let block = format!("HANG  inherited_mutex[{stuck}]");
+    tracer.until("found", LIMIT, |tracer| tracer.stdout().contains(&block))?;
+    tracer.signal(Signal::SIGTERM)?;
+    let ended = tracer.wait(LIMIT)?;
+    ended.expect_code(0)?;
+    Ok(ended)
 }
 
 /// The finding has the functions' names, too.
@@ -117,26 +146,23 @@ fn found(said: &str, sure: &str) -> Result<()> {
 
 fn four_for_a_command() -> Result<()> {
     let mut args = ["-q", "--"].map(str::to_owned).to_vec();
-    args.extend(hanging()?);
+    args.extend(hanging(HANGS)?);
     let ended = traced_with(&FOUR, &args)?.wait(LIMIT)?;
     ended.expect_code(0)?;
     found(&ended.stdout, "certain").with_context(|| ended.said())
 }
 
-/// A hang that is there already, in a process of root. What is recorded is the user's own.
+/// In a process of root. What is recorded is the user's own.
 fn four_for_a_hang(by_pid: bool) -> Result<()> {
-    let mut job = Job::start(&hanging()?, &[])?;
-    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    let (job, stuck) = old_hang()?;
     let folder = tempfile::tempdir()?;
     std::os::unix::fs::chown(folder.path(), Some(USER), Some(USER))?;
     let log = folder.path().join("log.jsonl").display().to_string();
     let pid = job.pid().to_string();
     let target: &[&str] = if by_pid { &["-p", &pid] } else { &["-a"] };
-    let args = [&["-q", "-d", "3s", "-o", &log], target].concat();
-    let ended = traced_with(&FOUR, &args)?.wait(LIMIT)?;
-    let stuck = Facts::read(&job.stdout()).one("stuck")?;
+    let args = [&["-q", "-o", &log], target].concat();
+    let ended = until_found(traced_with(&FOUR, &args)?, stuck)?;
     let judge = || -> Result<()> {
-        ended.expect_code(0)?;
         let log = Log::read(Path::new(&log))?;
         let finding = check::one_finding(&log, Some(stuck))?;
         ensure!(finding["confidence"] == "likely", "{finding:#}");
@@ -146,6 +172,15 @@ fn four_for_a_hang(by_pid: bool) -> Result<()> {
         Ok(())
     };
     judge().with_context(|| ended.said())
+}
+
+/// A `/proc` in which users see their own processes alone.
+fn four_where_proc_hides() -> Result<()> {
+    let (job, stuck) = old_hang()?;
+    let place = format!("{TRACEFS} && mount -t proc -o hidepid=2 proc /proc");
+    let args = ["-q", "-p", &job.pid().to_string()].map(str::to_owned);
+    let ended = until_found(traced_at(&place, &FOUR, &args)?, stuck)?;
+    found(&ended.stdout, "likely").with_context(|| ended.said())
 }
 
 /// Newer kernels ask for `CAP_SYS_ADMIN` (see `kernel/privilege.rs`).

@@ -2,6 +2,8 @@
 
 use std::{fs, fs::File, io};
 
+use super::served::open_mapped;
+
 /// Processes that are tried: enough to meet one of another user.
 const TRIED: usize = 64;
 
@@ -40,5 +42,9 @@ pub(crate) fn reach() -> Reach {
 /// Every process maps its program.
 fn opens_a_file(pid: u32) -> bool {
     let files = fs::read_dir(format!("/proc/{pid}/map_files")).into_iter().flatten().flatten();
-    files.take(1).any(|file| File::open(file.path()).is_ok())
+    let start = |file: fs::DirEntry| {
+        let name = file.file_name();
+        u64::from_str_radix(name.to_str()?.split('-').next()?, 16).ok()
+    };
+    files.take(1).filter_map(start).any(|start| open_mapped(pid, start).is_ok())
 }

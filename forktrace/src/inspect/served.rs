@@ -162,7 +162,7 @@ mod tests {
     fn only_regular_files_are_opened() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
-        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&pipe, stat::Mode::S_IRWXU).unwrap();
         for path in [pipe.to_str().unwrap(), "/dev/null", "/"] {
             assert!(regular(path).is_err(), "{path}");
         }

@@ -163,9 +163,6 @@ pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
 pub(super) fn with_tracefs<T: Send + 'static>(
     work: impl FnOnce(&Tracefs) -> T + Send + 'static,
 ) -> Result<T, Error> {
-    if Tracefs::is_closed() {
-        return Err(privilege::tracefs_is_closed());
-    }
     if let Some(tracefs) = Tracefs::find() {
         return Ok(work(&tracefs));
     }

@@ -380,10 +380,10 @@ pub(super) fn check(ebpf: &mut Ebpf) -> Result<(), Error> {
     if privilege::has(Capability::CAP_SYS_ADMIN) {
         return Ok(());
     }
-    attempt(ebpf).or_else(|error| {
+    attempt(ebpf).map_err(|error| {
         tracing::debug!("probing this process: {error}");
         let missing = Capability::CAP_SYS_ADMIN.to_string();
-        Err(privilege::lacking(missing, "for the probes of --locks", ", or leave --locks out"))
+        privilege::lacking(missing, "for the probes of --locks", ", or leave --locks out")
     })
 }
 

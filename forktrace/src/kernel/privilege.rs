@@ -10,9 +10,15 @@ use nix::sys::{
 use super::Error;
 
 /// Needed by any tracing: loading programs and maps, attaching to tracepoints and reading memory
-/// from programs, and reading the memory of other users' processes.
-pub(super) const NEEDED: [Capability; 3] =
-    [Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE];
+/// from programs, reading the memory of other users' processes, and tracefs and what only its owner
+/// may read in `/proc`. Without that last one no older hang would be seen, and a trace would look
+/// clean.
+pub(super) const NEEDED: [Capability; 4] = [
+    Capability::CAP_BPF,
+    Capability::CAP_PERFMON,
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+];
 
 /// Open files that are enough: one for each program, map and attachment, some 50, and those that
 /// are read of traced processes.
@@ -32,26 +38,25 @@ pub(super) fn lacking(missing: String, purpose: &'static str, otherwise: &'stati
     Error::Privilege { missing, purpose, otherwise }
 }
 
-/// What the file system in which tracepoints are described needs where it is closed.
-pub(super) fn tracefs_is_closed() -> Error {
-    let missing = Capability::CAP_DAC_READ_SEARCH.to_string();
-    lacking(missing, "to read the kernel's tracepoints in tracefs", "")
-}
-
 /// Whether this process has a capability.
 pub(super) fn has(capability: Capability) -> bool {
     has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
-/// Which needed capabilities are missing. `CAP_SYS_ADMIN` stands for the first two (`bpf_capable`,
-/// `perfmon_capable`, `include/linux/capability.h`, Linux 6.18).
+/// Which needed capabilities are missing.
 pub(super) fn missing(has: &dyn Fn(Capability) -> bool) -> Vec<Capability> {
-    let admin = has(Capability::CAP_SYS_ADMIN);
-    let lacks = |capability: &Capability| {
-        let implied = admin && *capability != Capability::CAP_SYS_PTRACE;
-        !implied && !has(*capability)
-    };
+    let lacks = |needed: &Capability| !has(*needed) && !stand_in(*needed).is_some_and(has);
     NEEDED.into_iter().filter(lacks).collect()
+}
+
+/// What allows the same and more (`bpf_capable` and `perfmon_capable`, `include/linux/capability.h`;
+/// `generic_permission`, `fs/namei.c`; Linux 6.18).
+fn stand_in(capability: Capability) -> Option<Capability> {
+    match capability {
+        Capability::CAP_BPF | Capability::CAP_PERFMON => Some(Capability::CAP_SYS_ADMIN),
+        Capability::CAP_DAC_READ_SEARCH => Some(Capability::CAP_DAC_OVERRIDE),
+        _ => None,
+    }
 }
 
 /// Fails if too few files may be open.
@@ -129,7 +134,9 @@ impl Later {
 
 fn give_up_all_but(keep: &CapsHashSet) -> Result<(), CapsError> {
     let permitted = caps::read(None, CapSet::Permitted)?;
-    let keep = permitted.intersection(keep).copied().collect();
+    let has = |capability: &Capability| permitted.contains(capability);
+    let instead = keep.iter().filter(|wanted| !has(wanted)).filter_map(|wanted| stand_in(*wanted));
+    let keep = keep.iter().copied().chain(instead).filter(has).collect();
     caps::clear(None, CapSet::Ambient)?;
     caps::set(None, CapSet::Effective, &keep)?;
     caps::set(None, CapSet::Permitted, &keep)?;
@@ -140,4 +147,35 @@ fn give_up_all_but(keep: &CapsHashSet) -> Result<(), CapsError> {
 pub(super) fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_is_still_done() {
+        let kept = |later: Later, release| {
+            let mut names: Vec<String> =
+                later.capabilities(release).iter().map(Capability::to_string).collect();
+            names.sort();
+            names.join(" ")
+        };
+        let nothing = Later::default();
+        let reading = "CAP_CHECKPOINT_RESTORE CAP_DAC_READ_SEARCH CAP_SYS_PTRACE";
+        assert_eq!(kept(nothing, "6.18.44"), reading);
+        assert_eq!(kept(nothing, "5.19.0-41-generic"), reading);
+        assert_eq!(kept(nothing, "5.10.0-32-amd64"), format!("CAP_BPF {reading}"));
+        // None is known: as on the oldest.
+        for release in ["5.8.0", ""] {
+            let all = "CAP_BPF CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_SYS_PTRACE";
+            assert_eq!(kept(nothing, release), all);
+        }
+        let late = Later { late: true, ..nothing };
+        assert!(kept(late, "6.18.44").contains("CAP_SYS_ADMIN"));
+        let locks = Later { locks: true, ..nothing };
+        assert!(kept(locks, "6.18.44").contains("CAP_PERFMON"));
+        let files = Later { new_files: true, ..nothing };
+        assert!(kept(files, "6.18.44").contains("CAP_CHOWN"));
+    }
 }

@@ -98,13 +98,6 @@ impl Tracefs {
             .map(|mount| Tracefs(mount.to_owned()))
     }
 
-    /// Whether one is mounted that this process may not look into.
-    pub(super) fn is_closed() -> bool {
-        let look = |mount: &&str| fs::read_dir(Path::new(mount).join("events")).err();
-        let closed = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
-        MOUNTS.iter().filter_map(|mount| look(&mount)).any(closed)
-    }
-
     /// Where it is mounted.
     pub(super) fn place(&self) -> &Path {
         &self.0

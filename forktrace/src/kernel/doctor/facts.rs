@@ -61,13 +61,8 @@ pub(super) fn pid_namespace(found: Result<(), Error>) -> Check {
 /// `include/linux/proc_ns.h`, Linux 6.18.
 const INITIAL_USERS: &str = "user:[4026531837]";
 
-/// `is_root`: user 0 may open root's files without a capability. `users`: the user namespace, where
-/// it can be told.
-pub(super) fn capabilities(
-    has: &dyn Fn(Capability) -> bool,
-    is_root: bool,
-    users: Option<&str>,
-) -> Check {
+/// `users`: the user namespace, where it can be told.
+pub(super) fn capabilities(has: &dyn Fn(Capability) -> bool, users: Option<&str>) -> Check {
     let name = "capabilities";
     if users.is_some_and(|users| users != INITIAL_USERS) {
         return Check::missing(
@@ -83,9 +78,6 @@ pub(super) fn capabilities(
     }
     let admin = has(Capability::CAP_SYS_ADMIN);
     let mut lost = Vec::new();
-    if !is_root && !has(Capability::CAP_DAC_READ_SEARCH) && !has(Capability::CAP_DAC_OVERRIDE) {
-        lost.push("no CAP_DAC_READ_SEARCH: the files of tracefs and of other users are closed");
-    }
     if !admin {
         // Probes of one process ask for it (`perf_uprobe`, seen on Linux 6.18), as the frame numbers
         // in `/proc/<pid>/pagemap` do (`pagemap_read`, `fs/proc/task_mmu.c`).
@@ -94,7 +86,10 @@ pub(super) fn capabilities(
         );
     }
     if !admin && !has(Capability::CAP_CHECKPOINT_RESTORE) {
-        lost.push("no CAP_CHECKPOINT_RESTORE: functions in stacks have no names");
+        lost.push(
+            "no CAP_CHECKPOINT_RESTORE: functions of programs and libraries that were replaced since \
+             they were started have no names",
+        );
     }
     match lost.is_empty() {
         true => Check::ok(name, format!("{}, CAP_SYS_ADMIN", list(&privilege::NEEDED))),
