@@ -86,6 +86,11 @@ fn file_system(pid: u32, file: &str, device: (u32, u32)) -> Option<String> {
     proc_text::find_line(pid, file, kind).ok().flatten()
 }
 
+/// Whether what is mapped at an address is a file whose reading could wait for a program.
+pub(super) fn is_mapped_at(pid: u32, address: u64) -> bool {
+    memory::origin(pid, address).is_some_and(|origin| is_served(pid, &origin))
+}
+
 /// Opens the file that is mapped at an address, whatever lies at its path by now. One whose reading
 /// could wait for a program is not opened.
 pub(crate) fn open_mapped(pid: u32, address: u64) -> io::Result<File> {
