@@ -87,6 +87,7 @@ fn file_system(pid: u32, file: &str, device: (u32, u32)) -> Option<String> {
 }
 
 /// Whether what is mapped at an address is a file whose reading could wait for a program.
+#[cfg(feature = "python")]
 pub(super) fn is_mapped_at(pid: u32, address: u64) -> bool {
     memory::origin(pid, address).is_some_and(|origin| is_served(pid, &origin))
 }
