@@ -10,7 +10,9 @@ mod doctor;
 mod late;
 mod lean;
 mod losses;
+mod neighbours;
 mod prefork;
+mod privilege;
 mod probes;
 mod recording;
 mod stacks;
@@ -31,8 +33,10 @@ fn main() -> ExitCode {
             late::trials(),
             lean::trials(),
             losses::trials(),
+            neighbours::trials(),
             stacks::trials(),
             prefork::trials(),
+            privilege::trials(),
             probes::trials(),
             recording::trials(),
         ];

@@ -51,6 +51,12 @@ pub enum Need {
     Unshare,
     /// A file with an ext4 file system in it, and a loop device to mount it by.
     Ext4,
+    /// `setcap`, to give a file capabilities.
+    Setcap,
+    /// FUSE, to be a file system.
+    Fuse,
+    /// A C compiler that makes 32-bit programs, and a kernel that runs them.
+    Narrow,
     /// Chromium.
     Browser,
     /// A python3 that can read what is exported: with this package of PyPI.
@@ -73,6 +79,9 @@ impl Need {
             Need::Setpriv => not_found("setpriv"),
             Need::Unshare => not_found("unshare"),
             Need::Ext4 => not_found("losetup").or_else(no_ext4),
+            Need::Setcap => not_there("setcap", &["-h"]),
+            Need::Fuse => (!Path::new("/dev/fuse").exists()).then(|| "no /dev/fuse".into()),
+            Need::Narrow => Need::Cc.missing().or_else(no_narrow),
             Need::Browser => browser::program().is_none().then(|| "no chromium".into()),
             Need::Reader(package) => Need::Python.missing().or_else(|| no_package(package)),
         }
@@ -85,8 +94,12 @@ pub fn is_root() -> bool {
 }
 
 fn not_found(program: impl AsRef<OsStr>) -> Option<String> {
+    not_there(program, &["--version"])
+}
+
+fn not_there(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
     let program = program.as_ref();
-    let output = Command::new(program).arg("--version").output();
+    let output = Command::new(program).args(args).output();
     let found = output.is_ok_and(|output| output.status.success());
     (!found).then(|| format!("no {}", program.display()))
 }
@@ -100,6 +113,17 @@ fn no_ext4() -> Option<String> {
     let made = Command::new("mkfs.ext4").output().map(drop).err();
     made.map(|error| format!("no mkfs.ext4 ({error})"))
         .or_else(|| fs::metadata("/dev/loop-control").err().map(|_| "no loop devices".into()))
+}
+
+/// Tries it once.
+fn no_narrow() -> Option<String> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    let runs = || -> Result<bool> {
+        let program = workload::narrow()?;
+        Ok(Command::new(program).arg("at once").status()?.success())
+    };
+    let missing = || (!runs().unwrap_or(false)).then(|| "no 32-bit programs".into());
+    MISSING.get_or_init(missing).clone()
 }
 
 /// The python3 that may have packages which read exports: `FORKTRACE_TESTS_PYTHON`, of a virtual

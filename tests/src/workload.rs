@@ -90,6 +90,15 @@ pub fn compiled_with(program: &str, name: &str, flags: &[&str]) -> Result<PathBu
     compile(program, name, &["cc"], flags)
 }
 
+/// The workload that is a 32-bit program.
+///
+/// # Errors
+/// When it does not compile.
+pub fn narrow() -> Result<PathBuf> {
+    let flags = ["-m32", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector"];
+    compiled_with("narrow.c", "narrow", &flags)
+}
+
 fn compile(program: &str, name: &str, compiler: &[&str], flags: &[&str]) -> Result<PathBuf> {
     static DONE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     // Held while compiling, so that nobody runs half a file.

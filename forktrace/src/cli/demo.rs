@@ -146,6 +146,8 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         snapshot_limit: 64 << 20,
         ring_bytes: 1 << 22,
         diagnostics: args.verbose >= 2,
+        late: false,
+        new_files: false,
     })?;
     if !args.json {
         let intro = format!("DEMO  {}: {}\n\n{}\n\n", demo.name, demo.title, wrap(demo.shows));
@@ -171,6 +173,8 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         output::summary(&mut live.pipeline, output::style(args))?;
         Ok::<_, Failure>(live)
     });
+    // A look that goes on may be one without end.
+    runtime.shutdown_background();
     // Also when tracing failed: the demo's processes are ours.
     group.end();
     let live = result?;

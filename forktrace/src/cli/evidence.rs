@@ -25,12 +25,23 @@ use forktrace_common::maps::{PAGE_SIZE, SIDE_CHILD, SIDE_FORKER, Touch, WaitStat
 /// How far around the futex word a lock may reach, bytes.
 const REACH: u64 = 256;
 
+/// What comes back from the background.
+pub(super) enum Answer {
+    /// It is known where the lock is: what the maps know of it is to be added.
+    Placed(Box<Job>),
+    /// A look was made.
+    Look(Box<Look>),
+}
+
 /// A look to be made.
 pub(super) struct Job {
     task: Task,
     wait: Wait,
     shared_with: Vec<u32>,
-    captured: Captured,
+    /// Where the lock is, if elsewhere than the futex word, and its owner's descriptor.
+    target: Option<u64>,
+    owner: Option<u64>,
+    waiters: Waiters,
     late: bool,
     probed: Option<(u32, Probed)>,
     /// How the waiter was found, where no futex call is watched.
@@ -48,21 +59,15 @@ pub(super) struct Look {
 }
 
 impl Job {
-    /// Takes what the maps know, now: the look itself runs elsewhere. Where the lock is elsewhere
-    /// than the futex word, the few bytes that tell where are read here, because the pages around
-    /// it are to be taken too. `waits` are all waits a moment ago.
-    pub(super) fn new(
-        task: Task,
-        wait: Wait,
-        shared_with: Vec<u32>,
-        maps: &Maps,
-        waits: &[WaitState],
-    ) -> Self {
-        let target = inspect::evidence::around(task.pid, wait.uaddr)
-            .and_then(|window| locks::target(&wait, &window));
-        let owner = target.and_then(|lock| inspect::evidence::owner_of(task.pid, lock));
-        let captured = Captured::take(maps, waits, task.pid, wait.uaddr, target, owner);
-        Job { task, wait, shared_with, captured, late: false, probed: None, blocked: None }
+    /// `waits` are all waits a moment ago.
+    pub(super) fn new(task: Task, wait: Wait, shared_with: Vec<u32>, waits: &[WaitState]) -> Self {
+        let same = |other: &&WaitState| other.tgid == task.pid && other.uaddr == wait.uaddr;
+        let waits = waits.iter().filter(same).filter(|wait| wait.restarting == 0);
+        let waiter =
+            |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns, times: None };
+        let waiters = Waiters::Seen(waits.map(waiter).collect());
+        let (target, owner, probed, blocked) = (None, None, None, None);
+        Job { task, wait, shared_with, target, owner, waiters, late: false, probed, blocked }
     }
 
     /// The same for a process whose fork was not seen: what can be told of it is looked for too.
@@ -73,7 +78,7 @@ impl Job {
     /// The same of a wait that was found by looking (`--lean`). `since`: the threads that wait for the
     /// word as far as they are known, and since when at most.
     pub(super) fn sampled(mut self, blocked: Blocked, since: FxHashMap<u32, Waiter>) -> Self {
-        self.captured.waiters = Waiters::Sampled(since);
+        self.waiters = Waiters::Sampled(since);
         Job { blocked: Some(blocked), ..self }
     }
 
@@ -83,10 +88,24 @@ impl Job {
         self
     }
 
-    /// Makes the look in the background and sends it.
-    pub(super) fn start(self, sender: UnboundedSender<Look>) {
+    /// Reads in the background where the lock is: the few bytes around the futex word tell, and the
+    /// pages around the lock are to be taken from the maps too.
+    pub(super) fn place(mut self, sender: UnboundedSender<Answer>) {
         spawn_blocking(move || {
-            let Job { mut task, wait, shared_with, captured, late, probed, blocked } = self;
+            let pid = self.task.pid;
+            self.target = inspect::evidence::around(pid, self.wait.uaddr)
+                .and_then(|window| locks::target(&self.wait, &window));
+            self.owner = self.target.and_then(|lock| inspect::evidence::owner_of(pid, lock));
+            // The receiver is gone only when tracing has ended.
+            let _ = sender.send(Answer::Placed(Box::new(self)));
+        });
+    }
+
+    /// Takes what the maps know, now, makes the look in the background and sends it.
+    pub(super) fn start(self, maps: &Maps, sender: UnboundedSender<Answer>) {
+        let captured = Captured::take(maps, &self);
+        let Job { mut task, wait, shared_with, late, probed, blocked, .. } = self;
+        spawn_blocking(move || {
             let mut evidence = inspect::evidence::collect(&task, &wait, &captured, shared_with);
             if let Some(blocked) = blocked {
                 evidence.still_waiting &= sample::is_still(task.pid, &blocked);
@@ -106,8 +125,9 @@ impl Job {
                 }
                 probed
             });
+            let look = Look { task, evidence, complete: false, python_read: false };
             // The receiver is gone only when tracing has ended.
-            let _ = sender.send(Look { task, evidence, complete: false, python_read: false });
+            let _ = sender.send(Answer::Look(Box::new(look)));
         });
     }
 }
@@ -150,7 +170,7 @@ impl Look {
         mut self,
         ask: Option<Ask>,
         registers: Visitor,
-        sender: UnboundedSender<Look>,
+        sender: UnboundedSender<Answer>,
     ) {
         spawn_blocking(move || {
             let Task { pid, tid, .. } = self.task;
@@ -182,7 +202,7 @@ impl Look {
             // The look may have waited for its turn.
             self.evidence.still_waiting &=
                 inspect::evidence::is_in(&self.task, &self.evidence.wait);
-            let _ = sender.send(self);
+            let _ = sender.send(Answer::Look(Box::new(self)));
         });
     }
 }
@@ -228,6 +248,7 @@ struct Captured {
 }
 
 /// The threads that wait for the word.
+#[derive(Clone)]
 enum Waiters {
     /// All of them, as the programs saw them begin to wait.
     Seen(Vec<Waiter>),
@@ -243,26 +264,17 @@ struct Pages {
 }
 
 impl Captured {
-    fn take(
-        maps: &Maps,
-        waits: &[WaitState],
-        pid: u32,
-        uaddr: u64,
-        target: Option<u64>,
-        owner: Option<u64>,
-    ) -> Self {
+    fn take(maps: &Maps, job: &Job) -> Self {
+        let Job { target, owner, .. } = *job;
+        let (pid, uaddr) = (job.task.pid, job.wait.uaddr);
         let around = |word| Pages::take(word, |start| maps.inherited_page(pid, start));
         let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| maps.first_write(pid, page(uaddr), side));
-        let waits = waits.iter().filter(|wait| wait.tgid == pid && wait.uaddr == uaddr);
-        let waiter =
-            |wait: &WaitState| Waiter { tid: wait.tid, enter_ns: wait.enter_ns, times: None };
-        let waiters = waits.filter(|wait| wait.restarting == 0).map(waiter).collect();
         Captured {
             around_futex: around(uaddr),
             around_target: target.map(around),
             around_owner: owner.map(|at| (around(at.saturating_add(DESCRIPTOR_TID)), at)),
             writes,
-            waiters: Waiters::Seen(waiters),
+            waiters: job.waiters.clone(),
             // After the waiters, so that no wake since one of them began to wait is missed.
             wakes: maps.wakes_since_fork(pid, uaddr),
         }

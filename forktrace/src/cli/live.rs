@@ -102,8 +102,8 @@ pub(super) struct Live {
     /// Looks for which more is to be read, with what is to be read of native code.
     to_read: VecDeque<(evidence::Look, Option<Ask>)>,
     reads_running: usize,
-    sender: mpsc::UnboundedSender<evidence::Look>,
-    receiver: mpsc::UnboundedReceiver<evidence::Look>,
+    sender: mpsc::UnboundedSender<evidence::Answer>,
+    receiver: mpsc::UnboundedReceiver<evidence::Answer>,
     min_wait_ns: u64,
     trace_all: bool,
     child: Option<RunningChild>,
@@ -284,7 +284,7 @@ impl Live {
                 }
                 () = sleep_until(end) => return Ok(Stopped::Duration),
                 _ = tick.tick() => self.tick()?,
-                Some(look) = self.receiver.recv() => self.looked(look),
+                Some(answer) = self.receiver.recv() => self.answered(answer),
                 found = self.before.found() => self.found_before(found),
                 round = next_round(&mut self.lean) => self.take_round(round),
                 ready = self.ring.batch(|bytes| records.push(decode::decode(bytes))) => ready?,
@@ -474,6 +474,7 @@ impl Live {
         let now = kernel::boot_ns();
         counters.insert("waits_left_out".into(), self.before.left_out());
         counters.insert("waits_not_looked_at".into(), self.not_looked_at(now));
+        counters.insert("processes_of_32_bits".into(), self.owners.of_32_bits());
         let traced_ns = self.before.searched_since().map(|since| now.saturating_sub(since));
         let traced_ns = Some(traced_ns.unwrap_or(0));
         let reason = stopped.reason().into();

@@ -39,8 +39,16 @@ pub use args::Cli;
 use args::Command;
 use failure::Failure;
 
+use crate::kernel;
+
 /// Runs the command that the process was started as.
 pub fn main() -> ExitCode {
+    // Before anything is done for whoever it is.
+    if let Err(error) = kernel::check_installation() {
+        let failure = Failure::Kernel(error);
+        failure::say(&failure.to_string());
+        return ExitCode::from(failure.code());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {

@@ -1,8 +1,9 @@
 //! To whom processes belong. A child begins as its parent is, and no event tells when it becomes
 //! another user or is moved to another cgroup; servers do either soon after the fork or before an
-//! exec. So `/proc` is looked at once after each of these, if the process still lives then.
+//! exec. So `/proc` is looked at once after each of these, if the process still lives then, and at
+//! who was alive before, also for programs whose system calls are not seen.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
     event::{Body, Event, ProcessOwner, Task},
@@ -21,6 +22,8 @@ pub(super) struct Owners {
     /// When, `CLOCK_BOOTTIME`, ns, and which process.
     forked: VecDeque<(u64, u32)>,
     execed: Vec<u32>,
+    /// Processes that ran a 32-bit program.
+    narrow: BTreeSet<u32>,
 }
 
 impl Owners {
@@ -34,7 +37,9 @@ impl Owners {
                 let due = event.boot_ns.saturating_add(AFTER_FORK_NS);
                 self.forked.push_back((due, fork.child_pid));
             }
-            (Body::ProcessExec(_), Some(task)) => self.execed.push(task.pid),
+            (Body::ProcessExec(_) | Body::ProcessSnapshot(_), Some(task)) => {
+                self.execed.push(task.pid);
+            }
             _ => {}
         }
     }
@@ -45,7 +50,15 @@ impl Owners {
         while let Some((_, pid)) = self.forked.pop_front_if(|(when, _)| *when <= now) {
             due.push(pid);
         }
+        if self.narrow.len() < MOST {
+            self.narrow.extend(due.iter().filter(|pid| scan::runs_32_bit_program(**pid)));
+        }
         due.into_iter().filter_map(|pid| changed(pid, now, model)).collect()
+    }
+
+    /// How many processes were seen to run a 32-bit program.
+    pub(super) fn of_32_bits(&self) -> u64 {
+        self.narrow.len() as u64
     }
 }
 

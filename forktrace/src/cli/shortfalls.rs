@@ -68,6 +68,12 @@ pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String>
         "more pages than are kept: a lock inherited in the others cannot be proven \
          (--snapshot-limit)",
     );
+    say(
+        counter("processes_of_32_bits"),
+        "process",
+        "processes",
+        "ran a 32-bit program, whose waits are not seen: a hang there is not found",
+    );
     say(counter("waits_untracked"), "wait", "waits", "did not fit in the table of waits");
     say(
         counter("children_untracked"),

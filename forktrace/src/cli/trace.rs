@@ -47,6 +47,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         snapshot_limit: args.snapshot_limit,
         ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
         diagnostics: args.out.verbose >= 2,
+        late: !matches!(target, Target::Command(_)),
+        new_files: rotation.is_on(),
     };
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recorder =
@@ -74,7 +76,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::Output)?;
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
         live.narrowed = filter.map(Narrowed::new);
         live.pipeline.event(&start)?;
@@ -93,7 +95,10 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         output::summary(&mut live.pipeline, output::style(out))?;
         say_of_probes(args.locks, live.pipeline.judge.findings());
         Ok(exit_code(args, &live, stopped))
-    })
+    });
+    // A look that goes on may be one without end.
+    runtime.shutdown_background();
+    code
 }
 
 /// A file to record to, and how its name says to store it.

@@ -5,9 +5,9 @@
 //! (`gup_must_unshare`, `mm/internal.h`, since Linux 5.19; seen on 6.18). The copy costs the traced
 //! process memory, and hides its next write to the page from whoever counts write faults.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt};
 
-use super::{Error, Result, proc_text};
+use super::{Error, Result, proc_text, served};
 use crate::event::Mapping;
 
 /// Most bytes that one call of [`read`] returns.
@@ -22,7 +22,12 @@ pub const MAX_MAPPINGS: usize = 1 << 17;
 pub fn read(pid: u32, address: u64, len: usize) -> Result<Vec<u8>> {
     let sort = |error| Error::sort(pid, "memory", error);
     let file = File::open(format!("/proc/{pid}/mem")).map_err(sort)?;
-    let mut bytes = vec![0; len.min(MAX_READ)];
+    let wanted = len.min(MAX_READ);
+    let len = served::before(pid, address, wanted);
+    if len == 0 && wanted > 0 {
+        return Err(Error::NoMemory { pid, address });
+    }
+    let mut bytes = vec![0; len];
     let mut have = 0;
     while let Some(rest) = bytes.get_mut(have..).filter(|rest| !rest.is_empty()) {
         let Some(at) = u64::try_from(have).ok().and_then(|have| address.checked_add(have)) else {
@@ -53,6 +58,36 @@ pub fn mapping(pid: u32, address: u64) -> Option<Mapping> {
     proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
         let mapping = parse(line)?;
         (mapping.start..mapping.end).contains(&address).then_some(mapping)
+    })
+    .ok()
+    .flatten()
+}
+
+/// What a mapping is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// Its addresses.
+    pub(super) range: Range<u64>,
+    /// The file's device, major and minor number; zeroes without a file.
+    pub(super) device: (u32, u32),
+    /// The file's number; zero without a file.
+    pub(super) inode: u64,
+    /// The file's path as the kernel tells it.
+    pub(super) path: String,
+}
+
+/// What is mapped at an address.
+pub(super) fn origin(pid: u32, address: u64) -> Option<Origin> {
+    proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
+        let mapping = parse(line)?;
+        let range = mapping.start..mapping.end;
+        let mut fields = line.split(' ').skip(3);
+        let (major, minor) = fields.next()?.split_once(':')?;
+        let number = |text| u32::from_str_radix(text, 16).ok();
+        let device = (number(major)?, number(minor)?);
+        let inode = fields.next()?.parse().ok()?;
+        let origin = Origin { range, device, inode, path: mapping.path };
+        origin.range.contains(&address).then_some(origin)
     })
     .ok()
     .flatten()

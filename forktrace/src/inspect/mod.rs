@@ -16,12 +16,14 @@ pub mod python;
 mod reach;
 pub mod sample;
 pub mod scan;
+mod served;
 pub mod standing;
 pub mod symbol;
 pub mod threads;
 
 pub(crate) use pages::{Sight, sight};
 pub(crate) use reach::{Reach, reach};
+pub(crate) use served::open_mapped;
 
 use std::io;
 

@@ -101,6 +101,14 @@ pub fn owner(pid: u32) -> ProcessOwner {
     ProcessOwner { uid: proc_text::uid(pid), cgroup: proc_text::cgroup(pid) }
 }
 
+/// Whether a process runs a 32-bit program. In its auxiliary vector the second word of four bytes is
+/// a value, and that of a 64-bit program the upper, empty half of a type (`create_elf_tables`,
+/// `fs/binfmt_elf.c`, Linux 6.18).
+pub fn runs_32_bit_program(pid: u32) -> bool {
+    let vector = proc_text::bytes(pid, &format!("{pid}/auxv"), 8).unwrap_or_default();
+    matches!(vector.as_slice(), [_, _, _, _, upper @ ..] if upper.len() == 4 && upper != [0; 4])
+}
+
 /// The pid inside the process's own pid namespace, where that differs.
 pub fn ns_pid(pid: u32) -> Option<u32> {
     Status::of(pid, pid).ok()?.ns_id.filter(|ns_pid| *ns_pid != pid)

@@ -1,17 +1,12 @@
 //! The exported function that an address of a process lies in.
 
-use std::{
-    fs::File,
-    io::{Read as _, Seek as _},
-};
-
 use object::{
     Endianness, ReadCache, ReadRef,
     elf::{FileHeader64, STT_FUNC},
     read::elf::{FileHeader as _, ProgramHeader as _, Sym as _},
 };
 
-use super::memory;
+use super::{memory, served::open_mapped};
 
 /// Longest name of a function that is kept.
 const MAX_NAME: usize = 128;
@@ -23,14 +18,7 @@ const MAX_NAME: usize = 128;
 /// exec'ed since.
 pub fn function_at(pid: u32, ip: u64) -> Option<(String, Option<String>)> {
     let mapping = memory::mapping(pid, ip).filter(|mapping| mapping.perms.contains('x'))?;
-    // Through the process's own root: its files may not be ours.
-    let mut file = File::open(format!("/proc/{pid}/root{}", mapping.path)).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    file.rewind().ok()?;
-    let mut magic = [0; 4];
-    file.read_exact(&mut magic).ok()?;
+    let file = open_mapped(pid, ip).ok()?;
     let offset = ip.checked_sub(mapping.start)?.checked_add(mapping.offset)?;
     let cache = ReadCache::new(file);
     let name = find(&cache, offset)?;

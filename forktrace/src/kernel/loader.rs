@@ -25,7 +25,7 @@ use super::{
     Error, causes,
     lock_probes::{self, LockProbes},
     maps::Maps,
-    privilege,
+    privilege::{self, Later},
     registers::Visitor,
     ring::Ring,
     tracefs::Tracefs,
@@ -100,6 +100,16 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Have the programs tell about themselves (through the `log` crate).
     pub diagnostics: bool,
+    /// Hangs that are older than the trace are to be judged too.
+    pub late: bool,
+    /// Files are to be made while the trace goes on, perhaps in folders of others.
+    pub new_files: bool,
+}
+
+impl Options {
+    fn later(&self) -> Later {
+        Later { late: self.late, locks: self.locks, new_files: self.new_files }
+    }
 }
 
 /// The loaded and attached programs. Dropping it detaches everything: nothing is pinned.
@@ -135,14 +145,18 @@ impl Kernel {
     }
 }
 
-/// Loads and attaches the programs.
+/// Loads and attaches the programs, and gives up the privilege that this took: in this thread and
+/// those that are made from here on.
 ///
 /// # Errors
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
 pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check()?;
-    let options = options.clone();
-    with_tracefs(move |tracefs| load_here(&options, tracefs))?
+    let (options, later) = (options.clone(), options.later());
+    let loaded = with_tracefs(move |tracefs| load_here(&options, tracefs))??;
+    // The loading may have been done by another thread.
+    later.settle();
+    Ok(loaded)
 }
 
 /// Does something that needs tracefs.
@@ -187,11 +201,17 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
         false => None,
     };
     let registers = Visitor::load(&mut ebpf, registers);
+    if options.locks {
+        lock_probes::load(&mut ebpf)?;
+        lock_probes::check(&mut ebpf)?;
+    }
+    // Before threads are made, each of which would have to do it for itself.
+    options.later().settle();
     let ring = Ring::take(&mut ebpf)?;
     let maps = Maps::take(&mut ebpf, snapshots, !options.lean)?;
     let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
     let (locks, ebpf) = match options.locks {
-        true => (Some(LockProbes::start(ebpf, options.trace_all)?), None),
+        true => (Some(LockProbes::start(ebpf, options.trace_all)), None),
         false => (None, Some(ebpf)),
     };
     let kernel = Kernel {
@@ -216,6 +236,7 @@ pub(super) fn try_lock_probes(options: &Options) -> Result<(), String> {
     let survey = with_tracefs(|tracefs| tracefs.survey()).map_err(|error| error.to_string())?;
     let mut ebpf = load_object(options, survey.offsets, false, shows_registers())
         .map_err(|error| error.to_string())?;
+    lock_probes::load(&mut ebpf).map_err(|error| error.to_string())?;
     lock_probes::attempt(&mut ebpf)
 }
 

@@ -13,9 +13,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
+    io::Read as _,
     num::NonZeroU32,
-    path::PathBuf,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, Sender, TryRecvError, channel},
@@ -31,11 +33,15 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope},
     },
 };
+use caps::Capability;
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 use rustc_hash::FxHashMap;
 
-use super::{Error, boot_ns, causes, loader::refused};
-use crate::{event::Mapping, inspect::memory};
+use super::{Error, boot_ns, causes, loader::refused, privilege};
+use crate::{
+    event::Mapping,
+    inspect::{memory, open_mapped},
+};
 
 /// Functions that take the lock of their first argument and return 0 for success. Those of
 /// semaphores are complete. Of the others, which say themselves who owns them or are seldom timed,
@@ -92,20 +98,15 @@ enum Order {
 }
 
 impl LockProbes {
-    /// Loads the programs and takes the object over, whose other programs stay attached with it.
-    pub(super) fn start(mut ebpf: Ebpf, everywhere: bool) -> Result<Self, Error> {
-        for name in [ENTER, RETURN, LEAVE] {
-            program(&mut ebpf, name)
-                .and_then(|program| program.load().map_err(|error| error.to_string()))
-                .map_err(|error| refused(&format!("the probe {name}"), &error))?;
-        }
+    /// Takes the object over, with its programs [loaded](load); the others stay attached with it.
+    pub(super) fn start(ebpf: Ebpf, everywhere: bool) -> Self {
         let (orders, received) = channel();
         let since = Arc::default();
         let (processes, libraries, ending) = Default::default();
         let shared = Arc::clone(&since);
         let worker = Worker { ebpf, everywhere, processes, libraries, ending, since: shared };
         let worker = Some(std::thread::spawn(move || worker.run(&received)));
-        Ok(LockProbes { orders, worker, since })
+        LockProbes { orders, worker, since }
     }
 
     /// Since when the lock functions of a process are probed, `CLOCK_BOOTTIME`, ns.
@@ -204,15 +205,15 @@ impl Worker {
         };
         // What is not seen of a process must not be taken for what it did not do.
         let mut since_ns = Some(0);
-        for (id, path) in libraries(pid) {
+        for (id, library) in libraries(pid) {
             let probed_ns = if self.everywhere {
                 *self.libraries.entry(id).or_insert_with(|| {
-                    let whole = probe(&mut self.ebpf, &path, &|_| true, scope, &mut known.links);
+                    let whole = probe(&mut self.ebpf, &library, &|_| true, scope, &mut known.links);
                     whole.then(boot_ns)
                 })
             } else {
                 let whole = !known.files.insert(id)
-                    || probe(&mut self.ebpf, &path, wanted, scope, &mut known.links);
+                    || probe(&mut self.ebpf, &library, wanted, scope, &mut known.links);
                 whole.then(boot_ns)
             };
             since_ns = since_ns.zip(probed_ns).map(|(since, probed)| since.max(probed));
@@ -241,6 +242,16 @@ impl Worker {
     }
 }
 
+/// Loads the programs that probes run.
+pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), Error> {
+    for name in [ENTER, RETURN, LEAVE] {
+        program(ebpf, name)
+            .and_then(|program| program.load().map_err(|error| causes(&error)))
+            .map_err(|error| refused(&format!("the probe {name}"), &error))?;
+    }
+    Ok(())
+}
+
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String> {
     ebpf.program_mut(name)
         .ok_or_else(|| "the object has no such program".to_owned())?
@@ -252,20 +263,21 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String>
 /// probed is left out.
 fn probe(
     ebpf: &mut Ebpf,
-    path: &PathBuf,
+    library: &File,
     wanted: &dyn Fn(&str) -> bool,
     scope: UProbeScope,
     links: &mut Vec<(&'static str, UProbeLinkId)>,
 ) -> bool {
-    let Some(functions) = functions(path, wanted) else {
-        tracing::debug!("{}: no lock functions", path.display());
+    let Some(functions) = functions(library, wanted) else {
+        tracing::debug!("{library:?}: no lock functions");
         return true;
     };
+    let path = path(library);
     let mut whole = true;
     let mut attach = |name: &'static str, offset: u64| {
         let attached = program(ebpf, name).and_then(|program| {
             let place = UProbeAttachLocation::AbsoluteOffset(offset);
-            program.attach(place, path, scope).map_err(|error| error.to_string())
+            program.attach(place, &path, scope).map_err(|error| error.to_string())
         });
         match attached {
             Ok(link) => links.push((name, link)),
@@ -293,12 +305,12 @@ struct Functions {
     release: BTreeSet<u64>,
 }
 
-fn functions(path: &PathBuf, wanted: &dyn Fn(&str) -> bool) -> Option<Functions> {
-    let size = fs::metadata(path).ok()?.len();
-    if size > MAX_LIBRARY {
+fn functions(library: &File, wanted: &dyn Fn(&str) -> bool) -> Option<Functions> {
+    if library.metadata().ok()?.len() > MAX_LIBRARY {
         return None;
     }
-    let bytes = fs::read(path).ok()?;
+    let mut bytes = Vec::new();
+    library.take(MAX_LIBRARY).read_to_end(&mut bytes).ok()?;
     let file = object::File::parse(bytes.as_slice()).ok()?;
     let mut found = Functions::default();
     for symbol in file.dynamic_symbols().chain(file.symbols()) {
@@ -323,26 +335,33 @@ fn functions(path: &PathBuf, wanted: &dyn Fn(&str) -> bool) -> Option<Functions>
     (!found.take.is_empty()).then_some(found)
 }
 
-/// The files mapped by a process that can hold lock functions, by paths that this process can open:
-/// the C library, or a program linked statically.
-fn libraries(pid: u32) -> Vec<(FileId, PathBuf)> {
-    let mut paths = BTreeSet::new();
+/// The files mapped by a process that can hold lock functions: the C library, or a program linked
+/// statically.
+fn libraries(pid: u32) -> Vec<(FileId, File)> {
+    let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let (mut libraries, mut programs) = (BTreeMap::new(), BTreeMap::new());
     // The answer "none" makes the search go through every mapping.
     let _ = memory::any_mapping(pid, |mapping| {
         if is_library(mapping) {
-            paths.insert(PathBuf::from(format!("/proc/{pid}/root{}", mapping.path)));
+            libraries.insert(mapping.path.clone(), mapping.start);
+        } else if mapping.perms.contains('x') && Path::new(&mapping.path) == program {
+            programs.insert(mapping.path.clone(), mapping.start);
         }
         false
     });
-    if paths.is_empty() {
-        paths.insert(PathBuf::from(format!("/proc/{pid}/exe")));
-    }
-    let identify = |path: PathBuf| {
-        use std::os::unix::fs::MetadataExt as _;
-        let metadata = fs::metadata(&path).ok()?;
-        Some(((metadata.dev(), metadata.ino()), path))
+    let found = if libraries.is_empty() { programs } else { libraries };
+    let open = |start| {
+        let opened = open_mapped(pid, start).map_err(|error| error.to_string());
+        let file = opened.inspect_err(|error| tracing::debug!("{pid}: {error}")).ok()?;
+        let metadata = file.metadata().ok()?;
+        Some(((metadata.dev(), metadata.ino()), file))
     };
-    paths.into_iter().filter_map(identify).collect()
+    found.into_values().filter_map(open).collect()
+}
+
+/// A path that leads to an open file, wherever it lies.
+fn path(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 fn is_library(mapping: &Mapping) -> bool {
@@ -352,24 +371,38 @@ fn is_library(mapping: &Mapping) -> bool {
     mapping.perms.contains('x') && starts.iter().any(|start| name.starts_with(start))
 }
 
-/// Probes the end of a lock in this process and ends that at once.
+/// Fails where probes are refused for want of privilege: a trace that was asked for them is not to
+/// go on without. Root needs no trial, which takes a tenth of a second.
+///
+/// # Errors
+/// [`Error::Privilege`].
+pub(super) fn check(ebpf: &mut Ebpf) -> Result<(), Error> {
+    if privilege::has(Capability::CAP_SYS_ADMIN) {
+        return Ok(());
+    }
+    attempt(ebpf).map_err(|error| {
+        tracing::debug!("probing this process: {error}");
+        let missing = Capability::CAP_SYS_ADMIN.to_string();
+        privilege::lacking(missing, "for the probes of --locks", ", or leave --locks out")
+    })
+}
+
+/// Probes the end of a lock in this process and ends that at once. The programs must be
+/// [loaded](load).
 ///
 /// # Errors
 /// Why it cannot be done.
 pub(super) fn attempt(ebpf: &mut Ebpf) -> Result<(), String> {
-    for name in [ENTER, RETURN, LEAVE] {
-        program(ebpf, name)?.load().map_err(|error| causes(&error))?;
-    }
     let own = std::process::id();
-    let mut found = libraries(own).into_iter().filter_map(|(_, path)| {
-        let functions = functions(&path, &|name| MEASURED.contains(&name))?;
-        Some((path, *functions.release.first()?))
+    let mut found = libraries(own).into_iter().filter_map(|(_, library)| {
+        let functions = functions(&library, &|name| MEASURED.contains(&name))?;
+        Some((library, *functions.release.first()?))
     });
-    let (path, offset) = found.next().ok_or("this program has no lock function to try it on")?;
+    let (library, offset) = found.next().ok_or("this program has no lock function to try it on")?;
     let scope = NonZeroU32::new(own).map_or(UProbeScope::CallingProcess, UProbeScope::OneProcess);
     let program = program(ebpf, LEAVE)?;
     let place = UProbeAttachLocation::AbsoluteOffset(offset);
-    let link = program.attach(place, &path, scope).map_err(|error| causes(&error))?;
+    let link = program.attach(place, path(&library), scope).map_err(|error| causes(&error))?;
     program.detach(link).map_err(|error| causes(&error))
 }
 
@@ -411,7 +444,7 @@ mod tests {
     fn this_process_has_a_library_with_lock_functions() {
         let found = libraries(std::process::id());
         let functions: Vec<_> =
-            found.iter().filter_map(|(_, path)| functions(path, &|_| true)).collect();
+            found.iter().filter_map(|(_, file)| functions(file, &|_| true)).collect();
         assert!(
             functions
                 .iter()
@@ -421,8 +454,8 @@ mod tests {
 
     #[test]
     fn files_that_are_no_libraries_have_none() {
-        assert_eq!(functions(&PathBuf::from("/proc/self/status"), &|_| true), None);
-        assert_eq!(functions(&PathBuf::from("/no/such/file"), &|_| true), None);
+        let status = File::open("/proc/self/status").unwrap();
+        assert_eq!(functions(&status, &|_| true), None);
         assert!(libraries(u32::MAX).is_empty());
     }
 

@@ -11,6 +11,8 @@ mod doctor;
 mod gate;
 #[expect(unsafe_code, reason = "bytes that programs of the kernel write too")]
 mod hints;
+#[expect(unsafe_code, reason = "reads the auxiliary vector")]
+mod installed;
 #[expect(unsafe_code, reason = "calls pthread functions")]
 mod libc_lock;
 mod loader;
@@ -28,6 +30,7 @@ mod tracefs;
 
 pub use doctor::examine;
 pub use gate::{GatedChild, Outcome, RunningChild, Start};
+pub use installed::check_installation;
 pub use loader::{Kernel, Options, load};
 pub use lock_probes::{LockProbes, price};
 pub use maps::{Counters, Maps};
@@ -37,18 +40,32 @@ pub use ring::{AsyncRing, Ring};
 pub use signals::{ProcessGroup, restore_interrupt};
 pub use tracefs::{Format, FormatError};
 
+use std::path::PathBuf;
+
 use nix::time::{ClockId, clock_gettime};
 
 /// Why tracing cannot begin. Each message is one sentence that names the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Too little privilege.
-    #[error(
-        "forktrace needs {missing} to load its eBPF programs; run it as root (sudo forktrace …)"
-    )]
+    #[error("forktrace needs {missing} {purpose}; run it as root (sudo forktrace …){otherwise}")]
     Privilege {
         /// The capabilities that are missing, by name.
         missing: String,
+        /// What for.
+        purpose: &'static str,
+        /// What else could be done, after a comma.
+        otherwise: &'static str,
+    },
+    /// Its file gives privilege to whoever runs it.
+    #[error(
+        "forktrace gives whoever runs it the memory of every process, and is therefore not to be \
+         installed setuid, setgid or with capabilities; undo that (chmod ug-s {path}; setcap -r \
+         {path}) and run it with sudo", path = path.display()
+    )]
+    Installed {
+        /// The file of this program.
+        path: PathBuf,
     },
     /// Pids here are not those that the kernel's programs see.
     #[error(

@@ -1,14 +1,24 @@
-//! Which capabilities and limits are needed, and whether they are there.
+//! Which capabilities and limits are needed, whether they are there, and which are given up once the
+//! programs are attached.
 
-use caps::{CapSet, Capability, has_cap};
-use nix::sys::resource::{Resource, getrlimit};
+use caps::{CapSet, Capability, CapsHashSet, errors::CapsError, has_cap};
+use nix::sys::{
+    prctl,
+    resource::{Resource, getrlimit},
+};
 
 use super::Error;
 
 /// Needed by any tracing: loading programs and maps, attaching to tracepoints and reading memory
-/// from programs, and reading the memory of other users' processes.
-pub(super) const NEEDED: [Capability; 3] =
-    [Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE];
+/// from programs, reading the memory of other users' processes, and tracefs and what only its owner
+/// may read in `/proc`. Without that last one no older hang would be seen, and a trace would look
+/// clean.
+pub(super) const NEEDED: [Capability; 4] = [
+    Capability::CAP_BPF,
+    Capability::CAP_PERFMON,
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+];
 
 /// Open files that are enough: one for each program, map and attachment, some 50, and those that
 /// are read of traced processes.
@@ -21,7 +31,11 @@ pub(super) fn check() -> Result<(), Error> {
         return open_files();
     }
     let missing: Vec<String> = missing.iter().map(Capability::to_string).collect();
-    Err(Error::Privilege { missing: missing.join(", ") })
+    Err(lacking(missing.join(", "), "to load its eBPF programs and to read other processes", ""))
+}
+
+pub(super) fn lacking(missing: String, purpose: &'static str, otherwise: &'static str) -> Error {
+    Error::Privilege { missing, purpose, otherwise }
 }
 
 /// Whether this process has a capability.
@@ -29,15 +43,20 @@ pub(super) fn has(capability: Capability) -> bool {
     has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
-/// Which needed capabilities are missing. `CAP_SYS_ADMIN` stands for the first two (`bpf_capable`,
-/// `perfmon_capable`, `include/linux/capability.h`, Linux 6.18).
+/// Which needed capabilities are missing.
 pub(super) fn missing(has: &dyn Fn(Capability) -> bool) -> Vec<Capability> {
-    let admin = has(Capability::CAP_SYS_ADMIN);
-    let lacks = |capability: &Capability| {
-        let implied = admin && *capability != Capability::CAP_SYS_PTRACE;
-        !implied && !has(*capability)
-    };
+    let lacks = |needed: &Capability| !has(*needed) && !stand_in(*needed).is_some_and(has);
     NEEDED.into_iter().filter(lacks).collect()
+}
+
+/// What allows the same and more (`bpf_capable` and `perfmon_capable`, `include/linux/capability.h`;
+/// `generic_permission`, `fs/namei.c`; Linux 6.18).
+fn stand_in(capability: Capability) -> Option<Capability> {
+    match capability {
+        Capability::CAP_BPF | Capability::CAP_PERFMON => Some(Capability::CAP_SYS_ADMIN),
+        Capability::CAP_DAC_READ_SEARCH => Some(Capability::CAP_DAC_OVERRIDE),
+        _ => None,
+    }
 }
 
 /// Fails if too few files may be open.
@@ -46,5 +65,117 @@ pub(super) fn open_files() -> Result<(), Error> {
         Ok((limit, _)) if limit < OPEN_FILES => Err(Error::OpenFiles { limit, needed: OPEN_FILES }),
         // Where it cannot be told, it will be seen.
         _ => Ok(()),
+    }
+}
+
+/// What is still to be done after the programs are attached.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Later {
+    /// Hangs that are older than the trace are judged.
+    pub(super) late: bool,
+    /// Processes are probed as they come.
+    pub(super) locks: bool,
+    /// Files are made, given to others and deleted, in whosever folders.
+    pub(super) new_files: bool,
+}
+
+impl Later {
+    /// The capabilities that it takes; `release` is the kernel's. Seen on Linux 6.18, by leaving out
+    /// one after the other.
+    fn capabilities(self, release: &str) -> CapsHashSet {
+        use Capability as C;
+        // To read other processes.
+        let mut keep = vec![C::CAP_SYS_PTRACE, C::CAP_DAC_READ_SEARCH];
+        // To open the files that they have mapped (`proc_map_files_get_link`, `fs/proc/base.c`,
+        // Linux 6.18); before 5.9 there is no such capability.
+        keep.push(match version(release) >= Some((5, 9)) {
+            true => C::CAP_CHECKPOINT_RESTORE,
+            false => C::CAP_SYS_ADMIN,
+        });
+        if version(release) < Some((5, 19)) {
+            // Every command of bpf(2) asks for it (until "bpf: refine kernel.unprivileged_bpf_disabled
+            // behaviour", Linux 5.19), later on only those that make something.
+            keep.push(C::CAP_BPF);
+        }
+        if self.late {
+            // To see page frames (`pagemap_read`, `fs/proc/task_mmu.c`, Linux 6.18).
+            keep.push(C::CAP_SYS_ADMIN);
+        }
+        if self.locks {
+            // To probe (`perf_uprobe_event_init`, `kernel/events/core.c`: CAP_PERFMON was enough until
+            // "perf: Revert to requiring CAP_SYS_ADMIN for uprobes", Linux 6.16 and stable kernels).
+            keep.extend([C::CAP_SYS_ADMIN, C::CAP_PERFMON, C::CAP_BPF]);
+        }
+        if self.new_files {
+            keep.extend([C::CAP_DAC_OVERRIDE, C::CAP_CHOWN, C::CAP_FOWNER]);
+        }
+        keep.into_iter().collect()
+    }
+
+    /// Gives up, in this thread and those that it makes, what is not needed any more, and for good:
+    /// no program that they execute can gain anything. Memory of the traced programs is here from
+    /// now on, so that the process leaves no core file and lets nobody look into it.
+    pub(super) fn settle(self) {
+        let release = nix::sys::utsname::uname()
+            .map(|name| name.release().to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if let Err(error) = give_up_all_but(&self.capabilities(&release)) {
+            tracing::debug!("giving up capabilities: {error}");
+        }
+        for (what, done) in
+            [("no_new_privs", prctl::set_no_new_privs()), ("dumpable", prctl::set_dumpable(false))]
+        {
+            if let Err(error) = done {
+                tracing::debug!("{what}: {error}");
+            }
+        }
+    }
+}
+
+fn give_up_all_but(keep: &CapsHashSet) -> Result<(), CapsError> {
+    let permitted = caps::read(None, CapSet::Permitted)?;
+    let has = |capability: &Capability| permitted.contains(capability);
+    let instead = keep.iter().filter(|wanted| !has(wanted)).filter_map(|wanted| stand_in(*wanted));
+    let keep = keep.iter().copied().chain(instead).filter(has).collect();
+    caps::clear(None, CapSet::Ambient)?;
+    caps::set(None, CapSet::Effective, &keep)?;
+    caps::set(None, CapSet::Permitted, &keep)?;
+    caps::clear(None, CapSet::Inheritable)
+}
+
+/// Major and minor number of a kernel's release, such as `6.1.0-18-amd64`.
+pub(super) fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_is_still_done() {
+        let kept = |later: Later, release| {
+            let mut names: Vec<String> =
+                later.capabilities(release).iter().map(Capability::to_string).collect();
+            names.sort();
+            names.join(" ")
+        };
+        let nothing = Later::default();
+        let reading = "CAP_CHECKPOINT_RESTORE CAP_DAC_READ_SEARCH CAP_SYS_PTRACE";
+        assert_eq!(kept(nothing, "6.18.44"), reading);
+        assert_eq!(kept(nothing, "5.19.0-41-generic"), reading);
+        assert_eq!(kept(nothing, "5.10.0-32-amd64"), format!("CAP_BPF {reading}"));
+        // None is known: as on the oldest.
+        for release in ["5.8.0", ""] {
+            let all = "CAP_BPF CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_SYS_PTRACE";
+            assert_eq!(kept(nothing, release), all);
+        }
+        let late = Later { late: true, ..nothing };
+        assert!(kept(late, "6.18.44").contains("CAP_SYS_ADMIN"));
+        let locks = Later { locks: true, ..nothing };
+        assert!(kept(locks, "6.18.44").contains("CAP_PERFMON"));
+        let files = Later { new_files: true, ..nothing };
+        assert!(kept(files, "6.18.44").contains("CAP_CHOWN"));
     }
 }

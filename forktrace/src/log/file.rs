@@ -12,9 +12,10 @@ use std::{
 ///
 /// The tracer runs as root and the path may lie in a folder that others can write to, so nothing
 /// is ever written through a link: a symbolic link as the last component, a file with several hard
-/// links, and anything that is no regular file are refused before a byte is changed. An existing
-/// regular file is emptied, keeps its owner, and loses the rights of others. A new one is given to
-/// `owner` (user and group id).
+/// links, anything that is no regular file, and a file of somebody else, who could read what comes
+/// to it, are refused before a byte is changed. An existing regular file of this user or of `owner`
+/// (user and group id) is emptied, keeps its owner, and loses the rights of others. A new one is
+/// given to `owner`.
 ///
 /// # Errors
 /// When the file cannot be made or must not be overwritten.
@@ -44,6 +45,10 @@ pub fn open_for_writing(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Fi
     }
     if metadata.nlink() > 1 {
         return Err(refuse(path, "has more than one hard link"));
+    }
+    let ours = [Some(nix::unistd::geteuid().as_raw()), owner.map(|(user, _)| user)];
+    if !ours.contains(&Some(metadata.uid())) {
+        return Err(refuse(path, "belongs to somebody else"));
     }
     if metadata.mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?;

@@ -16,7 +16,11 @@ pub fn format(path: &Path) -> Result<Format, String> {
     match () {
         () if name.ends_with(".jsonl") => Ok(Format::Plain),
         () if name.ends_with(".jsonl.zst") => Ok(Format::Zstd),
-        () => Err("the name must end in .jsonl or .jsonl.zst, the formats that are written".into()),
+        () => {
+            Err("the name must end in .jsonl or .jsonl.zst, the formats that are written; `-` is \
+                   stdout"
+                .into())
+        }
     }
 }
 

@@ -36,7 +36,8 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    fn is_on(&self) -> bool {
+    /// Whether it ever does.
+    pub fn is_on(&self) -> bool {
         self.size.is_some() || self.time.is_some()
     }
 }

@@ -114,8 +114,7 @@ impl Live {
         let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
         let task = Task { pid: wait.tgid, tid: wait.tid, comm };
         let shared_with = model.memory_shared_with(wait.tgid);
-        let maps = &self.kernel.maps;
-        let job = evidence::Job::new(task, self.wait(wait), shared_with, maps, waits);
+        let job = evidence::Job::new(task, self.wait(wait), shared_with, waits);
         let mut job = if late { job.late() } else { job };
         if let Some(lean) = &self.lean
             && let Some((_, blocked)) = lean.wait(wait)
@@ -125,13 +124,23 @@ impl Live {
         if let Some((parent, probed)) = probes::saw(&self.kernel, process, wait.uaddr, model) {
             job = job.with_probes(parent, probed);
         }
-        job.start(self.sender.clone());
+        job.place(self.sender.clone());
         self.looks_running += 1;
+    }
+
+    /// Takes what came back from the background.
+    pub(super) fn answered(&mut self, answer: evidence::Answer) {
+        match answer {
+            evidence::Answer::Placed(job) => {
+                job.start(&self.kernel.maps, self.sender.clone());
+            }
+            evidence::Answer::Look(look) => self.looked(*look),
+        }
     }
 
     /// Takes a look that has come back. Stacks are read only for what would be a finding, and
     /// Python's side also where it may tell a hang from a pool at rest.
-    pub(super) fn looked(&mut self, mut look: evidence::Look) {
+    fn looked(&mut self, mut look: evidence::Look) {
         let now = kernel::boot_ns();
         let running =
             if look.python_read { &mut self.reads_running } else { &mut self.looks_running };

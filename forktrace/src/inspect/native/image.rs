@@ -4,7 +4,7 @@
 //! and whatever lies at its path may be another file by now.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{File, Metadata},
     io::{self, Read as _, Write as _},
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::PathBuf,
@@ -19,7 +19,10 @@ use object::{
     read::elf::ElfFile,
 };
 
-use super::{super::memory, symbols::demangled};
+use super::{
+    super::{memory, served},
+    symbols::demangled,
+};
 use crate::event::Mapping;
 
 /// Largest file that is copied, bytes.
@@ -84,7 +87,7 @@ impl FileId {
         if mapping.path == VDSO {
             return Ok(FileId(0, 0));
         }
-        let about = about(pid, mapping)?;
+        let (_, about) = opened(pid, mapping)?;
         Ok(FileId(about.dev(), about.ino()))
     }
 }
@@ -247,30 +250,22 @@ fn empty() -> Result<File, String> {
 }
 
 /// The file itself, whatever lies at its path by now and in whatever mount namespace.
-fn path(pid: u32, mapping: &Mapping) -> PathBuf {
-    PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end))
-}
-
-fn about(pid: u32, mapping: &Mapping) -> Result<Metadata, String> {
+fn opened(pid: u32, mapping: &Mapping) -> Result<(File, Metadata), String> {
     if !mapping.path.starts_with('/') {
         return Err("no file is mapped there".into());
     }
-    fs::metadata(path(pid, mapping)).map_err(|error| in_words(&error))
+    let file = served::open_mapped(pid, mapping.start).map_err(|error| in_words(&error))?;
+    let about = file.metadata().map_err(|error| in_words(&error))?;
+    Ok((file, about))
 }
 
 fn copied(pid: u32, mapping: &Mapping) -> Result<File, String> {
-    let about = about(pid, mapping)?;
-    // Opening a device may do something.
-    if !about.is_file() {
-        return Err("what is mapped there is no file".into());
-    }
+    let (file, about) = opened(pid, mapping)?;
     if about.len() > MAX_FILE {
         return Err(format!("its file is larger than {} MiB", MAX_FILE >> 20));
     }
     let mut copy = empty()?;
-    File::open(path(pid, mapping))
-        .and_then(|file| io::copy(&mut file.take(MAX_FILE), &mut copy))
-        .map_err(|error| in_words(&error))?;
+    io::copy(&mut file.take(MAX_FILE), &mut copy).map_err(|error| in_words(&error))?;
     Ok(copy)
 }
 

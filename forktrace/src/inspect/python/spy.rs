@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use py_spy::{Config, PythonSpy, StackTrace, config::LockingStrategy};
 
 use super::{
-    super::{memory, patience::Readers, proc_text},
+    super::{memory, patience::Readers, proc_text, served},
     Look, frames, kept, lock_object,
     remote::Remote,
 };
@@ -17,13 +17,24 @@ static READERS: Readers = Readers::new();
 
 /// The Python side of a thread's wait, or why there is none.
 pub(super) fn look(pid: u32, tid: u32, ns_tid: u32, uaddr: u64) -> Result<Look, String> {
-    match memory::any_mapping(pid, is_python) {
-        Ok(true) => {}
-        Ok(false) => return Err("not a Python process".into()),
-        Err(error) => return Err(error.to_string()),
-    }
+    check(pid)?;
     let failed = "py-spy failed on this process";
     READERS.read("python-frames", failed, move |tell| tell(read(pid, tid, ns_tid, uaddr)))
+}
+
+/// Fails unless a process is of Python, and of one whose files py-spy can open without waiting.
+fn check(pid: u32) -> Result<(), String> {
+    let mut code = Vec::new();
+    let collect = |mapping: &Mapping| {
+        code.extend(is_python(mapping).then_some(mapping.start));
+        false
+    };
+    memory::any_mapping(pid, collect).map_err(|error| error.to_string())?;
+    match code.iter().any(|start| served::is_mapped_at(pid, *start)) {
+        _ if code.is_empty() => Err("not a Python process".into()),
+        true => Err("the file system of its interpreter is a program".into()),
+        false => Ok(()),
+    }
 }
 
 /// Whether a mapping is the code of a Python interpreter or of its library.
@@ -34,9 +45,7 @@ fn is_python(mapping: &Mapping) -> bool {
 
 /// Frames of threads of a process, innermost first, by tid.
 pub(super) fn frames_of(pid: u32, tids: Vec<u32>) -> Result<Vec<(u32, Vec<PythonFrame>)>, String> {
-    if !memory::any_mapping(pid, is_python).map_err(|error| error.to_string())? {
-        return Err("not a Python process".into());
-    }
+    check(pid)?;
     let failed = "py-spy failed on this process";
     READERS.read("python-frames", failed, move |tell| tell(frames_now(pid, &tids)))
 }

@@ -2,7 +2,10 @@
 
 use caps::Capability;
 
-use super::super::{Error, privilege};
+use super::super::{
+    Error,
+    privilege::{self, version},
+};
 use crate::{
     check::Check,
     inspect::{Reach, Sight},
@@ -20,12 +23,6 @@ const UNLOCKED: (u32, u32) = (5, 11);
 /// What the maps of a trace could hold by default, rounded up. Older kernels count that when they
 /// are made (`htab_map_alloc`, `kernel/bpf/hashtab.c`, Linux 5.10).
 const MAPS: u64 = 256 << 20;
-
-/// Major and minor number of a kernel's release, such as `6.1.0-18-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
 
 pub(super) fn kernel(release: &str) -> Check {
     let name = "kernel";
@@ -64,13 +61,8 @@ pub(super) fn pid_namespace(found: Result<(), Error>) -> Check {
 /// `include/linux/proc_ns.h`, Linux 6.18.
 const INITIAL_USERS: &str = "user:[4026531837]";
 
-/// `is_root`: user 0 may open root's files without a capability. `users`: the user namespace, where
-/// it can be told.
-pub(super) fn capabilities(
-    has: &dyn Fn(Capability) -> bool,
-    is_root: bool,
-    users: Option<&str>,
-) -> Check {
+/// `users`: the user namespace, where it can be told.
+pub(super) fn capabilities(has: &dyn Fn(Capability) -> bool, users: Option<&str>) -> Check {
     let name = "capabilities";
     if users.is_some_and(|users| users != INITIAL_USERS) {
         return Check::missing(
@@ -86,9 +78,6 @@ pub(super) fn capabilities(
     }
     let admin = has(Capability::CAP_SYS_ADMIN);
     let mut lost = Vec::new();
-    if !is_root && !has(Capability::CAP_DAC_READ_SEARCH) && !has(Capability::CAP_DAC_OVERRIDE) {
-        lost.push("no CAP_DAC_READ_SEARCH: the files of tracefs and of other users are closed");
-    }
     if !admin {
         // Probes of one process ask for it (`perf_uprobe`, seen on Linux 6.18), as the frame numbers
         // in `/proc/<pid>/pagemap` do (`pagemap_read`, `fs/proc/task_mmu.c`).
@@ -97,7 +86,10 @@ pub(super) fn capabilities(
         );
     }
     if !admin && !has(Capability::CAP_CHECKPOINT_RESTORE) {
-        lost.push("no CAP_CHECKPOINT_RESTORE: functions in stacks have no names");
+        lost.push(
+            "no CAP_CHECKPOINT_RESTORE: functions of programs and libraries that were replaced since \
+             they were started have no names",
+        );
     }
     match lost.is_empty() {
         true => Check::ok(name, format!("{}, CAP_SYS_ADMIN", list(&privilege::NEEDED))),

@@ -58,7 +58,7 @@ pub fn examine() -> Vec<Check> {
     let mut checks = vec![
         facts::kernel(release),
         facts::pid_namespace(namespace::check_pid_namespace()),
-        facts::capabilities(has, nix::unistd::geteuid().is_root(), users.as_deref()),
+        facts::capabilities(has, users.as_deref()),
         facts::open_files(privilege::open_files(), limit(Resource::RLIMIT_NOFILE)),
         facts::memory_lock(release, limit(Resource::RLIMIT_MEMLOCK)),
         facts::lockdown(host.text("sys/kernel/security/lockdown").as_deref()),
@@ -95,6 +95,8 @@ fn try_all(host: &Host) -> Trial {
         snapshot_limit: 128 << 20,
         ring_bytes: 16 << 20,
         diagnostics: false,
+        late: true,
+        new_files: false,
     };
     let ring = within(|| is_map_supported(MapType::RingBuf).map_err(|error| causes(&error)));
     let own = std::process::id();

@@ -81,24 +81,28 @@ fn files_of_the_kernel_are_read_below_a_root() {
 
 #[test]
 fn capabilities_are_named_with_what_is_lost() {
-    let of = |held: &[Capability], root: bool| {
+    let of = |held: &[Capability]| {
         let held = held.to_vec();
-        capabilities(&|capability| held.contains(&capability), root, Some("user:[4026531837]"))
+        capabilities(&|capability| held.contains(&capability), Some("user:[4026531837]"))
     };
-    let least = [Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE];
-    let none = of(&[], false);
+    let [bpf, perfmon, ptrace, search] = privilege::NEEDED;
+    let none = of(&[]);
     assert_eq!(status(&none), Missing);
-    assert!(none.detail.contains("CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE"), "{none:?}");
-    let some = of(&least, false);
-    assert_eq!(status(&some), Limited);
-    for name in ["CAP_DAC_READ_SEARCH", "CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"] {
-        assert!(some.detail.contains(name), "{some:?}");
+    let all = "CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH";
+    assert!(none.detail.contains(all), "{none:?}");
+    let closed = of(&[bpf, perfmon, ptrace]);
+    assert_eq!(status(&closed), Missing);
+    assert!(closed.detail.contains("CAP_DAC_READ_SEARCH"), "{closed:?}");
+    let least = of(&[bpf, perfmon, ptrace, search]);
+    assert_eq!(status(&least), Limited);
+    for name in ["CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"] {
+        assert!(least.detail.contains(name), "{least:?}");
     }
-    assert!(!of(&least, true).detail.contains("CAP_DAC_READ_SEARCH"));
-    assert_eq!(status(&of(&[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE], true)), Good);
-    let container = capabilities(&|_| true, true, Some("user:[4026532000]"));
+    let others = [Capability::CAP_SYS_ADMIN, ptrace, Capability::CAP_DAC_OVERRIDE];
+    assert_eq!(status(&of(&others)), Good);
+    let container = capabilities(&|_| true, Some("user:[4026532000]"));
     assert_eq!(status(&container), Missing);
-    assert_eq!(status(&capabilities(&|_| true, true, None)), Good);
+    assert_eq!(status(&capabilities(&|_| true, None)), Good);
 }
 
 fn layouts(missing: Vec<FormatError>, present: &[&'static str]) -> Layouts {

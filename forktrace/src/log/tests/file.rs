@@ -40,8 +40,17 @@ fn a_new_log_is_given_away_and_an_existing_one_keeps_its_owner() {
     };
     open_for_writing(&path, Some((1234, 5678))).unwrap();
     assert_eq!(owner(&path), (1234, 5678, 0o600));
-    open_for_writing(&path, Some((77, 77))).unwrap();
-    assert_eq!(owner(&path), (1234, 5678, 0o600));
+    fs::write(&path, "longer").unwrap();
+    open_for_writing(&path, Some((1234, 77))).unwrap();
+    assert_eq!((owner(&path), fs::read(&path).unwrap()), ((1234, 5678, 0o600), Vec::new()));
+
+    // Its owner may have it open, and would read what comes.
+    fs::write(&path, "theirs").unwrap();
+    for other in [None, Some((77, 77))] {
+        let refused = open_for_writing(&path, other).unwrap_err().to_string();
+        assert!(refused.contains("belongs to somebody else"), "{refused}");
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    }
 }
 
 #[test]
