@@ -54,12 +54,15 @@ fn has_ended(pid: u32, stat: &Stat) -> bool {
 
 /// A thread and its name, unless it has ended or is about to.
 fn living_thread(pid: u32, tid: u32) -> Option<ThreadName> {
-    // The name is in brackets and may hold any character; the numbers begin after its end. The
-    // seventh is `flags` (proc(5)).
-    let stat = proc_text::small(pid, &format!("{pid}/task/{tid}/stat")).ok()?;
-    let flags: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()?;
+    let flags = flags_in(&proc_text::small(pid, &format!("{pid}/task/{tid}/stat")).ok()?)?;
     let comm = proc_text::comm(pid, tid).ok()?;
     (flags & PF_EXITING == 0).then_some(ThreadName { tid, comm })
+}
+
+/// A task's flags, from its `stat`. The name is in brackets and may hold any character; the numbers
+/// begin after its end. The seventh is `flags` (proc(5)).
+pub(super) fn flags_in(stat: &str) -> Option<u32> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()
 }
 
 /// What `/proc` shows of a process now, as an event at `boot_ns` (`CLOCK_BOOTTIME`, ns). `resync`:

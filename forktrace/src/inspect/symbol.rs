@@ -39,7 +39,7 @@ pub fn function_at(pid: u32, ip: u64) -> Option<(String, Option<String>)> {
 
 /// The exported function with the byte at `offset` of the file. `None`: the file has no table of
 /// exported symbols.
-fn find<'data, R: ReadRef<'data>>(data: R, offset: u64) -> Option<Option<String>> {
+pub(super) fn find<'data, R: ReadRef<'data>>(data: R, offset: u64) -> Option<Option<String>> {
     let header = FileHeader64::<Endianness>::parse(data).ok()?;
     let endian = header.endian().ok()?;
     let address = address(header, endian, data, offset)?;

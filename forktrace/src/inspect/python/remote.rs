@@ -9,6 +9,12 @@ const MAX_TEXT: usize = 64;
 pub(super) struct Remote(File);
 
 impl Remote {
+    /// Memory that a file holds instead.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn of_file(file: File) -> Self {
+        Remote(file)
+    }
+
     pub(super) fn open(pid: u32) -> Option<Self> {
         File::open(format!("/proc/{pid}/mem")).ok().map(Remote)
     }
