@@ -128,7 +128,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         let damage = input.damage();
         let mut reader = Reader::new(input);
         let mut bad = 0;
-        while let Some(line) = reader.next() {
+        for line in reader.by_ref() {
             let line = match line {
                 Ok(line) => line,
                 Err(error) => {

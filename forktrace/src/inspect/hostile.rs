@@ -2,10 +2,7 @@
 
 use std::io::Write as _;
 
-use procfs::{
-    FromRead as _,
-    process::{Stat, Syscall},
-};
+use procfs::{FromRead as _, process::Syscall};
 
 use super::{
     kin, memory,
@@ -32,8 +29,7 @@ pub fn proc(data: &[u8]) {
             places.take(&mapping, address);
         }
     }
-    // Of procfs.
-    let _ = Stat::from_read(data);
+    scan::stat_in(data);
     if let Ok(Syscall::Blocked { syscall_number, argument_registers, .. }) =
         Syscall::from_read(data)
     {

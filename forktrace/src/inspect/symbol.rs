@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read as _, Seek as _},
+    os::unix::fs::OpenOptionsExt as _,
 };
 
 use object::{
@@ -15,6 +16,8 @@ use super::memory;
 
 /// Longest name of a function that is kept.
 const MAX_NAME: usize = 128;
+/// Largest file that is read, bytes: what is read of it is kept while it is read.
+const MAX_FILE: u64 = 256 << 20;
 
 /// The file that holds the code at `ip`, and the exported function that the code belongs to, if it
 /// belongs to one. `None`: there is no file, or it cannot be read.
@@ -24,10 +27,7 @@ const MAX_NAME: usize = 128;
 pub fn function_at(pid: u32, ip: u64) -> Option<(String, Option<String>)> {
     let mapping = memory::mapping(pid, ip).filter(|mapping| mapping.perms.contains('x'))?;
     // Through the process's own root: its files may not be ours.
-    let mut file = File::open(format!("/proc/{pid}/root{}", mapping.path)).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
+    let mut file = open(&format!("/proc/{pid}/root{}", mapping.path))?;
     file.rewind().ok()?;
     let mut magic = [0; 4];
     file.read_exact(&mut magic).ok()?;
@@ -35,6 +35,15 @@ pub fn function_at(pid: u32, ip: u64) -> Option<(String, Option<String>)> {
     let cache = ReadCache::new(file);
     let name = find(&cache, offset)?;
     Some((mapping.path, name))
+}
+
+/// Opens what lies at a path that the process chose. By now that may be a pipe, whose opening waits
+/// for whoever writes to it, a device, or a file of any size.
+fn open(path: &str) -> Option<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    let about = file.metadata().ok()?;
+    (about.is_file() && about.len() <= MAX_FILE).then_some(file)
 }
 
 /// The exported function with the byte at `offset` of the file. `None`: the file has no table of
@@ -91,5 +100,21 @@ mod tests {
         assert_eq!(function_at(pid, (&raw const local).addr() as u64), None);
         assert_eq!(function_at(pid, 0), None);
         assert_eq!(function_at(u32::MAX, at), None);
+    }
+
+    #[test]
+    fn what_lies_at_a_path_by_now_may_be_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lib.so");
+        let path = path.to_str().unwrap();
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        // Without a writer, a plain open would never return.
+        assert!(open(path).is_none());
+        std::fs::remove_file(path).unwrap();
+        File::create(path).unwrap().set_len(MAX_FILE + 1).unwrap();
+        assert!(open(path).is_none());
+        File::options().write(true).open(path).unwrap().set_len(MAX_FILE).unwrap();
+        assert!(open(path).is_some());
+        assert!(open("/dev/null").is_none() && open("/nonexistent").is_none());
     }
 }
