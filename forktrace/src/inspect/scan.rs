@@ -178,12 +178,15 @@ fn stat_at(pid: u32, path: &str) -> Result<Stat> {
     stat_in(&bytes).ok_or_else(|| Error::Io { pid, what: "stat", source: source() })
 }
 
-/// What a `stat` tells. procfs takes for granted that the name is in brackets with blanks around.
+/// What a `stat` tells. procfs takes for granted that it is a number and a name in brackets, with
+/// blanks around, and then something.
 pub(super) fn stat_in(bytes: &[u8]) -> Option<Stat> {
     let first = bytes.iter().position(|byte| *byte == b'(')?;
     let last = bytes.iter().rposition(|byte| *byte == b')').filter(|last| *last > first)?;
     let after = bytes.get(last + 1..last + 3)?;
-    let framed = bytes.get(first.checked_sub(1)?) == Some(&b' ')
+    let (blank, number) = bytes.get(..first)?.split_last()?;
+    let framed = *blank == b' '
+        && number.first().is_some_and(u8::is_ascii_digit)
         && after.first() == Some(&b' ')
         && after.last().is_some_and(u8::is_ascii_graphic);
     if framed { Stat::from_read(bytes).ok() } else { None }
