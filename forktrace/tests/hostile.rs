@@ -166,7 +166,10 @@ fn waits_do_not_cost_more_the_more_there_are_when_a_log_is_checked() {
     for at in 0..MANY {
         take(fork(at, at + 2));
         let wait = Wait { enter_ns: u64::from(at), ..Wait::default() };
-        assert_eq!(take(event(at, at + 2, Body::FutexWait(FutexWait { wait, result: None }))), 0);
+        assert_eq!(
+            take(event(at, at + 2, Body::FutexWait(FutexWait { wait, ..FutexWait::default() }))),
+            0
+        );
     }
     for pid in 0..MANY {
         take(event(MANY, pid + 2, Body::ProcessExit(ProcessExit {})));

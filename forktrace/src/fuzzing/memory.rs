@@ -38,8 +38,7 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
             _ => 0x89,
         },
         val: u64::arbitrary(u)?,
-        timed: false,
-        since_before: false,
+        ..Wait::default()
     };
     let libc = *u.choose(&[None, Some(Libc::Glibc), Some(Libc::Musl), Some(Libc::Glibc)])?;
     let mapping = mapping(u)?;
