@@ -10,6 +10,9 @@ pub mod decode;
 pub mod event;
 pub mod export;
 pub mod finding;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod inspect;
 pub mod kernel;
 pub mod locks;

@@ -66,7 +66,7 @@ impl Orderer {
         let Stamped { cpu, seq, event } = stamped;
         let last = self.last_seq.insert(cpu, seq).unwrap_or(0);
         let count = seq.saturating_sub(last).saturating_sub(1);
-        self.lost += count;
+        self.lost = self.lost.saturating_add(count);
         let new = count.saturating_sub(self.early);
         self.early = self.early.saturating_sub(count);
         if new > 0 {
@@ -85,9 +85,9 @@ impl Orderer {
     /// Takes the kernel's own count of all lost records: what no later record has shown yet becomes
     /// an event of the time `boot_ns`.
     pub fn set_total_lost(&mut self, boot_ns: u64, total: u64) {
-        let new = total.saturating_sub(self.lost + self.early);
+        let new = total.saturating_sub(self.lost.saturating_add(self.early));
         if new > 0 {
-            self.early += new;
+            self.early = self.early.saturating_add(new);
             self.insert_loss(boot_ns, new);
         }
     }
@@ -174,6 +174,16 @@ mod tests {
         assert_eq!(order.pop_ready(50).unwrap().boot_ns, 50);
         order.push_unsequenced(event(40, 2));
         assert_eq!(order.pop_ready(50).unwrap().boot_ns, 50);
+    }
+
+    #[test]
+    fn numbers_that_no_cpu_counts_to_are_taken() {
+        let mut order = Orderer::new(0);
+        for cpu in 0..3 {
+            order.push(Stamped { cpu, seq: u64::MAX, event: event(1, 1) });
+        }
+        order.set_total_lost(2, u64::MAX);
+        assert_eq!(tids(&order.flush()).len(), 3);
     }
 
     #[test]

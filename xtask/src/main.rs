@@ -1,8 +1,9 @@
 //! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`,
-//! `cargo xtask score`, `cargo xtask bench`.
+//! `cargo xtask score`, `cargo xtask bench`, `cargo xtask fuzz`.
 
 mod bench;
 mod ebpf;
+mod fuzz;
 mod pythons;
 mod score;
 mod test;
@@ -53,6 +54,17 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Feed the fuzz targets with what no program would write, see docs/fuzzing.md.
+    Fuzz {
+        /// The target; without it all, one after the other.
+        target: Option<String>,
+        /// How many inputs each target is given.
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
+        /// Add what reached something new to the corpus that is checked in.
+        #[arg(long)]
+        keep: bool,
+    },
 }
 
 fn main() -> Result<()> {
@@ -62,6 +74,7 @@ fn main() -> Result<()> {
         Chore::Test { no_skip, filter } => test::run(no_skip, filter.as_deref()),
         Chore::Score { args } => score::run(&args),
         Chore::Bench { args } => bench::run(&args),
+        Chore::Fuzz { target, runs, keep } => fuzz::run(target.as_deref(), runs, keep),
     }
 }
 

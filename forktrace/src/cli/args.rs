@@ -90,6 +90,10 @@ pub struct ReportArgs {
     #[arg(long, value_name = "N", conflicts_with = "check")]
     pub exit_code: Option<u8>,
 
+    /// Read no further once so much memory is in use; hostile logs alone need it
+    #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = memory)]
+    pub memory: u64,
+
     /// What is wanted of it.
     #[command(flatten)]
     pub filter: FilterArgs,
@@ -144,6 +148,10 @@ pub struct ExportArgs {
     /// Draw suspects too: findings that something alive may still resolve (tables have them anyway)
     #[arg(long)]
     pub suspects: bool,
+
+    /// Read no further once so much memory is in use; the picture then takes more
+    #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = memory)]
+    pub memory: u64,
 }
 
 /// A format to convert to.
@@ -379,6 +387,10 @@ fn ring_size(text: &str) -> Result<u64, String> {
 /// From one page of 4 KiB on.
 fn snapshot_limit(text: &str) -> Result<u64, String> {
     within(text, 4 << 10, 64 << 30, "4K to 64G")
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    within(text, 32 << 20, 1 << 40, "32M to 1024G")
 }
 
 fn rotate_size(text: &str) -> Result<u64, String> {

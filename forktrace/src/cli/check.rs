@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use super::{
+    budget::Budget,
     failure::Failure,
     replay::{self, Files},
 };
@@ -14,8 +15,9 @@ use crate::{
 /// How many problems are told.
 const TOLD: usize = 50;
 
-/// Checks files in their order. Exit status 1: there is a problem.
-pub(super) fn run(files: &Files) -> Result<u8, Failure> {
+/// Checks files in their order, with so many bytes of memory. Exit status 1: there is a problem.
+pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
+    let mut budget = Budget::new(memory);
     let progress = replay::progress(&files.readable, true);
     let mut checker = Checker::default();
     let mut out = io::stdout().lock();
@@ -26,7 +28,7 @@ pub(super) fn run(files: &Files) -> Result<u8, Failure> {
             writeln!(out, "{}", sanitize(&format!("{}: {why}", path.display())))?;
         }
     }
-    for path in &files.readable {
+    'files: for path in &files.readable {
         let input = replay::open(path, &progress)?;
         let damage = input.damage();
         let mut reader = Reader::new(input);
@@ -53,6 +55,10 @@ pub(super) fn run(files: &Files) -> Result<u8, Failure> {
                 // Why that is so follows.
                 Err(error) if matches!(error.cause, Cause::Empty) && damage.borrow().is_some() => {}
                 Err(error) => tell(error.line, &error.cause.to_string())?,
+            }
+            if budget.is_spent() {
+                tell(number, &budget.sentence(number))?;
+                break 'files;
             }
         }
         for problem in checker.end(reader.line()) {

@@ -139,7 +139,7 @@ fn failed(args: &ExportArgs, error: io::Error) -> Failure {
 fn table(args: &ExportArgs, write: impl FnMut(&Row) -> io::Result<()>) -> Result<(), Failure> {
     let files = replay::in_order(&args.files)?;
     let table = Table { args, rows: Rows::default(), write, has_begun: false };
-    Walk::new(&files, table, true).run().map(drop)
+    Walk::new(&files, table, args.memory, true).run().map(drop)
 }
 
 /// Writes the rows of a table.
@@ -176,7 +176,7 @@ impl<W: FnMut(&Row) -> io::Result<()>> Sink for Table<'_, W> {
 
 fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     let files = replay::in_order(&args.files)?;
-    let (listener, missing, _) = Walk::new(&files, Listener::default(), true).run()?;
+    let (listener, missing, _) = Walk::new(&files, Listener::default(), args.memory, true).run()?;
     let Listener { teller, min_wait_ns, end, .. } = listener;
     let mut shortfalls = shortfalls::of(&end, min_wait_ns, teller.follow().judge());
     shortfalls.extend(missing);

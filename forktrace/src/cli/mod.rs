@@ -1,6 +1,7 @@
 //! The command: flags parsed, then built, then run.
 
 mod args;
+mod budget;
 mod check;
 mod demo;
 mod doctor;
@@ -8,6 +9,8 @@ mod evidence;
 mod export;
 mod failure;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod hostile;
 mod kernel_tasks;
 mod lean;
 mod live;

@@ -79,20 +79,31 @@ pub(super) fn pipeline(
     events: Events,
     start: &Event,
 ) -> Result<Pipeline, Failure> {
+    let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
+    Ok(pipeline_to(stdout, args, style(args), events, start))
+}
+
+/// The same, writing to `out`.
+pub(super) fn pipeline_to(
+    out: Out,
+    args: &OutputArgs,
+    style: Style,
+    events: Events,
+    start: &Event,
+) -> Pipeline {
     let (boot_id, offset) = clock(start);
     let asked = match &start.body {
         Body::TraceStart(start) => start.asked.to_vec(),
         _ => Vec::new(),
     };
-    let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
     let (text, json) = if args.json {
-        (None, Some(Log::new(log::Writer::new(stdout, offset))))
+        (None, Some(Log::new(log::Writer::new(out, offset))))
     } else {
         let quiet = args.quiet || events == Events::Findings;
         let clock = Clock { offset_ns: offset, zone: jiff::tz::TimeZone::system() };
-        (Some(Text::new(stdout, style(args), clock, quiet)), None)
+        (Some(Text::new(out, style, clock, quiet)), None)
     };
-    Ok(Pipeline {
+    Pipeline {
         model: Model::default(),
         judge: Judge::default(),
         text,
@@ -105,7 +116,7 @@ pub(super) fn pipeline(
         suspects: args.suspects,
         asked,
         reasons: args.verbose >= 1,
-    })
+    }
 }
 
 /// What the first line says about the clock: boot id and offset to wall clock time, ns.

@@ -18,7 +18,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
     let filter = Filter::new(&args.filter)?;
     let files = replay::in_order(&args.files)?;
     if args.check {
-        return check::run(&files);
+        return check::run(&files, args.memory);
     }
     let report = Report {
         args: &args.output,
@@ -26,7 +26,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
         needs_owner: args.filter.needs_owner(),
         pipeline: None,
     };
-    let (report, missing, ended) = Walk::new(&files, report, args.output.quiet).run()?;
+    let (report, missing, ended) =
+        Walk::new(&files, report, args.memory, args.output.quiet).run()?;
     let pipeline = report.pipeline.filter(|pipeline| !pipeline.reader_gone);
     let Some(mut pipeline) = pipeline else {
         return Ok(0);

@@ -2,18 +2,20 @@
 
 use std::{
     cell::RefCell,
+    io::Read,
     path::{Path, PathBuf},
     rc::Rc,
 };
 
 use super::{
+    budget::Budget,
     failure::{Failure, cause, say},
     progress::Progress,
     replay::{self, Files},
 };
 use crate::{
     event::{Body, Event, Resync, TraceStart},
-    log::{Cause, LineKind, Reader, Summary},
+    log::{Cause, Input, LineKind, Reader, Summary},
     report::plural,
 };
 
@@ -41,6 +43,9 @@ pub(super) struct Walk<'a, S> {
     pub(super) sink: S,
     files: &'a Files,
     progress: Rc<RefCell<Progress>>,
+    budget: Budget,
+    /// The budget was spent.
+    stopped: bool,
     carried: Carried,
     /// The part that was read last, and whether it was whole.
     part: Option<(u32, bool)>,
@@ -61,12 +66,15 @@ struct Carried {
 }
 
 impl<'a, S: Sink> Walk<'a, S> {
-    /// Of these files, in this order. `quiet`: nothing is printed meanwhile.
-    pub(super) fn new(files: &'a Files, sink: S, quiet: bool) -> Self {
+    /// Of these files, in this order, with so many bytes of memory. `quiet`: nothing is printed
+    /// meanwhile.
+    pub(super) fn new(files: &'a Files, sink: S, memory: u64, quiet: bool) -> Self {
         Walk {
             sink,
             files,
             progress: replay::progress(&files.readable, quiet),
+            budget: Budget::new(memory),
+            stopped: false,
             carried: Carried::default(),
             part: None,
             missing: files.bad.iter().map(left_out).collect(),
@@ -81,11 +89,19 @@ impl<'a, S: Sink> Walk<'a, S> {
     /// When a file cannot be read, or holds no log.
     pub(super) fn run(mut self) -> Result<(S, Vec<String>, bool), Failure> {
         for path in &self.files.readable {
-            self.file(path)?;
+            self.file(path, replay::open(path, &self.progress)?)?;
             if self.sink.is_gone() {
                 return Ok((self.sink, self.missing, self.ended));
             }
+            if self.stopped {
+                break;
+            }
         }
+        self.finish()
+    }
+
+    /// After the last file.
+    pub(super) fn finish(mut self) -> Result<(S, Vec<String>, bool), Failure> {
         self.progress.borrow_mut().clear();
         if !self.sink.has_begun() {
             let path = self.files.readable.first().cloned().unwrap_or_default();
@@ -107,8 +123,8 @@ impl<'a, S: Sink> Walk<'a, S> {
         Ok((self.sink, self.missing, self.ended))
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), Failure> {
-        let input = replay::open(path, &self.progress)?;
+    /// Reads one file, already opened.
+    pub(super) fn file<R: Read>(&mut self, path: &Path, input: Input<R>) -> Result<(), Failure> {
         let damage = input.damage();
         let mut reader = Reader::new(input);
         let mut bad = 0;
@@ -148,10 +164,20 @@ impl<'a, S: Sink> Walk<'a, S> {
             if self.sink.is_gone() {
                 return Ok(());
             }
+            if self.budget.is_spent() {
+                self.stopped = true;
+                break;
+            }
         }
         if bad > TOLD {
             let more = plural(bad - TOLD, "more line", "more lines");
             say(&format!("{}: {more} passed over", path.display()));
+        }
+        if self.stopped {
+            self.carried = Carried::default();
+            self.missing.push(self.budget.sentence(reader.line()));
+            self.ended = false;
+            return Ok(());
         }
         self.carried.left = 0;
         self.take_carried()?;
@@ -195,11 +221,12 @@ impl<'a, S: Sink> Walk<'a, S> {
 
     fn start(&mut self, start: &TraceStart, mut event: Event) -> Result<(), Failure> {
         let before = self.part.replace((start.part, false));
-        let follows = before.is_some_and(|(part, whole)| whole && part + 1 == start.part);
+        let follows =
+            before.is_some_and(|(part, whole)| whole && part.checked_add(1) == Some(start.part));
         self.carried = Carried { left: start.carried, known: follows, events: Vec::new() };
         if self.sink.has_begun() {
             let part = before.map_or(0, |(part, _)| part);
-            self.missing.extend(gap(part + 1, start.part));
+            self.missing.extend(gap(part.saturating_add(1), start.part));
             return Ok(());
         }
         if start.part > 1 {

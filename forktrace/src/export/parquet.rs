@@ -146,6 +146,15 @@ impl Cells {
     }
 }
 
+/// How many rows a written file has, as it says itself; `None`: it is none.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn rows(file: Vec<u8>) -> Option<u64> {
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+
+    let reader = SerializedFileReader::new(prost::bytes::Bytes::from(file)).ok()?;
+    u64::try_from(reader.metadata().file_metadata().num_rows()).ok()
+}
+
 fn schema() -> Result<TypePtr, ParquetError> {
     let field = |column: &Column| {
         let (physical, logical) = match column.kind {

@@ -37,7 +37,7 @@ impl Image {
 }
 
 /// The address of the random bytes, out of an auxiliary vector of a 64-bit program.
-fn random_at(auxv: &[u8]) -> Option<u64> {
+pub(super) fn random_at(auxv: &[u8]) -> Option<u64> {
     let long = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).ok();
     auxv.chunks_exact(16).find_map(|entry| {
         let (key, value) = entry.split_at(8);

@@ -127,7 +127,7 @@ pub fn any_mapping(pid: u32, mut wanted: impl FnMut(&Mapping) -> bool) -> Result
 }
 
 /// One line: `start-end perms offset dev inode`, blanks, path.
-fn parse(line: &str) -> Option<Mapping> {
+pub(super) fn parse(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
     let (start, end) = fields.next()?.split_once('-')?;
     let perms = fields.next()?;

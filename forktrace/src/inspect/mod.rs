@@ -4,6 +4,8 @@
 //! other ([`Error::Gone`]), and every look may be older than the next one.
 
 pub mod evidence;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod hostile;
 mod kin;
 pub mod late;
 pub mod memory;

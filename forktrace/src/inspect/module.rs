@@ -39,7 +39,7 @@ pub fn place(pid: u32, address: u64) -> Place {
 
 /// What is kept while the mappings go by, in the order of addresses.
 #[derive(Default)]
-struct Places {
+pub(super) struct Places {
     /// The last file mapping from its beginning: path and first address.
     base: Option<(String, u64)>,
     /// Path and end of the mapping before, if it was a file's.
@@ -49,7 +49,7 @@ struct Places {
 }
 
 impl Places {
-    fn take(&mut self, mapping: &Mapping, address: u64) {
+    pub(super) fn take(&mut self, mapping: &Mapping, address: u64) {
         let is_file = mapping.path.starts_with('/');
         if is_file {
             self.libc = self.libc.or_else(|| libc(&mapping.path));
@@ -101,13 +101,13 @@ fn module(pid: u32, path: String, base: u64, address: u64) -> Option<Module> {
 
 /// What is loaded, in the file's own addresses.
 #[derive(Debug, PartialEq)]
-struct Load {
-    start: u64,
-    end: u64,
+pub(super) struct Load {
+    pub(super) start: u64,
+    pub(super) end: u64,
 }
 
 /// The segments that the headers at the beginning of a file tell of.
-fn loads(bytes: &[u8]) -> Option<Vec<Load>> {
+pub(super) fn loads(bytes: &[u8]) -> Option<Vec<Load>> {
     let header = bytes.get(..HEADER)?;
     if !header.starts_with(&MAGIC) || header.get(4..6)? != CLASS_AND_ORDER {
         return None;

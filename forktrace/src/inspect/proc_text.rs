@@ -73,7 +73,10 @@ pub(super) fn comm(pid: u32, tid: u32) -> Result<String> {
 
 /// A process's effective user id: the second number of `Uid` in its `status` (proc(5)).
 pub(super) fn uid(pid: u32) -> Option<u32> {
-    let status = small(pid, &format!("{pid}/status")).ok()?;
+    uid_in(&small(pid, &format!("{pid}/status")).ok()?)
+}
+
+pub(super) fn uid_in(status: &str) -> Option<u32> {
     // The name comes first, with its newlines escaped, so it cannot pretend to be a field.
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
@@ -85,7 +88,7 @@ pub(super) fn cgroup(pid: u32) -> Option<String> {
     cgroup_in(&small(pid, &format!("{pid}/cgroup")).ok()?)
 }
 
-fn cgroup_in(text: &str) -> Option<String> {
+pub(super) fn cgroup_in(text: &str) -> Option<String> {
     let path = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix));
     let systemd = || text.lines().find_map(|line| Some(line.split_once(":name=systemd:")?.1));
     let unified = path("0::");
@@ -116,7 +119,7 @@ impl Status {
         Ok(Self::parse(&small(pid, &format!("{pid}/task/{tid}/status"))?))
     }
 
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut status = Status::default();
         let (mut by_itself, mut pushed) = (None, None);
         // The name comes first, with its newlines escaped, so it cannot pretend to be a field.

@@ -50,6 +50,8 @@ pub fn look(_pid: u32, _tid: u32, _ns_tid: u32, _uaddr: u64) -> Look {
 
 #[cfg(feature = "python")]
 mod frames;
+#[cfg(all(feature = "python", any(test, feature = "fuzzing")))]
+pub(crate) mod hostile;
 #[cfg(feature = "python")]
 mod kept;
 #[cfg(feature = "python")]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use procfs::{FromRead, ProcError, process::Stat};
+use procfs::{FromRead, process::Stat};
 
 use super::{
     Error, Result,
@@ -18,6 +18,8 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 /// A task on its way out: `PF_EXITING`, `include/linux/sched.h`. Set before the exit tracepoint
 /// (`do_exit`, `kernel/exit.c`, Linux 6.18), so that a task whose end was told never looks alive.
 const PF_EXITING: u32 = 0x4;
+/// Most bytes of a `stat`, which is one line.
+const MAX_STAT: u64 = 4096;
 const NS_PER_S: u64 = 1_000_000_000;
 
 /// What a number stands for.
@@ -54,12 +56,15 @@ fn has_ended(pid: u32, stat: &Stat) -> bool {
 
 /// A thread and its name, unless it has ended or is about to.
 fn living_thread(pid: u32, tid: u32) -> Option<ThreadName> {
-    // The name is in brackets and may hold any character; the numbers begin after its end. The
-    // seventh is `flags` (proc(5)).
-    let stat = proc_text::small(pid, &format!("{pid}/task/{tid}/stat")).ok()?;
-    let flags: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()?;
+    let flags = flags_in(&proc_text::small(pid, &format!("{pid}/task/{tid}/stat")).ok()?)?;
     let comm = proc_text::comm(pid, tid).ok()?;
     (flags & PF_EXITING == 0).then_some(ThreadName { tid, comm })
+}
+
+/// A task's flags, from its `stat`. The name is in brackets and may hold any character; the numbers
+/// begin after its end. The seventh is `flags` (proc(5)).
+pub(super) fn flags_in(stat: &str) -> Option<u32> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()
 }
 
 /// What `/proc` shows of a process now, as an event at `boot_ns` (`CLOCK_BOOTTIME`, ns). `resync`:
@@ -166,22 +171,33 @@ fn with_parents(kernel: bool) -> Result<Vec<(u32, u32)>> {
 
 /// A process's `stat`.
 pub(super) fn stat(pid: u32) -> Result<Stat> {
-    stat_at(pid, &format!("/proc/{pid}/stat"))
+    stat_at(pid, &format!("{pid}/stat"))
 }
 
 /// The start of a thread on `CLOCK_BOOTTIME`, ns, exact to one clock tick.
 pub(super) fn thread_start_ns(pid: u32, tid: u32) -> Result<u64> {
-    let stat = stat_at(pid, &format!("/proc/{pid}/task/{tid}/stat"))?;
+    let stat = stat_at(pid, &format!("{pid}/task/{tid}/stat"))?;
     Ok(ticks_to_ns(stat.starttime, procfs::ticks_per_second()))
 }
 
 fn stat_at(pid: u32, path: &str) -> Result<Stat> {
-    Stat::from_file(path).map_err(|error| match error {
-        ProcError::NotFound(_) => Error::Gone { pid },
-        ProcError::PermissionDenied(_) => Error::Denied { pid },
-        ProcError::Io(error, _) => Error::sort(pid, "stat", error),
-        other => Error::Io { pid, what: "stat", source: std::io::Error::other(other) },
-    })
+    let bytes = proc_text::bytes(pid, path, MAX_STAT)?;
+    let source = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    stat_in(&bytes).ok_or_else(|| Error::Io { pid, what: "stat", source: source() })
+}
+
+/// What a `stat` tells. procfs takes for granted that it is a number and a name in brackets, with
+/// blanks around, and then something.
+pub(super) fn stat_in(bytes: &[u8]) -> Option<Stat> {
+    let first = bytes.iter().position(|byte| *byte == b'(')?;
+    let last = bytes.iter().rposition(|byte| *byte == b')').filter(|last| *last > first)?;
+    let after = bytes.get(last + 1..last + 3)?;
+    let (blank, number) = bytes.get(..first)?.split_last()?;
+    let framed = *blank == b' '
+        && number.first().is_some_and(u8::is_ascii_digit)
+        && after.first() == Some(&b' ')
+        && after.last().is_some_and(u8::is_ascii_graphic);
+    if framed { Stat::from_read(bytes).ok() } else { None }
 }
 
 fn ticks_to_ns(ticks: u64, per_second: u64) -> u64 {

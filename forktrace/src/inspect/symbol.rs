@@ -10,6 +10,8 @@ use super::{memory, served::open_mapped};
 
 /// Longest name of a function that is kept.
 const MAX_NAME: usize = 128;
+/// Largest file that is read, bytes: what is read of it is kept while it is read.
+const MAX_FILE: u64 = 256 << 20;
 
 /// The file that holds the code at `ip`, and the exported function that the code belongs to, if it
 /// belongs to one. `None`: there is no file, or it cannot be read.
@@ -19,6 +21,9 @@ const MAX_NAME: usize = 128;
 pub fn function_at(pid: u32, ip: u64) -> Option<(String, Option<String>)> {
     let mapping = memory::mapping(pid, ip).filter(|mapping| mapping.perms.contains('x'))?;
     let file = open_mapped(pid, ip).ok()?;
+    if file.metadata().ok()?.len() > MAX_FILE {
+        return None;
+    }
     let offset = ip.checked_sub(mapping.start)?.checked_add(mapping.offset)?;
     let cache = ReadCache::new(file);
     let name = find(&cache, offset)?;
@@ -27,7 +32,7 @@ pub fn function_at(pid: u32, ip: u64) -> Option<(String, Option<String>)> {
 
 /// The exported function with the byte at `offset` of the file. `None`: the file has no table of
 /// exported symbols.
-fn find<'data, R: ReadRef<'data>>(data: R, offset: u64) -> Option<Option<String>> {
+pub(super) fn find<'data, R: ReadRef<'data>>(data: R, offset: u64) -> Option<Option<String>> {
     let header = FileHeader64::<Endianness>::parse(data).ok()?;
     let endian = header.endian().ok()?;
     let address = address(header, endian, data, offset)?;

@@ -29,8 +29,8 @@ pub struct Checker {
     orphans: FxHashMap<u32, (u64, u64)>,
     /// When the look at all that was alive at the beginning was over, `CLOCK_BOOTTIME`, ns.
     looked_ns: u64,
-    /// Waits that go on, by (tid, start).
-    waits: FxHashMap<(u32, u64), u32>,
+    /// Waits that go on: their starts, by process and thread.
+    waits: FxHashMap<u32, FxHashMap<u32, FxHashSet<u64>>>,
     lost: u64,
     /// A part before the first one is missing.
     begins_late: bool,
@@ -182,8 +182,12 @@ impl Checker {
                 self.announced.insert(fork.child_pid);
             }
             Body::FutexWait(wait) => self.wait(number, event.boot_ns, task, wait),
-            Body::ProcessExit(_) => self.waits.retain(|_, pid| *pid != task.pid),
-            Body::ThreadExit(_) => self.waits.retain(|(tid, _), _| *tid != task.tid),
+            Body::ProcessExit(_) => drop(self.waits.remove(&task.pid)),
+            Body::ThreadExit(_) => {
+                if let Some(threads) = self.waits.get_mut(&task.pid) {
+                    threads.remove(&task.tid);
+                }
+            }
             _ => {}
         }
     }
@@ -196,20 +200,23 @@ impl Checker {
         }
         match waiting.goes_on() {
             true => {
+                let starts = self.waits.entry(task.pid).or_default().entry(task.tid).or_default();
                 if wait.not_before_ns.is_some() {
                     // Looks may miss the end of a wait before another one for the same word.
-                    self.waits.retain(|(tid, _), _| *tid != task.tid);
+                    starts.clear();
                 }
-                self.waits.insert((task.tid, wait.enter_ns), task.pid);
-                let other = self.waits.keys().filter(|(tid, _)| *tid == task.tid).count();
-                if other > 1 && self.lost == 0 && !self.begins_late {
+                starts.insert(wait.enter_ns);
+                if starts.len() > 1 && self.lost == 0 && !self.begins_late {
+                    starts.retain(|at| *at == wait.enter_ns);
                     let text = format!("thread {} waits twice at once", task.tid);
                     self.say(number, text);
-                    self.waits.retain(|(tid, at), _| *tid != task.tid || *at == wait.enter_ns);
                 }
             }
             false => {
-                self.waits.remove(&(task.tid, wait.enter_ns));
+                let threads = self.waits.get_mut(&task.pid);
+                if let Some(starts) = threads.and_then(|threads| threads.get_mut(&task.tid)) {
+                    starts.remove(&wait.enter_ns);
+                }
             }
         }
     }

@@ -4,12 +4,14 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Serializer, ser::Formatter};
 
 use super::{FINDING, SCHEMA};
 use crate::{
     event::{Body, Event, Task},
     finding::Finding,
     num,
+    report::is_hostile,
 };
 
 /// Who a task's process is, beyond its pid.
@@ -167,12 +169,38 @@ impl<W: Write> Writer<W> {
             body,
         };
         self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, &envelope)?;
+        envelope.serialize(&mut Serializer::with_formatter(&mut self.buffer, Visible))?;
         self.buffer.push(b'\n');
         // One write for the whole line: a reader that follows the file sees few halves of lines.
         self.out.write_all(&self.buffer)?;
         self.next_seq += 1;
         Ok(())
+    }
+}
+
+/// JSON without spaces, in which what a terminal could obey or hide is escaped. JSON itself asks that
+/// only of the first 32 characters; of the others too, C1 controls are codes for many terminals.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_hostile(*c)) {
+            let (head, tail) = rest.split_at(at);
+            writer.write_all(head.as_bytes())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = tail.get(c.len_utf8()..).unwrap_or_default();
+        }
+        writer.write_all(rest.as_bytes())
     }
 }
 

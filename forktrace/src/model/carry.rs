@@ -105,6 +105,7 @@ impl Model {
             }));
         }
         let by = line.as_ref().and_then(|fork| fork.by);
+        self.complete.push(id);
         let Some(process) = self.by_id(id) else { return };
         process.had_threads |= known.had_threads;
         process.incomplete = known.incomplete;
@@ -127,9 +128,9 @@ impl Model {
         }
         process.fork = line;
         if let Some(by) = by.and_then(|by| self.by_id(by))
-            && !by.children.contains(&id)
+            && let Err(place) = by.children.binary_search(&id)
         {
-            by.children.push(id);
+            by.children.insert(place, id);
         }
     }
 }

@@ -67,6 +67,7 @@ impl Model {
         }
         self.forgotten += gone.len() as u64;
         self.processes.retain(|process| !gone.contains(&process.id));
+        self.complete.retain(|id| !gone.contains(id));
         for process in &mut self.processes {
             process.forgotten += counted.remove(&process.id).unwrap_or(0);
             process.children.retain(|child| !gone.contains(child));

@@ -70,6 +70,8 @@ pub struct Model {
     /// Time of the first event and of the latest.
     span_ns: Option<(u64, u64)>,
     keeps_all: bool,
+    /// At least those of which all is known, so that a loss need not go through all others again.
+    complete: Vec<ProcId>,
 }
 
 impl Model {
@@ -240,6 +242,7 @@ impl Model {
         process.ns_pid = seen.ns_pid;
         process.exe.clone_from(&seen.exe);
         process.resynced |= seen.resync;
+        let id = process.id;
         process.uid = seen.uid.or(process.uid);
         set_text(&mut process.cgroup, seen.cgroup.as_deref());
         // Threads that every event has told of are known better than a look can tell.
@@ -253,11 +256,13 @@ impl Model {
                 process.threads.insert(thread.tid, known);
             }
         }
-        let id = process.id;
+        if seen.resync {
+            self.complete.push(id);
+        }
         if let Some(parent) = parent.and_then(|parent| self.by_id(parent))
-            && !parent.children.contains(&id)
+            && let Err(place) = parent.children.binary_search(&id)
         {
-            parent.children.push(id);
+            parent.children.insert(place, id);
         }
         if let Some(known) = &seen.known {
             self.take_known(id, known, same);
@@ -277,6 +282,7 @@ impl Model {
         self.next_id = self.next_id.saturating_add(1);
         self.processes.push(Process::new(id, pid, start_ns, comm));
         self.live.insert(pid, id);
+        self.complete.push(id);
         changes.push(Change::Appeared(id));
         id
     }
@@ -457,9 +463,11 @@ impl Model {
 
     fn lost(&mut self, count: u64) {
         self.counts.lost = self.counts.lost.saturating_add(count);
-        for process in self.processes.iter_mut().filter(|process| process.is_alive()) {
-            process.incomplete = true;
-            process.resynced = false;
+        for id in std::mem::take(&mut self.complete) {
+            if let Some(process) = self.by_id(id).filter(|process| process.is_alive()) {
+                process.incomplete = true;
+                process.resynced = false;
+            }
         }
     }
 

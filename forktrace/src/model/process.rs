@@ -37,7 +37,7 @@ pub struct Process {
     pub exe: Option<String>,
     /// The latest exec seen, if any.
     pub exec: Option<Exec>,
-    /// Processes that it made, and children that it was found with, alive or ended.
+    /// Processes that it made, and children that it was found with, alive or ended, by id.
     pub children: Vec<ProcId>,
     /// Living threads by tid.
     pub threads: BTreeMap<u32, Thread>,

@@ -22,5 +22,6 @@ mod tests;
 
 pub use clock::{Clock, count, duration, plural};
 pub(crate) use siblings::{First, Shown};
+pub(crate) use style::is_hostile;
 pub use style::{Style, sanitize};
 pub(crate) use tree::cut_circles;

@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use rustc_hash::FxHashMap;
+
 use super::{Style, hang, plural};
 use crate::{
     event::PythonFrame,
@@ -11,12 +13,16 @@ use crate::{
 
 /// What has been told in a whole block.
 #[derive(Debug, Default)]
-pub(crate) struct Shown(Vec<First>);
+pub(crate) struct Shown {
+    first: FxHashMap<Fault, First>,
+    /// The faults that were told of a task, by process and thread.
+    of_task: FxHashMap<(u32, u32), Vec<Fault>>,
+}
 
 /// A finding that was told in a whole block.
 #[derive(Debug)]
 pub(crate) struct First {
-    fault: Fault,
+    address: u64,
     comm: String,
     pid: u32,
     tid: u32,
@@ -25,7 +31,7 @@ pub(crate) struct First {
 }
 
 /// What makes two findings one fault.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Fault {
     kind: Kind,
     confidence: Confidence,
@@ -50,8 +56,7 @@ impl Fault {
 impl Shown {
     /// The task of which the same has been told. Not the very same one, of which more is known now.
     pub(crate) fn told(&self, finding: &Finding) -> Option<&First> {
-        let fault = Fault::of(finding)?;
-        let first = self.0.iter().find(|first| first.fault == fault)?;
+        let first = self.first.get(&Fault::of(finding)?)?;
         (first.tid != finding.tid).then_some(first)
     }
 
@@ -61,8 +66,10 @@ impl Shown {
             return;
         }
         let Some(fault) = Fault::of(finding) else { return };
-        self.0.push(First {
-            fault,
+        let task = (finding.pid, finding.tid);
+        self.of_task.entry(task).or_default().push(fault.clone());
+        self.first.entry(fault).or_insert_with(|| First {
+            address: finding.lock.address,
             comm: finding.comm.clone(),
             pid: finding.pid,
             tid: finding.tid,
@@ -73,14 +80,19 @@ impl Shown {
 
     /// Forgets a task that waits no more: nobody should be sent there.
     pub(super) fn ended(&mut self, finding: &Finding) {
-        self.0.retain(|first| first.pid != finding.pid || first.tid != finding.tid);
+        let task = (finding.pid, finding.tid);
+        for fault in self.of_task.remove(&task).unwrap_or_default() {
+            if self.first.get(&fault).is_some_and(|first| (first.pid, first.tid) == task) {
+                self.first.remove(&fault);
+            }
+        }
     }
 }
 
 impl First {
     /// Process, thread and lock that it was told of.
     pub(crate) fn subject(&self) -> (u32, u32, u64) {
-        (self.pid, self.tid, self.fault.address)
+        (self.pid, self.tid, self.address)
     }
 
     /// Writes the short block of another task with the same fault; where it is stuck only if that

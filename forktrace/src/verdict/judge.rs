@@ -2,16 +2,16 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Reason, Verdict, judge, siblings};
+use super::{Reason, Verdict, judge, siblings::Siblings};
 use crate::{
     event::{Body, Event},
     finding::Finding,
     model::{Model, ProcId},
 };
 
-/// What a finding is about: one thread of one process on one futex word. Not one system call: a
-/// signal may interrupt the wait, and the thread goes back to it.
-type Subject = (ProcId, u32, u64);
+/// What a finding is about, by process: one thread on one futex word. Not one system call: a signal
+/// may interrupt the wait, and the thread goes back to it.
+type Waits<T> = FxHashMap<ProcId, FxHashMap<(u32, u64), T>>;
 
 /// `EINTR`, the result of a wait that a signal interrupted.
 const INTERRUPTED: i64 = -4;
@@ -49,11 +49,12 @@ pub struct Judged {
 #[derive(Debug, Default)]
 pub struct Judge {
     findings: Vec<Judged>,
-    open: FxHashMap<Subject, Open>,
+    siblings: Siblings,
+    open: Waits<Open>,
     /// Waits that go on without a finding, and why there is none.
-    unjudged: FxHashMap<Subject, Reason>,
-    /// The same of processes that have ended since.
-    unjudged_ended: FxHashMap<Reason, u64>,
+    unjudged: Waits<Reason>,
+    /// How many these are, with those of processes that have ended since.
+    unjudged_counts: FxHashMap<Reason, u64>,
     keep_evidence: bool,
 }
 
@@ -74,23 +75,16 @@ impl Judge {
 
     /// What the open findings were concluded from, where it was kept, in the order of its time.
     pub fn open_evidence(&self) -> Vec<&Event> {
-        let mut events: Vec<&Event> =
-            self.open.values().filter_map(|open| open.evidence.as_ref()).collect();
+        let open = self.open.values().flat_map(FxHashMap::values);
+        let mut events: Vec<&Event> = open.filter_map(|open| open.evidence.as_ref()).collect();
         events.sort_by_key(|event| event.boot_ns);
         events
     }
 
     /// A process has ended: none of its waits goes on.
     pub fn ended(&mut self, process: ProcId) {
-        self.open.retain(|(id, ..), _| *id != process);
-        let counts = &mut self.unjudged_ended;
-        self.unjudged.retain(|(id, ..), reason| {
-            let gone = *id == process;
-            if gone {
-                *counts.entry(*reason).or_default() += 1;
-            }
-            !gone
-        });
+        self.open.remove(&process);
+        self.unjudged.remove(&process);
     }
 
     /// Takes one event into account, after `model` has.
@@ -101,18 +95,21 @@ impl Judge {
             Body::Evidence(evidence) => match judge(event, evidence, model) {
                 Verdict::Finding(finding) => {
                     let kept = self.keep_evidence.then(|| event.clone());
-                    let subject = (process, task.tid, evidence.wait.uaddr);
-                    self.found(subject, *finding, evidence.wait.enter_ns, kept)
+                    let wait = (task.tid, evidence.wait.uaddr);
+                    self.found((process, wait), *finding, evidence.wait.enter_ns, kept)
                 }
                 Verdict::Innocent(reason) | Verdict::Open(reason) => {
-                    self.unjudged.insert((process, task.tid, evidence.wait.uaddr), reason);
+                    let wait = (task.tid, evidence.wait.uaddr);
+                    let before = self.unjudged.entry(process).or_default().insert(wait, reason);
+                    self.uncount(before);
+                    *self.unjudged_counts.entry(reason).or_default() += 1;
                     Some(Outcome::Silent(reason))
                 }
             },
             Body::FutexWait(wait) if !wait.goes_on() && wait.result != Some(INTERRUPTED) => {
-                let subject = (process, task.tid, wait.wait.uaddr);
-                self.unjudged.remove(&subject);
-                let index = self.open.remove(&subject)?.index;
+                let subject = (task.tid, wait.wait.uaddr);
+                self.is_judged(process, subject);
+                let index = self.open.get_mut(&process)?.remove(&subject)?.index;
                 let judged = self.findings.get_mut(index)?;
                 let waited_ns = event.boot_ns.saturating_sub(wait.wait.enter_ns);
                 judged.ended_after_ns = Some(waited_ns);
@@ -124,27 +121,43 @@ impl Judge {
 
     fn found(
         &mut self,
-        subject: Subject,
+        (process, wait): (ProcId, (u32, u64)),
         mut finding: Finding,
         since_ns: u64,
         evidence: Option<Event>,
     ) -> Option<Outcome> {
-        self.unjudged.remove(&subject);
-        finding.same_lock_in = siblings::of(&finding, &self.findings);
-        if let Some(open) = self.open.get_mut(&subject)
+        self.is_judged(process, wait);
+        finding.same_lock_in = self.siblings.of(&finding, &self.findings);
+        let open = self.open.entry(process).or_default();
+        if let Some(open) = open.get_mut(&wait)
             && let Some(known) = self.findings.get_mut(open.index)
         {
             if known.finding.confidence >= finding.confidence {
                 return None;
             }
             known.finding = finding.clone();
+            self.siblings.add(&finding, open.index);
             open.evidence = evidence;
         } else {
-            self.open.insert(subject, Open { index: self.findings.len(), evidence });
+            open.insert(wait, Open { index: self.findings.len(), evidence });
+            self.siblings.add(&finding, self.findings.len());
             let finding = finding.clone();
             self.findings.push(Judged { finding, since_ns, ended_after_ns: None });
         }
         Some(Outcome::Found(finding))
+    }
+
+    /// A wait has ended, or there is a finding about it after all.
+    fn is_judged(&mut self, process: ProcId, wait: (u32, u64)) {
+        let before = self.unjudged.get_mut(&process).and_then(|waits| waits.remove(&wait));
+        self.uncount(before);
+    }
+
+    fn uncount(&mut self, reason: Option<Reason>) {
+        let count = reason.and_then(|reason| self.unjudged_counts.get_mut(&reason));
+        if let Some(count) = count {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// All findings in the order of their discovery.
@@ -155,7 +168,6 @@ impl Judge {
     /// How many waits of forked children go on, or went on until their process ended, without a
     /// finding for this reason.
     pub fn unjudged(&self, reason: Reason) -> u64 {
-        let open = self.unjudged.values().filter(|why| **why == reason).count() as u64;
-        open + self.unjudged_ended.get(&reason).copied().unwrap_or(0)
+        self.unjudged_counts.get(&reason).copied().unwrap_or(0)
     }
 }

@@ -57,10 +57,15 @@ pub fn write(w: &mut impl Write, story: &Story) -> io::Result<()> {
         w.write_all(text.as_bytes())?;
     }
     rest = before(w, rest, "{{data}}")?;
-    serde_json::to_writer(NoTags(&mut *w), &data::Data::new(story))?;
+    data_island(w, story)?;
     rest = before(w, rest, "{{script}}")?;
     w.write_all(SCRIPT.as_bytes())?;
     w.write_all(rest.as_bytes())
+}
+
+/// Writes the one place of the page that holds what comes from traced programs.
+pub(crate) fn data_island(w: &mut impl Write, story: &Story) -> io::Result<()> {
+    Ok(serde_json::to_writer(NoTags(w), &data::Data::new(story))?)
 }
 
 /// Writes what stands before the mark, and returns what stands behind it.

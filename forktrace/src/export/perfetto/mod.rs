@@ -51,6 +51,12 @@ pub fn write(w: &mut impl Write, story: &Story, suspects: bool) -> io::Result<()
     Ok(())
 }
 
+/// How many packets a written trace has; `None`: it is none.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn packets(trace: &[u8]) -> Option<usize> {
+    Trace::decode(trace).ok().map(|trace| trace.packet.len())
+}
+
 /// A trace is a message with packets as its only field: written one after the other they are it.
 fn packet(w: &mut impl Write, packet: TracePacket) -> io::Result<()> {
     w.write_all(&Trace { packet: vec![packet] }.encode_to_vec())

@@ -135,13 +135,11 @@ impl Lives {
             life.end = Some(how);
         }
         let threads = self.living.remove(&id).unwrap_or_default();
-        self.end_threads(id, threads, event.boot_ns, End::WithProcess);
         // The thread that the event is about ended by itself.
         let own = event.task.as_ref().filter(|_| how == End::Exit || how == End::LastThread);
-        let own = own.and_then(|task| {
-            self.threads.iter_mut().rev().find(|t| t.process == id.0 && t.tid == task.tid)
-        });
-        if let Some(thread) = own {
+        let own = own.and_then(|task| threads.get(&task.tid)).copied();
+        self.end_threads(id, threads, event.boot_ns, End::WithProcess);
+        if let Some(thread) = own.and_then(|place| self.threads.get_mut(place)) {
             thread.end = Some(End::Exit);
         }
     }

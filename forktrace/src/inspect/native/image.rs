@@ -244,7 +244,7 @@ fn in_words(error: &io::Error) -> String {
     format!("its file cannot be read: {error}")
 }
 
-fn empty() -> Result<File, String> {
+pub(in crate::inspect) fn empty() -> Result<File, String> {
     let file = memfd_create("forktrace-image", MFdFlags::MFD_CLOEXEC);
     file.map(File::from).map_err(|error| in_words(&error.into()))
 }
@@ -269,5 +269,7 @@ fn copied(pid: u32, mapping: &Mapping) -> Result<File, String> {
     Ok(copy)
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(in crate::inspect) mod hostile;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! that it was at the same place before and after says that they belong together. What is asked for
 //! is read once, when a wait is about to become a finding.
 
-mod image;
+pub(super) mod image;
 mod space;
 mod symbols;
 mod unwind;

@@ -124,7 +124,7 @@ fn is_arena(mapping: &Mapping) -> bool {
 }
 
 /// The method whose `m_self` is at `place`, if it is one and alive.
-fn method(remote: &Remote, place: u64) -> Option<KeptMethod> {
+pub(super) fn method(remote: &Remote, place: u64) -> Option<KeptMethod> {
     let address = place.checked_sub(SELF).filter(|address| address.is_multiple_of(16))?;
     let now = Window { address, bytes: remote.bytes::<SIZE>(address)?.to_vec() };
     // A freed object's reference count is zero.

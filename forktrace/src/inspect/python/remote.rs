@@ -1,29 +1,49 @@
 //! Reading many small things of one process's memory.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use std::{cell::Cell, fs::File, os::unix::fs::FileExt as _};
 
 /// Longest text that is read.
 const MAX_TEXT: usize = 64;
+/// Most reads of one process: some seconds' worth, and ten times what 100 threads of 60 frames need.
+const MAX_READS: u32 = 4_000_000;
 
 /// A process's memory. What cannot be read is `None`; every read is short.
-pub(super) struct Remote(File);
+pub(super) struct Remote {
+    memory: File,
+    /// How many more reads there may be. Structures that a process laid out in circles would take
+    /// many millions.
+    left: Cell<u32>,
+}
 
 impl Remote {
+    /// Memory that a file holds instead, for so many reads.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn of_file(memory: File, reads: u32) -> Self {
+        Remote { memory, left: Cell::new(reads) }
+    }
+
     pub(super) fn open(pid: u32) -> Option<Self> {
-        File::open(format!("/proc/{pid}/mem")).ok().map(Remote)
+        let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
+        Some(Remote { memory, left: Cell::new(MAX_READS) })
+    }
+
+    /// Reads up to the bytes' length, as many as can be. `None`: nothing, or no more is to be read.
+    fn read(&self, bytes: &mut [u8], address: u64) -> Option<usize> {
+        self.left.set(self.left.get().checked_sub(1)?);
+        self.memory.read_at(bytes, address).ok()
     }
 
     /// Exactly `N` bytes.
     pub(super) fn bytes<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
         let mut bytes = [0; N];
-        self.0.read_exact_at(&mut bytes, address).ok()?;
-        Some(bytes)
+        // A read of memory is short only where the memory ends.
+        (self.read(&mut bytes, address)? == N).then_some(bytes)
     }
 
     /// The words of a stretch, as many as can be read.
     pub(super) fn longs(&self, address: u64, count: usize) -> Vec<u64> {
         let mut bytes = vec![0; count.saturating_mul(8)];
-        let read = self.0.read_at(&mut bytes, address).unwrap_or_default();
+        let read = self.read(&mut bytes, address).unwrap_or_default();
         let (words, _) = bytes.get(..read).unwrap_or_default().as_chunks::<8>();
         words.iter().map(|word| u64::from_le_bytes(*word)).collect()
     }
@@ -39,7 +59,7 @@ impl Remote {
     /// A NUL-terminated ASCII text.
     pub(super) fn text(&self, address: u64) -> Option<String> {
         let mut bytes = [0; MAX_TEXT];
-        let read = self.0.read_at(&mut bytes, address).ok()?;
+        let read = self.read(&mut bytes, address)?;
         let text = bytes.get(..read)?.split(|byte| *byte == 0).next()?;
         text.is_ascii().then(|| String::from_utf8_lossy(text).into_owned())
     }

@@ -17,6 +17,22 @@ fn a_line_has_the_common_fields_and_its_own() {
 }
 
 #[test]
+fn what_a_terminal_would_obey_is_escaped_and_comes_back() {
+    // CSI as one character (C1), delete, a change of direction, a tag character of two units.
+    let comm = "a\u{9b}2J\u{7f}\u{202e}\u{e0041}é\u{1b}\"";
+    let mut event = fork();
+    event.task.as_mut().unwrap().comm = comm.into();
+    let mut writer = Writer::new(Vec::new(), 0);
+    writer.event(&start(), None).unwrap();
+    writer.event(&event, None).unwrap();
+    let bytes = writer.into_inner();
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    assert!(text.contains(r#""a\u009b2J\u007f\u202e\udb40\udc41é\u001b\"""#), "{text}");
+    let (lines, _) = read(&bytes);
+    assert!(matches!(&lines[1].as_ref().unwrap().kind, LineKind::Event(back) if *back == event));
+}
+
+#[test]
 fn times_outside_of_the_calendar_are_still_written() {
     for (boot_ns, offset) in [(u64::MAX, i64::MAX), (0, i64::MIN), (u64::MAX, i64::MIN)] {
         let mut writer = Writer::new(Vec::new(), offset);

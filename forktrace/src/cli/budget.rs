@@ -1,0 +1,63 @@
+//! How much memory the reading of a log may take.
+//!
+//! What is kept of a log grows with what was alive at once in it, which is little in a real one. A
+//! hostile one may be a few kilobytes, compressed, and tell of more processes than there is memory.
+
+use std::{fs::File, os::unix::fs::FileExt as _};
+
+/// Lines between two looks, which take a microsecond each.
+const EVERY: u32 = 16;
+
+/// Watches the memory of this process.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// `None`: it cannot be watched.
+    statm: Option<File>,
+    most: u64,
+    lines: u32,
+}
+
+impl Budget {
+    /// No more than `most` bytes.
+    pub(super) fn new(most: u64) -> Self {
+        Budget { statm: File::open("/proc/self/statm").ok(), most, lines: 0 }
+    }
+
+    /// Whether there is more in memory; asked once a line.
+    pub(super) fn is_spent(&mut self) -> bool {
+        self.lines = self.lines.wrapping_add(1);
+        self.lines.is_multiple_of(EVERY) && self.resident().is_some_and(|bytes| bytes > self.most)
+    }
+
+    /// That no more was read than the lines before this one, and what to do.
+    pub(super) fn sentence(&self, line: u64) -> String {
+        format!(
+            "what is in this log needs more than {} of memory: it was read up to line {line}; \
+             --memory gives more",
+            super::recording::bytes(self.most)
+        )
+    }
+
+    /// The second number of `statm`, in pages (proc(5)).
+    fn resident(&self) -> Option<u64> {
+        let mut text = [0; 64];
+        let read = self.statm.as_ref()?.read_at(&mut text, 0).ok()?;
+        let text = std::str::from_utf8(text.get(..read)?).ok()?;
+        let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+        pages.checked_mul(procfs::page_size())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_spent_by_what_is_in_memory() {
+        let spent = |most| {
+            let mut budget = Budget::new(most);
+            (0..=EVERY).any(|_| budget.is_spent())
+        };
+        assert!(spent(4096) && !spent(1 << 50));
+    }
+}

@@ -1,0 +1,74 @@
+//! A hostile log in every format that it can be exported to.
+
+use super::{checks, recipe};
+use crate::{
+    event::Event,
+    export::{
+        self, Teller,
+        story::LogEnd,
+        table::{COLUMNS, Rows},
+    },
+    log::{Input, LineKind, Reader},
+};
+
+/// The pictures: HTML's data, DOT, SVG, Perfetto.
+pub fn page(data: &[u8]) {
+    let (parts, other) = recipe::log(data);
+    let mut teller = Teller::default();
+    for event in events(&parts) {
+        teller.event(&event);
+    }
+    let story = teller.finish(LogEnd { shortfalls: vec!["<b>".into()] });
+    let suspects = other & 1 == 0;
+    checks::island(&written(|out| export::html::data_island(out, &story)));
+    checks::dot(&written(|out| export::dot::write(out, &story, suspects)));
+    checks::svg(&written(|out| export::svg::write(out, &story, suspects)));
+    let trace = written(|out| export::perfetto::write(out, &story, suspects));
+    assert!(export::perfetto::packets(&trace).is_some_and(|packets| packets > 0));
+}
+
+/// The tables: CSV, and Parquet, which takes longer, for one in sixteen.
+pub fn table(data: &[u8]) {
+    let (parts, other) = recipe::log(data);
+    let (mut rows, mut all) = (Rows::default(), Vec::new());
+    for event in events(&parts) {
+        let (row, finding) = rows.event(&event);
+        all.push(row);
+        all.extend(finding);
+    }
+    let csv = written(|out| {
+        let mut csv = export::csv::Writer::new(out)?;
+        all.iter().try_for_each(|row| csv.row(row))?;
+        csv.finish()
+    });
+    checks::csv(&csv, all.len(), COLUMNS.len());
+    #[cfg(feature = "parquet")]
+    if other & 0x0f == 0 {
+        let mut file = Vec::new();
+        let written = export::parquet::Writer::new(&mut file).and_then(|mut parquet| {
+            all.iter().try_for_each(|row| parquet.row(row))?;
+            parquet.finish()
+        });
+        assert!(written.is_ok());
+        assert_eq!(export::parquet::rows(file), Some(all.len() as u64));
+    }
+    #[cfg(not(feature = "parquet"))]
+    let _ = other;
+}
+
+fn events(parts: &[Vec<u8>]) -> Vec<Event> {
+    let inputs = parts.iter().filter_map(|part| Input::new(part.as_slice()).ok());
+    let lines = inputs.flat_map(Reader::new).flatten();
+    let event = |line: crate::log::Line| match line.kind {
+        LineKind::Event(event) => Some(event),
+        _ => None,
+    };
+    lines.filter_map(event).collect()
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let result = write(&mut out);
+    assert!(result.is_ok(), "{result:?}");
+    out
+}

@@ -1,0 +1,67 @@
+//! Fuzzing: the targets of `fuzz/`, one after the other (docs/fuzzing.md).
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::root;
+
+/// cargo-fuzz, as it was tried.
+const VERSION: &str = "0.13.2";
+/// The largest input, bytes.
+const MAX_LEN: u32 = 4096;
+
+pub(crate) fn run(target: Option<&str>, runs: u64, keep: bool) -> Result<()> {
+    let fuzz = root().join("fuzz");
+    let all = targets(&fuzz)?;
+    let chosen: Vec<&String> =
+        all.iter().filter(|name| target.is_none_or(|target| target == name.as_str())).collect();
+    ensure!(!chosen.is_empty(), "there is no such target; there are {}", all.join(", "));
+    if !Command::new("cargo").args(["fuzz", "--version"]).output()?.status.success() {
+        bail!("cargo-fuzz is missing: cargo install cargo-fuzz --locked --version {VERSION}");
+    }
+    for name in chosen {
+        one(&fuzz, name, runs, keep)?;
+    }
+    Ok(())
+}
+
+fn targets(fuzz: &Path) -> Result<Vec<String>> {
+    let files = fs::read_dir(fuzz.join("fuzz_targets"))?.flatten();
+    let name = |path: std::path::PathBuf| Some(path.file_stem()?.to_str()?.to_owned());
+    let mut names: Vec<String> = files.filter_map(|file| name(file.path())).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Finds go to a folder of their own first: the corpus that is checked in stays small.
+fn one(fuzz: &Path, name: &str, runs: u64, keep: bool) -> Result<()> {
+    let corpus = format!("corpus/{name}");
+    let found = format!("target/corpus/{name}");
+    fs::create_dir_all(fuzz.join(&found))?;
+    let limits = [
+        format!("-runs={runs}"),
+        format!("-max_len={MAX_LEN}"),
+        "-rss_limit_mb=2048".into(),
+        "-timeout=10".into(),
+        // What is said of bad lines.
+        "-close_fd_mask=2".into(),
+        "-print_final_stats=1".into(),
+    ];
+    libfuzzer(fuzz, name, &[&found, &corpus], &limits)?;
+    if keep {
+        libfuzzer(fuzz, name, &[&corpus, &found], &["-merge=1".into()])?;
+    }
+    Ok(())
+}
+
+fn libfuzzer(fuzz: &Path, name: &str, folders: &[&String], options: &[String]) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    // Everything is safe Rust, in which the address sanitizer finds nothing and takes half the time.
+    cargo.args(["fuzz", "run", "--sanitizer", "none", name]).args(folders).arg("--").args(options);
+    // cargo-fuzz asks for flags of a nightly compiler, which the pinned one takes by this.
+    cargo.env("RUSTC_BOOTSTRAP", "1").current_dir(fuzz);
+    let status = cargo.status().with_context(|| format!("running {cargo:?}"))?;
+    ensure!(status.success(), "{name} failed: the input is in fuzz/artifacts/{name}");
+    Ok(())
+}
