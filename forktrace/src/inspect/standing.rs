@@ -47,6 +47,8 @@ pub struct Found {
     pub forked: HashSet<u32>,
     /// Threads of these that are blocked without a timeout.
     pub standing: Vec<Standing>,
+    /// It was looked again, after a loss of events.
+    pub again: bool,
     /// How many more there are that wait for other words than those do: they are too many.
     pub left_out: u64,
 }
