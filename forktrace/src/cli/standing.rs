@@ -55,7 +55,11 @@ impl Before {
     fn start(&self, pids: Vec<u32>, again: bool) {
         let sender = self.sender.clone();
         spawn_blocking(move || {
-            let found = Found { again, ..standing::find(&pids, kernel::boot_ns()) };
+            let found = match again {
+                // The programs have seen their waits begin.
+                true => Found { forked: standing::forked(&pids), again, ..Found::default() },
+                false => standing::find(&pids, kernel::boot_ns()),
+            };
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(found);
         });
