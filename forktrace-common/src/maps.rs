@@ -49,6 +49,24 @@ pub const COUNTERS: &str = "COUNTERS";
 /// Bytes in one entry of an array of hints. A whole page, so that the array can be mapped.
 pub const HINT_CHUNK: usize = 4096;
 
+/// The hash maps above.
+pub const TABLES: [&str; 14] = [
+    TRACED,
+    NEW_TASKS,
+    WAITS,
+    AT_RISK,
+    SNAPSHOTS,
+    TAILS,
+    PAGES,
+    TOUCHES,
+    FORKERS,
+    WAKES,
+    ATTEMPTS,
+    HOLDS,
+    PAST_HOLDS,
+    FORK_WINDOWS,
+];
+
 /// Bytes of one page, the unit of the snapshot.
 pub const PAGE_SIZE: usize = 4096;
 /// Bytes of a page that fit into one map entry of 4096 bytes. The kernel rounds entries up to a power
@@ -95,7 +113,7 @@ pub struct Risk {
     pub pages: u32,
     /// Futex words in [`WAKES`] for this child.
     pub woken_words: u32,
-    /// 1: a page could not be kept. From here on a missing page proves nothing, and none is taken.
+    /// 1: a page could not be kept or listed. From here on a missing page proves nothing, and none is taken.
     ///
     /// This and its neighbours are words of their own, not bits of one: threads of the child set
     /// them at the same time, and old kernels have no atomic "or" for programs.

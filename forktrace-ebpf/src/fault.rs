@@ -112,24 +112,36 @@ unsafe fn keep(ctx: &TracePointContext, risk: *mut Risk, tgid: u32, touch: &Touc
         return;
     }
     let key = PageKey { fork_ns, page, tgid, reserved: 0 };
-    // Before the page: whoever finds the page kept finds its first write noted.
-    let first = first_touch(&TouchKey { fork_ns, page, tgid, side: SIDE_CHILD }, touch);
-    if !first && SNAPSHOTS.get_ptr(&key).is_some() {
+    let touched = TouchKey { fork_ns, page, tgid, side: SIDE_CHILD };
+    // Before the page: whoever finds the page kept finds its first write noted, if there was room.
+    let noted = first_touch(&touched, touch);
+    if noted != FIRST && SNAPSHOTS.get_ptr(&key).is_some() {
         return;
     }
-    if pages >= config!(child_page_cap) || !copy(&key) {
-        unsafe { (*risk).table_full = 1 };
-        if first {
-            let _ = TOUCHES.remove(&TouchKey { fork_ns, page, tgid, side: SIDE_CHILD });
+    let kept = if pages < config!(child_page_cap) { copy(&key) } else { REFUSED };
+    if kept == KNOWN {
+        // There was no room for the first write when the page was kept: this is a later one.
+        if noted == FIRST {
+            let _ = TOUCHES.remove(&touched);
         }
-        count(Counter::PagesRefused);
-        debug!(ctx, "no further page of child {} is kept, it has {}", tgid, pages);
         return;
     }
-    count(Counter::PagesKept);
-    if let Some(index) = list(fork_ns, tgid, pages, page) {
-        unsafe { (*risk).pages = index + 1 };
+    if kept == KEPT {
+        if let Some(index) = list(fork_ns, tgid, pages, page) {
+            count(Counter::PagesKept);
+            unsafe { (*risk).pages = index + 1 };
+            return;
+        }
+        // What is not listed would never be deleted.
+        let _ = SNAPSHOTS.remove(&key);
+        let _ = TAILS.remove(&key);
     }
+    unsafe { (*risk).table_full = 1 };
+    if noted == FIRST {
+        let _ = TOUCHES.remove(&touched);
+    }
+    count(Counter::PagesRefused);
+    debug!(ctx, "no further page of child {} is kept, it has {}", tgid, pages);
 }
 
 /// Puts a page into the list of a child's pages, at `index` or soon after; where, if there was room.
@@ -145,11 +157,18 @@ fn list(fork_ns: u64, tgid: u32, index: u32, page: u64) -> Option<u32> {
     None
 }
 
+/// The write was noted as the page's first.
+const FIRST: u32 = 0;
+/// Another one was noted as that before.
+const LATER: u32 = 1;
+/// It could not be noted.
+const NO_ROOM: u32 = 2;
+
 /// Notes a write if it is the page's first; that another thread faulted on the page too, if not.
 #[inline(always)]
-fn first_touch(key: &TouchKey, touch: &Touch) -> bool {
+fn first_touch(key: &TouchKey, touch: &Touch) -> u32 {
     if TOUCHES.insert(key, touch, u64::from(BPF_NOEXIST)).is_ok() {
-        return true;
+        return FIRST;
     }
     if let Some(first) = TOUCHES.get_ptr_mut(key) {
         // SAFETY: the entry is removed once its child is no longer at risk; every writer writes
@@ -159,8 +178,9 @@ fn first_touch(key: &TouchKey, touch: &Touch) -> bool {
                 (*first).other_ns = touch.boot_ns;
             }
         }
+        return LATER;
     }
-    false
+    NO_ROOM
 }
 
 /// Notes the first write of a process to a page since its latest fork: it tells which thread had a
@@ -177,28 +197,41 @@ fn note(forker: Forker, touch: &Touch, page: u64) {
         return;
     }
     let key = TouchKey { fork_ns, page, tgid, side: SIDE_FORKER };
-    if !first_touch(&key, touch) {
+    let noted = first_touch(&key, touch);
+    if noted == LATER {
         return;
     }
-    match list(fork_ns, tgid, FORKER_PAGES + written, page) {
-        // SAFETY: as above.
-        Some(index) => unsafe { (*risk).written = index - FORKER_PAGES + 1 },
+    let place = FORKER_PAGES + written;
+    let listed = if noted == FIRST { list(fork_ns, tgid, place, page) } else { None };
+    let written = match listed {
+        Some(index) => index - FORKER_PAGES + 1,
         None => {
+            // A later write to this page must not pass for the first: none is noted from here on.
             let _ = TOUCHES.remove(&key);
+            config!(child_page_cap)
         }
-    }
+    };
+    // SAFETY: as above.
+    unsafe { (*risk).written = written };
 }
 
-/// Copies the page into the map; false if it could not be read or there was no room.
+/// The page is in the map now.
+const KEPT: u32 = 0;
+/// It was there already.
+const KNOWN: u32 = 1;
+/// It could not be read, or there was no room.
+const REFUSED: u32 = 2;
+
+/// Copies the page into the map.
 #[inline(always)]
-fn copy(key: &PageKey) -> bool {
+fn copy(key: &PageKey) -> u32 {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
-        return false;
+        return REFUSED;
     };
     // SAFETY: the scratch page is this CPU's own, and the helper checks the source.
     unsafe {
         if bpf_probe_read_user(scratch.cast(), PAGE_SIZE as u32, key.page as *const _) != 0 {
-            return false;
+            return REFUSED;
         }
         let flags = u64::from(BPF_NOEXIST);
         let tail = &*scratch.cast::<u8>().add(PAGE_HEAD).cast::<[u8; PAGE_TAIL]>();
@@ -207,12 +240,17 @@ fn copy(key: &PageKey) -> bool {
         // before it wrote.
         let tail_kept = TAILS.insert(key, tail, flags).is_ok();
         if !tail_kept && TAILS.get_ptr(key).is_none() {
-            return false;
+            return REFUSED;
         }
-        let kept = SNAPSHOTS.insert(key, head, flags).is_ok() || SNAPSHOTS.get_ptr(key).is_some();
-        if !kept && tail_kept {
+        if SNAPSHOTS.insert(key, head, flags).is_ok() {
+            return KEPT;
+        }
+        if SNAPSHOTS.get_ptr(key).is_some() {
+            return KNOWN;
+        }
+        if tail_kept {
             let _ = TAILS.remove(key);
         }
-        kept
+        REFUSED
     }
 }

@@ -354,6 +354,11 @@ pub struct EventsLost {
 pub struct Resync {
     /// How many processes were seen alive.
     pub processes: u32,
+    /// When the list of processes was begun, `CLOCK_BOOTTIME`, ns: one that was made later may be
+    /// missing in it. 0: the list is complete.
+    #[serde(default, with = "num", skip_serializing_if = "is_none_lost")]
+    #[schemars(with = "num::Number")]
+    pub listed_ns: u64,
 }
 
 /// The end of a file that is not the trace's last.

@@ -225,7 +225,7 @@ pub struct ForkSite {
     pub stack_cut: Option<String>,
 }
 
-/// A fork that was not seen: it happened before tracing began.
+/// A fork that was not seen: it happened before tracing began, or its event was lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnseenFork {
     /// `CLOCK_BOOTTIME`, ns, exact to one clock tick (10 ms): the start of the child.
@@ -240,6 +240,9 @@ pub struct UnseenFork {
     pub by_tid: Option<u32>,
     /// That thread's name.
     pub by_thread: Option<String>,
+    /// It happened while tracing went on, and its event was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
 }
 
 /// One rule that was applied.

@@ -17,7 +17,7 @@ static STATUSES: &[(&str, &[&str], i32)] = &[
     ("command_status_7", &["-q", "--", "sh", "-c", "exit 7"], 7),
     ("command_killed_by_sigterm", &["-q", "--", "sh", "-c", "kill -TERM $$"], 143),
     ("command_no_finding_keeps_status", &["-q", "--exit-code", "9", "--", "sh", "-c", "exit 7"], 7),
-    ("command_no_follow", &["-q", "--no-follow", "--", "sh", "-c", "true; exit 3"], 3),
+    ("command_no_follow", &["-q", "--no-follow", "--", "sh", "-c", "/bin/true; exit 3"], 3),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -1,6 +1,7 @@
 //! forktrace on a real kernel: what it must find, what it must not, and how it is run.
 
 mod attach;
+mod bad_days;
 mod cases;
 mod check;
 mod command;
@@ -16,6 +17,7 @@ mod privilege;
 mod probes;
 mod recording;
 mod stacks;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         let all = [
             cases::trials(),
             attach::trials(),
+            bad_days::trials(),
             command::trials(),
             crowd::trials(),
             demos::trials(),
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
             losses::trials(),
             neighbours::trials(),
             stacks::trials(),
+            tables::trials(),
             prefork::trials(),
             privilege::trials(),
             probes::trials(),

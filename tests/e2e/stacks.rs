@@ -49,7 +49,16 @@ enum Place {
     Unlinked,
     /// In a mount namespace of the program's own, where the host has another file.
     Container,
+    /// In a root of its own, as a container has it: nothing of the host's files is to be seen there.
+    Root,
 }
+
+/// Makes a root in the folder `$1` with the program `$2` and its libraries, and runs it there.
+const OTHER_ROOT: &str = "set -e; mount -t tmpfs none \"$1\"; cd \"$1\"; mkdir old proc; mount -t proc proc proc; cp \"$2\" server; \
+    for file in $(ldd server | grep -o '/[^ )]*'); do \
+        mkdir -p \".${file%/*}\"; cp -L \"$file\" \".$file\"; libraries=${libraries}:/old${file%/*}; \
+    done; \
+    pivot_root . old; cd /; LD_LIBRARY_PATH=$libraries /old/bin/umount -l /old; exec /server";
 
 const PLAIN: Compiled =
     Compiled { name: "stacks_O0_g", flags: &["-O0", "-g"], known: Known::Lines };
@@ -77,12 +86,14 @@ static CASES: &[(&str, Compiled, Place)] = &[
     ("stacks_stripped", STRIPPED, Place::Usual),
     ("stacks_deleted_program", FRAMELESS, Place::Unlinked),
     ("stacks_other_mount_namespace", FRAMELESS, Place::Container),
+    ("bad_day_stacks_other_root", FRAMELESS, Place::Root),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let of = |(name, compiled, place): &'static (&str, Compiled, Place)| {
         let needs = match place {
             Place::Container => vec![Need::Tracing, Need::Cc, Need::Unshare],
+            Place::Root => vec![Need::Tracing, Need::Cc, Need::PivotRoot],
             _ => vec![Need::Tracing, Need::Cc],
         };
         trial(*name, &needs, || run(*compiled, *place))
@@ -109,6 +120,11 @@ fn run(compiled: Compiled, place: Place) -> Result<()> {
             args.extend(["unshare", "-m", "sh", "-c", script, "sh"].map(str::to_owned));
             args.extend([folder, program.display().to_string()]);
             fs::write(&own, b"another file")?;
+        }
+        Place::Root => {
+            let folder = folder.path().display().to_string();
+            args.extend(["unshare", "-m", "sh", "-c", OTHER_ROOT, "sh"].map(str::to_owned));
+            args.extend([folder, program.display().to_string()]);
         }
     }
     let ended = Job::forktrace(&args)?.wait(LIMIT)?;

@@ -57,6 +57,12 @@ pub enum Need {
     Fuse,
     /// A C compiler that makes 32-bit programs, and a kernel that runs them.
     Narrow,
+    /// `pivot_root`, for a root of its own.
+    PivotRoot,
+    /// `bpftool`, to ask the kernel what is loaded.
+    Bpftool,
+    /// A hierarchy of cgroups of version 2 in which a group can be made.
+    Cgroup2,
     /// Chromium.
     Browser,
     /// A python3 that can read what is exported: with this package of PyPI.
@@ -82,6 +88,9 @@ impl Need {
             Need::Setcap => not_there("setcap", &["-h"]),
             Need::Fuse => (!Path::new("/dev/fuse").exists()).then(|| "no /dev/fuse".into()),
             Need::Narrow => Need::Cc.missing().or_else(no_narrow),
+            Need::PivotRoot => Need::Unshare.missing().or_else(|| not_found("pivot_root")),
+            Need::Bpftool => not_found("bpftool"),
+            Need::Cgroup2 => Need::Root.missing().or_else(no_cgroup2),
             Need::Browser => browser::program().is_none().then(|| "no chromium".into()),
             Need::Reader(package) => Need::Python.missing().or_else(|| no_package(package)),
         }
@@ -124,6 +133,25 @@ fn no_narrow() -> Option<String> {
     };
     let missing = || (!runs().unwrap_or(false)).then(|| "no 32-bit programs".into());
     MISSING.get_or_init(missing).clone()
+}
+
+/// Where cgroups of version 2 are mounted.
+pub fn cgroup2() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (place, kind) = (words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(place))
+    })
+}
+
+fn no_cgroup2() -> Option<String> {
+    let Some(root) = cgroup2() else { return Some("no cgroup2 is mounted".into()) };
+    let group = root.join(format!("forktrace-tests-{}", std::process::id()));
+    let made = fs::create_dir(&group);
+    // Only if it was made.
+    let _ = fs::remove_dir(&group);
+    made.err().map(|error| format!("no group can be made in {}: {error}", root.display()))
 }
 
 /// The python3 that may have packages which read exports: `FORKTRACE_TESTS_PYTHON`, of a virtual
@@ -234,13 +262,25 @@ fn scratch() -> Result<&'static Path> {
 static SCRATCH: Mutex<Option<PathBuf>> = Mutex::new(None);
 static SKIPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
+/// What is missing of a need, looked up once: hundreds of tests have the same.
+fn missing(need: Need) -> Option<String> {
+    static KNOWN: Mutex<Vec<(Need, Option<String>)>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, missing)) = known.iter().find(|(of, _)| *of == need) {
+        return missing.clone();
+    }
+    let missing = need.missing();
+    known.push((need, missing.clone()));
+    missing
+}
+
 /// One test; skipped, and counted as that, when it lacks something.
 pub fn trial(
     name: impl Into<String>,
     needs: &[Need],
     test: impl FnOnce() -> Result<()> + Send + 'static,
 ) -> Trial {
-    let missing = needs.iter().find_map(|need| need.missing());
+    let missing = needs.iter().find_map(|need| missing(*need));
     let no_skip = std::env::var_os("FORKTRACE_TESTS_NO_SKIP").is_some_and(|value| value == "1");
     let Some(missing) = missing else {
         return Trial::test(name, || test().map_err(|error| format!("{error:#}").into()));

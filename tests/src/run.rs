@@ -148,6 +148,14 @@ impl Job {
         Ok(())
     }
 
+    /// Whether its first process has ended.
+    ///
+    /// # Errors
+    /// When that cannot be asked.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Lets a workload go on that waits for it (`WORKLOAD_WAITS`).
     ///
     /// # Errors

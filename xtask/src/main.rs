@@ -1,11 +1,12 @@
 //! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`,
-//! `cargo xtask score`, `cargo xtask bench`, `cargo xtask fuzz`.
+//! `cargo xtask score`, `cargo xtask bench`, `cargo xtask fuzz`, `cargo xtask soak`.
 
 mod bench;
 mod ebpf;
 mod fuzz;
 mod pythons;
 mod score;
+mod soak;
 mod test;
 
 use std::process::Command;
@@ -65,6 +66,14 @@ enum Chore {
         #[arg(long)]
         keep: bool,
     },
+    /// Trace this host for an hour under a mixed load, as root, and say whether memory, descriptors
+    /// or maps grow.
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// See `cargo xtask soak --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -75,6 +84,7 @@ fn main() -> Result<()> {
         Chore::Score { args } => score::run(&args),
         Chore::Bench { args } => bench::run(&args),
         Chore::Fuzz { target, runs, keep } => fuzz::run(target.as_deref(), runs, keep),
+        Chore::Soak { args } => soak::run(&args),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use forktrace_common::maps;
+
 use super::{failure::Failure, usage};
 use crate::log;
 
@@ -248,6 +250,10 @@ pub struct TraceArgs {
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
     pub ring_size: u64,
 
+    /// Make room for fewer entries in a table of the programs, such as WAITS=16: for tests
+    #[arg(long, hide = true, value_name = "TABLE=N", value_parser = table_size)]
+    pub table_size: Vec<(String, u32)>,
+
     /// Exit with this status if there was a finding
     #[arg(long, value_name = "N")]
     pub exit_code: Option<u8>,
@@ -391,6 +397,16 @@ fn snapshot_limit(text: &str) -> Result<u64, String> {
 
 fn memory(text: &str) -> Result<u64, String> {
     within(text, 32 << 20, 1 << 40, "32M to 1024G")
+}
+
+/// A table whose size is no matter of correctness.
+fn table_size(text: &str) -> Result<(String, u32), String> {
+    let (name, entries) = text.split_once('=').ok_or("give a table and a number: WAITS=16")?;
+    let entries: u32 = entries.parse().ok().filter(|entries| *entries > 0).ok_or("no number")?;
+    match maps::TABLES.contains(&name) {
+        true => Ok((name.to_owned(), entries)),
+        false => Err(format!("the tables are {}", maps::TABLES.join(", "))),
+    }
 }
 
 fn rotate_size(text: &str) -> Result<u64, String> {

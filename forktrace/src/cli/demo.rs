@@ -145,6 +145,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         lean: false,
         snapshot_limit: 64 << 20,
         ring_bytes: 1 << 22,
+        table_sizes: Vec::new(),
         diagnostics: args.verbose >= 2,
         late: false,
         new_files: false,

@@ -1,5 +1,6 @@
 //! Tracing a live kernel: one loop over the ring buffer, a tick, finished looks and signals.
 
+mod healing;
 mod interrupts;
 mod looking;
 
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     decode::{self, Record},
-    event::{Body, Event, Resync, TraceEnd},
+    event::{Body, Event, TraceEnd},
     inspect::{self, native::Ask},
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
     model::{Change, Model, ProcId},
@@ -106,6 +107,13 @@ pub(super) struct Live {
     receiver: mpsc::UnboundedReceiver<evidence::Answer>,
     min_wait_ns: u64,
     trace_all: bool,
+    /// The children of traced processes are traced.
+    pub(super) follow: bool,
+    /// Something is known to be alive that could not be put into the table of traced processes.
+    unfollowed: bool,
+    /// When what belongs to no child was last deleted, `CLOCK_BOOTTIME`, ns, and how many children
+    /// there had been whose pages did not fit.
+    swept: (u64, u64),
     child: Option<RunningChild>,
     outcome: Option<Outcome>,
     losses: Losses,
@@ -151,6 +159,9 @@ impl Live {
             receiver,
             min_wait_ns,
             trace_all,
+            follow: true,
+            unfollowed: false,
+            swept: (0, 0),
             child: None,
             outcome: None,
             losses: Losses::default(),
@@ -225,7 +236,7 @@ impl Live {
             }
         }
         let pids: Vec<u32> = known.into_iter().collect();
-        self.snapshot(&pids, false)?;
+        self.snapshot(&pids, None)?;
         self.before.search(pids);
         Ok(())
     }
@@ -237,29 +248,9 @@ impl Live {
     pub(super) fn adopt_all(&mut self) -> io::Result<()> {
         let pids = everybody();
         self.kernel_tasks.look();
-        self.snapshot(&pids, false)?;
+        self.snapshot(&pids, None)?;
         self.before.search(pids);
         Ok(())
-    }
-
-    /// Parents come before their children, which the model relies on: they are older.
-    fn snapshot(&mut self, pids: &[u32], resync: bool) -> io::Result<()> {
-        let now = kernel::boot_ns();
-        let mut events: Vec<Event> =
-            pids.iter().filter_map(|pid| inspect::scan::snapshot(*pid, now, resync).ok()).collect();
-        events.sort_by_key(|event| match &event.body {
-            Body::ProcessSnapshot(snapshot) => snapshot.start_ns,
-            _ => 0,
-        });
-        let processes = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        for event in events {
-            self.order.push_unsequenced(event);
-        }
-        if resync {
-            let body = Body::Resync(Resync { processes });
-            self.order.push_unsequenced(Event { boot_ns: now, task: None, body });
-        }
-        self.release()
     }
 
     /// Runs until something ends it.
@@ -337,9 +328,12 @@ impl Live {
     /// Whether every process that was traced is known to have ended.
     fn targets_ended(&mut self) -> bool {
         let child_ended = self.child.is_none() || self.outcome.is_some();
-        child_ended
-            && self.order.is_empty()
-            && everything(self.narrowed.as_ref(), &self.pipeline).live_count() == 0
+        let none_is_left = || match self.follow {
+            true => everything(self.narrowed.as_ref(), &self.pipeline).live_count() == 0,
+            // The ends of their children are not seen.
+            false => self.kernel.maps.traced().is_empty(),
+        };
+        child_ended && self.order.is_empty() && none_is_left()
     }
 
     fn take(&mut self, records: Vec<Result<Record, decode::DecodeError>>) {
@@ -439,23 +433,6 @@ impl Live {
         }
         self.release()?;
         self.pipeline.tick()
-    }
-
-    /// Notices losses that no later record has shown, and heals the model after any loss. A new look
-    /// at all processes is not cheap: while losses go on there is one a second.
-    fn check_losses(&mut self, now: u64, last: bool) -> io::Result<()> {
-        let total = self.kernel.maps.counters().lost();
-        if !self.losses.is_due(total, now, last) {
-            return Ok(());
-        }
-        self.drain();
-        self.order.set_total_lost(now, total);
-        self.kernel.maps.sweep();
-        let alive = if self.trace_all { everybody() } else { self.kernel.maps.traced() };
-        if self.trace_all {
-            self.kernel_tasks.look();
-        }
-        self.snapshot(&alive, true)
     }
 
     /// Detaches nothing yet, but takes what is still in the ring and ends the log.

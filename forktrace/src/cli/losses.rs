@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 /// The least time between two new looks at all processes, ns.
 const BETWEEN_LOOKS_NS: u64 = 1_000_000_000;
 
-/// Losses so far.
+/// The same where nothing was missed, but something goes on unseen: that may last for hours.
+const BETWEEN_LOOKS_AT_OPEN_NS: u64 = 5_000_000_000;
+
+/// Losses so far, of records and of processes that could not be followed.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    /// Lost in all when the model was last healed.
+    /// Missed in all when the model was last healed.
     healed: u64,
     healed_ns: u64,
     /// Counts by kind that were told already.
@@ -16,10 +19,12 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// Whether the model is to be healed now, with `total` lost; `last`: there is no later chance.
-    pub(super) fn is_due(&mut self, total: u64, now_ns: u64, last: bool) -> bool {
-        let waited = now_ns.saturating_sub(self.healed_ns) >= BETWEEN_LOOKS_NS;
-        let due = total > self.healed && (waited || last);
+    /// Whether the model is to be healed now, with `total` missed in all; `open`: something that is
+    /// known goes on unseen; `last`: there is no later chance.
+    pub(super) fn is_due(&mut self, total: u64, open: bool, now_ns: u64, last: bool) -> bool {
+        let since = now_ns.saturating_sub(self.healed_ns);
+        let due = (total > self.healed && (last || since >= BETWEEN_LOOKS_NS))
+            || (open && (last || since >= BETWEEN_LOOKS_AT_OPEN_NS));
         if due {
             self.healed = total;
             self.healed_ns = now_ns;
@@ -69,10 +74,14 @@ mod tests {
     fn the_model_is_healed_once_a_second_and_at_the_end() {
         let mut losses = Losses::default();
         let second = BETWEEN_LOOKS_NS;
-        assert!(!losses.is_due(0, 5 * second, true), "nothing was lost");
-        assert!(losses.is_due(1, 5 * second, false));
-        assert!(!losses.is_due(2, 5 * second + 1, false));
-        assert!(losses.is_due(2, 5 * second + 1, true));
-        assert!(losses.is_due(3, 7 * second, false));
+        assert!(!losses.is_due(0, false, 5 * second, true), "nothing was lost");
+        assert!(losses.is_due(1, false, 5 * second, false));
+        assert!(!losses.is_due(2, false, 5 * second + 1, false));
+        assert!(losses.is_due(2, false, 5 * second + 1, true));
+        assert!(losses.is_due(3, false, 7 * second, false));
+        assert!(!losses.is_due(3, false, 9 * second, false));
+        assert!(!losses.is_due(3, true, 9 * second, false));
+        assert!(losses.is_due(3, true, 9 * second, true));
+        assert!(losses.is_due(3, true, 14 * second, false));
     }
 }

@@ -44,9 +44,22 @@ impl Before {
     /// Looks at these processes in the background.
     pub(super) fn search(&mut self, pids: Vec<u32>) {
         self.searching += 1;
+        self.start(pids, false);
+    }
+
+    /// Looks at processes whose fork may have been lost. What was traced before goes on being so.
+    pub(super) fn search_again(&mut self, pids: Vec<u32>) {
+        self.start(pids, true);
+    }
+
+    fn start(&self, pids: Vec<u32>, again: bool) {
         let sender = self.sender.clone();
         spawn_blocking(move || {
-            let found = standing::find(&pids, kernel::boot_ns());
+            let found = match again {
+                // The programs have seen their waits begin.
+                true => Found { forked: standing::forked(&pids), again, ..Found::default() },
+                false => standing::find(&pids, kernel::boot_ns()),
+            };
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(found);
         });
@@ -77,8 +90,10 @@ impl Before {
     /// waits in the programs' table, and find the others later.
     pub(super) fn take_forked(&mut self, found: Found) -> Vec<Standing> {
         self.forked.extend(found.forked);
-        self.searching = self.searching.saturating_sub(1);
-        self.searched_ns = kernel::boot_ns();
+        if !found.again {
+            self.searching = self.searching.saturating_sub(1);
+            self.searched_ns = kernel::boot_ns();
+        }
         found.standing
     }
 

@@ -46,6 +46,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         lean: args.lean,
         snapshot_limit: args.snapshot_limit,
         ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
+        table_sizes: args.table_size.clone(),
         diagnostics: args.out.verbose >= 2,
         late: !matches!(target, Target::Command(_)),
         new_files: rotation.is_on(),
@@ -79,6 +80,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     let code = runtime.block_on(async {
         let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
         live.narrowed = filter.map(Narrowed::new);
+        live.follow = !args.no_follow;
         live.pipeline.event(&start)?;
         let until = Until {
             duration: args.duration,

@@ -253,7 +253,8 @@ impl<'a, S: Sink> Walk<'a, S> {
                 }
             }
             let processes = u32::try_from(alive.len()).unwrap_or(u32::MAX);
-            alive.push(Event { boot_ns, task: None, body: Body::Resync(Resync { processes }) });
+            let looked = Resync { processes, ..Resync::default() };
+            alive.push(Event { boot_ns, task: None, body: Body::Resync(looked) });
         }
         for event in alive.into_iter().chain(others) {
             self.sink.event(&event)?;

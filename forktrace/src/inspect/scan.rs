@@ -174,6 +174,11 @@ pub(super) fn stat(pid: u32) -> Result<Stat> {
     stat_at(pid, &format!("{pid}/stat"))
 }
 
+/// The start of a process on `CLOCK_BOOTTIME`, ns, exact to one clock tick; `None`: it is gone.
+pub fn start_ns(pid: u32) -> Option<u64> {
+    thread_start_ns(pid, pid).ok()
+}
+
 /// The start of a thread on `CLOCK_BOOTTIME`, ns, exact to one clock tick.
 pub(super) fn thread_start_ns(pid: u32, tid: u32) -> Result<u64> {
     let stat = stat_at(pid, &format!("{pid}/task/{tid}/stat"))?;

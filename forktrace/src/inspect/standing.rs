@@ -47,6 +47,8 @@ pub struct Found {
     pub forked: HashSet<u32>,
     /// Threads of these that are blocked without a timeout.
     pub standing: Vec<Standing>,
+    /// Forks alone were looked for, after a loss of events.
+    pub again: bool,
     /// How many more there are that wait for other words than those do: they are too many.
     pub left_out: u64,
 }
@@ -64,6 +66,11 @@ pub fn find(pids: &[u32], now_ns: u64) -> Found {
         found.standing.extend(chosen.into_iter().filter_map(|(tid, wait)| named(pid, tid, wait)));
     }
     found
+}
+
+/// Those of `pids` that were forked and have not exec'ed since.
+pub fn forked(pids: &[u32]) -> HashSet<u32> {
+    pids.iter().copied().filter(|pid| kin::is_forked(*pid)).collect()
 }
 
 /// Whether a thread that was found is still in that very wait.

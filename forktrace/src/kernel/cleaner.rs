@@ -50,7 +50,7 @@ impl Cleaner {
     }
 }
 
-pub(super) type Wakes = Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>;
+type Wakes = Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>;
 
 /// The maps that children leave something in.
 pub(super) struct Leavings {
@@ -110,7 +110,7 @@ fn delete<const N: usize>(map: &Batch, keys: &[[u8; N]]) {
 }
 
 /// Deletes the counts of wakes of those words that are `dead`.
-pub(super) fn clean_wakes(wakes: &mut Wakes, dead: impl Fn(&WordKey) -> bool) {
+fn clean_wakes(wakes: &mut Wakes, dead: impl Fn(&WordKey) -> bool) {
     let keys: Vec<_> = wakes.keys().filter_map(Result::ok).collect();
     for bytes in keys.into_iter().filter(|bytes| dead(&value(bytes))) {
         ignore_missing(wakes.remove(&bytes));

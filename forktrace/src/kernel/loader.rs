@@ -25,6 +25,7 @@ use super::{
     Error, causes,
     lock_probes::{self, LockProbes},
     maps::Maps,
+    memory,
     privilege::{self, Later},
     registers::Visitor,
     ring::Ring,
@@ -98,6 +99,8 @@ pub struct Options {
     pub snapshot_limit: u64,
     /// Bytes of the ring buffer; rounded up to a power of two.
     pub ring_bytes: u32,
+    /// Other numbers of entries for some of the tables, by name ([`forktrace_common::maps`]).
+    pub table_sizes: Vec<(String, u32)>,
     /// Have the programs tell about themselves (through the `log` crate).
     pub diagnostics: bool,
     /// Hangs that are older than the trace are to be judged too.
@@ -152,6 +155,7 @@ impl Kernel {
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
 pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check()?;
+    memory::share_heaps();
     let (options, later) = (options.clone(), options.later());
     let loaded = with_tracefs(move |tracefs| load_here(&options, tracefs))??;
     // The loading may have been done by another thread.
@@ -277,9 +281,11 @@ fn load_object(
         .map_max_entries(SNAPSHOTS, pages)
         .map_max_entries(TAILS, pages)
         .map_max_entries(PAGES, pages.saturating_mul(2))
-        .map_max_entries(TOUCHES, pages.saturating_mul(2))
-        .load(OBJECT)
-        .map_err(|error| refused("its maps", &causes(&error)))
+        .map_max_entries(TOUCHES, pages.saturating_mul(2));
+    for (table, entries) in &options.table_sizes {
+        loader.map_max_entries(table, *entries);
+    }
+    loader.load(OBJECT).map_err(|error| refused("its maps", &causes(&error)))
 }
 
 /// Entries of the arrays of hints: enough for every number that a task can have now.

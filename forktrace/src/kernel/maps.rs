@@ -21,7 +21,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::{
     Error,
     batch::Batch,
-    cleaner::{Cleaner, Leavings, clean_wakes},
+    cleaner::{Cleaner, Leavings},
     hints::Hints,
     loader::refused,
 };
@@ -166,6 +166,11 @@ impl Maps {
     /// Deletes everything that belongs to no child at risk: after a loss, exits may not have told
     /// what they left.
     pub fn sweep(&mut self) {
+        // Listed before who is at risk: what a child leaves meanwhile must not look left behind.
+        let tails: Vec<_> = self.tails.keys().filter_map(Result::ok).collect();
+        let pages: Vec<_> = self.pages.keys().filter_map(Result::ok).collect();
+        let touches: Vec<_> = self.touches.keys().filter_map(Result::ok).collect();
+        let wakes: Vec<_> = self.wakes.keys().filter_map(Result::ok).collect();
         let alive: std::collections::HashSet<(u32, u64)> = self
             .at_risk
             .iter()
@@ -173,29 +178,31 @@ impl Maps {
             .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
             .collect();
         // A page's tail may be all that is left of it.
-        let stale: Vec<_> = self.tails.keys().filter_map(Result::ok).collect();
-        for bytes in stale {
+        for bytes in tails {
             let page: PageKey = value(&bytes);
             if !alive.contains(&(page.tgid, page.fork_ns)) {
                 ignore_missing(self.snapshots.remove(&bytes));
                 ignore_missing(self.tails.remove(&bytes));
             }
         }
-        let stale: Vec<_> = self.pages.keys().filter_map(Result::ok).collect();
-        for bytes in stale {
+        for bytes in pages {
             let place: PageIndex = value(&bytes);
             if !alive.contains(&(place.tgid, place.fork_ns)) {
                 ignore_missing(self.pages.remove(&bytes));
             }
         }
-        let stale: Vec<_> = self.touches.keys().filter_map(Result::ok).collect();
-        for bytes in stale {
+        for bytes in touches {
             let touch: TouchKey = value(&bytes);
             if !alive.contains(&(touch.tgid, touch.fork_ns)) {
                 ignore_missing(self.touches.remove(&bytes));
             }
         }
-        clean_wakes(&mut self.wakes, |word| !alive.contains(&(word.tgid, word.fork_ns)));
+        for bytes in wakes {
+            let word: WordKey = value(&bytes);
+            if !alive.contains(&(word.tgid, word.fork_ns)) {
+                ignore_missing(self.wakes.remove(&bytes));
+            }
+        }
     }
 
     /// Counts so far.
@@ -389,9 +396,10 @@ pub(super) fn again<K: Pod, V: Pod>(ebpf: &Ebpf, name: &str) -> Result<Map<K, V>
     HashMap::try_from(aya::maps::Map::HashMap(map)).map_err(|e| refused(&what, &e))
 }
 
-fn hints(ebpf: &mut Ebpf, name: &str) -> Result<Hints, Error> {
-    match take(ebpf, name)? {
-        aya::maps::Map::Array(map) => Hints::map(&map, name),
+fn hints(ebpf: &Ebpf, name: &str) -> Result<Hints, Error> {
+    // It stays where it is: programs that are loaded later need its descriptor.
+    match ebpf.map(name) {
+        Some(aya::maps::Map::Array(map)) => Hints::map(map, name),
         _ => Err(refused(&format!("map {name}"), &"it is no array")),
     }
 }

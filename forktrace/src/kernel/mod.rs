@@ -18,6 +18,8 @@ mod libc_lock;
 mod loader;
 mod lock_probes;
 mod maps;
+#[cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "mallopt"))]
+mod memory;
 mod namespace;
 mod privilege;
 #[expect(unsafe_code, reason = "bpf(2), for an iterator over one task")]

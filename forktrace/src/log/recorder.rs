@@ -237,7 +237,8 @@ impl Recorder {
         let processes = carried.iter().filter(|(event, _)| is_snapshot(event)).count();
         let trace = |body| Event { boot_ns: self.last_ns, task: None, body };
         let lost = trace(Body::EventsLost(EventsLost { count, by_kind }));
-        let looked = Resync { processes: u32::try_from(processes).unwrap_or(u32::MAX) };
+        let looked =
+            Resync { processes: u32::try_from(processes).unwrap_or(u32::MAX), ..Resync::default() };
         let looked = trace(Body::Resync(looked));
         self.put(&lost, None);
         for (event, identity) in carried.iter().filter(|(event, _)| is_snapshot(event)) {

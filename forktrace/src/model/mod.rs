@@ -21,7 +21,7 @@ use crate::event::{
 
 /// How far a start time from `/proc` may be from the one seen at the fork: `/proc` counts in clock
 /// ticks of 10 ms (`USER_HZ`), ns.
-const START_TOLERANCE_NS: u64 = 20_000_000;
+pub(crate) const START_TOLERANCE_NS: u64 = 20_000_000;
 
 /// Totals of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -90,7 +90,7 @@ impl Model {
         match (&event.body, &event.task) {
             (Body::TraceStart(start), _) => self.min_wait_ns = start.min_wait_ns,
             (Body::EventsLost(lost), _) => self.lost(lost.count),
-            (Body::Resync(_), _) => self.resynced(at, &mut changes),
+            (Body::Resync(look), _) => self.resynced(at, look.listed_ns, &mut changes),
             (Body::ProcessSnapshot(seen), Some(task)) => {
                 self.snapshot(at, task, seen, &mut changes);
             }
@@ -471,10 +471,14 @@ impl Model {
         }
     }
 
-    /// A new look at `/proc` is over: what it did not show has ended.
-    fn resynced(&mut self, at: u64, changes: &mut Vec<Change>) {
+    /// A new look at `/proc` is over: what it did not show has ended, unless it was made after the
+    /// look had begun.
+    fn resynced(&mut self, at: u64, listed_ns: u64, changes: &mut Vec<Change>) {
         let seen = std::mem::take(&mut self.seen_again);
-        let gone: Vec<u32> = self.live.keys().copied().filter(|pid| !seen.contains(pid)).collect();
+        let began = |pid: u32| self.live(pid).map_or(0, |process| process.start_ns);
+        let may_be_missing = |pid: u32| listed_ns != 0 && began(pid) >= listed_ns;
+        let unseen = self.live.keys().copied().filter(|pid| !seen.contains(pid));
+        let gone: Vec<u32> = unseen.filter(|pid| !may_be_missing(*pid)).collect();
         for pid in gone {
             self.end(pid, at, changes);
         }

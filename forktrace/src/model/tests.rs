@@ -243,6 +243,23 @@ fn a_loss_is_healed_by_a_new_look_but_not_forgotten() {
     assert_eq!(model.counts().lost, 3);
 }
 
+/// A list of processes is not made in an instant.
+#[test]
+fn what_was_forked_after_a_new_look_had_begun_has_not_ended() {
+    let mut model = model(&[
+        alive(1, 10, 1, &[10], false),
+        fork(2, 10, 10, 20, 0),
+        lost(4),
+        fork(6, 10, 10, 21, 0),
+        alive(8, 10, 1, &[10], true),
+    ]);
+    let gone = model.live(20).unwrap().id;
+    let look = Body::Resync(Resync { processes: 1, listed_ns: 5 });
+    let changes = model.apply(&Event { boot_ns: 8, task: None, body: look });
+    assert_eq!(changes, [Change::Ended(gone)]);
+    assert!(model.live(21).is_some());
+}
+
 #[test]
 fn names_follow_the_events_and_a_process_is_named_after_its_leader() {
     let mut model = model(&[alive(1, 10, 1, &[10, 11], false)]);

@@ -8,7 +8,7 @@ pub(super) fn held_by(finding: &Finding, fork: &UnseenFork, style: Style) -> Str
     let Some(holder) = &finding.holder else {
         return match finding.lock.value_at_fork {
             Some(_) => "not known: nothing in the lock says who took it".into(),
-            None => "not known: the fork happened before tracing began".into(),
+            None => format!("not known: the fork happened {}", why(fork)),
         };
     };
     let process = match (&fork.by_comm, fork.by_pid == Some(holder.pid)) {
@@ -31,9 +31,17 @@ fn thread(holder: &Holder, style: Style) -> String {
     }
 }
 
+/// Why it was not seen.
+fn why(fork: &UnseenFork) -> &'static str {
+    match fork.lost {
+        true => "while events were lost",
+        false => "before tracing began",
+    }
+}
+
 /// When the process was forked and by whom, as far as that can be told after the fact.
 pub(super) fn forked(fork: &UnseenFork, style: Style, clock: &Clock) -> String {
-    let when = format!("{}, before tracing began", clock.time(fork.boot_ns));
+    let when = format!("{}, {}", clock.time(fork.boot_ns), why(fork));
     let (Some(pid), Some(comm)) = (fork.by_pid, &fork.by_comm) else {
         return format!("{when}; by whom is not known");
     };

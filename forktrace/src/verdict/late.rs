@@ -15,7 +15,7 @@ use super::{
     self_deadlock, waker,
 };
 use crate::{
-    event::{Event, Evidence, Kin, KinThread, Late, Learnt, Task, ThreadName, is_older},
+    event::{AtFork, Event, Evidence, Kin, KinThread, Late, Learnt, Task, ThreadName, is_older},
     finding::{Confidence, Finding, Holder, Kind, Proof, UnseenFork},
     locks::{self, Reading, State},
     model::{Fork, Model},
@@ -49,7 +49,11 @@ pub(super) fn judge(
     match graded(&case, late, &owner) {
         Ok((kind, grade)) => {
             let finding = finding(&case, kind, grade);
-            Verdict::Finding(Box::new(completed(finding, &case, late, &owner)))
+            let mut finding = completed(finding, &case, late, &owner);
+            if let Some(fork) = &mut finding.unseen_fork {
+                fork.lost = model.counts().lost > 0 && late.start_ns > model.span_ns().0;
+            }
+            Verdict::Finding(Box::new(finding))
         }
         Err(verdict) => verdict,
     }
@@ -65,7 +69,7 @@ fn graded(case: &Case<'_>, late: &Late, owner: &Owner<'_>) -> Result<(Kind, Grad
         return Err(Verdict::Open(Reason::OrdinaryWait));
     }
     let limited = |mut grade: Grade| {
-        let detail = missing(late);
+        let detail = missing(case, late);
         grade.proofs.push(Proof { rule: "fork-not-seen".into(), detail });
         Grade { confidence: grade.confidence.min(Confidence::Likely), ..grade }
     };
@@ -190,7 +194,7 @@ fn grade(case: &Case<'_>, late: &Late, owner: &Owner<'_>) -> Option<(Confidence,
         (None, State::HeldUnproven | State::Unknown | State::Free) => python_says?,
     };
     confidence = confidence.max(python_says.unwrap_or(confidence));
-    say("fork-not-seen", missing(late));
+    say("fork-not-seen", missing(case, late));
     if case.process.incomplete {
         say("events-lost", "events were lost, so something may have been missed".into());
         confidence = confidence.lowered()?;
@@ -215,7 +219,7 @@ fn say_owner(
             "the parent has not written that page since: it still shares it with process {pid}, \
              which is older than this one"
         ),
-        None => String::new(),
+        None => "the page was kept as it was inherited".to_owned(),
     };
     if let State::Held { owner: then } = case.reading.at_fork {
         say("held-at-fork", format!("{}; {how}", case.reading.detail));
@@ -295,7 +299,7 @@ fn was_there_before(case: &Case<'_>, late: &Late) -> bool {
     size(theirs).is_some() && size(theirs) == size(ours)
 }
 
-fn missing(late: &Late) -> String {
+fn missing(case: &Case<'_>, late: &Late) -> String {
     let origin = match &late.kin {
         Some(kin) if kin.parent => "it runs its parent's program and has not exec'ed".to_owned(),
         Some(kin) => format!("it runs the program of process {} and has not exec'ed", kin.pid),
@@ -304,9 +308,9 @@ fn missing(late: &Late) -> String {
         }
         None => "who forked it is not known".to_owned(),
     };
-    let lock = match late.learnt {
-        Some(_) => "",
-        None => "; what the word was at the fork is not known",
+    let lock = match (late.learnt, case.at_fork()) {
+        (Some(_), _) | (None, AtFork::Known(_)) => "",
+        (None, AtFork::Unknown(_)) => "; what the word was at the fork is not known",
     };
     format!("the fork was not seen: {origin}{lock}")
 }
@@ -342,6 +346,7 @@ fn completed(finding: Finding, case: &Case<'_>, late: &Late, owner: &Owner<'_>) 
             by_comm: parent.map(|parent| parent.comm.clone()),
             by_tid: forker,
             by_thread: thread.map(|thread| thread.comm.clone()),
+            lost: false,
         }),
         ..finding
     }

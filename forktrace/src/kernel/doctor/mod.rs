@@ -94,6 +94,7 @@ fn try_all(host: &Host) -> Trial {
         lean: false,
         snapshot_limit: 128 << 20,
         ring_bytes: 16 << 20,
+        table_sizes: Vec::new(),
         diagnostics: false,
         late: true,
         new_files: false,

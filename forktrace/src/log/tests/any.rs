@@ -383,7 +383,8 @@ fn trace_event() -> impl Strategy<Value = Body> {
         trace_start().prop_map(|start| Body::TraceStart(Box::new(start))),
         (any::<u64>(), btree_map(text(), any::<u64>(), 0..3))
             .prop_map(|(count, by_kind)| Body::EventsLost(EventsLost { count, by_kind })),
-        any::<u32>().prop_map(|processes| Body::Resync(Resync { processes })),
+        (any::<u32>(), any::<u64>())
+            .prop_map(|(processes, listed_ns)| Body::Resync(Resync { processes, listed_ns })),
         any::<u32>().prop_map(|next| Body::Rotated(Rotated { next })),
         (text(), btree_map(text(), any::<u64>(), 0..3), any::<[u64; 2]>()).prop_map(
             |(reason, counters, [lost, unwritten])| Body::TraceEnd(TraceEnd {
@@ -462,13 +463,14 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             python: now.python,
         });
     let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
-    let unseen = (any::<u64>(), any::<Option<u32>>(), option::of(text())).prop_map(
-        |(boot_ns, by_pid, by_comm)| UnseenFork {
+    let unseen = (any::<u64>(), any::<Option<u32>>(), option::of(text()), any::<bool>()).prop_map(
+        |(boot_ns, by_pid, by_comm, lost)| UnseenFork {
             boot_ns,
             by_pid,
             by_tid: by_pid,
             by_thread: by_comm.clone(),
             by_comm,
+            lost,
         },
     );
     let fork = option::of(fork_site());

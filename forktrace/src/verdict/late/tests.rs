@@ -6,7 +6,7 @@ mod python;
 
 use super::*;
 use crate::event::{
-    AtFork, Body, Doing, Kin, Libc, Mapping, ProcessExec, ProcessFork, ProcessSnapshot,
+    AtFork, Body, Doing, EventsLost, Kin, Libc, Mapping, ProcessExec, ProcessFork, ProcessSnapshot,
     ThreadSample, Wait, Window,
 };
 use crate::verdict::judge as judge_look;
@@ -57,6 +57,8 @@ fn blocked(op: u32) -> Doing {
 /// A look; each test changes what it is about.
 struct Scene {
     evidence: Evidence,
+    /// What was seen before the process was looked at.
+    before: Vec<Event>,
     events: Vec<Event>,
 }
 
@@ -100,7 +102,7 @@ impl Scene {
             late: Some(Box::new(late)),
             ..Evidence::default()
         };
-        Scene { evidence, events: Vec::new() }
+        Scene { evidence, before: Vec::new(), events: Vec::new() }
     }
 
     /// A mutex owned by the parent's other thread.
@@ -138,6 +140,9 @@ impl Scene {
 
     fn judge(&self) -> Verdict {
         let mut model = Model::default();
+        for event in &self.before {
+            model.apply(event);
+        }
         let snapshot = ProcessSnapshot { ppid: PARENT, start_ns: FORK, ..Default::default() };
         model.apply(&event(9 * SECOND, CHILD, Body::ProcessSnapshot(snapshot)));
         for event in &self.events {
@@ -172,6 +177,22 @@ fn an_owner_who_lives_in_the_parent_and_is_older_makes_it_likely() {
     assert_eq!(finding.waited_ns, SECOND);
     // Also beside living threads: that thread is not here.
     assert_eq!(Scene::mutex().with_live_helper().confidence(), Confidence::Likely);
+}
+
+#[test]
+fn a_fork_whose_event_was_lost_is_told_from_one_before_the_trace() {
+    let mut scene = Scene::mutex();
+    let of_fork = |scene: &Scene| scene.finding().unseen_fork.unwrap().lost;
+    assert!(!of_fork(&scene));
+    scene.before = vec![event(SECOND, PARENT, Body::ProcessSnapshot(ProcessSnapshot::default()))];
+    assert!(!of_fork(&scene), "forked before its parent was traced");
+    scene.before.push(event(
+        FORK,
+        PARENT,
+        Body::EventsLost(EventsLost { count: 1, ..EventsLost::default() }),
+    ));
+    assert!(of_fork(&scene));
+    assert_eq!(scene.confidence(), Confidence::Likely);
 }
 
 #[test]
