@@ -1,7 +1,7 @@
 //! Which capabilities and limits are needed, and whether they are there.
 
 use caps::{CapSet, Capability, has_cap};
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::Error;
 
@@ -46,5 +46,48 @@ pub(super) fn open_files() -> Result<(), Error> {
         Ok((limit, _)) if limit < OPEN_FILES => Err(Error::OpenFiles { limit, needed: OPEN_FILES }),
         // Where it cannot be told, it will be seen.
         _ => Ok(()),
+    }
+}
+
+/// The limit of locked memory, lifted for as long as this lives.
+///
+/// Kernels before 5.11 count against it what maps could hold (`bpf_map_charge_init`,
+/// `kernel/bpf/syscall.c`, Linux 5.10), at their making only. It is put back because a traced command
+/// would inherit it.
+pub(super) struct MemoryLock((u64, u64));
+
+impl MemoryLock {
+    /// Lifts it as far as may be; if that is too little, the kernel says so when it refuses a map.
+    pub(super) fn lift() -> Option<Self> {
+        let before = getrlimit(Resource::RLIMIT_MEMLOCK).ok()?;
+        let lift = |limit| setrlimit(Resource::RLIMIT_MEMLOCK, limit, limit);
+        // Above the hard limit only with CAP_SYS_RESOURCE.
+        lift(RLIM_INFINITY).or_else(|_| lift(before.1)).ok()?;
+        Some(MemoryLock(before))
+    }
+}
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        let (soft, hard) = self.0;
+        // Downwards is always allowed.
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn the_limit_of_locked_memory_is_put_back() {
+        let limit = || getrlimit(Resource::RLIMIT_MEMLOCK).unwrap();
+        let before = limit();
+        let lifted = MemoryLock::lift();
+        assert!(lifted.is_some() && limit().0 >= before.1);
+        drop(lifted);
+        assert_eq!(limit(), before);
     }
 }
