@@ -10,6 +10,7 @@ mod doctor;
 mod late;
 mod lean;
 mod losses;
+mod machine;
 mod prefork;
 mod probes;
 mod recording;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             late::trials(),
             lean::trials(),
             losses::trials(),
+            machine::trials(),
             stacks::trials(),
             prefork::trials(),
             probes::trials(),
