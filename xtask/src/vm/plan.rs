@@ -114,7 +114,6 @@ const SOME: &[&str] = &[
     "command_exit_code_of_a_finding",
     "doctor_of_a_host_that_traces",
     "doctor_without_tracefs",
-    "lost_events_are_counted_and_healed",
     "lean_hang_mutex_normal",
     "vm_clock_set_forward",
     "vm_doctor_little_locked_memory",
