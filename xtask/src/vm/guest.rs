@@ -22,9 +22,6 @@ use anyhow::{Context as _, Result};
 
 use super::kernels::Kernel;
 
-/// The longest that a guest may run, on the host's clock.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
-
 const MEMORY: &str = "2G";
 
 /// How a test ended.
@@ -103,8 +100,8 @@ impl Told {
 }
 
 /// Runs a guest to its end. All that it says is kept beside its kernel: `said`, and the kernel's own
-/// messages in `messages`.
-pub(crate) fn run(kernel: &Kernel, initramfs: &Path) -> Result<Told> {
+/// messages in `messages`. It is ended after `limit` of the host's clock.
+pub(crate) fn run(kernel: &Kernel, initramfs: &Path, limit: Duration) -> Result<Told> {
     let folder = kernel.image.parent().context("a kernel without a folder")?;
     let messages = folder.join("messages");
     let mut qemu = Command::new("qemu-system-x86_64");
@@ -128,7 +125,7 @@ pub(crate) fn run(kernel: &Kernel, initramfs: &Path) -> Result<Told> {
         let ended = Arc::clone(&ended);
         thread::spawn(move || {
             let start = Instant::now();
-            while !ended.load(Ordering::Relaxed) && start.elapsed() < LIMIT {
+            while !ended.load(Ordering::Relaxed) && start.elapsed() < limit {
                 thread::sleep(Duration::from_millis(200));
             }
             // A guest that ended by itself is only waited for.

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, ensure};
@@ -25,6 +25,10 @@ use crate::root;
 /// Guests that run at the same time: each takes a whole processor. `FORKTRACE_TESTS_VMS` sets another
 /// number.
 const AT_ONCE: usize = 2;
+
+/// The longest that a guest may run: some ten times what it takes on an idle machine.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+const QUICK_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How the tests are run.
 #[derive(Clone, Copy, Debug)]
@@ -98,5 +102,5 @@ fn run_all(kernels: Vec<Kernel>, initramfs: &Path, quick: bool) -> Vec<Seen> {
 fn one(kernel: &Kernel, initramfs: &Path, quick: bool) -> Result<guest::Told> {
     let own = tempfile::NamedTempFile::new_in(folder())?;
     image::with_plan(initramfs, &plan::text(&kernel.series, quick), own.path())?;
-    guest::run(kernel, own.path())
+    guest::run(kernel, own.path(), if quick { QUICK_LIMIT } else { LIMIT })
 }
