@@ -171,7 +171,6 @@ pub(crate) static PLACES: &[Place] = &[
         label: "few-pids",
         about: "with kernel.pid_max at 450, so that the numbers of processes are used again and again",
         tests: &["quiet_10000_forks", "quiet_futex_storm", "hang_mutex_normal", "attach_all"],
-        quick: &["quiet_10000_forks"],
         ..USUAL
     },
     Place {
