@@ -67,14 +67,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-fn run(shell: &str, arguments: &str) -> Result<Ended> {
+pub(crate) fn run(shell: &str, arguments: &str) -> Result<Ended> {
     let tracer = forktrace_tests::forktrace()?.display();
     let line = shell.replace("{forktrace}", &format!("{tracer} {arguments}"));
     Job::start(&["sh", "-c", &line].map(str::to_owned), &[])?.wait(LIMIT)
 }
 
 /// The checks in what `--json` printed: each with its four fields, and a remedy if it is not well.
-fn checks(ended: &Ended) -> Result<Vec<Value>> {
+pub(crate) fn checks(ended: &Ended) -> Result<Vec<Value>> {
     let answer: Value = serde_json::from_str(&ended.stdout).with_context(|| ended.said())?;
     let checks = answer.get("checks").and_then(Value::as_array).context("no checks")?.clone();
     let mut names = BTreeSet::new();
@@ -93,7 +93,7 @@ fn checks(ended: &Ended) -> Result<Vec<Value>> {
     Ok(checks)
 }
 
-fn named<'a>(checks: &'a [Value], name: &str) -> Result<&'a Value> {
+pub(crate) fn named<'a>(checks: &'a [Value], name: &str) -> Result<&'a Value> {
     checks.iter().find(|check| check["name"] == name).with_context(|| format!("no check {name}"))
 }
 

@@ -11,6 +11,7 @@ mod doctor;
 mod late;
 mod lean;
 mod losses;
+mod machine;
 mod neighbours;
 mod prefork;
 mod privilege;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
             lean::trials(),
             losses::trials(),
             neighbours::trials(),
+            machine::trials(),
             stacks::trials(),
             tables::trials(),
             prefork::trials(),

@@ -2,7 +2,11 @@
 //!
 //! `FORKTRACE_BIN` names a forktrace to test instead of one built here; with
 //! `FORKTRACE_TESTS_NO_SKIP=1` a test that lacks something fails instead of being skipped;
-//! `FORKTRACE_TESTS_PICTURES` names a folder in which the tests of pages keep pictures of them.
+//! `FORKTRACE_TESTS_PICTURES` names a folder in which the tests of pages keep pictures of them;
+//! `FORKTRACE_TESTS_BUILT` one with the workloads compiled already, by the program `workloads`, for a
+//! machine without compilers; `FORKTRACE_TESTS_ROOT` a root folder in which those of glibc run;
+//! `FORKTRACE_TESTS_ONLY` the tests to run, with commas between; and with `FORKTRACE_TESTS_VM=1` there
+//! are tests that change the machine, for one that was made for them (`cargo xtask test --vm`).
 
 pub mod browser;
 pub mod corpus;
@@ -70,11 +74,28 @@ pub enum Need {
 }
 
 impl Need {
+    /// The same as [`Need::missing`], looked for once.
+    fn known_missing(self) -> Option<String> {
+        static KNOWN: Mutex<Vec<(Need, Option<String>)>> = Mutex::new(Vec::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, answer)) = known.iter().find(|(need, _)| *need == self) {
+            return answer.clone();
+        }
+        let answer = self.missing();
+        known.push((self, answer.clone()));
+        answer
+    }
+
     /// Why it is not there, or `None` if it is.
     pub fn missing(self) -> Option<String> {
         match self {
             Need::Root => (!is_root()).then(|| "not root".into()),
             Need::Tracing => Need::Root.missing().or_else(cannot_trace),
+            Need::Cc | Need::Cxx | Need::Musl | Need::Cargo
+                if workload::prebuilt_folder().is_some() =>
+            {
+                None
+            }
             Need::Cc => not_found("cc"),
             Need::Cxx => not_found("g++"),
             Need::Musl => not_found("musl-gcc"),
@@ -262,25 +283,18 @@ fn scratch() -> Result<&'static Path> {
 static SCRATCH: Mutex<Option<PathBuf>> = Mutex::new(None);
 static SKIPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// What is missing of a need, looked up once: hundreds of tests have the same.
-fn missing(need: Need) -> Option<String> {
-    static KNOWN: Mutex<Vec<(Need, Option<String>)>> = Mutex::new(Vec::new());
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, missing)) = known.iter().find(|(of, _)| *of == need) {
-        return missing.clone();
-    }
-    let missing = need.missing();
-    known.push((need, missing.clone()));
-    missing
-}
-
 /// One test; skipped, and counted as that, when it lacks something.
 pub fn trial(
     name: impl Into<String>,
     needs: &[Need],
     test: impl FnOnce() -> Result<()> + Send + 'static,
 ) -> Trial {
-    let missing = needs.iter().find_map(|need| missing(*need));
+    let name = name.into();
+    if !is_chosen(&name) {
+        // It is left out again: what it needs is not looked for.
+        return Trial::test(name, || Ok(()));
+    }
+    let missing = needs.iter().find_map(|need| need.known_missing());
     let no_skip = std::env::var_os("FORKTRACE_TESTS_NO_SKIP").is_some_and(|value| value == "1");
     let Some(missing) = missing else {
         return Trial::test(name, || test().map_err(|error| format!("{error:#}").into()));
@@ -299,7 +313,14 @@ pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
     // First: a mistake on the command line, or `--help`, ends the process here.
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(6);
-    let conclusion = libtest_mimic::run(&arguments, trials());
+    let trials = match chosen(trials()) {
+        Ok(trials) => trials,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         let reasons = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
         let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
@@ -310,6 +331,29 @@ pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
     }
     clean_up();
     conclusion.exit_code()
+}
+
+/// The tests that `FORKTRACE_TESTS_ONLY` names, if it is set.
+fn only() -> Option<&'static BTreeSet<String>> {
+    static ONLY: OnceLock<Option<BTreeSet<String>>> = OnceLock::new();
+    let read = || {
+        let names = std::env::var("FORKTRACE_TESTS_ONLY").ok()?;
+        Some(names.split(',').map(str::to_owned).collect())
+    };
+    ONLY.get_or_init(read).as_ref()
+}
+
+fn is_chosen(name: &str) -> bool {
+    only().is_none_or(|only| only.contains(name))
+}
+
+/// Those that are named, or all.
+fn chosen(mut trials: Vec<Trial>) -> Result<Vec<Trial>> {
+    for name in only().into_iter().flatten() {
+        ensure!(trials.iter().any(|trial| trial.name() == name), "there is no test {name}");
+    }
+    trials.retain(|trial| is_chosen(trial.name()));
+    Ok(trials)
 }
 
 /// Removes this program's files.

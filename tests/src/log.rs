@@ -112,18 +112,33 @@ impl Log {
         alive.chain(self.children()).collect()
     }
 
-    /// How often each pid ended.
+    /// How often each pid ended: as the kernel says, or on kernels before 6.16, which do not say which
+    /// thread is the last, when all that were seen to start have ended.
     fn ends(&self) -> BTreeMap<u64, usize> {
-        let last = |line: &&Value| line.get("group_dead").is_some_and(|dead| dead == true);
-        let exits = self.of("process.exit").chain(self.of("thread.exit").filter(last));
+        let mut threads: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         // Where a kernel gives both for one end, their times are the same or next to it.
         let mut seen = BTreeSet::new();
         let mut ends = BTreeMap::new();
-        for line in exits {
-            let (pid, uid) = (number(line, "/pid"), line.get("proc_uid").map(Value::to_string));
-            if let Some(pid) = pid
-                && seen.insert((pid, uid))
-            {
+        for line in &self.lines {
+            let Some((pid, tid)) = number(line, "/pid").zip(number(line, "/tid")) else { continue };
+            let uid = line.get("proc_uid").map(Value::to_string).unwrap_or_default();
+            let alive = threads.entry(uid.clone()).or_insert_with(|| BTreeSet::from([pid]));
+            let ended = match kind(line) {
+                "thread.start" => {
+                    alive.extend(number(line, "/child_tid"));
+                    false
+                }
+                "process.exec" => {
+                    *alive = BTreeSet::from([pid]);
+                    false
+                }
+                "thread.exit" => {
+                    alive.remove(&tid);
+                    line["group_dead"].is_null() && alive.is_empty()
+                }
+                other => other == "process.exit",
+            };
+            if ended && seen.insert((pid, uid)) {
                 *ends.entry(pid).or_default() += 1;
             }
         }

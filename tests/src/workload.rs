@@ -74,9 +74,9 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
             // The file's own name, also where it is in a folder.
             let file = program.rsplit('/').next().unwrap_or(program);
             let name = file.trim_end_matches(language.suffix);
-            vec![compile(program, name, compiler, &["-O1", "-g"])?.display().to_string()]
+            rooted(compile(program, name, compiler, &["-O1", "-g"])?)?
         }
-        Made::Built => vec![built(program.trim_end_matches(".rs"))?.display().to_string()],
+        Made::Built => rooted(built(program.trim_end_matches(".rs"))?)?,
     };
     command.extend(args.iter().map(|arg| (*arg).to_owned()));
     Ok(command)
@@ -106,6 +106,9 @@ fn compile(program: &str, name: &str, compiler: &[&str], flags: &[&str]) -> Resu
     if let Some(path) = done.get(name) {
         return Ok(path.clone());
     }
+    if let Some(path) = prebuilt(name) {
+        return Ok(path);
+    }
     let path = scratch()?.join(name);
     let (compiler, options) = compiler.split_first().context("no compiler")?;
     let output = Command::new(compiler)
@@ -123,11 +126,71 @@ fn compile(program: &str, name: &str, compiler: &[&str], flags: &[&str]) -> Resu
 
 /// A workload in Rust; all are built at the first call.
 fn built(name: &str) -> Result<PathBuf> {
+    if let Some(path) = prebuilt(name) {
+        return Ok(path);
+    }
+    let program =
+        all_built()?.iter().find(|path| path.file_name().is_some_and(|file| file == name));
+    program.cloned().with_context(|| format!("no program {name} was built"))
+}
+
+fn all_built() -> Result<&'static [PathBuf]> {
     static PROGRAMS: OnceLock<Result<Vec<PathBuf>, String>> = OnceLock::new();
     let build = || crate::build("forktrace-workloads").map_err(|error| format!("{error:#}"));
     let programs = PROGRAMS.get_or_init(build).as_ref().map_err(|error| anyhow!("{error}"))?;
-    let program = programs.iter().find(|path| path.file_name().is_some_and(|file| file == name));
-    program.cloned().with_context(|| format!("no program {name} was built"))
+    Ok(programs)
+}
+
+/// The folder of workloads that were compiled elsewhere (`FORKTRACE_TESTS_BUILT`), for a machine
+/// without compilers.
+pub(crate) fn prebuilt_folder() -> Option<PathBuf> {
+    std::env::var_os("FORKTRACE_TESTS_BUILT").map(PathBuf::from)
+}
+
+fn prebuilt(name: &str) -> Option<PathBuf> {
+    Some(prebuilt_folder()?.join(name)).filter(|path| path.exists())
+}
+
+/// Puts every workload that is to be compiled into a folder, for `FORKTRACE_TESTS_BUILT`.
+///
+/// # Errors
+/// When one does not compile.
+pub fn build_all(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut programs = all_built()?.to_vec();
+    let all = source("");
+    for entry in fs::read_dir(&all)?.chain(fs::read_dir(all.join("reports"))?) {
+        let path = entry?.path();
+        let name = path.strip_prefix(&all)?.to_string_lossy().into_owned();
+        let language = Language::of(&name);
+        if language.is_some_and(|language| matches!(language.made, Made::Compiled(_))) {
+            programs.extend(command(&name, &[])?.into_iter().map(PathBuf::from));
+        }
+    }
+    for program in programs {
+        let name = program.file_name().context("a program without a name")?;
+        fs::copy(&program, folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// The command that runs a program of glibc in another root folder (`FORKTRACE_TESTS_ROOT`), and so
+/// with its C library, or here if none is named.
+fn rooted(program: PathBuf) -> Result<Vec<String>> {
+    static COPYING: Mutex<()> = Mutex::new(());
+    let Some(root) = std::env::var_os("FORKTRACE_TESTS_ROOT").map(PathBuf::from) else {
+        return Ok(vec![program.display().to_string()]);
+    };
+    // Held while copying, so that nobody runs half a file.
+    let _copying = COPYING.lock().unwrap_or_else(PoisonError::into_inner);
+    let inside = Path::new("workloads").join(program.file_name().context("no file name")?);
+    let copy = root.join(&inside);
+    if !copy.exists() {
+        fs::create_dir_all(root.join("workloads"))?;
+        fs::copy(&program, &copy).with_context(|| format!("copying to {}", copy.display()))?;
+    }
+    let inside = Path::new("/").join(inside).display().to_string();
+    Ok(vec!["chroot".into(), root.display().to_string(), inside])
 }
 
 /// The number of the line at which a Python workload's child hangs.

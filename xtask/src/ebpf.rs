@@ -6,9 +6,9 @@
 
 use std::{fs, process::Command};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
-use crate::root;
+use crate::{output, root, status};
 
 /// The last release whose default links the LLVM of the pinned compiler; later ones want a newer.
 const LINKER: &str = "0.10.3";
@@ -72,18 +72,4 @@ fn build() -> Result<Vec<u8>> {
     status(&mut cargo)?;
     let object = target.path().join("bpfel-unknown-none/bpf/forktrace-ebpf");
     fs::read(&object).with_context(|| format!("reading {}", object.display()))
-}
-
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("running {command:?}"))?;
-    ensure!(output.status.success(), "{command:?} failed: {}", output.status);
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn status(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("running {command:?}"))?;
-    if !status.success() {
-        bail!("{command:?} failed: {status}");
-    }
-    Ok(())
 }

@@ -8,10 +8,11 @@ mod pythons;
 mod score;
 mod soak;
 mod test;
+mod vm;
 
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -36,8 +37,22 @@ enum Chore {
         /// Fail when anything is skipped.
         #[arg(long)]
         no_skip: bool,
-        /// Run only the tests whose name contains this.
-        filter: Option<String>,
+        /// Run end-to-end tests in virtual machines with kernels of Debian instead, and print a table.
+        #[arg(long)]
+        vm: bool,
+        /// Only those of them that are run on every change.
+        #[arg(long, requires = "vm")]
+        quick: bool,
+        /// Boot nothing: look at what the guests said the last time.
+        #[arg(long, requires = "vm")]
+        again: bool,
+        /// Write the table to docs/kernels.md.
+        #[arg(long, requires = "vm")]
+        doc: bool,
+        /// Run only the tests whose name contains this; with --vm, kernels (5.10, newest) instead of
+        /// all that are supported.
+        #[arg(value_name = "FILTER|KERNEL")]
+        names: Vec<String>,
     },
     /// Measure the verdicts against the truth, as root on this machine's kernel, and write
     /// docs/scoreboard.md.
@@ -80,7 +95,10 @@ fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Ebpf { check } => ebpf::run(check),
         Chore::Pythons => pythons::run(),
-        Chore::Test { no_skip, filter } => test::run(no_skip, filter.as_deref()),
+        Chore::Test { vm: true, quick, again, doc, names, .. } => {
+            vm::run(&names, vm::How { quick, again, doc })
+        }
+        Chore::Test { no_skip, names, .. } => test::run(no_skip, &names),
         Chore::Score { args } => score::run(&args),
         Chore::Bench { args } => bench::run(&args),
         Chore::Fuzz { target, runs, keep } => fuzz::run(target.as_deref(), runs, keep),
@@ -107,4 +125,20 @@ fn is_root() -> Result<bool> {
 fn root() -> std::path::PathBuf {
     let xtask = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask).to_owned()
+}
+
+/// Runs a command and gives what it printed.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    ensure!(output.status.success(), "{command:?} failed: {}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs a command.
+fn status(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("running {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(())
 }

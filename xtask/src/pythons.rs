@@ -7,18 +7,25 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{is_root, root};
 
-/// Versions, and the Debian release that has each.
-const PYTHONS: [(&str, &str); 2] = [("3.13", "trixie"), ("3.14", "sid")];
+/// Versions, and the Debian release that has each. The first is for virtual machines alone.
+pub(crate) const PYTHONS: [(&str, &str); 3] =
+    [("3.11", "bookworm"), ("3.13", "trixie"), ("3.14", "sid")];
 
 /// Debian's own name; `FORKTRACE_DEBIAN_MIRROR` names another.
 const MIRROR: &str = "http://deb.debian.org/debian";
 
 pub(crate) fn run() -> Result<()> {
-    let mirror = std::env::var("FORKTRACE_DEBIAN_MIRROR").unwrap_or_else(|_| MIRROR.into());
-    for (version, release) in PYTHONS {
-        make(version, release, &mirror)?;
-    }
-    Ok(())
+    PYTHONS.iter().skip(1).try_for_each(|(version, release)| make(version, release, &mirror()))
+}
+
+/// Makes all of them.
+pub(crate) fn run_all() -> Result<()> {
+    PYTHONS.iter().try_for_each(|(version, release)| make(version, release, &mirror()))
+}
+
+/// Where Debian is fetched from.
+pub(crate) fn mirror() -> String {
+    std::env::var("FORKTRACE_DEBIAN_MIRROR").unwrap_or_else(|_| MIRROR.into())
 }
 
 fn make(version: &str, release: &str, mirror: &str) -> Result<()> {

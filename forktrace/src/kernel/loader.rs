@@ -189,6 +189,7 @@ fn mount_privately() -> nix::Result<()> {
 }
 
 fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Error> {
+    let _lifted = privilege::MemoryLock::lift();
     let (offsets, named) = tracefs.offsets()?;
     let snapshots = options.snapshots && FAULTS.iter().all(|(_, event)| tracefs.has(event));
     let registers = shows_registers();
@@ -237,6 +238,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
 /// # Errors
 /// Why that cannot be done, in a few words.
 pub(super) fn try_lock_probes(options: &Options) -> Result<(), String> {
+    let _lifted = privilege::MemoryLock::lift();
     let survey = with_tracefs(|tracefs| tracefs.survey()).map_err(|error| error.to_string())?;
     let mut ebpf = load_object(options, survey.offsets, false, shows_registers())
         .map_err(|error| error.to_string())?;

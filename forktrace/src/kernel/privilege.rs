@@ -4,7 +4,7 @@
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError, has_cap};
 use nix::sys::{
     prctl,
-    resource::{Resource, getrlimit},
+    resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
 };
 
 use super::Error;
@@ -149,8 +149,36 @@ pub(super) fn version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
+/// The limit of locked memory, lifted for as long as this lives.
+///
+/// Kernels before 5.11 count against it what maps could hold (`bpf_map_charge_init`,
+/// `kernel/bpf/syscall.c`, Linux 5.10), at their making only. It is put back because a traced command
+/// would inherit it.
+pub(super) struct MemoryLock((u64, u64));
+
+impl MemoryLock {
+    /// Lifts it as far as may be; if that is too little, the kernel says so when it refuses a map.
+    pub(super) fn lift() -> Option<Self> {
+        let before = getrlimit(Resource::RLIMIT_MEMLOCK).ok()?;
+        let lift = |limit| setrlimit(Resource::RLIMIT_MEMLOCK, limit, limit);
+        // Above the hard limit only with CAP_SYS_RESOURCE.
+        lift(RLIM_INFINITY).or_else(|_| lift(before.1)).ok()?;
+        Some(MemoryLock(before))
+    }
+}
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        let (soft, hard) = self.0;
+        // Downwards is always allowed.
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -177,5 +205,15 @@ mod tests {
         assert!(kept(locks, "6.18.44").contains("CAP_PERFMON"));
         let files = Later { new_files: true, ..nothing };
         assert!(kept(files, "6.18.44").contains("CAP_CHOWN"));
+    }
+
+    #[test]
+    fn the_limit_of_locked_memory_is_put_back() {
+        let limit = || getrlimit(Resource::RLIMIT_MEMLOCK).unwrap();
+        let before = limit();
+        let lifted = MemoryLock::lift();
+        assert!(lifted.is_some() && limit().0 >= before.1);
+        drop(lifted);
+        assert_eq!(limit(), before);
     }
 }

@@ -114,11 +114,15 @@ pub(super) fn open_files(found: Result<(), Error>, limit: u64) -> Check {
     }
 }
 
-/// `limit`: bytes of memory that may be locked (`RLIMIT_MEMLOCK`).
-pub(super) fn memory_lock(release: &str, limit: u64) -> Check {
+/// `limit`: bytes of memory that may be locked (`RLIMIT_MEMLOCK`); `lifts`: forktrace may lift that
+/// while it loads (`CAP_SYS_RESOURCE`).
+pub(super) fn memory_lock(release: &str, limit: u64, lifts: bool) -> Check {
     let name = "memory-lock";
     let size = format!("{} KiB", limit >> 10);
     match version(release) {
+        Some(version) if version < UNLOCKED && limit < MAPS && lifts => {
+            Check::ok(name, format!("{size} may be locked; forktrace lifts that while it loads"))
+        }
         Some(version) if version < UNLOCKED && limit < MAPS => Check::limited(
             name,
             format!(

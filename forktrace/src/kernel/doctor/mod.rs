@@ -60,7 +60,11 @@ pub fn examine() -> Vec<Check> {
         facts::pid_namespace(namespace::check_pid_namespace()),
         facts::capabilities(has, users.as_deref()),
         facts::open_files(privilege::open_files(), limit(Resource::RLIMIT_NOFILE)),
-        facts::memory_lock(release, limit(Resource::RLIMIT_MEMLOCK)),
+        facts::memory_lock(
+            release,
+            limit(Resource::RLIMIT_MEMLOCK),
+            has(caps::Capability::CAP_SYS_RESOURCE),
+        ),
         facts::lockdown(host.text("sys/kernel/security/lockdown").as_deref()),
         tracepoints::tracefs(
             &layouts,

@@ -1,0 +1,152 @@
+//! Bad days of a whole machine, one that was made for this: its clock is set, its kernel locked down.
+//! `cargo xtask test --vm` makes such machines, and names the tests for each.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use forktrace_tests::{
+    Need,
+    corpus::{Hang, Truth},
+    log::Log,
+    run::{Ended, Job},
+    trial,
+    workload::{self, Facts},
+};
+use libtest_mimic::Trial;
+use nix::{
+    sys::time::TimeSpec,
+    time::{ClockId, clock_gettime, clock_settime},
+};
+use serde_json::Value;
+
+use crate::{check, doctor};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(15);
+const PROGRAM: &str = "inherited_mutex.c";
+const HANGS: [&str; 5] = ["normal", "thread", "keep", "single", "4"];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    if std::env::var_os("FORKTRACE_TESTS_VM").is_none_or(|value| value != "1") {
+        return Vec::new();
+    }
+    let needs = [Need::Tracing, Need::Cc];
+    vec![
+        trial("vm_clock_set_forward", &needs, || clock_set(86_400)),
+        trial("vm_clock_set_back", &needs, || clock_set(-86_400)),
+        trial("vm_cgroup_v2", &needs, || in_a_cgroup("/sys/fs/cgroup/unified", "")),
+        trial("vm_cgroup_v1", &needs, || in_a_cgroup("/tmp/cgroup-v1", "none,name=systemd")),
+        trial("vm_doctor_little_locked_memory", &[Need::Root, Need::Setpriv], locked_memory),
+        trial("vm_doctor_without_btf", &needs, || limited(&["btf", "registers"])),
+        // Nothing can be traced here, and that is what is asked.
+        trial("vm_doctor_locked_down", &[Need::Root], || missing("lockdown")),
+        trial("vm_doctor_memory_closed_to_all", &[Need::Root], missing_memory),
+    ]
+}
+
+fn hang() -> Result<Job> {
+    let mut args = ["-q", "-o", "{log}", "--"].map(str::to_owned).to_vec();
+    args.extend(workload::command(PROGRAM, &HANGS)?);
+    Job::forktrace(&args)
+}
+
+fn found(ended: &Ended) -> Result<()> {
+    let log = Log::read(&ended.log())?;
+    log.expect_whole()?;
+    let finding = check::one_finding(&log, None)?;
+    check::hang(finding, Truth::Inherited(Hang::MUTEX), &Facts::read(&ended.stdout), PROGRAM)?;
+    ensure!(finding["confidence"] == "certain", "{finding:#}");
+    check::report(ended, &log)
+}
+
+/// The wall clock is set while a child hangs. How long it has waited is told by another clock.
+fn clock_set(seconds: i64) -> Result<()> {
+    let mut job = hang()?;
+    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    let now = clock_gettime(ClockId::CLOCK_REALTIME)?;
+    clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(now.tv_sec() + seconds, 0))?;
+    let ended = job.wait(LIMIT)?;
+    let judge = || -> Result<()> {
+        ended.expect_code(0)?;
+        found(&ended)
+    };
+    judge().with_context(|| ended.said())
+}
+
+/// A filter by cgroup lets through what is in it, and nothing else, in either version.
+fn in_a_cgroup(mount: &str, v1: &str) -> Result<()> {
+    if !v1.is_empty() {
+        fs::create_dir_all(mount)?;
+        let mounted = Job::start(
+            &["mount", "-t", "cgroup", "-o", v1, "cgroup", mount].map(str::to_owned),
+            &[],
+        )?;
+        mounted.wait(LIMIT)?.expect_code(0)?;
+    }
+    let group = Path::new(mount).join("forktrace-test");
+    fs::create_dir_all(&group)?;
+    let command = workload::command(PROGRAM, &HANGS)?.join(" ");
+    // The second one is outside of the group.
+    let script =
+        format!("(echo 0 > {}/cgroup.procs; {command}) & {command}; wait", group.display());
+    let args = ["-q", "-o", "{log}", "--cgroup", "/forktrace-test", "--", "sh", "-c", &script];
+    let ended = Job::forktrace(&args)?.wait(LIMIT)?;
+    let judge = || -> Result<()> {
+        ended.expect_code(0)?;
+        let log = Log::read(&ended.log())?;
+        log.expect_whole()?;
+        let stuck = Facts::read(&ended.stdout).all("stuck").count();
+        ensure!(stuck == 2, "{stuck} children hang, not two");
+        check::one_finding(&log, None).map(drop)
+    };
+    judge().with_context(|| ended.said())
+}
+
+fn status(checks: &[Value], name: &str) -> Result<String> {
+    Ok(doctor::named(checks, name)?["status"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Kernels before 5.11 count maps as locked memory.
+fn locked_memory() -> Result<()> {
+    let shell = "ulimit -l 64; exec setpriv --bounding-set=-sys_resource {forktrace}";
+    let ended = doctor::run(shell, "doctor --json")?;
+    let judge = || -> Result<()> {
+        let checks = doctor::checks(&ended)?;
+        let counts = fs::read_to_string("/proc/sys/kernel/osrelease")?.starts_with("5.10.");
+        let wanted = if counts { ("limited", "missing", 3) } else { ("ok", "ok", 0) };
+        let found = (status(&checks, "memory-lock")?, status(&checks, "program-load")?);
+        ensure!((found.0.as_str(), found.1.as_str(), ended.code) == wanted, "{found:?}");
+        doctor::run(shell, "-q -- true")?.expect_code(wanted.2)?;
+        // Root as it usually is lifts the limit.
+        doctor::run("ulimit -l 64; exec {forktrace}", "-q -- true")?.expect_code(0)
+    };
+    judge().with_context(|| ended.said())
+}
+
+fn limited(names: &[&str]) -> Result<()> {
+    let ended = doctor::run("exec {forktrace}", "doctor --json")?;
+    ended.expect_code(0)?;
+    let checks = doctor::checks(&ended)?;
+    for name in names {
+        let status = status(&checks, name)?;
+        ensure!(status == "limited", "{name} is {status}\n{}", ended.said());
+    }
+    Ok(())
+}
+
+fn missing(name: &str) -> Result<()> {
+    let ended = doctor::run("exec {forktrace}", "doctor --json")?;
+    ended.expect_code(3)?;
+    let status = status(&doctor::checks(&ended)?, name)?;
+    ensure!(status == "missing", "{name} is {status}\n{}", ended.said());
+    doctor::run("exec {forktrace}", "-q -- true")?.expect_code(3)
+}
+
+/// `kernel.yama.ptrace_scope` is 3.
+fn missing_memory() -> Result<()> {
+    let ended = doctor::run("exec {forktrace}", "doctor --json")?;
+    ended.expect_code(3)?;
+    let status = status(&doctor::checks(&ended)?, "ptrace-scope")?;
+    ensure!(status == "missing", "ptrace-scope is {status}\n{}", ended.said());
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! What is run in a guest, and where: the end-to-end tests by their names.
+
+use super::kernels::number;
+
+/// Tests that are run in one place of a guest (`guest.sh` makes it).
+pub(crate) struct Place {
+    pub(crate) label: &'static str,
+    /// What it is, for the table.
+    pub(crate) about: &'static str,
+    tests: &'static [&'static str],
+    /// Those of them that are run on every change.
+    quick: &'static [&'static str],
+    /// A control: the tests must fail here, or they would not have seen the fault.
+    pub(crate) must_fail: bool,
+    /// Kernels before this one alone.
+    before: Option<&'static str>,
+}
+
+const USUAL: Place =
+    Place { label: "", about: "", tests: &[], quick: &[], must_fail: false, before: None };
+
+impl Place {
+    /// The tests that are run here: all, or those that are quick.
+    pub(crate) fn tests(&self, quick: bool) -> &'static [&'static str] {
+        if quick { self.quick } else { self.tests }
+    }
+}
+
+/// Much of everything.
+const EVERYTHING: &[&str] = &[
+    "hang_mutex_normal",
+    "hang_mutex_released_since",
+    "hang_mutex_parent_dead",
+    "hang_mutex_child_has_threads",
+    "hang_rwlock_write_of_reader",
+    "hang_semaphore",
+    "hang_forked_by_clone3",
+    "hang_grandchild",
+    "hang_pid_namespace",
+    "hang_musl_mutex",
+    "hang_musl_recursive",
+    "hang_cxx_static_guard",
+    "hang_rust_mutex",
+    "hang_parking_lot_mutex",
+    "hang_python",
+    "hang_python_rlock_of_thread",
+    "hang_python313_lock_of_thread",
+    "hang_python314_rlock_of_thread",
+    "lost_waker_condition",
+    "prefork_lock_accept",
+    "quiet_released_before",
+    "quiet_exec",
+    "quiet_posix_spawn",
+    "quiet_shared_mutex",
+    "quiet_timed_wait",
+    "quiet_threads_pool",
+    "quiet_heir_mutex_sleeps",
+    "quiet_reused_heap_semaphore",
+    "quiet_musl_mutex",
+    "quiet_rust_mutex",
+    "quiet_python_threads_executor",
+    "quiet_python313_threads_at_rest",
+    "quiet_python314_threads_at_rest",
+    "quiet_10000_forks",
+    "attach_pid_c",
+    "attach_all",
+    "attach_while_forks_go_on",
+    "late_mutex_parent",
+    "late_mutex_child",
+    "late_page_of_the_latest_fork",
+    "late_python_child",
+    "late_python_worker_child",
+    "late_quiet_join",
+    "late_quiet_pool",
+    "command_status_7",
+    "command_exit_code_of_a_finding",
+    "command_survives_the_tracer",
+    "log_is_private",
+    "probed_lock_by_hand",
+    "doctor_of_a_host_that_traces",
+    "doctor_without_tracefs",
+    "doctor_without_privilege",
+    "doctor_with_few_open_files",
+    "doctor_in_a_container",
+    "lost_events_are_counted_and_healed",
+    "lean_hang_mutex_normal",
+    "lean_hang_python",
+    "lean_quiet_idle_pool",
+    "lean_prefork_workers",
+    "lean_attach_to_a_hang",
+    "vm_clock_set_forward",
+    "vm_clock_set_back",
+    "vm_cgroup_v1",
+    "vm_cgroup_v2",
+    "vm_doctor_little_locked_memory",
+];
+
+/// One of each kind.
+const SOME: &[&str] = &[
+    "hang_mutex_normal",
+    "hang_mutex_child_has_threads",
+    "hang_semaphore",
+    "hang_musl_recursive",
+    "hang_rust_mutex",
+    "hang_python",
+    "hang_python314_rlock_of_thread",
+    "prefork_lock_accept",
+    "quiet_exec",
+    "quiet_timed_wait",
+    "quiet_threads_pool",
+    "quiet_heir_mutex_sleeps",
+    "attach_all",
+    "late_mutex_child",
+    "command_exit_code_of_a_finding",
+    "doctor_of_a_host_that_traces",
+    "doctor_without_tracefs",
+    "lean_hang_mutex_normal",
+    "vm_clock_set_forward",
+    "vm_doctor_little_locked_memory",
+];
+
+const GLIBC: &[&str] = &[
+    "hang_mutex_normal",
+    "hang_mutex_recursive",
+    "hang_rwlock_write_of_reader",
+    "hang_semaphore",
+    "hang_cxx_static_guard",
+    "hang_rust_mutex",
+    "lost_waker_condition",
+    "quiet_heir_mutex_sleeps",
+    "quiet_threads_pool",
+];
+
+/// In the order in which they are run.
+pub(crate) static PLACES: &[Place] = &[
+    Place {
+        label: "base",
+        about: "Debian 12: glibc 2.36, Python 3.11; musl; Python 3.13 and 3.14 in roots of their own",
+        tests: EVERYTHING,
+        quick: SOME,
+        ..USUAL
+    },
+    Place {
+        label: "glibc-trixie",
+        about: "programs of glibc in a root of Debian 13",
+        tests: GLIBC,
+        ..USUAL
+    },
+    Place {
+        label: "glibc-sid",
+        about: "programs of glibc in a root of Debian unstable",
+        tests: GLIBC,
+        quick: &["hang_mutex_normal", "hang_semaphore"],
+        ..USUAL
+    },
+    Place {
+        label: "no-btf",
+        about: "without the kernel's type information (BTF)",
+        tests: &[
+            "hang_mutex_normal",
+            "hang_python",
+            "quiet_heir_mutex_sleeps",
+            "late_mutex_child",
+            "lean_hang_mutex_normal",
+            "vm_doctor_without_btf",
+        ],
+        quick: &["hang_mutex_normal", "vm_doctor_without_btf"],
+        ..USUAL
+    },
+    Place {
+        label: "few-pids",
+        about: "with kernel.pid_max at 450, so that the numbers of processes are used again and again",
+        tests: &["quiet_10000_forks", "quiet_futex_storm", "hang_mutex_normal", "attach_all"],
+        ..USUAL
+    },
+    Place {
+        label: "hardened",
+        about: "with kptr_restrict 2, perf_event_paranoid 3, unprivileged_bpf_disabled 2, bpf_jit_harden \
+                2, ptrace_scope 2 and dmesg_restrict 1",
+        tests: &[
+            "hang_mutex_normal",
+            "hang_python",
+            "late_mutex_child",
+            "probed_lock_by_hand",
+            "doctor_of_a_host_that_traces",
+        ],
+        ..USUAL
+    },
+    Place {
+        label: "layout-6.18",
+        about: "sched_process_fork told with the layout of 6.18: a control, which must fail",
+        tests: &["hang_mutex_normal"],
+        quick: &["hang_mutex_normal"],
+        must_fail: true,
+        before: Some("6.16"),
+    },
+    Place {
+        label: "lockdown-integrity",
+        about: "with the kernel locked down as with Secure Boot",
+        tests: &["hang_mutex_normal", "doctor_of_a_host_that_traces"],
+        ..USUAL
+    },
+    Place {
+        label: "ptrace-scope-3",
+        about: "with the memory of processes closed to everybody",
+        tests: &["vm_doctor_memory_closed_to_all"],
+        ..USUAL
+    },
+    Place {
+        label: "lockdown-confidentiality",
+        about: "with the kernel locked down wholly: nothing can be traced, and that is said",
+        tests: &["vm_doctor_locked_down"],
+        quick: &["vm_doctor_locked_down"],
+        ..USUAL
+    },
+];
+
+/// The places that make sense on a kernel.
+pub(crate) fn places(series: &str) -> impl Iterator<Item = &'static Place> {
+    let own = number(series);
+    PLACES.iter().filter(move |place| place.before.is_none_or(|before| own < number(before)))
+}
+
+/// The plan that `guest.sh` runs.
+pub(crate) fn text(series: &str, quick: bool) -> String {
+    let mut plan = String::from("/vm/forktrace doctor --json\n");
+    for place in places(series).filter(|place| !place.tests(quick).is_empty()) {
+        plan.push_str(&format!("run {} {}\n", place.label, place.tests(quick).join(",")));
+    }
+    plan
+}

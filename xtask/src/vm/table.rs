@@ -1,0 +1,189 @@
+//! The table: a row for each test, a column for each kernel.
+
+use std::fmt::Write as _;
+
+use super::{
+    guest::{Outcome, Told},
+    kernels::Kernel,
+    plan::{self, PLACES, Place},
+};
+
+/// A kernel and what was seen on it; or why nothing was.
+pub(crate) type Seen = (Kernel, Result<Told, String>);
+
+/// What a cell says, and whether that is as it should be.
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) good: bool,
+}
+
+fn cell(text: &str, good: bool) -> Cell {
+    Cell { text: text.to_owned(), good }
+}
+
+/// What became of a test in a place.
+pub(crate) fn result((kernel, told): &Seen, place: &Place, test: &str) -> Cell {
+    if !plan::places(&kernel.series).any(|other| other.label == place.label) {
+        return cell("-", true);
+    }
+    let section = told
+        .as_ref()
+        .ok()
+        .and_then(|told| told.sections.iter().find(|section| section.label == place.label));
+    let outcome = section.and_then(|section| section.tests.iter().find(|(name, _)| name == test));
+    match outcome.map(|(_, outcome)| outcome) {
+        Some(Outcome::Passed) if place.must_fail => cell("PASSES", false),
+        Some(Outcome::Failed) if place.must_fail => cell("fails, as it must", true),
+        Some(Outcome::Passed) => cell("ok", true),
+        Some(Outcome::Failed) => cell("FAILED", false),
+        Some(Outcome::Skipped(why)) => cell(&format!("skipped: {why}"), false),
+        None => cell("NOT RUN", false),
+    }
+}
+
+/// Whether everything is as it should be.
+pub(crate) fn good(all: &[Seen], quick: bool) -> bool {
+    let whole = |(_, told): &Seen| told.as_ref().is_ok_and(|told| told.done);
+    let tests = |place: &'static Place| place.tests(quick).iter().map(move |test| (place, test));
+    let rows = || PLACES.iter().flat_map(tests);
+    all.iter().all(|seen| whole(seen) && rows().all(|(place, test)| result(seen, place, test).good))
+}
+
+/// The table in Markdown.
+pub(crate) fn markdown(all: &[Seen], quick: bool) -> String {
+    let mut text = String::new();
+    let names: Vec<&str> = all.iter().map(|(kernel, _)| kernel.series.as_str()).collect();
+    let _ = writeln!(
+        text,
+        "## Kernels\n\n| Linux | as Debian names it | what it complained of |\n|---|---|---|"
+    );
+    for (kernel, told) in all {
+        let words = match told {
+            Ok(told) if told.done => told.release.clone(),
+            Ok(told) => format!("{} did not come to its end", told.release),
+            Err(error) => error.clone(),
+        };
+        let complaints = told.as_ref().map(|told| told.complaints.join("; ")).unwrap_or_default();
+        let _ = writeln!(text, "| {} | {words} | {complaints} |", kernel.series);
+    }
+    for place in PLACES.iter().filter(|place| !place.tests(quick).is_empty()) {
+        let _ = writeln!(
+            text,
+            "\n## {}: {}\n\n| Test | {} |",
+            place.label,
+            place.about,
+            names.join(" | ")
+        );
+        let _ = writeln!(text, "|---{}|", "|---".repeat(all.len()));
+        for test in place.tests(quick) {
+            let cells: Vec<String> =
+                all.iter().map(|seen| result(seen, place, test).text).collect();
+            let _ = writeln!(text, "| `{test}` | {} |", cells.join(" | "));
+        }
+    }
+    text.push_str(&doctor(all));
+    text
+}
+
+/// What `forktrace doctor` says of each kernel: the checks that are not the same everywhere, or not well.
+fn doctor(all: &[Seen]) -> String {
+    let names: Vec<&str> = all.iter().map(|(kernel, _)| kernel.series.as_str()).collect();
+    let mut text = format!(
+        "\n## What `forktrace doctor` says\n\nOf each kernel, where they differ or something is \
+         lost.\n\n| Check | {} |\n|---{}|\n",
+        names.join(" | "),
+        "|---".repeat(all.len())
+    );
+    let check = |(_, told): &Seen, index: usize| {
+        let checks = told.as_ref().ok()?.doctor.as_ref()?.get("checks")?.as_array()?;
+        let field = |name: &str| checks.get(index)?.get(name)?.as_str().map(str::to_owned);
+        Some((field("name")?, field("status")?, field("detail")?))
+    };
+    for index in 0.. {
+        let row: Vec<_> = all.iter().map(|seen| check(seen, index)).collect();
+        let Some((name, ..)) = row.iter().flatten().next() else { break };
+        let same = row.windows(2).all(|pair| pair.first() == pair.last());
+        if name == "kernel" || same && row.iter().flatten().all(|(_, status, _)| status == "ok") {
+            continue;
+        }
+        let cells: Vec<String> = row
+            .iter()
+            .map(|one| match one {
+                Some((_, status, detail)) => format!("{status}: {}", detail.replace('|', "\\|")),
+                None => "-".into(),
+            })
+            .collect();
+        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// The same for a terminal: without the rows in which all is well.
+pub(crate) fn summary(all: &[Seen], quick: bool) -> String {
+    let mut text = format!("{:<52}", "");
+    for (kernel, _) in all {
+        let _ = write!(text, "{:>9}", kernel.series);
+    }
+    text.push('\n');
+    for place in PLACES {
+        for test in place.tests(quick) {
+            let _ = write!(text, "{:<52}", format!("{}/{test}", place.label));
+            for seen in all {
+                let cell = result(seen, place, test);
+                let word = match cell.text.split([':', ',']).next() {
+                    Some(word) => word.to_owned(),
+                    None => cell.text,
+                };
+                let _ = write!(text, "{word:>9}");
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::guest::Section;
+
+    fn seen(series: &str, change: impl Fn(&Place) -> Outcome) -> Seen {
+        let section = |place: &'static Place| Section {
+            label: place.label.into(),
+            tests: place.tests(false).iter().map(|test| ((*test).into(), change(place))).collect(),
+            code: Some(0),
+        };
+        let sections = plan::places(series).map(section).collect();
+        let told = Told { release: series.into(), sections, done: true, ..Told::default() };
+        (Kernel { series: series.into(), image: "vmlinuz".into() }, Ok(told))
+    }
+
+    fn as_it_should_be(place: &Place) -> Outcome {
+        if place.must_fail { Outcome::Failed } else { Outcome::Passed }
+    }
+
+    #[test]
+    fn all_is_good_only_if_everything_is() {
+        let usual = || seen("5.10", as_it_should_be);
+        assert!(good(&[usual(), seen("7.0", as_it_should_be)], false));
+        assert!(good(&[usual()], true));
+        assert!(!good(&[usual(), seen("7.0", |_| Outcome::Failed)], false));
+        // A control that sees no fault is none.
+        assert!(!good(&[seen("5.10", |_| Outcome::Passed)], false));
+        assert!(!good(&[seen("5.10", |_| Outcome::Skipped("no python3".into()))], false));
+        let cut = |change: fn(&mut Told)| {
+            let (kernel, told) = usual();
+            (
+                kernel,
+                told.map(|mut told| {
+                    change(&mut told);
+                    told
+                }),
+            )
+        };
+        assert!(!good(&[cut(|told| told.done = false)], false));
+        assert!(!good(&[cut(|told| drop(told.sections.pop()))], false));
+        assert!(!good(&[cut(|told| drop(told.sections[0].tests.pop()))], false));
+        assert!(!good(&[(usual().0, Err("no answer".into()))], false));
+    }
+}
