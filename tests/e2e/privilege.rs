@@ -41,13 +41,14 @@ mod bit {
     pub(super) const FOWNER: u64 = 1 << 3;
     pub(super) const SYS_PTRACE: u64 = 1 << 19;
     pub(super) const SYS_ADMIN: u64 = 1 << 21;
+    pub(super) const SYS_NICE: u64 = 1 << 23;
     pub(super) const PERFMON: u64 = 1 << 38;
     pub(super) const BPF: u64 = 1 << 39;
     pub(super) const CHECKPOINT_RESTORE: u64 = 1 << 40;
 }
 
 /// What is kept whatever is traced; some kernels need more of it than others.
-const READING: u64 = bit::SYS_PTRACE | bit::DAC_READ_SEARCH;
+const READING: u64 = bit::SYS_PTRACE | bit::DAC_READ_SEARCH | bit::SYS_NICE;
 const BY_KERNEL: u64 = bit::BPF | bit::CHECKPOINT_RESTORE;
 const LATE: u64 = bit::SYS_ADMIN;
 const LOCKS: u64 = bit::SYS_ADMIN | bit::PERFMON | bit::BPF;

@@ -20,6 +20,7 @@ use super::{
     Error,
     batch::Batch,
     maps::{Map, again, ignore_missing, key, value},
+    unpreempted::Unpreempted,
 };
 
 /// The thread that deletes. It ends after what it was given when this is dropped.
@@ -36,6 +37,7 @@ impl Cleaner {
         let (sender, receiver) = channel();
         thread::Builder::new().name("cleaner".into()).spawn(move || {
             for (tgid, leftover) in receiver {
+                let _unpreempted = Unpreempted::here();
                 leavings.clean(tgid, &leftover);
             }
         })?;

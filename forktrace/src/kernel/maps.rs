@@ -24,6 +24,8 @@ use super::{
     cleaner::{Cleaner, Leavings},
     hints::Hints,
     loader::refused,
+    misses::Misses,
+    unpreempted::Unpreempted,
 };
 use crate::event::Missing;
 
@@ -35,7 +37,8 @@ const BPF_NOEXIST: u64 = 1;
 /// Exact counts kept in the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Records that did not fit in the ring, by kind; kinds without a loss are left out.
+    /// Records that did not fit in the ring, by kind, and runs of programs that the kernel left out;
+    /// kinds without a loss are left out.
     pub dropped: BTreeMap<String, u64>,
     /// The other counts, by name.
     pub others: BTreeMap<String, u64>,
@@ -67,6 +70,7 @@ pub struct Maps {
     fork_windows: Map<u32, [u8; size_of::<ForkWindow>()]>,
     drops: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, u64>,
+    misses: Misses,
     cleaner: Cleaner,
     all_waits: Batch,
     snapshots_on: bool,
@@ -98,6 +102,7 @@ impl Maps {
             fork_windows: hash_map(ebpf, FORK_WINDOWS)?,
             drops: per_cpu(ebpf, DROPS)?,
             counters: per_cpu(ebpf, COUNTERS)?,
+            misses: Misses::of(ebpf),
             snapshots_on,
             futex_on,
         })
@@ -108,6 +113,7 @@ impl Maps {
     /// # Errors
     /// When the table of traced processes is full.
     pub fn trace(&mut self, pid: u32) -> Result<(), Error> {
+        let _unpreempted = Unpreempted::here();
         self.traced.insert(pid, 1, 0).map_err(|e| refused("another traced process", &e))?;
         self.traced_hints.note(pid);
         Ok(())
@@ -115,11 +121,13 @@ impl Maps {
 
     /// The processes that are traced now (none are listed when the whole host is).
     pub fn traced(&self) -> Vec<u32> {
+        let _unpreempted = Unpreempted::here();
         self.traced.keys().filter_map(Result::ok).collect()
     }
 
     /// Every wait, however short.
     pub fn waits(&self) -> Vec<WaitState> {
+        let _unpreempted = Unpreempted::here();
         const TID: usize = size_of::<u32>();
         match self.all_waits.values::<TID, { size_of::<WaitState>() }>() {
             Ok(waits) => waits.iter().map(|bytes| value::<WaitState>(bytes)).collect(),
@@ -134,12 +142,14 @@ impl Maps {
     /// Adds a wait that had begun before the programs were attached, unless the thread has begun
     /// another one since. False: it was not added.
     pub fn add_found_wait(&mut self, wait: &WaitState) -> bool {
+        let _unpreempted = Unpreempted::here();
         self.wait_hints.note(wait.tid);
         self.waits.insert(wait.tid, key::<_, { size_of::<WaitState>() }>(wait), BPF_NOEXIST).is_ok()
     }
 
     /// Takes a wait back that was added though it was over already.
     pub fn remove_found_wait(&mut self, wait: &WaitState) {
+        let _unpreempted = Unpreempted::here();
         let entry = self.waits.get(&wait.tid, 0).map(|bytes| value::<WaitState>(&bytes));
         if entry.is_ok_and(|entry| entry.found != 0 && entry.enter_ns == wait.enter_ns) {
             ignore_missing(self.waits.remove(&wait.tid));
@@ -153,6 +163,7 @@ impl Maps {
 
     /// Forgets an ended process on kernels whose exit tracepoint does not say "last thread".
     pub fn forget(&mut self, pid: u32) {
+        let _unpreempted = Unpreempted::here();
         ignore_missing(self.traced.remove(&pid));
         ignore_missing(self.forkers.remove(&pid));
         if let Some(risk) = self.risk(pid) {
@@ -207,9 +218,11 @@ impl Maps {
 
     /// Counts so far.
     pub fn counters(&self) -> Counters {
+        let _unpreempted = Unpreempted::here();
         let dropped = (0u32..)
             .zip(KIND_NAMES)
             .map(|(index, name)| (name.to_owned(), total(&self.drops, index)))
+            .chain([(NOT_RUN.to_owned(), self.misses.total())])
             .filter(|(_, count)| *count > 0)
             .collect();
         let others = (0..COUNTERS_LEN)
@@ -248,6 +261,9 @@ const COUNTER_NAMES: [&str; COUNTERS_LEN as usize] = [
     "lock_calls_untracked",
 ];
 
+/// Runs that the kernel left out, among the losses by kind.
+const NOT_RUN: &str = "not_run";
+
 /// Those that say nothing where waits and wakes are not seen.
 const FUTEX_COUNTERS: [&str; 3] = ["futex_waits", "futex_wakes", "waits_untracked"];
 
@@ -258,6 +274,7 @@ impl Maps {
     /// # Errors
     /// The reason.
     pub fn inherited_page(&self, pid: u32, page: u64) -> Result<[u8; PAGE_SIZE], Missing> {
+        let _unpreempted = Unpreempted::here();
         if !self.snapshots_on {
             return Err(Missing::Off);
         }
@@ -274,6 +291,7 @@ impl Maps {
 
     /// The registers of the thread that forked a child, at the fork; `None`: not known.
     pub fn registers_at_fork(&self, pid: u32) -> Option<Registers> {
+        let _unpreempted = Unpreempted::here();
         self.risk(pid)
             .map(|risk| risk.at_fork)
             .filter(|registers| *registers != Registers::default())
@@ -282,6 +300,7 @@ impl Maps {
     /// The first write to a page since the fork, by the child or by the process that forked (see
     /// [`TouchKey::side`]); `None`: not known.
     pub fn first_write(&self, pid: u32, page: u64, side: u32) -> Option<Touch> {
+        let _unpreempted = Unpreempted::here();
         let risk = self.risk(pid)?;
         let place = TouchKey { fork_ns: risk.fork_ns, page, tgid: pid, side };
         self.touches.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
@@ -289,6 +308,7 @@ impl Maps {
 
     /// How often the child has woken a futex word since it was forked; `None`: not known.
     pub fn wakes_since_fork(&self, pid: u32, uaddr: u64) -> Option<u64> {
+        let _unpreempted = Unpreempted::here();
         let risk = self.risk(pid).filter(|_| self.futex_on)?;
         let word = WordKey { fork_ns: risk.fork_ns, uaddr, tgid: pid, reserved: 0 };
         match self.wakes.get(&key(&word), 0) {
@@ -327,12 +347,14 @@ impl Maps {
 
     /// The last that was seen of the lock at `addr` in process `pid` itself.
     pub fn hold(&self, pid: u32, addr: u64) -> Option<Hold> {
+        let _unpreempted = Unpreempted::here();
         let place = LockKey { addr, tgid: pid, reserved: 0 };
         self.holds.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
     }
 
     /// Where the probed call that a thread is in returns to.
     pub fn return_of(&self, tid: u32) -> Option<u64> {
+        let _unpreempted = Unpreempted::here();
         let attempt = self.attempts.get(&tid, 0).ok()?;
         Some(value::<Attempt>(&attempt).caller)
     }

@@ -20,6 +20,7 @@ mod lock_probes;
 mod maps;
 #[cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "mallopt"))]
 mod memory;
+mod misses;
 mod namespace;
 mod privilege;
 #[expect(unsafe_code, reason = "bpf(2), for an iterator over one task")]
@@ -29,6 +30,8 @@ mod ring;
 #[expect(unsafe_code, reason = "reads and restores signals' actions")]
 mod signals;
 mod tracefs;
+#[expect(unsafe_code, reason = "scheduling of the thread")]
+mod unpreempted;
 
 pub use doctor::examine;
 pub use gate::{GatedChild, Outcome, RunningChild, Start};

@@ -84,8 +84,8 @@ impl Later {
     /// one after the other.
     fn capabilities(self, release: &str) -> CapsHashSet {
         use Capability as C;
-        // To read other processes.
-        let mut keep = vec![C::CAP_SYS_PTRACE, C::CAP_DAC_READ_SEARCH];
+        // To read other processes, and not to be preempted inside of a map.
+        let mut keep = vec![C::CAP_SYS_PTRACE, C::CAP_DAC_READ_SEARCH, C::CAP_SYS_NICE];
         // To open the files that they have mapped (`proc_map_files_get_link`, `fs/proc/base.c`,
         // Linux 6.18); before 5.9 there is no such capability.
         keep.push(match version(release) >= Some((5, 9)) {
@@ -190,13 +190,13 @@ mod tests {
             names.join(" ")
         };
         let nothing = Later::default();
-        let reading = "CAP_CHECKPOINT_RESTORE CAP_DAC_READ_SEARCH CAP_SYS_PTRACE";
+        let reading = "CAP_CHECKPOINT_RESTORE CAP_DAC_READ_SEARCH CAP_SYS_NICE CAP_SYS_PTRACE";
         assert_eq!(kept(nothing, "6.18.44"), reading);
         assert_eq!(kept(nothing, "5.19.0-41-generic"), reading);
         assert_eq!(kept(nothing, "5.10.0-32-amd64"), format!("CAP_BPF {reading}"));
         // None is known: as on the oldest.
         for release in ["5.8.0", ""] {
-            let all = "CAP_BPF CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_SYS_PTRACE";
+            let all = "CAP_BPF CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_SYS_NICE CAP_SYS_PTRACE";
             assert_eq!(kept(nothing, release), all);
         }
         let late = Later { late: true, ..nothing };
