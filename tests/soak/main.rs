@@ -8,7 +8,7 @@ mod report;
 mod sample;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     thread::sleep,
     time::{Duration, Instant},
@@ -41,10 +41,17 @@ struct Cli {
     /// Where the samples and the result go too.
     #[arg(long, value_name = "FILE", default_value = "target/soak.json")]
     json: PathBuf,
+    /// Judge the samples of an earlier run again, and trace nothing.
+    #[arg(long, value_name = "FILE")]
+    again: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let result = soak(&Cli::parse());
+    let cli = Cli::parse();
+    let result = match &cli.again {
+        Some(file) => again(file),
+        None => soak(&cli),
+    };
     clean_up();
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -54,6 +61,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the samples of an earlier run say of growth.
+fn again(file: &Path) -> Result<bool> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let samples = report::samples(&text).with_context(|| file.display().to_string())?;
+    let trends = growth::of(&samples);
+    print!("{}", report::table(&trends));
+    Ok(!trends.iter().any(|trend| trend.grows))
 }
 
 /// Whether nothing grew, every hang was found and nothing else was.

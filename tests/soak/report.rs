@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
+use anyhow::Context as _;
+use serde_json::{Value, json};
 
 use crate::{growth::Trend, load::Found, sample::Sample};
 
@@ -25,6 +26,53 @@ pub(crate) fn row(sample: &Sample) -> String {
     )
 }
 
+/// The figures after the warm-up.
+pub(crate) fn table(trends: &[Trend]) -> String {
+    let mut text = String::from(
+        "| After the warm-up | least | mean | most | lows rise in an hour | tolerated | |\n\
+         |---|--:|--:|--:|--:|--:|---|\n",
+    );
+    for trend in trends {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {:.0} | {:.1} | {:.0} | {:+.1} ± {:.1} | {:.1} | {} |",
+            trend.name,
+            trend.least,
+            trend.mean,
+            trend.most,
+            trend.rise_per_hour,
+            trend.error_per_hour,
+            trend.tolerance,
+            if trend.grows { "GROWS" } else { "no growth" }
+        );
+    }
+    text
+}
+
+/// The samples of a run as [`Result::json`] wrote them.
+pub(crate) fn samples(text: &str) -> anyhow::Result<Vec<Sample>> {
+    let value: Value = serde_json::from_str(text)?;
+    let samples = value["samples"].as_array().context("no samples")?;
+    let read = |sample: &Value| {
+        let number = |name: &str| sample[name].as_u64();
+        let entries = sample["entries"].as_object()?.iter();
+        Some(Sample {
+            at_s: sample["at_s"].as_f64()?,
+            rss_kib: number("rss_kib")?,
+            descriptors: number("descriptors")?,
+            threads: number("threads")?,
+            bpf_objects: number("bpf_objects")?,
+            map_kib: number("map_kib")?,
+            entries: entries.filter_map(|(name, n)| Some((name.clone(), n.as_u64()?))).collect(),
+            cpu_percent: sample["cpu_percent"].as_f64()?,
+            events_per_s: sample["events_per_s"].as_f64()?,
+            lost: number("lost")?,
+        })
+    };
+    samples.iter().map(|sample| read(sample).context("a sample lacks something")).collect()
+}
+
 /// All that was measured.
 pub(crate) struct Result {
     pub(crate) minutes: u64,
@@ -43,25 +91,7 @@ impl Result {
 
     /// As it is printed.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::from(
-            "| After the warm-up | least | mean | most | rise in an hour | tolerated | |\n\
-             |---|--:|--:|--:|--:|--:|---|\n",
-        );
-        for trend in &self.trends {
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "| {} | {:.0} | {:.1} | {:.0} | {:+.1} ± {:.1} | {:.1} | {} |",
-                trend.name,
-                trend.least,
-                trend.mean,
-                trend.most,
-                trend.rise_per_hour,
-                trend.error_per_hour,
-                trend.tolerance,
-                if trend.grows { "GROWS" } else { "no growth" }
-            );
-        }
+        let mut text = table(&self.trends);
         let events: f64 = self.samples.iter().map(|sample| sample.events_per_s).sum();
         let found = &self.found;
         let _ = writeln!(
