@@ -90,13 +90,16 @@ pub fn compiled_with(program: &str, name: &str, flags: &[&str]) -> Result<PathBu
     compile(program, name, &["cc"], flags)
 }
 
+/// It needs flags of its own.
+const NARROW: &str = "narrow.c";
+
 /// The workload that is a 32-bit program.
 ///
 /// # Errors
 /// When it does not compile.
 pub fn narrow() -> Result<PathBuf> {
     let flags = ["-m32", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-fno-stack-protector"];
-    compiled_with("narrow.c", "narrow", &flags)
+    compiled_with(NARROW, "narrow", &flags)
 }
 
 fn compile(program: &str, name: &str, compiler: &[&str], flags: &[&str]) -> Result<PathBuf> {
@@ -162,6 +165,11 @@ pub fn build_all(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(&all)?.chain(fs::read_dir(all.join("reports"))?) {
         let path = entry?.path();
         let name = path.strip_prefix(&all)?.to_string_lossy().into_owned();
+        if name == NARROW {
+            // Not every compiler makes 32-bit programs.
+            programs.extend(narrow());
+            continue;
+        }
         let language = Language::of(&name);
         if language.is_some_and(|language| matches!(language.made, Made::Compiled(_))) {
             programs.extend(command(&name, &[])?.into_iter().map(PathBuf::from));

@@ -100,6 +100,8 @@ pub(super) struct Live {
     pub(super) pipeline: Pipeline,
     looks: Looks,
     looks_running: usize,
+    /// Waits that ended with their thread before they could be looked at.
+    gone: u64,
     /// Looks for which more is to be read, with what is to be read of native code.
     to_read: VecDeque<(evidence::Look, Option<Ask>)>,
     reads_running: usize,
@@ -153,6 +155,7 @@ impl Live {
             pipeline,
             looks: Looks::default(),
             looks_running: 0,
+            gone: 0,
             to_read: VecDeque::new(),
             reads_running: 0,
             sender,
@@ -421,6 +424,7 @@ impl Live {
             all.iter().filter(|wait| self.is_long(wait, now)).copied().collect();
         let new: Vec<Event> =
             self.looks.update(&waits).into_iter().map(|wait| self.blocked(wait, now)).collect();
+        self.count_gone();
         for event in new {
             self.order.push_unsequenced(event);
         }
@@ -451,6 +455,7 @@ impl Live {
         let now = kernel::boot_ns();
         counters.insert("waits_left_out".into(), self.before.left_out());
         counters.insert("waits_not_looked_at".into(), self.not_looked_at(now));
+        counters.insert("waits_gone_before_a_look".into(), self.gone);
         counters.insert("processes_of_32_bits".into(), self.owners.of_32_bits());
         let traced_ns = self.before.searched_since().map(|since| now.saturating_sub(since));
         let traced_ns = Some(traced_ns.unwrap_or(0));

@@ -23,6 +23,8 @@ const PAUSE_NS: u64 = 500_000;
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     waits: FxHashMap<WaitId, Look>,
+    /// Those that ended before a look that was wanted could begin, as (tgid, tid).
+    gone: Vec<(u32, u32)>,
     /// By process.
     crowds: FxHashMap<u32, Crowd>,
 }
@@ -55,6 +57,8 @@ struct Look {
     busy: bool,
     /// A look has come to its end.
     ended: bool,
+    /// It is to be looked at.
+    wanted: bool,
     seen: bool,
 }
 
@@ -69,13 +73,31 @@ impl Looks {
             let look = self.waits.entry((wait.tid, wait.enter_ns)).or_insert_with(|| {
                 new.push(wait);
                 let word = (wait.tgid, wait.uaddr);
-                Look { word, due_ns: 0, busy: false, ended: false, seen: true }
+                Look { word, due_ns: 0, busy: false, ended: false, wanted: false, seen: true }
             });
             look.seen = true;
         }
-        self.waits.retain(|_, look| look.seen || look.busy);
+        self.waits.retain(|(tid, _), look| {
+            let stays = look.seen || look.busy;
+            if !stays && look.wanted && !look.ended {
+                self.gone.push((look.word.0, *tid));
+            }
+            stays
+        });
         self.forget_words(waits);
         new
+    }
+
+    /// A wait is to be looked at, as soon as there is room.
+    pub(super) fn want(&mut self, wait: &WaitState) {
+        if let Some(look) = self.waits.get_mut(&(wait.tid, wait.enter_ns)) {
+            look.wanted = true;
+        }
+    }
+
+    /// Takes the threads whose waits ended without the look that was wanted, as (tgid, tid).
+    pub(super) fn take_gone(&mut self) -> Vec<(u32, u32)> {
+        std::mem::take(&mut self.gone)
     }
 
     /// Forgets the words of crowds that nobody waits for any more.
@@ -173,6 +195,22 @@ mod tests {
         looks.update(&[]);
         assert!(looks.waits.is_empty());
         assert_eq!(looks.update(&[wait(1, 500)]).len(), 1);
+    }
+
+    #[test]
+    fn a_wait_that_ends_before_its_look_is_told_if_a_look_was_wanted() {
+        let mut looks = Looks::default();
+        let of = |tid| WaitState { tgid: 9, ..wait(tid, 100) };
+        let waits = [of(1), of(2), of(3)];
+        looks.update(&waits);
+        looks.want(&waits[0]);
+        looks.want(&waits[1]);
+        assert!(looks.begin(&waits[1], 200, 1));
+        looks.update(&[]);
+        looks.end(2, 100, 300, false);
+        looks.update(&[]);
+        assert_eq!(looks.take_gone(), [(9, 1)]);
+        assert!(looks.take_gone().is_empty());
     }
 
     /// Threads 1 to 4 of one process; the first two wait for one word.

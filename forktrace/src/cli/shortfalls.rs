@@ -49,6 +49,13 @@ pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String>
         "not looked at to the end when tracing stopped, and may be for ever: trace longer (-d)",
     );
     say(
+        counter("waits_gone_before_a_look"),
+        "long wait",
+        "long waits",
+        "of forked children ended with the thread before it could be looked at: too many waited at \
+         once, or this host is overloaded",
+    );
+    say(
         judge.unjudged(Reason::UnknownLock),
         "long wait",
         "long waits",

@@ -103,9 +103,10 @@ impl Live {
     /// Looks closer at a wait if it could be for an inherited lock and a look is due. `waits` are all
     /// waits of this moment.
     pub(super) fn look(&mut self, wait: &WaitState, waits: &[WaitState], now: u64) {
-        let free = self.looks_running < LOOKS_AT_ONCE;
-        let threads = self.candidate(wait).map(|(process, _)| process.threads.len());
-        if !free || !threads.is_some_and(|threads| self.looks.begin(wait, now, threads)) {
+        let candidate = self.candidate(wait).map(|(process, _)| process.threads.len());
+        let Some(threads) = candidate else { return };
+        self.looks.want(wait);
+        if self.looks_running >= LOOKS_AT_ONCE || !self.looks.begin(wait, now, threads) {
             return;
         }
         let Some((process, late)) = self.candidate(wait) else { return };
@@ -182,6 +183,13 @@ impl Live {
             look.read_more(ask, self.kernel.registers.clone(), self.sender.clone());
             self.reads_running += 1;
         }
+    }
+
+    /// Counts the waits that ended with their thread before they could be looked at. Those that came to
+    /// an end of their own were none for ever.
+    pub(super) fn count_gone(&mut self) {
+        let ended = |(pid, tid): &(u32, u32)| inspect::threads::name(*pid, *tid).is_none();
+        self.gone += self.looks.take_gone().iter().filter(|thread| ended(thread)).count() as u64;
     }
 
     /// How many waits that are long, or had begun before tracing did, were never looked at to the
