@@ -96,8 +96,11 @@ def main():
     thread.start()
     print(f"forker={os.getpid()}\nholder={thread.native_id}", flush=True)
     time.sleep(0.05)
-    for _ in range(workers):
+    for number in range(workers):
         time.sleep(0.0213)
+        # One at least is to hang.
+        while number == 0 and not is_held(stats.lock):
+            time.sleep(0.0001)
         if os.fork() == 0:
             worker(stats, listener, how, seconds)
     for _ in range(workers):
