@@ -6,11 +6,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const EVENTS: &str = "EVENTS";
 /// Hash map: tgid → 1 for every traced process.
 pub const TRACED: &str = "TRACED";
-/// Array of bytes by tgid, [`HINT_CHUNK`] in each entry: 0 where [`TRACED`] has no entry.
+/// Array of bytes by tgid, [`HINT_CHUNK`] in each entry: 1 where [`TRACED`] has an entry, else 0.
 pub const TRACED_HINTS: &str = "TRACED_HINTS";
-/// The same by tid, for [`WAITS`].
+/// The same by tid, for [`WAITS`]; 1 also where it may have an entry.
 pub const WAIT_HINTS: &str = "WAIT_HINTS";
-/// The same by tgid, for [`AT_RISK`].
+/// The same by tgid, for [`AT_RISK`]; 1 also where it may have an entry.
 pub const RISK_HINTS: &str = "RISK_HINTS";
 /// Hash map: tid → [`NewTask`], from `task_newtask` until `sched_process_fork` of the same clone.
 pub const NEW_TASKS: &str = "NEW_TASKS";

@@ -4,7 +4,7 @@ use aya_ebpf::{EbpfContext as _, helpers::bpf_get_current_pid_tgid, programs::Tr
 use forktrace_common::config::Config;
 
 use crate::{
-    hints::possible,
+    hints::known,
     maps::{TRACED, TRACED_HINTS},
 };
 
@@ -76,7 +76,11 @@ pub(crate) fn traced(tgid: u32) -> bool {
     if config!(trace_all) != 0 {
         tgid != config!(self_tgid)
     } else {
-        possible(&TRACED_HINTS, tgid) && TRACED.get_ptr(&tgid).is_some()
+        // A byte is set for those in the table and for no others.
+        match known(&TRACED_HINTS, tgid) {
+            Some(traced) => traced,
+            None => TRACED.get_ptr(&tgid).is_some(),
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Almost every futex call is made by a task that is in no table, and a look into a hash map costs
 //! several times what a byte of an array does, which the kernel's compiler finds without a call
-//! (`array_map_gen_lookup`, `kernel/bpf/arraymap.c`, Linux 6.18). The tables stay the truth: a byte is
-//! set before it is needed, and one that is set for nothing only costs the look.
+//! (`array_map_gen_lookup`, `kernel/bpf/arraymap.c`, Linux 6.18). A byte is set
+//! before it is needed. For traced processes it is the whole answer; for waits and children at risk one
+//! that is set for nothing only costs the look.
 
 use aya_ebpf::maps::Array;
 use forktrace_common::maps::HINT_CHUNK;
@@ -17,14 +18,17 @@ fn byte(hints: &Hints, id: u32) -> Option<*mut u8> {
     Some(chunk.cast::<u8>().wrapping_add(id as usize % HINT_CHUNK))
 }
 
-/// Whether the table may have an entry of `id`. Of a number beyond the array nothing is known.
+/// Whether the byte of `id` is set; `None`: the number is beyond the array.
+#[inline(always)]
+pub(crate) fn known(hints: &Hints, id: u32) -> Option<bool> {
+    // SAFETY: inside of the entry, which lives as long as the map; others write whole bytes.
+    byte(hints, id).map(|byte| unsafe { byte.read_volatile() != 0 })
+}
+
+/// Whether the table may have an entry of `id`.
 #[inline(always)]
 pub(crate) fn possible(hints: &Hints, id: u32) -> bool {
-    match byte(hints, id) {
-        // SAFETY: inside of the entry, which lives as long as the map; others write whole bytes.
-        Some(byte) => unsafe { byte.read_volatile() != 0 },
-        None => true,
-    }
+    known(hints, id).unwrap_or(true)
 }
 
 /// Notes that the table has got an entry of `id`.

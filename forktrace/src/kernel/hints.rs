@@ -30,12 +30,21 @@ impl Hints {
     /// Says that the table may have an entry of task `id`. The programs do not ask about a number
     /// beyond the array.
     pub(super) fn note(&self, id: u32) {
+        self.set(id, 1);
+    }
+
+    /// Says that the table has no entry of task `id` any more.
+    pub(super) fn clear(&self, id: u32) {
+        self.set(id, 0);
+    }
+
+    fn set(&self, id: u32, value: u8) {
         let index = id as usize;
         if index < self.0.len() {
             // SAFETY: inside of the mapping, which lives as long as this; everybody writes single
             // bytes.
             unsafe { AtomicU8::from_ptr(self.0.as_mut_ptr().add(index)) }
-                .store(1, Ordering::Release);
+                .store(value, Ordering::Release);
         }
     }
 }

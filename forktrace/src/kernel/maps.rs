@@ -165,6 +165,7 @@ impl Maps {
     pub fn forget(&mut self, pid: u32) {
         let _unpreempted = Unpreempted::here();
         ignore_missing(self.traced.remove(&pid));
+        self.traced_hints.clear(pid);
         ignore_missing(self.forkers.remove(&pid));
         if let Some(risk) = self.risk(pid) {
             ignore_missing(self.at_risk.remove(&pid));
