@@ -92,8 +92,7 @@ fn setuid() -> Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
     let program = folder.path().join("setuid");
-    std::fs::copy(&workload[0], &program)?;
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755))?;
+    workload::install(workload[0].as_ref(), &program, 0o4755)?;
     workload[0] = program.display().to_string();
     let mut command = ["setpriv", "--reuid=61235", "--clear-groups"].map(str::to_owned).to_vec();
     command.extend(workload);

@@ -284,10 +284,9 @@ fn inside() -> Result<()> {
 }
 
 fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
-    fs::copy(from, to)?;
+    workload::install(from, to, mode)?;
     let folder = to.parent().context("no folder")?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-    Ok(fs::set_permissions(to, fs::Permissions::from_mode(mode))?)
+    Ok(fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?)
 }
 
 /// Runs a copy of forktrace as a user without any right.

@@ -107,7 +107,7 @@ fn run(compiled: Compiled, place: Place) -> Result<()> {
     let program = workload::compiled_with(PROGRAM, compiled.name, &flags)?;
     let folder = tempfile::tempdir()?;
     let own = folder.path().join("server");
-    fs::copy(&program, &own)?;
+    workload::install(&program, &own, 0o755)?;
     let mut args: Vec<String> = ["-q", "-o", "{log}", "--"].map(str::to_owned).to_vec();
     match place {
         Place::Usual => args.push(own.display().to_string()),

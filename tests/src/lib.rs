@@ -231,8 +231,7 @@ pub fn forktrace() -> Result<&'static Path> {
                 .context("cargo did not say where the program is")?,
         };
         let copy = scratch()?.join("forktrace");
-        fs::copy(&built, &copy).with_context(|| format!("copying {}", built.display()))?;
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+        workload::install(&built, &copy, 0o755)?;
         Ok(copy)
     };
     match BINARY.get_or_init(|| copy().map_err(|error| format!("{error:#}"))) {

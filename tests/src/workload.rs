@@ -195,7 +195,7 @@ fn rooted(program: PathBuf) -> Result<Vec<String>> {
     let copy = root.join(&inside);
     if !copy.exists() {
         fs::create_dir_all(root.join("workloads"))?;
-        fs::copy(&program, &copy).with_context(|| format!("copying to {}", copy.display()))?;
+        install(&program, &copy, 0o755)?;
     }
     let inside = Path::new("/").join(inside).display().to_string();
     Ok(vec!["chroot".into(), root.display().to_string(), inside])
@@ -256,4 +256,16 @@ impl Facts {
     pub fn timed(&self, name: &str) -> impl Iterator<Item = (u64, Option<u64>)> {
         self.0.get(name).into_iter().flatten().copied()
     }
+}
+
+/// Copies a program to where it is run from. Another process does that: a child that another test makes
+/// meanwhile would have the copy open for writing until its exec, and the kernel runs no such file.
+///
+/// # Errors
+/// When it cannot be copied.
+pub fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    let output =
+        Command::new("install").arg("-m").arg(format!("{mode:o}")).args([from, to]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
