@@ -5,13 +5,13 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd},
 };
 
 use aya::Ebpf;
 use zerocopy::{Immutable, IntoBytes};
 
-use super::{Error, loader::refused};
+use super::{Error, maps::fd_of};
 
 /// `BPF_MAP_LOOKUP_BATCH` and `BPF_MAP_DELETE_BATCH` (`include/uapi/linux/bpf.h`).
 const LOOKUP: libc::c_long = 24;
@@ -41,12 +41,7 @@ pub(super) struct Batch(OwnedFd);
 
 impl Batch {
     pub(super) fn open(ebpf: &Ebpf, name: &str) -> Result<Self, Error> {
-        let what = format!("map {name}");
-        let Some(aya::maps::Map::HashMap(map)) = ebpf.map(name) else {
-            return Err(refused(&what, &"the object has none"));
-        };
-        let fd = map.fd().as_fd().try_clone_to_owned().map_err(|e| refused(&what, &e))?;
-        Ok(Batch(fd))
+        fd_of(ebpf, name).map(Batch)
     }
 
     /// Deletes the entries with these keys, `N` bytes each; those that are gone already are as good as

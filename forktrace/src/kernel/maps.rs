@@ -1,6 +1,9 @@
 //! Typed access to the programs' maps.
 
-use std::{collections::BTreeMap, os::fd::AsFd as _};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use aya::{
     Ebpf, Pod,
@@ -219,11 +222,13 @@ impl Maps {
 
     /// Counts so far.
     pub fn counters(&self) -> Counters {
+        // Files are read for it: not as a real-time thread.
+        let not_run = self.misses.total();
         let _unpreempted = Unpreempted::here();
         let dropped = (0u32..)
             .zip(KIND_NAMES)
             .map(|(index, name)| (name.to_owned(), total(&self.drops, index)))
-            .chain([(NOT_RUN.to_owned(), self.misses.total())])
+            .chain([(NOT_RUN.to_owned(), not_run)])
             .filter(|(_, count)| *count > 0)
             .collect();
         let others = (0..COUNTERS_LEN)
@@ -411,12 +416,17 @@ fn hash_map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Map<K, V>, Er
 /// One more handle of a map that stays where it is.
 pub(super) fn again<K: Pod, V: Pod>(ebpf: &Ebpf, name: &str) -> Result<Map<K, V>, Error> {
     let what = format!("map {name}");
+    let map = MapData::from_fd(fd_of(ebpf, name)?).map_err(|e| refused(&what, &e))?;
+    HashMap::try_from(aya::maps::Map::HashMap(map)).map_err(|e| refused(&what, &e))
+}
+
+/// One more descriptor of a hash map that stays where it is.
+pub(super) fn fd_of(ebpf: &Ebpf, name: &str) -> Result<OwnedFd, Error> {
+    let what = format!("map {name}");
     let Some(aya::maps::Map::HashMap(map)) = ebpf.map(name) else {
         return Err(refused(&what, &"the object has none"));
     };
-    let fd = map.fd().as_fd().try_clone_to_owned().map_err(|e| refused(&what, &e))?;
-    let map = MapData::from_fd(fd).map_err(|e| refused(&what, &e))?;
-    HashMap::try_from(aya::maps::Map::HashMap(map)).map_err(|e| refused(&what, &e))
+    map.fd().as_fd().try_clone_to_owned().map_err(|e| refused(&what, &e))
 }
 
 fn hints(ebpf: &Ebpf, name: &str) -> Result<Hints, Error> {
