@@ -28,10 +28,6 @@ pub struct Offsets {
     pub exec_old_pid: u32,
     /// `sched:sched_process_exit` `group_dead`, or [`NO_FIELD`] (absent before 6.16).
     pub exit_group_dead: u32,
-    /// `exceptions:page_fault_*` `address`, or [`NO_FIELD`] where the tracepoints are missing.
-    pub fault_address: u32,
-    /// `exceptions:page_fault_*` `error_code`.
-    pub fault_error_code: u32,
     /// `sys_enter_futex` `uaddr`.
     pub futex_uaddr: u32,
     /// `sys_enter_futex` `op`.
@@ -58,12 +54,8 @@ pub struct Offsets {
     pub requeue_waiters: u32,
     /// `ret` of every `sys_exit_futex*` tracepoint.
     pub exit_ret: u32,
-    /// `exceptions:page_fault_*` `ip`, or [`NO_FIELD`] where the tracepoints are missing.
-    pub fault_ip: u32,
     /// `nvcsw` of `struct task_struct`, or [`NO_FIELD`] where the kernel does not describe itself.
     pub task_switches: u32,
-    /// Zero.
-    pub reserved: u32,
 }
 
 /// The programs' configuration.

@@ -18,12 +18,14 @@ pub const NEW_TASKS: &str = "NEW_TASKS";
 pub const WAITS: &str = "WAITS";
 /// Hash map: tgid → [`Risk`] of every traced child that has its own memory and has not exec'ed.
 pub const AT_RISK: &str = "AT_RISK";
-/// Hash map: [`PageKey`] → the first [`PAGE_HEAD`] bytes of the page as the child inherited it.
+/// Hash map, preallocated: [`PageKey`] → the page as the child inherited it.
+pub const POOL: &str = "POOL";
+/// Hash map: [`PageKey`] → the first [`PAGE_HEAD`] bytes of a page for which [`POOL`] had no room.
 pub const SNAPSHOTS: &str = "SNAPSHOTS";
 /// Hash map: [`PageKey`] → the [`PAGE_TAIL`] bytes after those in [`SNAPSHOTS`].
 pub const TAILS: &str = "TAILS";
-/// Hash map: [`PageIndex`] → page address; lists a child's keys in [`SNAPSHOTS`] so that they can
-/// be deleted.
+/// Hash map: [`PageIndex`] → page address; lists a child's keys in [`POOL`] and [`SNAPSHOTS`] so that
+/// they can be deleted.
 pub const PAGES: &str = "PAGES";
 /// Hash map: [`TouchKey`] → [`Touch`]: the first write to a page after a fork, in the child and in
 /// the process that forked.
@@ -50,11 +52,12 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const HINT_CHUNK: usize = 4096;
 
 /// The hash maps above.
-pub const TABLES: [&str; 14] = [
+pub const TABLES: [&str; 15] = [
     TRACED,
     NEW_TASKS,
     WAITS,
     AT_RISK,
+    POOL,
     SNAPSHOTS,
     TAILS,
     PAGES,
@@ -69,6 +72,9 @@ pub const TABLES: [&str; 14] = [
 
 /// Bytes of one page, the unit of the snapshot.
 pub const PAGE_SIZE: usize = 4096;
+/// The most entries of [`POOL`]: what a few children at a time need. They take 4.2 MB for good, and
+/// keeping a page in them takes no memory from the kernel's allocator.
+pub const POOL_PAGES: u32 = 1024;
 /// Bytes of a page that fit into one map entry of 4096 bytes. The kernel rounds entries up to a power
 /// of two, so that one with a whole page would take 8192: beside the value there are 48 bytes of
 /// `struct htab_elem` (`kernel/bpf/hashtab.c`), the key, and 8 of the allocator's list

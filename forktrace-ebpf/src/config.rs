@@ -27,8 +27,6 @@ static CONFIG: Config = Config {
         exec_filename: 0,
         exec_old_pid: 0,
         exit_group_dead: 0,
-        fault_address: 0,
-        fault_error_code: 0,
         futex_uaddr: 0,
         futex_op: 0,
         futex_val: 0,
@@ -42,9 +40,7 @@ static CONFIG: Config = Config {
         wake_uaddr: 0,
         requeue_waiters: 0,
         exit_ret: 0,
-        fault_ip: 0,
         task_switches: 0,
-        reserved: 0,
     },
 };
 

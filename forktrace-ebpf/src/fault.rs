@@ -4,6 +4,11 @@
 //! faults. The tracepoints fire before the fault is handled (`trace_page_fault_entries` in
 //! `exc_page_fault`, `arch/x86/mm/fault.c`, Linux 6.18), hence the page still has the bytes of the
 //! instant of the fork, and the very attempt that will block on a lock is what triggers the copy.
+//!
+//! The programs are on the raw tracepoints: no record is made of a fault for which there is nothing to
+//! do, and that some other program is at work on the CPU does not keep these from running
+//! (`__bpf_trace_run`, `kernel/trace/bpf_trace.c`, Linux 6.18). So what is missed is no more than a
+//! fault in the middle of the same program, which only reads user memory.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -11,8 +16,8 @@ use aya_ebpf::{
         bpf_probe_read_kernel,
         generated::{bpf_get_current_task, bpf_probe_read_user},
     },
-    macros::tracepoint,
-    programs::TracePointContext,
+    macros::raw_tracepoint,
+    programs::RawTracePointContext,
 };
 use aya_log_ebpf::debug;
 use forktrace_common::{
@@ -24,9 +29,9 @@ use forktrace_common::{
 };
 
 use crate::{
-    config::{config, current, field},
+    config::{config, current},
     hints::possible,
-    maps::{AT_RISK, FORKERS, PAGES, RISK_HINTS, SCRATCH, SNAPSHOTS, TAILS, TOUCHES, count},
+    maps::{AT_RISK, FORKERS, PAGES, POOL, RISK_HINTS, SCRATCH, SNAPSHOTS, TAILS, TOUCHES, count},
     ring::now,
 };
 
@@ -37,37 +42,40 @@ const WRITE_TO_PRESENT: u64 = 3;
 /// How often a free place in the list of pages is looked for when threads fault at once.
 const ATTEMPTS: u32 = 4;
 
+/// Where `ip` is in `struct pt_regs` (`arch/x86/include/uapi/asm/ptrace-abi.h`), bytes.
+const REGS_IP: usize = 128;
+
 /// A write by the child's own code.
-#[tracepoint]
-pub(crate) fn page_fault_user(ctx: TracePointContext) -> u32 {
-    fault(&ctx);
+#[raw_tracepoint]
+pub(crate) fn page_fault_user(ctx: RawTracePointContext) -> i32 {
+    fault(&ctx, 0);
     0
 }
 
 /// A write by the kernel on the child's behalf, such as `read(2)` into its memory.
-#[tracepoint]
-pub(crate) fn page_fault_kernel(ctx: TracePointContext) -> u32 {
-    fault(&ctx);
+#[raw_tracepoint]
+pub(crate) fn page_fault_kernel(ctx: RawTracePointContext) -> i32 {
+    fault(&ctx, 1);
     0
 }
 
+/// `TP_PROTO(unsigned long address, struct pt_regs *regs, unsigned long error_code)`
+/// (`arch/x86/include/asm/trace/exceptions.h`, Linux 5.10 and 6.18). `scratch`: which of the CPU's
+/// scratch pages is this program's.
 #[inline(always)]
-fn fault(ctx: &TracePointContext) {
-    if config!(snapshots) == 0 || config!(offsets.fault_address) == NO_FIELD {
-        return;
-    }
-    let error: u64 = field(ctx, config!(offsets.fault_error_code));
-    if error & WRITE_TO_PRESENT != WRITE_TO_PRESENT {
+fn fault(ctx: &RawTracePointContext, scratch: u32) {
+    let error: u64 = ctx.arg(2);
+    if config!(snapshots) == 0 || error & WRITE_TO_PRESENT != WRITE_TO_PRESENT {
         return;
     }
     let (tgid, tid) = current();
-    let address: u64 = field(ctx, config!(offsets.fault_address));
+    let address: u64 = ctx.arg(0);
     let page = address & !(PAGE_SIZE as u64 - 1);
     if possible(&RISK_HINTS, tgid)
         && let Some(risk) = AT_RISK.get_ptr_mut(&tgid)
     {
         // SAFETY: the entry is removed by the process's own exec or end only.
-        unsafe { keep(ctx, risk, tgid, &touch(ctx, tid, address), page) }
+        unsafe { keep(ctx, risk, tgid, &touch(ctx, tid, address), page, scratch) }
     }
     // SAFETY: the entry is removed by the process's own exec or end only, and a value torn by a fork
     // under way names no child.
@@ -77,11 +85,11 @@ fn fault(ctx: &TracePointContext) {
 }
 
 #[inline(always)]
-fn touch(ctx: &TracePointContext, tid: u32, address: u64) -> Touch {
-    let ip = match config!(offsets.fault_ip) {
-        NO_FIELD => 0,
-        offset => field(ctx, offset),
-    };
+fn touch(ctx: &RawTracePointContext, tid: u32, address: u64) -> Touch {
+    let regs: *const u8 = ctx.arg(1);
+    // SAFETY: the helper checks the read.
+    let ip = unsafe { bpf_probe_read_kernel(regs.wrapping_add(REGS_IP).cast::<u64>()) };
+    let ip = ip.unwrap_or_default();
     Touch { boot_ns: now(), address, ip, other_ns: 0, tid, switches: switches() }
 }
 
@@ -105,7 +113,14 @@ fn switches() -> u32 {
 /// # Safety
 /// `risk` points to a live entry of [`AT_RISK`].
 #[inline(always)]
-unsafe fn keep(ctx: &TracePointContext, risk: *mut Risk, tgid: u32, touch: &Touch, page: u64) {
+unsafe fn keep(
+    ctx: &RawTracePointContext,
+    risk: *mut Risk,
+    tgid: u32,
+    touch: &Touch,
+    page: u64,
+    scratch: u32,
+) {
     // SAFETY: the caller's promise; likewise below.
     let Risk { fork_ns, pages, table_full, forked, .. } = unsafe { *risk };
     if table_full != 0 || forked != 0 {
@@ -115,10 +130,10 @@ unsafe fn keep(ctx: &TracePointContext, risk: *mut Risk, tgid: u32, touch: &Touc
     let touched = TouchKey { fork_ns, page, tgid, side: SIDE_CHILD };
     // Before the page: whoever finds the page kept finds its first write noted, if there was room.
     let noted = first_touch(&touched, touch);
-    if noted != FIRST && SNAPSHOTS.get_ptr(&key).is_some() {
+    if noted != FIRST && is_kept(&key) {
         return;
     }
-    let kept = if pages < config!(child_page_cap) { copy(&key) } else { REFUSED };
+    let kept = if pages < config!(child_page_cap) { copy(&key, scratch) } else { REFUSED };
     if kept == KNOWN {
         // There was no room for the first write when the page was kept: this is a later one.
         if noted == FIRST {
@@ -133,6 +148,7 @@ unsafe fn keep(ctx: &TracePointContext, risk: *mut Risk, tgid: u32, touch: &Touc
             return;
         }
         // What is not listed would never be deleted.
+        let _ = POOL.remove(&key);
         let _ = SNAPSHOTS.remove(&key);
         let _ = TAILS.remove(&key);
     }
@@ -222,35 +238,55 @@ const KNOWN: u32 = 1;
 /// It could not be read, or there was no room.
 const REFUSED: u32 = 2;
 
-/// Copies the page into the map.
 #[inline(always)]
-fn copy(key: &PageKey) -> u32 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+fn is_kept(key: &PageKey) -> bool {
+    POOL.get_ptr(key).is_some() || SNAPSHOTS.get_ptr(key).is_some()
+}
+
+/// Copies the page into a map.
+#[inline(always)]
+fn copy(key: &PageKey, scratch: u32) -> u32 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(scratch) else {
         return REFUSED;
     };
-    // SAFETY: the scratch page is this CPU's own, and the helper checks the source.
+    // SAFETY: the scratch page is this CPU's and this program's own, and the helper checks the source.
     unsafe {
         if bpf_probe_read_user(scratch.cast(), PAGE_SIZE as u32, key.page as *const _) != 0 {
             return REFUSED;
         }
-        let flags = u64::from(BPF_NOEXIST);
-        let tail = &*scratch.cast::<u8>().add(PAGE_HEAD).cast::<[u8; PAGE_TAIL]>();
-        let head = &*scratch.cast::<[u8; PAGE_HEAD]>();
-        // Another thread may have kept the page meanwhile: its copy is as good. Both parts were there
-        // before it wrote.
-        let tail_kept = TAILS.insert(key, tail, flags).is_ok();
-        if !tail_kept && TAILS.get_ptr(key).is_none() {
-            return REFUSED;
-        }
-        if SNAPSHOTS.insert(key, head, flags).is_ok() {
-            return KEPT;
-        }
+        // The pool may have had no room when the page was kept, and have some now.
         if SNAPSHOTS.get_ptr(key).is_some() {
             return KNOWN;
         }
-        if tail_kept {
-            let _ = TAILS.remove(key);
+        if POOL.insert(key, &*scratch, u64::from(BPF_NOEXIST)).is_ok() {
+            return KEPT;
         }
-        REFUSED
+        if POOL.get_ptr(key).is_some() {
+            return KNOWN;
+        }
+        let tail = &*scratch.cast::<u8>().add(PAGE_HEAD).cast::<[u8; PAGE_TAIL]>();
+        let head = &*scratch.cast::<[u8; PAGE_HEAD]>();
+        allocate(key, head, tail)
     }
+}
+
+/// Keeps a page for which the pool has no room. Another thread may have kept it meanwhile: its copy is
+/// as good. Both parts were there before it wrote.
+#[inline(always)]
+fn allocate(key: &PageKey, head: &[u8; PAGE_HEAD], tail: &[u8; PAGE_TAIL]) -> u32 {
+    let flags = u64::from(BPF_NOEXIST);
+    let tail_kept = TAILS.insert(key, tail, flags).is_ok();
+    if !tail_kept && TAILS.get_ptr(key).is_none() {
+        return REFUSED;
+    }
+    if SNAPSHOTS.insert(key, head, flags).is_ok() {
+        return KEPT;
+    }
+    if SNAPSHOTS.get_ptr(key).is_some() {
+        return KNOWN;
+    }
+    if tail_kept {
+        let _ = TAILS.remove(key);
+    }
+    REFUSED
 }

@@ -11,8 +11,8 @@ use aya_ebpf::{
 use forktrace_common::{
     maps::{
         Attempt, COUNTERS_LEN, Counter, ForkWindow, Forker, HINT_CHUNK, Hold, LockKey, NewTask,
-        PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PageIndex, PageKey, PastKey, Risk, Touch, TouchKey,
-        WaitState, WakeState, WordKey,
+        PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, POOL_PAGES, PageIndex, PageKey, PastKey, Risk, Touch,
+        TouchKey, WaitState, WakeState, WordKey,
     },
     record::KINDS,
 };
@@ -47,6 +47,10 @@ pub(crate) static WAITS: HashMap<u32, WaitState> = HashMap::with_max_entries(1 <
 #[map]
 pub(crate) static AT_RISK: HashMap<u32, Risk> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+#[map]
+pub(crate) static POOL: HashMap<PageKey, [u8; PAGE_SIZE]> =
+    HashMap::with_max_entries(POOL_PAGES, 0);
 
 #[map]
 pub(crate) static SNAPSHOTS: HashMap<PageKey, [u8; PAGE_HEAD]> =
@@ -87,9 +91,9 @@ pub(crate) static PAST_HOLDS: LruHashMap<PastKey, Hold> = LruHashMap::with_max_e
 pub(crate) static FORK_WINDOWS: HashMap<u32, ForkWindow> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 
-/// Room for one page per CPU: a page is too large for the program's stack.
+/// Room for one page per CPU and program: a page is too large for the program's stack.
 #[map]
-pub(crate) static SCRATCH: PerCpuArray<[u8; PAGE_SIZE]> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static SCRATCH: PerCpuArray<[u8; PAGE_SIZE]> = PerCpuArray::with_max_entries(2, 0);
 
 /// The number of records this CPU has tried to write.
 #[map]

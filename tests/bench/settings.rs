@@ -30,8 +30,8 @@ const LIFE: &[&str] = &[
     "sched/sched_process_fork",
     "sched/sched_process_exec",
     "sched/sched_process_exit",
-    "exceptions/page_fault_user",
-    "exceptions/page_fault_kernel",
+    "raw:page_fault_user",
+    "raw:page_fault_kernel",
 ];
 
 /// Names a setting in tables and files.

@@ -15,8 +15,8 @@ use serde_json::Value;
 /// The tables that grow and shrink. None is allocated in advance, so that the kernel counts the
 /// memory of the entries that it holds (`htab_map_mem_usage`, `kernel/bpf/hashtab.c`, Linux 6.18).
 /// To read them out would take long while others delete from them.
-const TABLES: [&str; 7] =
-    ["AT_RISK", "SNAPSHOTS", "PAGES", "TOUCHES", "FORKERS", "WAKES", "NEW_TASKS"];
+const TABLES: [&str; 8] =
+    ["AT_RISK", "POOL", "SNAPSHOTS", "PAGES", "TOUCHES", "FORKERS", "WAKES", "NEW_TASKS"];
 /// What the kernel adds to key and value of an entry, bytes: `struct htab_elem` and a list node.
 const ENTRY: u64 = 48 + 8;
 /// `struct bucket`, of which there are as many as entries at most, rounded up to a power of two.

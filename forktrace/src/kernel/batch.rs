@@ -44,25 +44,26 @@ impl Batch {
         fd_of(ebpf, name).map(Batch)
     }
 
-    /// Deletes the entries with these keys, `N` bytes each; those that are gone already are as good as
-    /// deleted. Returns how many there were.
-    pub(super) fn delete<const N: usize>(&self, keys: &[[u8; N]]) -> io::Result<usize> {
-        let (mut rest, mut deleted) = (keys, 0);
+    /// Deletes the entries with these keys, `N` bytes each. Returns the keys that had none.
+    pub(super) fn delete<const N: usize>(&self, keys: &[[u8; N]]) -> io::Result<Vec<[u8; N]>> {
+        let (mut rest, mut missing) = (keys, Vec::new());
         while !rest.is_empty() {
             let mut attr = Attr { keys: address(rest.as_ptr()), ..self.attr(rest.len()) };
             let result = bpf(DELETE, &mut attr);
             let count = attr.count as usize;
-            deleted += count;
             let next = match result {
                 Ok(()) => count,
                 // The first one that is missing ends the call.
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => count + 1,
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                    missing.extend(rest.get(count));
+                    count + 1
+                }
                 Err(error) => return Err(error),
             };
             // Never without progress, whatever the kernel says.
             rest = rest.get(next.max(1)..).unwrap_or_default();
         }
-        Ok(deleted)
+        Ok(missing)
     }
 
     /// The values of all entries, with keys of `K` bytes and values of `V`, which must be the map's. One

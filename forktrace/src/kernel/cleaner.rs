@@ -10,8 +10,8 @@ use std::{
 use aya::Ebpf;
 use forktrace_common::{
     maps::{
-        FORKER_PAGES, PAGES, PageIndex, PageKey, SIDE_CHILD, SNAPSHOTS, TAILS, TOUCHES, TouchKey,
-        WAKES, WakeState, WordKey,
+        FORKER_PAGES, PAGES, POOL, PageIndex, PageKey, SIDE_CHILD, SNAPSHOTS, TAILS, TOUCHES,
+        TouchKey, WAKES, WakeState, WordKey,
     },
     record::Leftover,
 };
@@ -58,6 +58,7 @@ type Wakes = Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>;
 pub(super) struct Leavings {
     pages: Map<[u8; size_of::<PageIndex>()], u64>,
     wakes: Wakes,
+    pool: Batch,
     snapshots: Batch,
     tails: Batch,
     listed: Batch,
@@ -73,6 +74,7 @@ impl Leavings {
         Ok(Leavings {
             pages: again(ebpf, PAGES)?,
             wakes: again(ebpf, WAKES)?,
+            pool: Batch::open(ebpf, POOL)?,
             snapshots: Batch::open(ebpf, SNAPSHOTS)?,
             tails: Batch::open(ebpf, TAILS)?,
             listed: Batch::open(ebpf, PAGES)?,
@@ -94,8 +96,9 @@ impl Leavings {
             touched.push(key(&TouchKey { fork_ns, page, tgid, side }));
             listed.push(place);
         }
-        delete::<{ size_of::<PageKey>() }>(&self.snapshots, &kept);
-        delete::<{ size_of::<PageKey>() }>(&self.tails, &kept);
+        let elsewhere = delete::<{ size_of::<PageKey>() }>(&self.pool, &kept);
+        delete(&self.snapshots, &elsewhere);
+        delete(&self.tails, &elsewhere);
         delete::<{ size_of::<TouchKey>() }>(&self.touches, &touched);
         // Last: where a page is, is known by these alone.
         delete::<{ size_of::<PageIndex>() }>(&self.listed, &listed);
@@ -105,10 +108,12 @@ impl Leavings {
     }
 }
 
-fn delete<const N: usize>(map: &Batch, keys: &[[u8; N]]) {
-    if let Err(error) = map.delete(keys) {
+/// Deletes the entries with these keys; the keys that had none are returned.
+fn delete<const N: usize>(map: &Batch, keys: &[[u8; N]]) -> Vec<[u8; N]> {
+    map.delete(keys).unwrap_or_else(|error| {
         tracing::trace!("removing from a map: {error}");
-    }
+        keys.to_vec()
+    })
 }
 
 /// Deletes the counts of wakes of those words that are `dead`.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{ProgramError, ProgramType, TracePoint},
+    programs::{Program, ProgramError, ProgramType, RawTracePoint, TracePoint},
     sys::{BpfHelper, is_helper_supported},
 };
 use aya_log::EbpfLogger;
 use forktrace_common::{
     config::{CONFIG_GLOBAL, Config, NO_FIELD, Offsets},
     maps::{
-        EVENTS, HINT_CHUNK, PAGE_SIZE, PAGES, RISK_HINTS, SNAPSHOTS, TAILS, TOUCHES, TRACED_HINTS,
-        WAIT_HINTS,
+        EVENTS, HINT_CHUNK, PAGE_SIZE, PAGES, POOL, POOL_PAGES, RISK_HINTS, SNAPSHOTS, TAILS,
+        TOUCHES, TRACED_HINTS, WAIT_HINTS,
     },
 };
 use nix::{
@@ -69,7 +69,7 @@ pub(super) const FORKS: [(&str, &str); 3] = [
     ("sys_enter_clone", "syscalls/sys_enter_fork"),
 ];
 
-/// The fork-time snapshot needs both.
+/// The fork-time snapshot needs both; its programs are on the raw tracepoints of these names.
 pub(super) const FAULTS: [(&str, &str); 2] = [
     ("page_fault_user", "exceptions/page_fault_user"),
     ("page_fault_kernel", "exceptions/page_fault_kernel"),
@@ -198,8 +198,11 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     let futex = FUTEX.iter().chain(newer).filter(|_| !options.lean);
     let faults = FAULTS.iter().filter(|_| snapshots);
     let forks = FORKS.iter().filter(|(_, event)| options.locks && tracefs.has(event));
-    for (program, event) in REQUIRED.iter().chain(futex).chain(faults).chain(forks) {
+    for (program, event) in REQUIRED.iter().chain(futex).chain(forks) {
         attach(&mut ebpf, program, event)?;
+    }
+    for (program, event) in faults {
+        attach_raw(&mut ebpf, program, event)?;
     }
     let diagnostics = match options.diagnostics {
         true => EbpfLogger::init(&mut ebpf).ok(),
@@ -280,8 +283,9 @@ fn load_object(
         .override_global(CONFIG_GLOBAL, config.as_bytes(), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(EVENTS, options.ring_bytes.max(PAGE_SIZE as u32).next_power_of_two())
-        .map_max_entries(SNAPSHOTS, pages)
-        .map_max_entries(TAILS, pages)
+        .map_max_entries(POOL, pages.min(POOL_PAGES))
+        .map_max_entries(SNAPSHOTS, pages.saturating_sub(POOL_PAGES).max(1))
+        .map_max_entries(TAILS, pages.saturating_sub(POOL_PAGES).max(1))
         .map_max_entries(PAGES, pages.saturating_mul(2))
         .map_max_entries(TOUCHES, pages.saturating_mul(2));
     for (table, entries) in &options.table_sizes {
@@ -298,21 +302,32 @@ fn hint_chunks() -> u32 {
 }
 
 fn attach(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {
-    let what = || format!("the program for {event}");
+    let what = format!("the program for {event}");
     let (category, name) = event.split_once('/').unwrap_or(("", event));
-    let attached = ebpf
-        .program_mut(program)
-        .ok_or_else(|| refused(&what(), &"the object has no such program"))
-        .and_then(|program| {
-            let program: &mut TracePoint =
-                program.try_into().map_err(|error| refused(&what(), &error))?;
-            match program.load() {
-                Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-                Err(error) => return Err(refused(&what(), &error)),
-            }
-            program.attach(category, name).map_err(|error| refused(&what(), &error))
-        });
-    attached.map(|_| ())
+    let program: &mut TracePoint = find(ebpf, program, &what)?;
+    match program.load() {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
+        Err(error) => return Err(refused(&what, &error)),
+    }
+    program.attach(category, name).map(|_| ()).map_err(|error| refused(&what, &error))
+}
+
+fn attach_raw(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {
+    let what = format!("the program for {event}");
+    let (_, name) = event.split_once('/').unwrap_or(("", event));
+    let program: &mut RawTracePoint = find(ebpf, program, &what)?;
+    program.load().map_err(|error| refused(&what, &error))?;
+    program.attach(name).map(|_| ()).map_err(|error| refused(&what, &error))
+}
+
+/// A program of the object, as what it must be.
+fn find<'a, P>(ebpf: &'a mut Ebpf, name: &str, what: &str) -> Result<&'a mut P, Error>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let program = ebpf.program_mut(name);
+    let program = program.ok_or_else(|| refused(what, &"the object has no such program"))?;
+    program.try_into().map_err(|error| refused(what, &error))
 }
 
 /// Says why the kernel refused something, with the innermost cause and without the verifier's log,

@@ -13,7 +13,7 @@ use forktrace_common::{
     maps::{
         AT_RISK, ATTEMPTS, Attempt, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS,
         ForkWindow, Forker, HOLDS, Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAGES,
-        PAST_HOLDS, PageIndex, PageKey, PastKey, Registers, Risk, SNAPSHOTS, TAILS, TOUCHES,
+        PAST_HOLDS, POOL, PageIndex, PageKey, PastKey, Registers, Risk, SNAPSHOTS, TAILS, TOUCHES,
         TRACED, TRACED_HINTS, Touch, TouchKey, WAIT_HINTS, WAITS, WAKES, WaitState, WakeState,
         WordKey,
     },
@@ -61,6 +61,7 @@ pub struct Maps {
     waits: Map<u32, [u8; size_of::<WaitState>()]>,
     wait_hints: Hints,
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
+    pool: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
     snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
     tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
     pages: Map<[u8; size_of::<PageIndex>()], u64>,
@@ -93,6 +94,7 @@ impl Maps {
             waits: hash_map(ebpf, WAITS)?,
             wait_hints: hints(ebpf, WAIT_HINTS)?,
             at_risk: hash_map(ebpf, AT_RISK)?,
+            pool: hash_map(ebpf, POOL)?,
             snapshots: hash_map(ebpf, SNAPSHOTS)?,
             tails: hash_map(ebpf, TAILS)?,
             pages: hash_map(ebpf, PAGES)?,
@@ -182,6 +184,7 @@ impl Maps {
     /// what they left.
     pub fn sweep(&mut self) {
         // Listed before who is at risk: what a child leaves meanwhile must not look left behind.
+        let pool: Vec<_> = self.pool.keys().filter_map(Result::ok).collect();
         let tails: Vec<_> = self.tails.keys().filter_map(Result::ok).collect();
         let pages: Vec<_> = self.pages.keys().filter_map(Result::ok).collect();
         let touches: Vec<_> = self.touches.keys().filter_map(Result::ok).collect();
@@ -193,9 +196,10 @@ impl Maps {
             .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
             .collect();
         // A page's tail may be all that is left of it.
-        for bytes in tails {
+        for bytes in pool.into_iter().chain(tails) {
             let page: PageKey = value(&bytes);
             if !alive.contains(&(page.tgid, page.fork_ns)) {
+                ignore_missing(self.pool.remove(&bytes));
                 ignore_missing(self.snapshots.remove(&bytes));
                 ignore_missing(self.tails.remove(&bytes));
             }
@@ -240,6 +244,9 @@ impl Maps {
     }
 
     fn page(&self, place: &PageKey) -> Option<[u8; PAGE_SIZE]> {
+        if let Ok(page) = self.pool.get(&key(place), 0) {
+            return Some(page);
+        }
         let head = self.snapshots.get(&key(place), 0).ok()?;
         let tail = self.tails.get(&key(place), 0).ok()?;
         let mut page = [0; PAGE_SIZE];

@@ -1,24 +1,36 @@
 //! The ring buffer as an asynchronous stream of records.
 
-use std::io;
+use std::{io, time::Duration};
 
 use aya::{
     Ebpf,
     maps::{MapData, RingBuf},
 };
 use forktrace_common::maps::EVENTS;
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::{Instant, sleep_until},
+};
 
 use super::{Error, loader::refused};
 
 /// The most records taken in one go, so that timers and signals get their turn in a storm.
 const BATCH: usize = 1024;
 
+/// How long records are left to gather once there is one. To wake a reader interrupts the CPU that
+/// writes (`bpf_ringbuf_commit`, `kernel/bpf/ringbuf.c`, Linux 6.18), and while what is there has not
+/// been read the kernel wakes nobody.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// The consumer side of the ring buffer.
 pub struct Ring(RingBuf<MapData>);
 
 /// A [`Ring`] registered with the running tokio runtime.
-pub struct AsyncRing(AsyncFd<RingBuf<MapData>>);
+pub struct AsyncRing {
+    ring: AsyncFd<RingBuf<MapData>>,
+    /// When what is in the ring is to be read; `None`: it is empty, as far as is known.
+    due: Option<Instant>,
+}
 
 impl Ring {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, Error> {
@@ -36,26 +48,35 @@ impl Ring {
         // SAFETY: the map keeps its descriptor open, and always returns the same, until it is
         // dropped, after the `AsyncFd` that owns it has left the runtime.
         let registered = unsafe { AsyncFd::register_with_interest(self.0, Interest::READABLE) };
-        registered.map(AsyncRing).map_err(io::Error::from)
+        registered.map(|ring| AsyncRing { ring, due: None }).map_err(io::Error::from)
     }
 }
 
 impl AsyncRing {
-    /// Waits until there is something to read and hands it to `each`, at most a batch. Cancel-safe:
-    /// nothing is taken before the only await.
+    /// Waits until there is something to read, and a moment for what follows it, and hands it to
+    /// `each`, at most a batch. Cancel-safe: nothing is taken before the last await.
     ///
     /// # Errors
     /// When the runtime is shutting down.
     pub async fn batch(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        let due = match self.due {
+            Some(due) => due,
+            None => {
+                drop(self.ring.readable().await?);
+                *self.due.insert(Instant::now() + GATHER)
+            }
+        };
+        sleep_until(due).await;
         // The guard remembers the readiness that it saw. Clearing it after the ring was found empty
         // keeps a readiness that arrived meanwhile.
-        let mut guard = self.0.readable_mut().await?;
+        let mut guard = self.ring.readable_mut().await?;
         for _ in 0..BATCH {
             if let Some(record) = guard.get_inner_mut().next() {
                 each(&record);
                 continue;
             }
             guard.clear_ready();
+            self.due = None;
             break;
         }
         Ok(())
@@ -65,7 +86,7 @@ impl AsyncRing {
     /// the ring was found empty then.
     pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> bool {
         for _ in 0..BATCH {
-            match self.0.get_mut().next() {
+            match self.ring.get_mut().next() {
                 Some(record) => each(&record),
                 None => return true,
             }

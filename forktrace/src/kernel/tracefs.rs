@@ -173,8 +173,6 @@ impl Tracefs {
             futex_val: need(&futex, "val"),
             futex_utime: need(&futex, "utime"),
             exit_ret: need(&ret, "ret"),
-            fault_address: need(&fault, "address"),
-            fault_error_code: need(&fault, "error_code"),
             wait_uaddr: need(&wait, "uaddr"),
             wait_val: need(&wait, "val"),
             wait_timeout: need(&wait, "timeout"),
@@ -183,9 +181,7 @@ impl Tracefs {
             waitv_timeout: need(&waitv, "timeout"),
             wake_uaddr: need(&wake, "uaddr"),
             requeue_waiters: need(&requeue, "waiters"),
-            fault_ip: need(&fault, "ip"),
             task_switches: btf::offset("task_struct", "nvcsw").unwrap_or(NO_FIELD),
-            reserved: 0,
         };
         for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
             for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {

@@ -2,7 +2,7 @@
  * The least that any eBPF tracer pays: a program that does nothing, attached to tracepoints the way
  * forktrace's are. It stays until stdin ends.
  *
- * floor CATEGORY/EVENT...
+ * floor CATEGORY/EVENT | raw:EVENT...
  */
 #include "../common.h"
 
@@ -16,14 +16,14 @@
 
 #define EVENTS "/sys/kernel/tracing/events"
 
-static int load_empty(void) {
+static int load_empty(enum bpf_prog_type type) {
     static const struct bpf_insn nothing[] = {
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0},
         {.code = BPF_JMP | BPF_EXIT},
     };
     union bpf_attr attr;
     memset(&attr, 0, sizeof attr);
-    attr.prog_type = BPF_PROG_TYPE_TRACEPOINT;
+    attr.prog_type = type;
     attr.insns = (uintptr_t)nothing;
     attr.insn_cnt = sizeof nothing / sizeof *nothing;
     attr.license = (uintptr_t) "GPL";
@@ -61,10 +61,26 @@ static void attach(int program, const char *event) {
     fact(event, 1);
 }
 
+static void attach_raw(int program, const char *event) {
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof attr);
+    attr.raw_tracepoint.name = (uintptr_t)event;
+    attr.raw_tracepoint.prog_fd = (unsigned)program;
+    check(syscall(SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof attr) >= 0, event);
+    fact(event, 1);
+}
+
 int main(int argc, char **argv) {
     find_events();
-    int program = load_empty();
-    for (int i = 1; i < argc; i++) attach(program, argv[i]);
+    int program = load_empty(BPF_PROG_TYPE_TRACEPOINT);
+    int raw = load_empty(BPF_PROG_TYPE_RAW_TRACEPOINT);
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "raw:", 4) == 0) {
+            attach_raw(raw, argv[i] + 4);
+        } else {
+            attach(program, argv[i]);
+        }
+    }
     fact("ready", getpid());
     char byte;
     while (read(0, &byte, 1) < 0 && errno == EINTR) {
