@@ -11,13 +11,14 @@
 //! fault in the middle of the same program, which only reads user memory.
 
 use aya_ebpf::{
+    EbpfContext,
     bindings::BPF_NOEXIST,
     helpers::{
         bpf_probe_read_kernel,
         generated::{bpf_get_current_task, bpf_probe_read_user},
     },
-    macros::raw_tracepoint,
-    programs::RawTracePointContext,
+    macros::{perf_event, raw_tracepoint},
+    programs::{PerfEventContext, RawTracePointContext},
 };
 use aya_log_ebpf::debug;
 use forktrace_common::{
@@ -48,48 +49,72 @@ const REGS_IP: usize = 128;
 /// A write by the child's own code.
 #[raw_tracepoint]
 pub(crate) fn page_fault_user(ctx: RawTracePointContext) -> i32 {
-    fault(&ctx, 0);
+    raw_fault(&ctx, 0);
     0
 }
 
 /// A write by the kernel on the child's behalf, such as `read(2)` into its memory.
 #[raw_tracepoint]
 pub(crate) fn page_fault_kernel(ctx: RawTracePointContext) -> i32 {
-    fault(&ctx, 1);
+    raw_fault(&ctx, 1);
     0
 }
 
 /// `TP_PROTO(unsigned long address, struct pt_regs *regs, unsigned long error_code)`
-/// (`arch/x86/include/asm/trace/exceptions.h`, Linux 5.10 and 6.18). `scratch`: which of the CPU's
-/// scratch pages is this program's.
+/// (`arch/x86/include/asm/trace/exceptions.h`, Linux 5.10 and 6.18).
 #[inline(always)]
-fn fault(ctx: &RawTracePointContext, scratch: u32) {
+fn raw_fault(ctx: &RawTracePointContext, scratch: u32) {
     let error: u64 = ctx.arg(2);
-    if config!(snapshots) == 0 || error & WRITE_TO_PRESENT != WRITE_TO_PRESENT {
+    if error & WRITE_TO_PRESENT != WRITE_TO_PRESENT {
+        return;
+    }
+    let regs: *const u8 = ctx.arg(1);
+    // SAFETY: the helper checks the read.
+    let ip = || unsafe { bpf_probe_read_kernel(regs.wrapping_add(REGS_IP).cast::<u64>()) };
+    fault(ctx, ctx.arg(0), || ip().unwrap_or_default(), scratch);
+}
+
+/// Any fault, where no tracepoint tells of them (`PERF_COUNT_SW_PAGE_FAULTS`): it is counted before it
+/// is handled, too (`do_user_addr_fault`, `arch/x86/mm/fault.c`, and `do_page_fault`,
+/// `arch/arm64/mm/fault.c`, Linux 6.18). What was tried is not told. If the page can be read all the
+/// same, it is there and was to be written.
+#[perf_event]
+pub(crate) fn page_fault_event(ctx: PerfEventContext) -> u32 {
+    // SAFETY: the verifier knows the type of the context.
+    let (address, ip) = unsafe { ((*ctx.ctx).addr, (*ctx.ctx).regs.rip) };
+    let mut word = 0u64;
+    let page = address & !(PAGE_SIZE as u64 - 1);
+    // SAFETY: the helper checks the source.
+    let there = unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, page as *const _) == 0 };
+    if there {
+        fault(&ctx, address, || ip, 0);
+    }
+    0
+}
+
+/// A write to a page that is there. `scratch`: which of the CPU's scratch pages is this program's.
+#[inline(always)]
+fn fault(ctx: &impl EbpfContext, address: u64, ip: impl Fn() -> u64, scratch: u32) {
+    if config!(snapshots) == 0 {
         return;
     }
     let (tgid, tid) = current();
-    let address: u64 = ctx.arg(0);
     let page = address & !(PAGE_SIZE as u64 - 1);
     if possible(&RISK_HINTS, tgid)
         && let Some(risk) = AT_RISK.get_ptr_mut(&tgid)
     {
         // SAFETY: the entry is removed by the process's own exec or end only.
-        unsafe { keep(ctx, risk, tgid, &touch(ctx, tid, address), page, scratch) }
+        unsafe { keep(ctx, risk, tgid, &touch(tid, address, ip()), page, scratch) }
     }
     // SAFETY: the entry is removed by the process's own exec or end only, and a value torn by a fork
     // under way names no child.
     if let Some(forker) = unsafe { FORKERS.get(&tgid) } {
-        note(*forker, &touch(ctx, tid, address), page);
+        note(*forker, &touch(tid, address, ip()), page);
     }
 }
 
 #[inline(always)]
-fn touch(ctx: &RawTracePointContext, tid: u32, address: u64) -> Touch {
-    let regs: *const u8 = ctx.arg(1);
-    // SAFETY: the helper checks the read.
-    let ip = unsafe { bpf_probe_read_kernel(regs.wrapping_add(REGS_IP).cast::<u64>()) };
-    let ip = ip.unwrap_or_default();
+fn touch(tid: u32, address: u64, ip: u64) -> Touch {
     Touch { boot_ns: now(), address, ip, other_ns: 0, tid, switches: switches() }
 }
 
@@ -114,7 +139,7 @@ fn switches() -> u32 {
 /// `risk` points to a live entry of [`AT_RISK`].
 #[inline(always)]
 unsafe fn keep(
-    ctx: &RawTracePointContext,
+    ctx: &impl EbpfContext,
     risk: *mut Risk,
     tgid: u32,
     touch: &Touch,

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
+    Need,
     corpus::{self, Case, Confidence, Traced},
     log::{Log, number},
     trial,
@@ -11,15 +12,39 @@ use libtest_mimic::Trial;
 
 use crate::check;
 
+/// Cases that are run as on a kernel without tracepoints for page faults, too.
+static BY_FAULT_EVENTS: &[&str] = &[
+    "hang_mutex_normal",
+    "hang_mutex_released_child_has_threads",
+    "hang_mutex_released_since",
+    "hang_rwlock_read_of_writer",
+    "hang_semaphore",
+    "hang_two_threads",
+    "hang_rust_mutex",
+    "hang_python",
+    "hang_python_pool_worker",
+    "quiet_exec",
+    "quiet_released_before",
+    "quiet_threads_pool",
+    "quiet_heir_mutex_sleeps",
+    "quiet_python_pool",
+];
+
 /// One trial a case.
 pub(crate) fn trials() -> Vec<Trial> {
-    let of = |case: &'static Case| trial(case.name, &case.needed(), || run(case));
-    corpus::cases().map(of).collect()
+    let of = |case: &'static Case| trial(case.name, &case.needed(), || run(case, &[]));
+    let of_events = |case: &'static Case| {
+        let [_, own, other] = case.needed();
+        let needs = [Need::FaultEvents, own, other];
+        trial(format!("events_{}", case.name), &needs, || run(case, &["--fault-events"]))
+    };
+    let by_events = corpus::cases().filter(|case| BY_FAULT_EVENTS.contains(&case.name));
+    corpus::cases().map(of).chain(by_events.map(of_events)).collect()
 }
 
 /// Traces the workload from its start to its end.
-fn run(case: &Case) -> Result<()> {
-    let traced = corpus::trace(case, &[])?;
+fn run(case: &Case, flags: &[&str]) -> Result<()> {
+    let traced = corpus::trace(case, flags)?;
     judge(case, &traced).with_context(|| traced.ended.said())
 }
 

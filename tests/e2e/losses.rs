@@ -68,6 +68,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = STORMS.iter().flat_map(of).collect();
     trials.extend([
         trial("pages_of_ended_children_make_room", &needs, room),
+        trial("bad_day_beside_a_profiler", &needs, profiled),
         trial("bad_day_stopped_collector_loses_nothing_that_fits", &needs, || stopped(LARGE)),
         trial("bad_day_stopped_collector_finds_what_it_missed", &needs, || stopped(TINY)),
     ]);
@@ -115,6 +116,25 @@ fn counted(storm: &Storm, lossy: bool) -> Result<()> {
         }
         let all_ended = log.of("trace.end").any(|line| line["reason"] == "targets ended");
         ensure!(all_ended, "processes whose end was lost are still taken for alive");
+        Ok(())
+    };
+    judge().with_context(|| ended.said())
+}
+
+/// The faults of a profiler that walks stacks are nothing that could be missed.
+fn profiled() -> Result<()> {
+    let mut command = ["-q", "-o", "{log}", "--"].map(str::to_owned).to_vec();
+    command.extend(workload::command("profiled_forks.c", &["4000"])?);
+    let ended = Job::forktrace(&command)?.wait(LIMIT)?;
+    let judge = || -> Result<()> {
+        ended.expect_code(0)?;
+        let (log, facts) = (Log::read(&ended.log())?, Facts::read(&ended.stdout));
+        ensure!(facts.one("sampled")? > 0, "nothing was profiled");
+        let lost = lost_by_kind(&log)?("");
+        ensure!(lost == 0, "{lost} events are said to be lost");
+        let seen = log.children();
+        ensure!(seen.len() as u64 == facts.one("forks")?, "{} forks were seen", seen.len());
+        ensure!(seen.iter().sum::<u64>() == facts.one("pidsum")?, "not those that were forked");
         Ok(())
     };
     judge().with_context(|| ended.said())

@@ -35,6 +35,8 @@ pub enum Need {
     Root,
     /// Root, and a kernel that lets forktrace load its programs.
     Tracing,
+    /// Root, and a kernel whose count of page faults can run programs.
+    FaultEvents,
     /// A C compiler.
     Cc,
     /// A C++ compiler.
@@ -91,6 +93,7 @@ impl Need {
         match self {
             Need::Root => (!is_root()).then(|| "not root".into()),
             Need::Tracing => Need::Root.missing().or_else(cannot_trace),
+            Need::FaultEvents => Need::Tracing.missing().or_else(no_fault_events),
             Need::Cc | Need::Cxx | Need::Musl | Need::Cargo
                 if workload::prebuilt_folder().is_some() =>
             {
@@ -201,6 +204,13 @@ fn cannot_trace() -> Option<String> {
         (output.status.code() == Some(3)).then_some(said)
     };
     ANSWER.get_or_init(try_it).clone()
+}
+
+fn no_fault_events() -> Option<String> {
+    let mut command = Command::new(forktrace().ok()?);
+    let said = command.args(["-q", "--fault-events", "--", "true"]).output().ok()?.stderr;
+    let off = String::from_utf8_lossy(&said).contains("pages are not kept");
+    off.then(|| "page faults that are counted run no programs (Linux 6.1 does it)".into())
 }
 
 fn other_python_locks() -> Option<String> {

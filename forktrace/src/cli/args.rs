@@ -250,6 +250,10 @@ pub struct TraceArgs {
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
     pub ring_size: u64,
 
+    /// Keep pages by the kernel's count of page faults, as where it has no tracepoints for them: for tests
+    #[arg(long, hide = true)]
+    pub fault_events: bool,
+
     /// Make room for fewer entries in a table of the programs, such as WAITS=16: for tests
     #[arg(long, hide = true, value_name = "TABLE=N", value_parser = table_size)]
     pub table_size: Vec<(String, u32)>,

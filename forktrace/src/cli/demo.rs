@@ -141,6 +141,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         min_wait_ns: nanoseconds(MIN_WAIT),
         stream: false,
         snapshots: true,
+        fault_events: false,
         locks: false,
         lean: false,
         snapshot_limit: 64 << 20,

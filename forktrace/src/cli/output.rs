@@ -188,6 +188,8 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
         .iter()
         .cloned()
         .partition(|judged| pipeline.shows(&judged.finding));
+    let mut earlier = pipeline.judge.forgotten();
+    let earlier_hidden = if pipeline.suspects { 0 } else { std::mem::take(&mut earlier.suspect) };
     let recorded: Vec<(String, bool)> = pipeline.recorded().into_iter().collect();
     pipeline.write_text(|text, pipeline| {
         let summary = Summary {
@@ -197,7 +199,8 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
             counts: pipeline.model.counts(),
             span_ns: pipeline.model.span_ns(),
             findings: &shown,
-            hidden: hidden.len() as u64,
+            earlier,
+            hidden: hidden.len() as u64 + earlier_hidden,
             shortfalls: &pipeline.shortfalls,
             recorded: &recorded,
         };

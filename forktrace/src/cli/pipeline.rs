@@ -12,7 +12,7 @@ use crate::{
     log::{self, Identity, Recorder, proc_uid},
     model::{Change, Model, Process},
     report::text::Text,
-    verdict::{Judge, Judged, Outcome},
+    verdict::{Forgotten, Judge, Judged, Outcome},
 };
 
 /// Where text goes.
@@ -109,6 +109,9 @@ impl Pipeline {
             if let Change::Ended(id) = change {
                 self.judge.ended(*id);
             }
+        }
+        for process in self.judge.forget() {
+            self.model.unpin(process);
         }
         self.rotate_if_due();
         Ok(changes)
@@ -222,6 +225,8 @@ impl Pipeline {
 
     /// The status to exit with where a finding was made and one of its own is `wanted`.
     pub(super) fn status(&self, wanted: Option<u8>) -> Option<u8> {
-        wanted.filter(|_| self.shown().next().is_some())
+        let Forgotten { certain, likely, suspect } = self.judge.forgotten();
+        let forgotten = certain + likely + if self.suspects { suspect } else { 0 };
+        wanted.filter(|_| forgotten > 0 || self.shown().next().is_some())
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         min_wait_ns: nanoseconds(args.min_wait),
         stream: args.events == Events::All,
         snapshots: !args.no_snapshots,
+        fault_events: args.fault_events,
         locks: args.locks,
         lean: args.lean,
         snapshot_limit: args.snapshot_limit,

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{Program, ProgramError, ProgramType, RawTracePoint, TracePoint},
+    programs::{
+        PerfEvent, Program, ProgramError, ProgramType, RawTracePoint, TracePoint,
+        perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
+    },
     sys::{BpfHelper, is_helper_supported},
+    util::online_cpus,
 };
 use aya_log::EbpfLogger;
 use forktrace_common::{
@@ -69,11 +73,15 @@ pub(super) const FORKS: [(&str, &str); 3] = [
     ("sys_enter_clone", "syscalls/sys_enter_fork"),
 ];
 
-/// The fork-time snapshot needs both; its programs are on the raw tracepoints of these names.
+/// The fork-time snapshot uses both, if the kernel has them (x86 does); its programs are on the raw
+/// tracepoints of these names.
 pub(super) const FAULTS: [(&str, &str); 2] = [
     ("page_fault_user", "exceptions/page_fault_user"),
     ("page_fault_kernel", "exceptions/page_fault_kernel"),
 ];
+
+/// What it uses elsewhere: a program that runs at every page fault that the kernel counts.
+const FAULT_EVENT: &str = "page_fault_event";
 
 /// The most pages of the total limit that one child may take, as a fraction.
 const CHILD_SHARE: u64 = 8;
@@ -91,6 +99,8 @@ pub struct Options {
     pub stream: bool,
     /// Keep pages as children inherit them.
     pub snapshots: bool,
+    /// Use the kernel's count of page faults even where there are tracepoints for them.
+    pub fault_events: bool,
     /// Probe the lock functions of traced processes.
     pub locks: bool,
     /// Attach nothing to system calls: no wait and no wake is seen.
@@ -191,19 +201,16 @@ fn mount_privately() -> nix::Result<()> {
 fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Error> {
     let _lifted = privilege::MemoryLock::lift();
     let (offsets, named) = tracefs.offsets()?;
-    let snapshots = options.snapshots && FAULTS.iter().all(|(_, event)| tracefs.has(event));
+    let tracepoints = FAULTS.iter().all(|(_, event)| tracefs.has(event)) && !options.fault_events;
     let registers = shows_registers();
-    let mut ebpf = load_object(options, offsets, snapshots, registers)?;
+    let mut ebpf = load_object(options, offsets, options.snapshots, registers)?;
     let newer = NEWER_FUTEX.iter().filter(|(_, event)| tracefs.has(event));
     let futex = FUTEX.iter().chain(newer).filter(|_| !options.lean);
-    let faults = FAULTS.iter().filter(|_| snapshots);
     let forks = FORKS.iter().filter(|(_, event)| options.locks && tracefs.has(event));
     for (program, event) in REQUIRED.iter().chain(futex).chain(forks) {
         attach(&mut ebpf, program, event)?;
     }
-    for (program, event) in faults {
-        attach_raw(&mut ebpf, program, event)?;
-    }
+    let snapshots = options.snapshots && attach_faults(&mut ebpf, tracepoints)?;
     let diagnostics = match options.diagnostics {
         true => EbpfLogger::init(&mut ebpf).ok(),
         false => None,
@@ -310,6 +317,32 @@ fn attach(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {
         Err(error) => return Err(refused(&what, &error)),
     }
     program.attach(category, name).map(|_| ()).map_err(|error| refused(&what, &error))
+}
+
+/// Attaches what keeps pages; whether that can be done on this kernel.
+fn attach_faults(ebpf: &mut Ebpf, tracepoints: bool) -> Result<bool, Error> {
+    if tracepoints {
+        for (program, event) in FAULTS {
+            attach_raw(ebpf, program, event)?;
+        }
+        return Ok(true);
+    }
+    let program: &mut PerfEvent = find(ebpf, FAULT_EVENT, "the program for page faults")?;
+    // Before 6.1 such programs may not use tables that grow (`check_map_prog_compatibility`,
+    // kernel/bpf/verifier.c).
+    if let Err(error) = program.load() {
+        tracing::debug!("the program for page faults: {error}");
+        return Ok(false);
+    }
+    let refuse = |error: &dyn std::fmt::Display| refused("a count of page faults", error);
+    for cpu in online_cpus().map_err(|(what, error)| refuse(&format!("{what}: {error}")))? {
+        let event = PerfEventConfig::Software(SoftwareEvent::PageFaults);
+        let scope = PerfEventScope::AllProcessesOneCpu { cpu };
+        program
+            .attach(event, scope, SamplePolicy::Period(1), false)
+            .map_err(|error| refuse(&error))?;
+    }
+    Ok(true)
 }
 
 fn attach_raw(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {

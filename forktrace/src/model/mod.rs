@@ -161,7 +161,14 @@ impl Model {
         self.forgotten_roots
     }
 
-    /// Keeps a process for good, as one that a finding is about.
+    /// No finding is about a process any more.
+    pub fn unpin(&mut self, id: ProcId) {
+        if let Some(process) = self.by_id(id) {
+            process.pinned = false;
+        }
+    }
+
+    /// Keeps a process, as one that a finding is about, until [`Model::unpin`].
     pub fn pin(&mut self, pid: u32) {
         if let Some(process) = self.get_mut(pid) {
             process.pinned = true;

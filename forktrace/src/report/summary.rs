@@ -12,7 +12,7 @@ use super::{
 use crate::{
     finding::{Confidence, Finding},
     model::{Counts, Process},
-    verdict::Judged,
+    verdict::{Forgotten, Judged},
 };
 
 /// Column at which a row's text begins.
@@ -36,6 +36,8 @@ pub struct Summary<'a> {
     pub span_ns: (u64, u64),
     /// The findings that are shown.
     pub findings: &'a [Judged],
+    /// How many more there were, see [`crate::verdict::Judge::forgotten`].
+    pub earlier: Forgotten,
     /// How many suspects are not shown.
     pub hidden: u64,
     /// What else makes the result incomplete, a sentence each: a table that was full, a cut log.
@@ -53,6 +55,8 @@ pub struct Totals<'a> {
     pub counts: &'a Counts,
     /// The findings that are shown.
     pub findings: Vec<&'a Finding>,
+    /// How many more there were that would be.
+    pub earlier: Forgotten,
     /// How many suspects are not shown.
     pub hidden: u64,
     /// How the hidden ones are shown.
@@ -71,6 +75,7 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         processes: summary.seen,
         counts: summary.counts,
         findings: summary.findings.iter().map(|judged| &judged.finding).collect(),
+        earlier: summary.earlier,
         hidden: summary.hidden,
         remedy: "--suspects",
         shortfalls: summary.shortfalls,
@@ -92,7 +97,8 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
 
 impl Totals<'_> {
     fn number(&self, confidence: Confidence) -> u64 {
-        self.findings.iter().filter(|finding| finding.confidence == confidence).count() as u64
+        let kept = self.findings.iter().filter(|finding| finding.confidence == confidence).count();
+        kept as u64 + self.earlier.of(confidence)
     }
 
     /// What was counted: label and text of each row.
@@ -167,7 +173,8 @@ impl Totals<'_> {
             let mut pids: Vec<_> = pids.collect();
             pids.sort_unstable();
             pids.dedup();
-            pids.len() as u64
+            // Of what is forgotten, each finding counts as a process.
+            pids.len() as u64 + self.earlier.of(least)
         };
         let verbs = |n: u64| if n == 1 { "hangs" } else { "hang" };
         let certain = stuck(Confidence::Certain);

@@ -1,11 +1,11 @@
 //! The judge's memory: which waits have been judged, and what became of them.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Reason, Verdict, judge, siblings::Siblings};
 use crate::{
     event::{Body, Event},
-    finding::Finding,
+    finding::{Confidence, Finding},
     model::{Model, ProcId},
 };
 
@@ -15,6 +15,11 @@ type Waits<T> = FxHashMap<ProcId, FxHashMap<(u32, u64), T>>;
 
 /// `EINTR`, the result of a wait that a signal interrupted.
 const INTERRUPTED: i64 = -4;
+
+/// How many findings are kept, at most; of older ones whose wait is over only the number is.
+const KEPT: usize = 1_000;
+/// How many more may gather until some are forgotten.
+const BATCH: usize = 250;
 
 /// What one event meant to the judge.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +42,8 @@ pub enum Outcome {
 pub struct Judged {
     /// The finding in its strongest form.
     pub finding: Finding,
+    /// The process that it is about.
+    pub process: ProcId,
     /// Since when the task waits, `CLOCK_BOOTTIME`, ns; of a wait that is older than the trace, since
     /// when that is known.
     pub since_ns: u64,
@@ -45,10 +52,41 @@ pub struct Judged {
     pub ended_after_ns: Option<u64>,
 }
 
+/// Findings that are no longer kept: how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Those that were certain.
+    pub certain: u64,
+    /// Those that were likely.
+    pub likely: u64,
+    /// Those that were suspects.
+    pub suspect: u64,
+}
+
+impl Forgotten {
+    /// How many of one confidence.
+    pub fn of(self, confidence: Confidence) -> u64 {
+        match confidence {
+            Confidence::Certain => self.certain,
+            Confidence::Likely => self.likely,
+            Confidence::Suspect => self.suspect,
+        }
+    }
+
+    fn add(&mut self, confidence: Confidence) {
+        match confidence {
+            Confidence::Certain => self.certain += 1,
+            Confidence::Likely => self.likely += 1,
+            Confidence::Suspect => self.suspect += 1,
+        }
+    }
+}
+
 /// Judges evidence and keeps the findings of a trace.
 #[derive(Debug, Default)]
 pub struct Judge {
     findings: Vec<Judged>,
+    forgotten: Forgotten,
     siblings: Siblings,
     open: Waits<Open>,
     /// Waits that go on without a finding, and why there is none.
@@ -142,7 +180,7 @@ impl Judge {
             open.insert(wait, Open { index: self.findings.len(), evidence });
             self.siblings.add(&finding, self.findings.len());
             let finding = finding.clone();
-            self.findings.push(Judged { finding, since_ns, ended_after_ns: None });
+            self.findings.push(Judged { finding, process, since_ns, ended_after_ns: None });
         }
         Some(Outcome::Found(finding))
     }
@@ -160,9 +198,50 @@ impl Judge {
         }
     }
 
-    /// All findings in the order of their discovery.
+    /// The findings that are kept, in the order of their discovery.
     pub fn findings(&self) -> &[Judged] {
         &self.findings
+    }
+
+    /// How many findings there were besides.
+    pub fn forgotten(&self) -> Forgotten {
+        self.forgotten
+    }
+
+    /// Forgets the oldest findings whose wait is over, if there are too many. Returns the processes that
+    /// no finding is about any more.
+    pub fn forget(&mut self) -> Vec<ProcId> {
+        match self.findings.len() >= KEPT + BATCH {
+            true => self.forget_to(KEPT),
+            false => Vec::new(),
+        }
+    }
+
+    /// The same, until `kept` are left or only those whose wait goes on.
+    pub(super) fn forget_to(&mut self, kept: usize) -> Vec<ProcId> {
+        let open: FxHashSet<usize> =
+            self.open.values().flat_map(FxHashMap::values).map(|open| open.index).collect();
+        let mut excess = self.findings.len().saturating_sub(kept);
+        let (mut rest, mut gone) = (Vec::with_capacity(self.findings.len()), Vec::new());
+        let mut places = FxHashMap::default();
+        for (place, judged) in std::mem::take(&mut self.findings).into_iter().enumerate() {
+            if excess > 0 && !open.contains(&place) {
+                excess -= 1;
+                self.forgotten.add(judged.finding.confidence);
+                gone.push(judged.process);
+            } else {
+                places.insert(place, rest.len());
+                rest.push(judged);
+            }
+        }
+        self.findings = rest;
+        for open in self.open.values_mut().flat_map(FxHashMap::values_mut) {
+            open.index = places.get(&open.index).copied().unwrap_or(usize::MAX);
+        }
+        self.siblings.moved(&places);
+        let still: FxHashSet<ProcId> = self.findings.iter().map(|judged| judged.process).collect();
+        gone.retain(|process| !still.contains(process));
+        gone
     }
 
     /// How many waits of forked children go on, or went on until their process ended, without a

@@ -20,6 +20,14 @@ impl Siblings {
         }
     }
 
+    /// Findings have other places now; those that have none are forgotten.
+    pub(super) fn moved(&mut self, places: &FxHashMap<usize, usize>) {
+        for known in self.0.values_mut() {
+            *known = known.iter().filter_map(|place| places.get(place).copied()).collect();
+        }
+        self.0.retain(|_, places| !places.is_empty());
+    }
+
     /// Other processes stuck on the lock of `finding` that come from the same process, by pid.
     pub(super) fn of(&self, finding: &Finding, known: &[Judged]) -> Vec<u32> {
         let fault = fault(finding);

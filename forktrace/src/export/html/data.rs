@@ -11,6 +11,7 @@ use crate::{
     export::story::{self, Found, Origin, Story, WaitEnd},
     finding::{Confidence, Finding},
     report::{Clock, First, Shown, Style, duration, hang::Block, sanitize, summary::Totals},
+    verdict::Forgotten,
 };
 
 /// Texts with what they are: a label, or how they are meant.
@@ -231,6 +232,7 @@ fn words(story: &Story) -> (Rows, Rows) {
         processes: story.processes.len() as u64,
         counts: &story.counts,
         findings: shown.map(|found| &found.finding).collect(),
+        earlier: Forgotten::default(),
         hidden: story.findings.iter().filter(|found| !found.shown).count() as u64,
         remedy: "the box below",
         shortfalls: &shortfalls,

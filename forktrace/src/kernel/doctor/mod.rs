@@ -94,6 +94,7 @@ fn try_all(host: &Host) -> Trial {
         min_wait_ns: 1_000_000_000,
         stream: false,
         snapshots: true,
+        fault_events: false,
         locks: false,
         lean: false,
         snapshot_limit: 128 << 20,

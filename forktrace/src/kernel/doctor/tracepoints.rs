@@ -141,8 +141,9 @@ fn page_faults(layouts: &Layouts) -> Check {
         true => Check::ok(PAGE_FAULTS, fields(&layouts.survey, "exceptions/page_fault_user")),
         false => Check::limited(
             PAGE_FAULTS,
-            "no tracepoints exceptions/page_fault_*: the pages that children inherit are not kept, \
-             and without this proof few hangs are certain",
+            "no tracepoints exceptions/page_fault_*: the kernel's count of page faults is used, \
+             which costs more and needs Linux 6.1; before that no page is kept, and few hangs are \
+             certain",
             "a kernel for x86-64 with them",
         ),
     }

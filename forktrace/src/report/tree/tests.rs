@@ -36,11 +36,12 @@ fn model(events: &[Event]) -> Model {
 }
 
 fn stuck(model: &Model, pid: u32, since_s: u64) -> Judged {
-    let fork = model.all().iter().find(|process| process.pid == pid).unwrap().fork.clone();
+    let process = model.all().iter().find(|process| process.pid == pid).unwrap();
     let mut finding = Finding { pid, tid: pid, ..finding(Kind::InheritedLock, 1) };
     finding.confidence = Confidence::Certain;
-    finding.fork.as_mut().unwrap().boot_ns = fork.unwrap().boot_ns;
-    Judged { finding, since_ns: (100 + since_s) * SECOND, ended_after_ns: None }
+    finding.fork.as_mut().unwrap().boot_ns = process.fork.as_ref().unwrap().boot_ns;
+    let since_ns = (100 + since_s) * SECOND;
+    Judged { finding, process: process.id, since_ns, ended_after_ns: None }
 }
 
 /// A master that is older than the trace, an ended and two living workers, one of which has a child.
