@@ -170,6 +170,7 @@ pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     let loaded = with_tracefs(move |tracefs| load_here(&options, tracefs))??;
     // The loading may have been done by another thread.
     later.settle();
+    memory::give_back();
     Ok(loaded)
 }
 
