@@ -11,6 +11,10 @@ use crate::{
     num,
 };
 
+/// Most processes that [`Finding::same_lock_in`] names: were it all of them, the findings about many
+/// stuck workers would have a length that grows with the square of their number.
+pub const MOST_SIBLINGS: usize = 1000;
+
 /// A hazard of fork that was found, with everything that speaks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
@@ -52,7 +56,7 @@ pub struct Finding {
     /// The rules that led here, strongest first.
     pub evidence: Vec<Proof>,
     /// Other processes of the same fork's maker that were found stuck on the same lock: one fault in
-    /// all of them.
+    /// all of them. No more than 1,000 are named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub same_lock_in: Vec<u32>,
     /// Python frames of the stuck task, innermost first.
@@ -85,6 +89,11 @@ impl Finding {
     pub fn is_for_python_lock(&self) -> bool {
         let said = |rule: &str| self.evidence.iter().any(|proof| proof.rule == rule);
         said("python-lock") && !said("taken-by-hand") && !said("releases-by-hand")
+    }
+
+    /// `at least ` where there may be more than those in `same_lock_in`.
+    pub(crate) fn or_more(&self) -> &'static str {
+        if self.same_lock_in.len() < MOST_SIBLINGS { "" } else { "at least " }
     }
 
     /// Whether it is shown to people. A suspect is where suspects were asked for and, also unasked,

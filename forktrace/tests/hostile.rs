@@ -8,9 +8,17 @@ use std::{fs, path::Path, time::Duration};
 use assert_cmd::Command;
 use forktrace::{
     event::{Body, Event, EventsLost, FutexWait, ProcessExit, ProcessFork, Task, Wait},
-    log::{Checker, Line, LineKind},
+    finding::{Finding, MOST_SIBLINGS},
+    log::{Checker, Line, LineKind, Reader},
     model::Model,
+    report::{
+        Clock, Style,
+        summary::{self, Summary},
+        text::Text,
+    },
+    verdict::{Judge, Judged, Outcome},
 };
+use jiff::tz::TimeZone;
 use nix::{
     sys::{
         inotify::{AddWatchFlags, InitFlags, Inotify},
@@ -174,4 +182,166 @@ fn waits_do_not_cost_more_the_more_there_are_when_a_log_is_checked() {
     for pid in 0..MANY {
         take(event(MANY, pid + 2, Body::ProcessExit(ProcessExit {})));
     }
+}
+
+fn exit(at: u32, pid: u32) -> Event {
+    event(at, pid, Body::ProcessExit(ProcessExit {}))
+}
+
+/// Lines of a report that nobody reads.
+fn unread() -> Text<std::io::Sink> {
+    let clock = Clock { offset_ns: 0, zone: TimeZone::UTC };
+    Text::new(std::io::sink(), Style::default(), clock, false)
+}
+
+#[test]
+fn the_end_of_a_process_does_not_cost_more_the_more_there_are() {
+    let (mut model, mut text) = (Model::default(), unread());
+    let forks = (0..MANY).map(|at| fork(at, at + 2));
+    // The first one is the farthest from the latest.
+    let exits = (0..MANY).map(|at| exit(MANY + at, at + 2));
+    // Of these there is nothing to be found at all.
+    let strangers = (0..MANY).map(|at| exit(2 * MANY + at, MANY + at + 2));
+    for event in forks.chain(exits).chain(strangers) {
+        model.apply(&event);
+        text.event(&event, &model).unwrap();
+    }
+    assert_eq!(model.counts().exits, u64::from(MANY));
+}
+
+#[test]
+fn a_line_of_descent_that_ends_with_its_last_one_first_is_forgotten_at_once() {
+    let mut model = Model::default();
+    for at in 0..MANY {
+        let child = ProcessFork { child_pid: at + 2, clone_flags: 0x11 };
+        model.apply(&event(at, at + 1, Body::ProcessFork(child)));
+    }
+    for at in 0..MANY {
+        model.apply(&exit(MANY + at, MANY - at + 1));
+    }
+    assert_eq!((model.live_count(), model.seen()), (1, u64::from(MANY) + 1));
+    assert!(model.all().len() < 30_000, "{} are kept", model.all().len());
+    let first = model.latest(1).unwrap();
+    assert_eq!(first.children.len(), 1, "who stands above others that are kept is kept");
+}
+
+#[test]
+fn what_is_kept_for_its_finding_is_not_looked_through_at_every_event() {
+    let mut model = Model::default();
+    for at in 0..MANY {
+        model.apply(&fork(at, at + 2));
+        model.pin(at + 2);
+        model.apply(&exit(at, at + 2));
+    }
+    assert_eq!(model.all().len(), MANY as usize + 1);
+}
+
+/// The recorded log's fork that led to a finding, and the look that showed it.
+fn hang() -> (Vec<Event>, Event, Event) {
+    let log = golden("mutex_of_thread.jsonl");
+    let (mut before, mut fork) = (Vec::new(), None);
+    for line in Reader::new(log.as_bytes()) {
+        let LineKind::Event(event) = line.unwrap().kind else { continue };
+        match &event.body {
+            Body::Evidence(_) => return (before, fork.unwrap(), event),
+            Body::ProcessFork(_) => {
+                before.extend(fork.replace(event));
+            }
+            _ => before.push(event),
+        }
+    }
+    unreachable!("there is no evidence in it")
+}
+
+/// What `times` children that hang as the recorded one lead to.
+fn hangs(times: u32) -> (Model, Judge, Vec<Finding>) {
+    let (before, mut fork, mut look) = hang();
+    let (mut model, mut judge, mut findings) = (Model::default(), Judge::default(), Vec::new());
+    let mut take = |event: &Event, findings: &mut Vec<Finding>| {
+        model.apply(event);
+        if let Some(Outcome::Found(finding)) = judge.apply(event, &model) {
+            model.pin(finding.pid);
+            findings.push(finding);
+        }
+    };
+    before.iter().for_each(|event| take(event, &mut findings));
+    for child in 0..times {
+        // Beyond all pids of the recorded log.
+        let pid = (1 << 24) + child;
+        if let Body::ProcessFork(fork) = &mut fork.body {
+            fork.child_pid = pid;
+        }
+        if let Some(task) = &mut look.task {
+            (task.pid, task.tid) = (pid, pid);
+        }
+        if let Body::Evidence(evidence) = &mut look.body {
+            let comm = evidence.threads.first().map(|thread| thread.comm.clone());
+            for thread in &mut evidence.threads {
+                thread.tid = pid;
+                thread.comm = comm.clone().unwrap_or_default();
+            }
+        }
+        take(&fork, &mut findings);
+        take(&look, &mut findings);
+    }
+    (model, judge, findings)
+}
+
+#[test]
+fn a_finding_does_not_cost_more_the_more_siblings_hang() {
+    const FINDINGS: u32 = 10_000;
+    let (model, judge, findings) = hangs(FINDINGS);
+    assert_eq!(findings.len(), FINDINGS as usize);
+    let named = |at: u32| findings.get(at as usize).unwrap().same_lock_in.len();
+    assert_eq!(named(10), 10);
+    assert_eq!(named(FINDINGS - 1), MOST_SIBLINGS);
+    let mut text = unread();
+    for finding in &findings {
+        text.finding(finding).unwrap();
+    }
+    write(&model, judge.findings());
+}
+
+fn write(model: &Model, findings: &[Judged]) {
+    let summary = Summary {
+        processes: model.all(),
+        seen: model.seen(),
+        forgotten: model.forgotten_roots(),
+        counts: model.counts(),
+        span_ns: model.span_ns(),
+        findings,
+        hidden: 0,
+        shortfalls: &[],
+        recorded: &[],
+    };
+    summary::write(&mut std::io::sink(), &summary, Style::default()).unwrap();
+}
+
+#[test]
+fn findings_about_one_number_do_not_cost_more_the_more_processes_had_it() {
+    let (_, judge, _) = hangs(1);
+    let mut model = Model::default();
+    let mut findings = Vec::new();
+    let mut found = judge.findings().first().unwrap().clone();
+    // As small as it can be: there are many.
+    found.finding.evidence.clear();
+    found.finding.stack.clear();
+    found.finding.candidates.clear();
+    found.finding.holder = None;
+    if let Some(fork) = &mut found.finding.fork {
+        fork.stack.clear();
+        fork.lost.clear();
+    }
+    for at in 0..MANY {
+        model.apply(&fork(at, 2));
+        model.pin(2);
+        model.apply(&exit(at, 2));
+        let mut judged = found.clone();
+        judged.finding.pid = 2;
+        if let Some(fork) = &mut judged.finding.fork {
+            fork.boot_ns = u64::from(at);
+        }
+        findings.push(judged);
+    }
+    write(&model, &findings);
 }

@@ -50,7 +50,7 @@ pub fn write(w: &mut impl Write, story: &Story, suspects: bool) -> io::Result<()
 }
 
 /// Inside a quoted string of DOT, where labels know escapes of their own.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     sanitize(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 

@@ -179,7 +179,7 @@ fn text(
 }
 
 /// Text of an XML element. What XML has no characters for is gone with the control characters.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in sanitize(text).chars() {
         match c {

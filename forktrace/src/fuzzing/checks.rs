@@ -100,6 +100,35 @@ pub(super) fn dot(bytes: &[u8]) {
     }
 }
 
+/// Inside of a label of DOT: a `\\` before every other `\\` and every `"`. Gives what it says.
+pub(super) fn dot_label(escaped: &str) -> String {
+    let (mut said, mut rest) = (String::new(), escaped.chars());
+    while let Some(c) = rest.next() {
+        match (c, rest.clone().next()) {
+            ('\\', Some(c @ ('\\' | '"'))) => {
+                rest.next();
+                said.push(c);
+            }
+            ('\\' | '"' | '\n', _) => panic(escaped.as_bytes(), "what ends or changes a label"),
+            (c, _) => said.push(c),
+        }
+    }
+    said
+}
+
+/// Inside of an element or attribute of XML 1.0: characters that it has, and references. Gives what
+/// it says.
+pub(super) fn xml_text(escaped: &str) -> String {
+    references(escaped);
+    for c in escaped.chars() {
+        let known = matches!(c, ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+        assert!(known && !matches!(c, '<' | '>' | '"' | '\''), "{c:?} in {escaped:?}");
+    }
+    // The ampersand last: what it makes is no reference.
+    let all = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    all.iter().fold(escaped.to_owned(), |text, (name, c)| text.replace(name, c))
+}
+
 /// SVG: elements that forktrace writes, each closed, with attributes in quotes; nothing else.
 pub(super) fn svg(bytes: &[u8]) {
     terminal(bytes, false);

@@ -25,6 +25,9 @@ pub fn page(data: &[u8]) {
     checks::svg(&written(|out| export::svg::write(out, &story, suspects)));
     let trace = written(|out| export::perfetto::write(out, &story, suspects));
     assert!(export::perfetto::packets(&trace).is_some_and(|packets| packets > 0));
+    for text in export::perfetto::texts(&trace).unwrap_or_default() {
+        checks::terminal(text.as_bytes(), false);
+    }
 }
 
 /// The tables: CSV, and Parquet, which takes longer, for one in sixteen.

@@ -19,6 +19,16 @@ const LARGEST: usize = 3;
 const MOST_CHANGES: usize = 64;
 const MOST_LINES: usize = 96;
 
+/// Lines that the recorded logs do not have, or not so short.
+const RARE: &str = include_str!("rare.jsonl");
+/// Shorter than this a line is short, bytes, and longer than that it takes too long.
+const SHORT: usize = 1000;
+const LONG: usize = 2700;
+/// Numbers, of those that a byte has, that stand for a line; the others for bytes as they are.
+const KNOWN_LINES: usize = 192;
+/// Most changes of one line.
+const MOST_EDITS: usize = 8;
+
 /// What a traced program, or whoever wrote a log, would like to be printed as it is.
 const TEXTS: [&str; 24] = [
     "</script><script>alert(1)</script>",
@@ -60,14 +70,7 @@ enum Written {
 
 fn recorded() -> &'static [Vec<(Line, &'static str)>] {
     static LINES: OnceLock<Vec<Vec<(Line, &'static str)>>> = OnceLock::new();
-    LINES.get_or_init(|| {
-        let line = |text: &'static str| {
-            let value: Value = serde_json::from_str(text).unwrap_or_default();
-            let leaves = leaves(&value);
-            (Line { value, leaves }, text)
-        };
-        RECORDED.iter().map(|log| log.lines().map(line).collect()).collect()
-    })
+    LINES.get_or_init(|| RECORDED.iter().map(|log| log.lines().map(known).collect()).collect())
 }
 
 /// The parts of a log by this recipe, and a number for what else is to be chosen.
@@ -102,6 +105,47 @@ pub(super) fn log(data: &[u8]) -> (Vec<Vec<u8>>, u64) {
         }
     }
     (parts, other)
+}
+
+/// One line by this recipe: these very bytes, or a line with changes.
+pub(super) fn line(data: &[u8]) -> Vec<u8> {
+    let Some((which, rest)) = data.split_first() else { return Vec::new() };
+    let all = known_lines();
+    let Some((line, text)) = all.get(usize::from(*which)) else { return rest.to_vec() };
+    let mut u = Unstructured::new(rest);
+    let mut written = Written::Recorded(line, text);
+    for _ in 0..MOST_EDITS {
+        if u.is_empty() || edit(&mut u, Some(&mut written)).is_err() {
+            break;
+        }
+    }
+    match written {
+        Written::Changed(value) => value.to_string().into_bytes(),
+        Written::Recorded(..) | Written::Bytes(_) => text.as_bytes().to_vec(),
+    }
+}
+
+/// Every line there is, the short ones more than once: they are read in a tenth of the time.
+fn known_lines() -> &'static [(&'static Line, &'static str)] {
+    static LINES: OnceLock<Vec<(&'static Line, &'static str)>> = OnceLock::new();
+    static OTHERS: OnceLock<Vec<(Line, &'static str)>> = OnceLock::new();
+    LINES.get_or_init(|| {
+        let others = OTHERS.get_or_init(|| RARE.lines().map(known).collect());
+        let recorded = recorded().iter().flatten();
+        let all = recorded.chain(others).map(|(line, text)| (line, *text));
+        let mut all: Vec<_> = all.filter(|(_, text)| text.len() < LONG).collect();
+        all.sort_by_key(|(_, text)| text.len());
+        let short = all.iter().filter(|(_, text)| text.len() < SHORT).copied();
+        let short: Vec<_> = short.collect();
+        all.extend(short.iter().cycle().take(KNOWN_LINES.saturating_sub(all.len())));
+        all
+    })
+}
+
+fn known(text: &'static str) -> (Line, &'static str) {
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let leaves = leaves(&value);
+    (Line { value, leaves }, text)
 }
 
 fn lines(which: u8) -> Vec<Written> {

@@ -52,3 +52,9 @@ pub fn elf(data: &[u8]) {
         native::image::hostile::read(file);
     }
 }
+
+/// The name of a symbol.
+pub fn name(data: &[u8]) {
+    let shown = native::symbols::demangled(&String::from_utf8_lossy(data));
+    assert!(shown.chars().count() <= native::symbols::MAX_NAME);
+}

@@ -5,6 +5,8 @@
 //! that they stood below in the tree. What a living process has inherited does not depend on them
 //! (see [`super::Fork::before`]).
 
+use std::{cmp::Reverse, collections::BinaryHeap};
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Model, ProcId, Process};
@@ -17,42 +19,63 @@ const BATCH: usize = 5_000;
 impl Model {
     /// Forgets ended processes, if there are too many.
     pub(super) fn forget(&mut self) {
-        let ended = self.processes.len().saturating_sub(self.live.len());
-        if ended >= KEPT + BATCH && !self.keeps_all {
+        if self.ended_count() >= self.forget_at.max(KEPT + BATCH) && !self.keeps_all {
             self.forget_to(KEPT);
+            // Where many are pinned, the next look has to be as far away as ever: each costs time.
+            self.forget_at = self.ended_count() + BATCH;
         }
+    }
+
+    fn ended_count(&self) -> usize {
+        self.processes.len().saturating_sub(self.live.len())
     }
 
     /// Forgets ended processes until `kept` are left, or only those of findings. One that others
     /// stand below in the tree goes only when there are no others left to go.
     pub(super) fn forget_to(&mut self, kept: usize) {
-        let ended = self.processes.len().saturating_sub(self.live.len());
-        let mut excess = ended.saturating_sub(kept);
-        for leaves_only in [true, false] {
-            while excess > 0 {
-                let gone = self.candidates(leaves_only, excess);
-                if gone.is_empty() {
-                    break;
-                }
-                excess = excess.saturating_sub(gone.len());
+        let mut excess = self.ended_count().saturating_sub(kept);
+        for choose in [Self::leaves, Self::oldest] {
+            if excess > 0 {
+                let gone = choose(self, excess);
+                excess -= gone.len();
                 self.remove(&gone);
             }
         }
     }
 
-    fn candidates(&self, leaves_only: bool, most: usize) -> FxHashSet<ProcId> {
-        let parents: FxHashSet<ProcId> = match leaves_only {
-            true => self.processes.iter().filter_map(above).collect(),
-            false => FxHashSet::default(),
-        };
-        let mut ended: Vec<(u64, ProcId)> = self
-            .processes
-            .iter()
-            .filter(|process| !process.pinned && !parents.contains(&process.id))
-            .filter_map(|process| Some((process.end_ns?, process.id)))
-            .collect();
+    /// Ended processes that no other stands below, or only others that go too, the oldest first.
+    fn leaves(&self, most: usize) -> FxHashSet<ProcId> {
+        let mut below: FxHashMap<ProcId, usize> = FxHashMap::default();
+        for parent in self.processes.iter().filter_map(above) {
+            *below.entry(parent).or_default() += 1;
+        }
+        let leaves = self.forgettable().filter(|(_, id)| !below.contains_key(id));
+        let mut next: BinaryHeap<_> = leaves.map(Reverse).collect();
+        let mut gone = FxHashSet::default();
+        while gone.len() < most
+            && let Some(Reverse((_, id))) = next.pop()
+        {
+            gone.insert(id);
+            let Some(parent) = self.get(id).and_then(above) else { continue };
+            let Some(others) = below.get_mut(&parent) else { continue };
+            *others -= 1;
+            if *others == 0 {
+                let parent = self.get(parent).and_then(forgettable);
+                next.extend(parent.map(Reverse));
+            }
+        }
+        gone
+    }
+
+    /// Ended processes, the oldest first.
+    fn oldest(&self, most: usize) -> FxHashSet<ProcId> {
+        let mut ended: Vec<_> = self.forgettable().collect();
         ended.sort_unstable();
         ended.into_iter().take(most).map(|(_, id)| id).collect()
+    }
+
+    fn forgettable(&self) -> impl Iterator<Item = (u64, ProcId)> {
+        self.processes.iter().filter_map(forgettable)
     }
 
     fn remove(&mut self, gone: &FxHashSet<ProcId>) {
@@ -68,6 +91,7 @@ impl Model {
         self.forgotten += gone.len() as u64;
         self.processes.retain(|process| !gone.contains(&process.id));
         self.complete.retain(|id| !gone.contains(id));
+        self.ended.retain(|_, id| !gone.contains(id));
         for process in &mut self.processes {
             process.forgotten += counted.remove(&process.id).unwrap_or(0);
             process.children.retain(|child| !gone.contains(child));
@@ -83,6 +107,11 @@ impl Model {
         // Nobody who is kept can be above these: a damaged log put a parent after its child.
         self.forgotten_roots += counted.values().sum::<u64>();
     }
+}
+
+/// When a process ended, where it may be forgotten.
+fn forgettable(process: &Process) -> Option<(u64, ProcId)> {
+    process.end_ns.filter(|_| !process.pinned).map(|end_ns| (end_ns, process.id))
 }
 
 /// The process that this one stands below in the tree.

@@ -63,6 +63,11 @@ pub struct Model {
     /// Of `forgotten`, those below no process that is kept.
     forgotten_roots: u64,
     live: FxHashMap<u32, ProcId>,
+    /// By pid: who had it last, of those that have ended and are kept.
+    ended: FxHashMap<u32, ProcId>,
+    /// With so many ended ones some are forgotten, though there may be less to forget: what is pinned
+    /// stays.
+    forget_at: usize,
     counts: Counts,
     /// Seen alive in the look at `/proc` that is under way.
     seen_again: FxHashSet<u32>,
@@ -120,6 +125,11 @@ impl Model {
     /// The living process with this pid.
     pub fn live(&self, pid: u32) -> Option<&Process> {
         self.get(*self.live.get(&pid)?)
+    }
+
+    /// The living process with this pid, otherwise the latest with it that ended and is kept.
+    pub fn latest(&self, pid: u32) -> Option<&Process> {
+        self.live(pid).or_else(|| self.get(*self.ended.get(&pid)?))
     }
 
     /// The living processes.
@@ -431,6 +441,7 @@ impl Model {
     /// children cannot be seen, so their parent is not known from here on (ppid 0).
     fn end(&mut self, pid: u32, at: u64, changes: &mut Vec<Change>) {
         let Some(id) = self.live.remove(&pid) else { return };
+        self.ended.insert(pid, id);
         self.counts.exits += 1;
         let Some(process) = self.by_id(id) else { return };
         process.end_ns = Some(at);

@@ -79,7 +79,8 @@ fn also_in(finding: &Finding) -> String {
     let processes = plural(finding.same_lock_in.len() as u64, "process", "processes");
     let from = finding.fork.as_ref().map(|fork| format!(" forked by {}", fork.by_pid));
     let from = from.unwrap_or_default();
-    format!("{processes}{from}: {}{more}; it is one fault in all of them", pids.join(", "))
+    let least = finding.or_more();
+    format!("{least}{processes}{from}: {}{more}; it is one fault in all of them", pids.join(", "))
 }
 
 /// The colour of a confidence.

@@ -118,7 +118,7 @@ impl First {
             0 => "one fault, in the same process".into(),
             others => {
                 let processes = plural(others.saturating_add(1), "process", "processes");
-                format!("one fault, now in {processes}")
+                format!("one fault, now in {}{processes}", finding.or_more())
             }
         });
         hang::row(w, style, "same lock", &text)?;

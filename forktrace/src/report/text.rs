@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::{Body, Event, EventsLost, FutexWait, ProcessFork, ProcessSnapshot, Task},
     finding::Finding,
-    model::{Model, Process},
+    model::Model,
 };
 
 /// Column at which DETAIL begins.
@@ -179,24 +179,18 @@ fn columns(time: &str, event: &str, pid: &str, ppid: &str, comm: &str) -> String
     format!("{time:<12} {event:<6} {pid:>7} {ppid:>7} {comm:<15} ")
 }
 
-/// The process that an event is about: the living one of its pid, or the latest that ended.
-fn process<'m>(task: &Task, model: &'m Model) -> Option<&'m Process> {
-    let latest = || model.all().iter().rev().find(|process| process.pid == task.pid);
-    model.live(task.pid).or_else(latest)
-}
-
 /// Whether the process ended with this event. One that is not known at all has not: its thread ended
 /// before forktrace had looked at it.
 fn was_last(event: &Event, task: &Task, model: &Model) -> bool {
     model.live(task.pid).is_none()
-        && process(task, model).is_some_and(|process| process.end_ns == Some(event.boot_ns))
+        && model.latest(task.pid).is_some_and(|process| process.end_ns == Some(event.boot_ns))
 }
 
 /// The name of the task, but the process's own where that has ended: it is not its last thread's.
 fn named<'e>(event: &'e Event, task: &'e Task, model: &'e Model) -> &'e str {
     match &event.body {
         Body::ThreadExit(_) if was_last(event, task, model) => {
-            process(task, model).map_or(&task.comm, |process| &process.comm)
+            model.latest(task.pid).map_or(&task.comm, |process| &process.comm)
         }
         _ => &task.comm,
     }
@@ -205,7 +199,7 @@ fn named<'e>(event: &'e Event, task: &'e Task, model: &'e Model) -> &'e str {
 fn parent(event: &Event, task: &Task, model: &Model) -> Option<u32> {
     match &event.body {
         Body::ProcessSnapshot(snapshot) => Some(snapshot.ppid),
-        _ => process(task, model).map(|process| process.ppid).filter(|ppid| *ppid != 0),
+        _ => model.latest(task.pid).map(|process| process.ppid).filter(|ppid| *ppid != 0),
     }
 }
 
@@ -233,7 +227,7 @@ fn forked<'a>(fork: &ProcessFork, model: &Model) -> Row<'a> {
 }
 
 fn exited<'a>(event: &Event, model: &Model) -> Row<'a> {
-    let process = event.task.as_ref().and_then(|task| process(task, model));
+    let process = event.task.as_ref().and_then(|task| model.latest(task.pid));
     let lived = process.and_then(|process| process.lived_ns(event.boot_ns));
     Row::new("exit", lived.map_or_else(String::new, |ns| format!("lived {}", duration(ns))))
 }

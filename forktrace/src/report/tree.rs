@@ -318,22 +318,17 @@ pub(crate) fn cut_circles(parents: &mut [Option<usize>]) {
 /// The place of each finding's process, with what was found: the strongest confidence, and all the
 /// time in which it hung.
 fn places(processes: &[Process], findings: &[Judged]) -> FxHashMap<usize, Mark> {
-    let mut by_pid: FxHashMap<u32, Vec<usize>> = FxHashMap::default();
+    // The pid may have been used again: the fork tells which of them it is.
+    let (mut latest, mut by_fork) = (FxHashMap::default(), FxHashMap::default());
     for (at, process) in processes.iter().enumerate() {
-        by_pid.entry(process.pid).or_default().push(at);
+        latest.insert(process.pid, at);
+        by_fork.insert((process.pid, process.fork.as_ref().map(|fork| fork.boot_ns)), at);
     }
     let mut places: FxHashMap<usize, Mark> = FxHashMap::default();
     for judged in findings {
         let finding = &judged.finding;
-        let Some(candidates) = by_pid.get(&finding.pid) else { continue };
-        // The pid may have been used again: the fork tells which of them it is.
-        let same_fork = |at: &&usize| {
-            let fork = processes.get(**at).and_then(|process| process.fork.as_ref());
-            fork.map(|fork| fork.boot_ns) == finding.fork.as_ref().map(|fork| fork.boot_ns)
-        };
-        let Some(place) = candidates.iter().rev().find(same_fork).or(candidates.last()) else {
-            continue;
-        };
+        let fork = (finding.pid, finding.fork.as_ref().map(|fork| fork.boot_ns));
+        let Some(place) = by_fork.get(&fork).or_else(|| latest.get(&finding.pid)) else { continue };
         let mark = Mark {
             confidence: finding.confidence,
             since_ns: judged.since_ns,

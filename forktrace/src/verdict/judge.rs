@@ -151,6 +151,7 @@ impl Judge {
                 let judged = self.findings.get_mut(index)?;
                 let waited_ns = event.boot_ns.saturating_sub(wait.wait.enter_ns);
                 judged.ended_after_ns = Some(waited_ns);
+                self.siblings.remove(&judged.finding);
                 Some(Outcome::Ended { finding: judged.finding.clone(), waited_ns })
             }
             _ => None,
@@ -165,7 +166,7 @@ impl Judge {
         evidence: Option<Event>,
     ) -> Option<Outcome> {
         self.is_judged(process, wait);
-        finding.same_lock_in = self.siblings.of(&finding, &self.findings);
+        finding.same_lock_in = self.siblings.of(&finding);
         let open = self.open.entry(process).or_default();
         if let Some(open) = open.get_mut(&wait)
             && let Some(known) = self.findings.get_mut(open.index)
@@ -173,12 +174,13 @@ impl Judge {
             if known.finding.confidence >= finding.confidence {
                 return None;
             }
+            self.siblings.remove(&known.finding);
+            self.siblings.add(&finding);
             known.finding = finding.clone();
-            self.siblings.add(&finding, open.index);
             open.evidence = evidence;
         } else {
             open.insert(wait, Open { index: self.findings.len(), evidence });
-            self.siblings.add(&finding, self.findings.len());
+            self.siblings.add(&finding);
             let finding = finding.clone();
             self.findings.push(Judged { finding, process, since_ns, ended_after_ns: None });
         }

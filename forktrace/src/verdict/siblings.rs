@@ -3,20 +3,32 @@
 //! Siblings are no evidence for each other: they run the same program, and what is an ordinary wait
 //! in one is so in all. They tell how far a fault reaches.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 
-use super::Judged;
-use crate::finding::Finding;
+use crate::finding::{Finding, MOST_SIBLINGS};
 
-/// Findings by who forked and which lock it is: their places.
+/// By who forked and which lock it is: the processes that are stuck, each with the number of its
+/// findings.
 #[derive(Debug, Default)]
-pub(super) struct Siblings(FxHashMap<(u32, u64), Vec<usize>>);
+pub(super) struct Siblings(FxHashMap<(u32, u64), BTreeMap<u32, usize>>);
 
 impl Siblings {
-    /// Remembers a finding by its place; again where more is known of it now.
-    pub(super) fn add(&mut self, finding: &Finding, place: usize) {
+    /// Remembers a finding whose wait goes on.
+    pub(super) fn add(&mut self, finding: &Finding) {
         if let Some(fault) = fault(finding) {
-            self.0.entry(fault).or_default().push(place);
+            *self.0.entry(fault).or_default().entry(finding.pid).or_default() += 1;
+        }
+    }
+
+    /// Forgets a finding: its wait has ended, or more is known of it now.
+    pub(super) fn remove(&mut self, finding: &Finding) {
+        let Some(stuck) = fault(finding).and_then(|fault| self.0.get_mut(&fault)) else { return };
+        let Some(findings) = stuck.get_mut(&finding.pid) else { return };
+        *findings -= 1;
+        if *findings == 0 {
+            stuck.remove(&finding.pid);
         }
     }
 
@@ -29,18 +41,10 @@ impl Siblings {
     }
 
     /// Other processes stuck on the lock of `finding` that come from the same process, by pid.
-    pub(super) fn of(&self, finding: &Finding, known: &[Judged]) -> Vec<u32> {
-        let fault = fault(finding);
-        let places = fault.and_then(|fault| self.0.get(&fault));
-        let same = places.into_iter().flatten().filter_map(|place| known.get(*place));
-        let mut pids: Vec<u32> = same
-            .filter(|judged| self::fault(&judged.finding) == fault)
-            .filter(|judged| judged.finding.pid != finding.pid && judged.ended_after_ns.is_none())
-            .map(|judged| judged.finding.pid)
-            .collect();
-        pids.sort_unstable();
-        pids.dedup();
-        pids
+    pub(super) fn of(&self, finding: &Finding) -> Vec<u32> {
+        let stuck = fault(finding).and_then(|fault| self.0.get(&fault));
+        let others = stuck.into_iter().flat_map(BTreeMap::keys).copied();
+        others.filter(|pid| *pid != finding.pid).take(MOST_SIBLINGS).collect()
     }
 }
 

@@ -57,6 +57,32 @@ pub(crate) fn packets(trace: &[u8]) -> Option<usize> {
     Trace::decode(trace).ok().map(|trace| trace.packet.len())
 }
 
+/// Every text in a written trace that may come from a traced program; `None`: it is none.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn texts(trace: &[u8]) -> Option<Vec<String>> {
+    let packets = Trace::decode(trace).ok()?.packet;
+    let of_packet = |packet: TracePacket| {
+        let track = packet.track_descriptor.unwrap_or_default();
+        let new = packet.interned_data.unwrap_or_default();
+        let tree = packet.process_tree.unwrap_or_default();
+        let named = [
+            track.name,
+            track.process.and_then(|process| process.process_name),
+            track.thread.and_then(|thread| thread.thread_name),
+        ];
+        let interned = [
+            new.event_categories,
+            new.event_names,
+            new.debug_annotation_names,
+            new.debug_annotation_string_values,
+        ];
+        let interned = interned.into_iter().flatten().filter_map(|text| text.name);
+        let commands = tree.processes.into_iter().flat_map(|process| process.cmdline);
+        named.into_iter().flatten().chain(interned).chain(commands).collect::<Vec<_>>()
+    };
+    Some(packets.into_iter().flat_map(of_packet).collect())
+}
+
 /// A trace is a message with packets as its only field: written one after the other they are it.
 fn packet(w: &mut impl Write, packet: TracePacket) -> io::Result<()> {
     w.write_all(&Trace { packet: vec![packet] }.encode_to_vec())

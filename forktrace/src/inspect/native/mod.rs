@@ -7,7 +7,7 @@
 
 pub(super) mod image;
 mod space;
-mod symbols;
+pub(super) mod symbols;
 mod unwind;
 
 use std::collections::BTreeMap;

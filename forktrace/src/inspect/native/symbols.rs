@@ -1,6 +1,9 @@
 //! Names and lines of code addresses.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+};
 
 use blazesym::symbolize::{
     Input, Sym, Symbolizer,
@@ -16,6 +19,9 @@ use crate::event::native::{Frame, Stack};
 
 /// Most frames of one stack, with those that the compiler inlined.
 const MAX_FRAMES: usize = 128;
+
+/// Longest name, bytes. By the abbreviations of C++ a hundred of them may stand for a gigabyte.
+pub(in crate::inspect) const MAX_NAME: usize = 16 << 10;
 
 /// What names are looked for in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,13 +94,33 @@ fn symbols(
 
 /// A name as its source has it. Names of C are left alone: by the grammar of C++ `i` alone would be
 /// the type `int`.
-pub(super) fn demangled(name: &str) -> String {
-    if let Ok(rust) = rustc_demangle::try_demangle(name) {
-        return format!("{rust:#}");
+pub(in crate::inspect) fn demangled(name: &str) -> String {
+    let mut text = Short(String::new());
+    let done = match rustc_demangle::try_demangle(name) {
+        _ if name.len() > MAX_NAME => Err(fmt::Error),
+        Ok(rust) => write!(text, "{rust:#}"),
+        Err(_) if name.starts_with("_Z") => cpp_demangle::Symbol::new(name)
+            .map_err(|_| fmt::Error)
+            .and_then(|symbol| symbol.structured_demangle(&mut text, &Default::default())),
+        Err(_) => Err(fmt::Error),
+    };
+    match done {
+        Ok(()) => text.0,
+        Err(_) => name.chars().take(MAX_NAME).collect(),
     }
-    let cpp = name.starts_with("_Z").then(|| cpp_demangle::Symbol::new(name).ok());
-    let cpp = cpp.flatten().and_then(|symbol| symbol.demangle().ok());
-    cpp.unwrap_or_else(|| name.to_owned())
+}
+
+/// A text that takes no more than a name may have.
+struct Short(String);
+
+impl Write for Short {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        if self.0.len() + more.len() > MAX_NAME {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(more);
+        Ok(())
+    }
 }
 
 /// A function and those inlined into it, each with the place where it is itself.
@@ -125,7 +151,7 @@ fn with_names(frame: &Frame, names: &[Name]) -> Vec<Frame> {
 
 #[cfg(test)]
 mod tests {
-    use super::demangled;
+    use super::{MAX_NAME, demangled};
 
     #[test]
     fn names_are_demangled_by_their_own_language_alone() {
@@ -142,5 +168,22 @@ mod tests {
         ] {
             assert_eq!(demangled(name), shown);
         }
+    }
+
+    #[test]
+    fn a_name_that_doubles_itself_again_and_again_stays_as_it_is() {
+        // f(pair<int, int>, pair<S0_, S0_>, pair<S1_, S1_>, ...)
+        let bomb = |times: usize| {
+            let number = |at: usize| char::from_digit(at as u32, 36).unwrap_or_default();
+            let twice = |at: usize| {
+                let at = number(at).to_ascii_uppercase();
+                format!("S_IS{at}_S{at}_E")
+            };
+            format!("_Z1fSt4pairIiiE{}", (0..times).map(twice).collect::<String>())
+        };
+        assert!(demangled(&bomb(2)).starts_with("f(std::pair<int, int>, std::pair<std::pair<int"));
+        assert_eq!(demangled(&bomb(20)), bomb(20));
+        let long = "_Z".repeat(MAX_NAME);
+        assert_eq!(demangled(&long).len(), MAX_NAME);
     }
 }

@@ -9,28 +9,51 @@ const MAX_READS: u32 = 4_000_000;
 
 /// A process's memory. What cannot be read is `None`; every read is short.
 pub(super) struct Remote {
-    memory: File,
+    memory: Memory,
     /// How many more reads there may be. Structures that a process laid out in circles would take
     /// many millions.
     left: Cell<u32>,
 }
 
-impl Remote {
-    /// Memory that a file holds instead, for so many reads.
+/// Where it is read.
+enum Memory {
+    /// `/proc/<pid>/mem`.
+    File(File),
+    /// At hand, from this address on.
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(super) fn of_file(memory: File, reads: u32) -> Self {
-        Remote { memory, left: Cell::new(reads) }
+    Bytes(u64, Vec<u8>),
+}
+
+impl Memory {
+    fn read_at(&self, bytes: &mut [u8], address: u64) -> Option<usize> {
+        match self {
+            Memory::File(file) => file.read_at(bytes, address).ok(),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Memory::Bytes(start, memory) => {
+                let at = usize::try_from(address.checked_sub(*start)?).ok()?;
+                let rest = memory.get(at..).filter(|rest| !rest.is_empty())?;
+                Some(rest.iter().zip(bytes).map(|(from, to)| *to = *from).count())
+            }
+        }
+    }
+}
+
+impl Remote {
+    /// Memory at hand that begins at `start`, for so many reads.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn of_bytes(start: u64, memory: Vec<u8>, reads: u32) -> Self {
+        Remote { memory: Memory::Bytes(start, memory), left: Cell::new(reads) }
     }
 
     pub(super) fn open(pid: u32) -> Option<Self> {
         let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
-        Some(Remote { memory, left: Cell::new(MAX_READS) })
+        Some(Remote { memory: Memory::File(memory), left: Cell::new(MAX_READS) })
     }
 
     /// Reads up to the bytes' length, as many as can be. `None`: nothing, or no more is to be read.
     fn read(&self, bytes: &mut [u8], address: u64) -> Option<usize> {
         self.left.set(self.left.get().checked_sub(1)?);
-        self.memory.read_at(bytes, address).ok()
+        self.memory.read_at(bytes, address)
     }
 
     /// Exactly `N` bytes.

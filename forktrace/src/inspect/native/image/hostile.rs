@@ -40,16 +40,15 @@ pub(super) fn walk_all(image: Image) -> usize {
     let text = image.unwind.text.unwrap_or((0, 0));
     let module =
         Module { path: String::new(), image: Rc::new(image), bias, range: start..start + 0x1_0000 };
+    let mut unwinder = Unwinder::default();
+    unwinder.add(&module);
     let steps = (0..64u64).filter(|part| {
         let address = bias.wrapping_add(text.0).wrapping_add(part.wrapping_mul(37));
         let mut registers = UnwindRegsX86_64::new(address, 0x6000, 0x6100);
         let mut read = |at: u64| Some(at ^ 0x7000_0000_0123);
         let frame = FrameAddress::from_instruction_pointer(address);
-        let step = || {
-            let mut unwinder = Unwinder::default();
-            unwinder.add(&module);
-            unwinder.step(frame, &mut registers, &mut read).is_ok_and(|next| next.is_some())
-        };
+        let step =
+            || unwinder.step(frame, &mut registers, &mut read).is_ok_and(|next| next.is_some());
         quietly(step).unwrap_or(false)
     });
     steps.count()

@@ -1,0 +1,118 @@
+//! One hostile text through everything that makes texts harmless.
+
+use serde_json::json;
+
+use super::{checks, line, tale};
+use crate::{
+    event::Body,
+    export,
+    log::{LineKind, Reader, Writer},
+    report::{Style, sanitize, wrap},
+};
+
+/// A text that a traced program chose. Each escape keeps it where it belongs, and what reads the
+/// format gets the same text back, with what is unseen made visible.
+pub fn escape(data: &[u8]) {
+    let [choice, other, bytes @ ..] = data else { return };
+    let text = &*String::from_utf8_lossy(bytes);
+    let style = line::style(*choice);
+    let seen = sanitized(text, style);
+    assert_eq!(checks::dot_label(&export::dot::escape(text)), seen);
+    let in_xml = seen.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+    assert_eq!(checks::xml_text(&export::svg::escape(text)), in_xml);
+    in_a_row(text, &seen);
+    in_a_log(text);
+    to_people(text, style, *other);
+    in_pictures(text, &seen, *choice, *other);
+}
+
+/// As a terminal gets it. Gives it as it is where everything may be more than ASCII.
+fn sanitized(text: &str, style: Style) -> String {
+    let seen = sanitize(text);
+    checks::terminal(seen.as_bytes(), false);
+    assert!(!seen.contains('\n'));
+    assert_eq!(sanitize(&seen), seen, "it is harmless, and was changed again");
+    let clean = style.clean(text);
+    checks::terminal(clean.as_bytes(), false);
+    assert!(!clean.contains('\n') && (!style.ascii || clean.is_ascii()));
+    for width in [1, 20] {
+        let lines = wrap(&clean, width, width + 3);
+        assert!(lines.iter().all(|line| !line.contains('\n')));
+        let all: String = lines.concat().split(' ').collect();
+        assert_eq!(all, clean.split(' ').collect::<String>(), "a word is gone");
+    }
+    seen.into_owned()
+}
+
+/// As a cell of a CSV table, which may have a `'` before it.
+fn in_a_row(text: &str, seen: &str) {
+    let cell = export::csv::harmless(text);
+    assert!(cell == seen || cell.strip_prefix('\'') == Some(seen), "{cell:?}");
+    assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?}");
+    let out = line::row(&tale::exec(text));
+    let mut read = csv::Reader::from_reader(out.as_slice());
+    let rows: Vec<csv::StringRecord> = read.records().flatten().collect();
+    let has = |row: &csv::StringRecord| row.iter().filter(|have| *have == cell).count() >= 2;
+    assert!(rows.len() == 1 && rows.iter().all(has), "{rows:?}");
+}
+
+/// As a value of the event log, and where a reader complains of it.
+fn in_a_log(text: &str) {
+    let event = tale::exec(text);
+    let mut writer = Writer::new(Vec::new(), 0);
+    assert!(writer.event(&event, None).is_ok());
+    let out = writer.into_inner();
+    checks::terminal(&out, false);
+    assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
+    let back = Reader::new(out.as_slice()).find_map(Result::ok).map(|line| line.kind);
+    assert_eq!(back, Some(LineKind::Event(event)));
+    let (head, kind) = (r#"{"schema":1,"type":"finding","seq":1,"boot_ns":1,"kind":"#, json!(text));
+    for error in Reader::new(format!("{head}{kind}}}\n").as_bytes()).filter_map(Result::err) {
+        let error = error.to_string();
+        checks::terminal(error.as_bytes(), false);
+        assert!(!error.contains('\n'), "{error:?}");
+    }
+}
+
+/// As people see it.
+fn to_people(text: &str, style: Style, choice: u8) {
+    let event = match choice % 4 {
+        0 => tale::alive(text),
+        1 => tale::lost(text),
+        2 => tale::exec(text),
+        _ => tale::event(text, Body::ProcessExit(crate::event::ProcessExit {})),
+    };
+    let out = line::told(style, &event);
+    if style.width.is_none() {
+        assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 2, "titles and a line");
+    }
+    line::shown(style, |out| out.finding(&tale::finding(text, choice)));
+}
+
+/// In one of the pictures: to make one takes longer than all else.
+fn in_pictures(text: &str, seen: &str, which: u8, choice: u8) {
+    if which >> 4 > 3 {
+        return;
+    }
+    let story = tale::story(text, choice);
+    let mut out = Vec::new();
+    let written = match which >> 4 {
+        0 => export::html::data_island(&mut out, &story),
+        1 => export::dot::write(&mut out, &story, true),
+        2 => export::svg::write(&mut out, &story, true),
+        _ => export::perfetto::write(&mut out, &story, true),
+    };
+    assert!(written.is_ok(), "{written:?}");
+    match which >> 4 {
+        0 => checks::island(&out),
+        1 => checks::dot(&out),
+        2 => checks::svg(&out),
+        _ => {
+            let texts = export::perfetto::texts(&out);
+            assert!(texts.as_ref().is_some_and(|texts| texts.iter().any(|text| text == seen)));
+            for text in texts.unwrap_or_default() {
+                checks::terminal(text.as_bytes(), false);
+            }
+        }
+    }
+}
