@@ -25,9 +25,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(15);
 const PROGRAM: &str = "inherited_mutex.c";
 const HANGS: [&str; 5] = ["normal", "thread", "keep", "single", "4"];
+const HANGS_LONG: [&str; 5] = ["normal", "thread", "keep", "single", "30"];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    if std::env::var_os("FORKTRACE_TESTS_VM").is_none_or(|value| value != "1") {
+    if !forktrace_tests::machine_is_ours() {
         return Vec::new();
     }
     let needs = [Need::Tracing, Need::Cc];
@@ -38,9 +39,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("vm_cgroup_v1", &needs, || in_a_cgroup("/tmp/cgroup-v1", "none,name=systemd")),
         trial("vm_doctor_little_locked_memory", &[Need::Root, Need::Setpriv], locked_memory),
         trial("vm_doctor_without_btf", &needs, || limited(&["btf", "registers"])),
-        // Nothing can be traced here, and that is what is asked.
-        trial("vm_doctor_locked_down", &[Need::Root], || missing("lockdown")),
-        trial("vm_doctor_memory_closed_to_all", &[Need::Root], missing_memory),
+        trial("vm_doctor_lockdown_of_integrity", &needs, integrity),
+        trial("vm_doctor_restricted_ptrace", &[Need::Tracing, Need::Setpriv], restricted_ptrace),
+        // Nothing can be traced here, or nothing judged, and that is what is asked.
+        trial("vm_doctor_locked_down", &[Need::Root], locked_down),
+        trial("vm_doctor_memory_closed_to_all", &[Need::Root], memory_closed),
+        trial("vm_memory_closed_to_all", &needs, || unjudged(false)),
+        trial("vm_memory_closed_to_all_late", &needs, || unjudged(true)),
     ]
 }
 
@@ -134,19 +139,75 @@ fn limited(names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn missing(name: &str) -> Result<()> {
+/// The kernel is locked down as with Secure Boot, which is told and takes nothing away.
+fn integrity() -> Result<()> {
+    let ended = doctor::run("exec {forktrace}", "doctor --json")?;
+    ended.expect_code(0)?;
+    let checks = doctor::checks(&ended)?;
+    let lockdown = doctor::named(&checks, "lockdown")?;
+    ensure!(lockdown["status"] == "ok" && lockdown["detail"] == "integrity", "{lockdown}");
+    Ok(())
+}
+
+/// The kernel is locked down wholly: its programs are refused, and tracing names the cause.
+fn locked_down() -> Result<()> {
     let ended = doctor::run("exec {forktrace}", "doctor --json")?;
     ended.expect_code(3)?;
-    let status = status(&doctor::checks(&ended)?, name)?;
-    ensure!(status == "missing", "{name} is {status}\n{}", ended.said());
-    doctor::run("exec {forktrace}", "-q -- true")?.expect_code(3)
+    let checks = doctor::checks(&ended)?;
+    for name in ["lockdown", "program-load"] {
+        let status = status(&checks, name)?;
+        ensure!(status == "missing", "{name} is {status}\n{}", ended.said());
+    }
+    let trace = doctor::run("exec {forktrace}", "-q -- true")?;
+    trace.expect_code(3)?;
+    ensure!(trace.stderr.contains("lockdown"), "the cause is not named\n{}", trace.said());
+    Ok(())
+}
+
+/// `kernel.yama.ptrace_scope` is 2: a capability stands above it.
+fn restricted_ptrace() -> Result<()> {
+    for (shell, wanted) in [
+        ("exec {forktrace}", "ok"),
+        ("exec setpriv --bounding-set=-sys_ptrace {forktrace}", "limited"),
+    ] {
+        let ended = doctor::run(shell, "doctor --json")?;
+        let status = status(&doctor::checks(&ended)?, "ptrace-scope")?;
+        ensure!(status == wanted, "ptrace-scope is {status}\n{}", ended.said());
+    }
+    Ok(())
 }
 
 /// `kernel.yama.ptrace_scope` is 3.
-fn missing_memory() -> Result<()> {
+fn memory_closed() -> Result<()> {
     let ended = doctor::run("exec {forktrace}", "doctor --json")?;
     ended.expect_code(3)?;
-    let status = status(&doctor::checks(&ended)?, "ptrace-scope")?;
-    ensure!(status == "missing", "ptrace-scope is {status}\n{}", ended.said());
+    let checks = doctor::checks(&ended)?;
+    for name in ["ptrace-scope", "process-memory"] {
+        let status = status(&checks, name)?;
+        ensure!(status == "missing", "{name} is {status}\n{}", ended.said());
+    }
     Ok(())
+}
+
+/// The same: a trace runs, finds nothing, and does not say that all is well.
+fn unjudged(late: bool) -> Result<()> {
+    let ended = match late {
+        false => hang()?.wait(LIMIT)?,
+        true => {
+            let mut job = Job::start(&workload::command(PROGRAM, &HANGS_LONG)?, &[])?;
+            job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+            let pid = job.pid().to_string();
+            Job::forktrace(&["-q", "-d", "6s", "-o", "{log}", "-p", &pid])?.wait(LIMIT)?
+        }
+    };
+    let judge = || -> Result<()> {
+        ended.expect_code(0)?;
+        let log = Log::read(&ended.log())?;
+        log.expect_whole()?;
+        ensure!(log.findings().is_empty(), "found {:#?}", log.findings());
+        let told = ended.stdout.contains("could not be judged");
+        ensure!(told && !ended.stdout.contains("no child hangs"), "all is well");
+        Ok(())
+    };
+    judge().with_context(|| ended.said())
 }

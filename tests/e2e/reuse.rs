@@ -1,0 +1,171 @@
+//! Numbers of processes that are used again within a second, on a machine with few of them
+//! (`kernel.pid_max`): every process is told from those that had its number before and after it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    process::{Child, Command},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use forktrace_tests::{
+    Need,
+    corpus::{Hang, Truth},
+    log::{Log, number},
+    run::Job,
+    trial,
+    workload::{self, Facts},
+};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::check;
+
+const LIMIT: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(15);
+const PROGRAM: &str = "inherited_mutex.c";
+/// A thread of a process that is dead by then has the lock: its number is free.
+const ORPHAN: [&str; 4] = ["normal", "thread", "die", "single"];
+/// More numbers than these, and nothing is used again.
+const FEW: u64 = 1000;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    if !forktrace_tests::machine_is_ours() {
+        return Vec::new();
+    }
+    let needs = [Need::Tracing, Need::Cc];
+    vec![
+        trial("vm_pid_reuse_in_a_storm", &needs, storm),
+        trial("vm_pid_reuse_of_the_dead_holder", &needs, || dead_holder(false)),
+        trial("vm_pid_reuse_of_the_dead_holder_host", &needs, || dead_holder(true)),
+    ]
+}
+
+fn few() -> Result<()> {
+    let most: u64 = fs::read_to_string("/proc/sys/kernel/pid_max")?.trim().parse()?;
+    ensure!(most <= FEW, "the machine has {most} numbers: the test would not test");
+    Ok(())
+}
+
+/// So many storms, of so many forks and execs each.
+const ROUNDS: u64 = 12;
+
+/// One child hangs while thousands come and go. It is found, nobody else is, and every fork has its end.
+fn storm() -> Result<()> {
+    few()?;
+    let script = "storm=$1; shift; \"$@\" & left=$rounds; while [ $left -gt 0 ]; do \
+                  $storm fork 500; $storm exec 50; left=$((left - 1)); done; wait";
+    let mut args = ["-q", "-o", "{log}", "--", "env"].map(str::to_owned).to_vec();
+    args.push(format!("rounds={ROUNDS}"));
+    args.extend(["sh", "-c", script, "sh"].map(str::to_owned));
+    args.extend(workload::command("storm.c", &[])?);
+    args.extend(workload::command(PROGRAM, &ORPHAN)?);
+    args.push("8".into());
+    let ended = Job::forktrace(&args)?.wait(LIMIT)?;
+    let judge = || -> Result<()> {
+        ended.expect_code(0)?;
+        let log = Log::read(&ended.log())?;
+        log.expect_whole()?;
+        let facts = Facts::read(&ended.stdout);
+        // Those of the storms, the storms themselves, the workload and its child.
+        let forks = facts.all("count").sum::<u64>() + 2 * ROUNDS + 2;
+        let children = log.children();
+        ensure!(children.len() as u64 == forks, "{} forks, not {forks}", children.len());
+        let numbers: BTreeSet<u64> = children.iter().copied().collect();
+        ensure!(numbers.len() * 10 < children.len(), "{} numbers: no test", numbers.len());
+        log.expect_all_ended()?;
+        let all = log.findings();
+        ensure!(all.len() == 1, "somebody else is blamed: {all:#?}");
+        let finding = check::one_finding(&log, None)?;
+        check::hang(finding, Truth::Inherited(Hang::MUTEX), &facts, PROGRAM)?;
+        ensure!(finding["confidence"] == "certain", "{finding:#}");
+        names(finding, "/comm")?;
+        names(finding, "/holder/comm")?;
+        check::report(&ended, &log)
+    };
+    judge().with_context(|| ended.said())
+}
+
+fn names(finding: &Value, path: &str) -> Result<()> {
+    let name = finding.pointer(path).and_then(Value::as_str);
+    // As long as the kernel keeps it.
+    ensure!(name == Some("inherited_mutex"), "{path} is {name:?}: {finding:#}");
+    Ok(())
+}
+
+/// Processes of no concern that have certain numbers; they end with this.
+struct Innocents(Vec<Child>);
+
+impl Innocents {
+    /// Starts processes until every number is taken by one.
+    fn with(numbers: &[u64]) -> Result<Self> {
+        let mut wanted: BTreeSet<u64> = numbers.iter().copied().collect();
+        let mut those = Innocents(Vec::new());
+        for _ in 0..4 * FEW {
+            if wanted.is_empty() {
+                return Ok(those);
+            }
+            let mut child = Command::new("sleep").arg("60").spawn()?;
+            if wanted.remove(&u64::from(child.id())) {
+                those.0.push(child);
+            } else {
+                child.kill()?;
+                child.wait()?;
+            }
+        }
+        anyhow::bail!("nobody could be given the numbers {wanted:?}")
+    }
+}
+
+impl Drop for Innocents {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // Gone already is as good.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The lock says that a thread has it whose number, and its process's, others have by now.
+fn dead_holder(host: bool) -> Result<()> {
+    few()?;
+    let mut command = workload::command(PROGRAM, &ORPHAN)?;
+    command.push("40".into());
+    let job = {
+        let mut job = Job::start(&command, &[])?;
+        let facts = ["stuck=", "holder=", "lost="];
+        // It ends when its child is on its own.
+        let said = |job: &Job| facts.iter().all(|fact| job.stdout().contains(fact));
+        job.until("stuck", START, said)?;
+        job
+    };
+    let facts = Facts::read(&job.stdout());
+    let (stuck, holder, forker) = (facts.one("stuck")?, facts.one("holder")?, facts.one("forker")?);
+    std::thread::sleep(Duration::from_secs(1));
+    let innocents = Innocents::with(&[holder, forker])?;
+    let pid = stuck.to_string();
+    let target: &[&str] = if host { &["-a"] } else { &["-p", &pid] };
+    let args = [&["-q", "-d", "6s", "-o", "{log}"], target].concat();
+    let traced = Job::forktrace(&args)?.wait(LIMIT)?;
+    drop((job, innocents));
+    let judge = || -> Result<()> {
+        traced.expect_code(0)?;
+        let log = Log::read(&traced.log())?;
+        log.expect_whole()?;
+        let findings = log.findings();
+        for finding in &findings {
+            ensure!(number(finding, "/pid") == Some(stuck), "somebody else: {finding:#}");
+            ensure!(finding["confidence"] == "suspect", "it cannot be so sure: {finding:#}");
+            for path in ["/holder", "/unseen_fork/by_pid"] {
+                let blamed = finding.pointer(path).is_some_and(|value| !value.is_null());
+                ensure!(!blamed, "{path} is somebody else: {finding:#}");
+            }
+        }
+        let told = traced.stdout.contains("could not be judged");
+        ensure!(!findings.is_empty() || told, "nothing is said of it");
+        Ok(())
+    };
+    judge().with_context(|| traced.said())
+}
