@@ -39,11 +39,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("vm_pid_reuse_in_a_storm", &needs, storm),
         trial("vm_pid_reuse_of_the_dead_holder", &needs, || dead_holder(false)),
         trial("vm_pid_reuse_of_the_dead_holder_host", &needs, || dead_holder(true)),
+        trial("vm_pid_reuse_before_the_limit_was_raised", &needs, raised),
     ]
 }
 
+const LIMIT_OF_NUMBERS: &str = "/proc/sys/kernel/pid_max";
+
 fn few() -> Result<()> {
-    let most: u64 = fs::read_to_string("/proc/sys/kernel/pid_max")?.trim().parse()?;
+    let most: u64 = fs::read_to_string(LIMIT_OF_NUMBERS)?.trim().parse()?;
     ensure!(most <= FEW, "the machine has {most} numbers: the test would not test");
     Ok(())
 }
@@ -128,44 +131,85 @@ impl Drop for Innocents {
     }
 }
 
+/// A child that hangs, alone, and who had the lock.
+struct Orphan {
+    job: Job,
+    stuck: u64,
+    holder: u64,
+    forker: u64,
+}
+
+impl Orphan {
+    fn start() -> Result<Self> {
+        let mut command = workload::command(PROGRAM, &ORPHAN)?;
+        command.push("40".into());
+        let mut job = Job::start(&command, &[])?;
+        let said = ["stuck=", "holder=", "lost="];
+        job.until("stuck", START, |job| said.iter().all(|fact| job.stdout().contains(fact)))?;
+        // The parent ends, and then its child begins to wait.
+        std::thread::sleep(Duration::from_secs(1));
+        let facts = Facts::read(&job.stdout());
+        let (stuck, holder) = (facts.one("stuck")?, facts.one("holder")?);
+        Ok(Orphan { job, stuck, holder, forker: facts.one("forker")? })
+    }
+}
+
 /// The lock says that a thread has it whose number, and its process's, others have by now.
 fn dead_holder(host: bool) -> Result<()> {
     few()?;
-    let mut command = workload::command(PROGRAM, &ORPHAN)?;
-    command.push("40".into());
-    let job = {
-        let mut job = Job::start(&command, &[])?;
-        let facts = ["stuck=", "holder=", "lost="];
-        // It ends when its child is on its own.
-        let said = |job: &Job| facts.iter().all(|fact| job.stdout().contains(fact));
-        job.until("stuck", START, said)?;
-        job
+    let orphan = Orphan::start()?;
+    let _innocents = Innocents::with(&[orphan.holder, orphan.forker])?;
+    late(&orphan, host)
+}
+
+/// There are many numbers now, so that those that were used twice do not show by the count of tasks.
+fn raised() -> Result<()> {
+    few()?;
+    let few = fs::read_to_string(LIMIT_OF_NUMBERS)?;
+    let number = || -> Result<u32> {
+        let mut child = Command::new("true").spawn()?;
+        child.wait()?;
+        Ok(child.id())
     };
-    let facts = Facts::read(&job.stdout());
-    let (stuck, holder, forker) = (facts.one("stuck")?, facts.one("holder")?, facts.one("forker")?);
-    std::thread::sleep(Duration::from_secs(1));
-    let innocents = Innocents::with(&[holder, forker])?;
-    let pid = stuck.to_string();
+    let mut latest = number()?;
+    loop {
+        let next = number()?;
+        if next < latest {
+            break;
+        }
+        latest = next;
+    }
+    // As many as Linux can have (`PID_MAX_LIMIT`, include/linux/threads.h, Linux 6.18).
+    fs::write(LIMIT_OF_NUMBERS, "4194304")?;
+    let judged = Orphan::start().and_then(|orphan| late(&orphan, false));
+    fs::write(LIMIT_OF_NUMBERS, few)?;
+    judged
+}
+
+/// That it hangs may be suspected. Who had the lock cannot be known any more, and is not told.
+fn late(orphan: &Orphan, host: bool) -> Result<()> {
+    let pid = orphan.stuck.to_string();
     let target: &[&str] = if host { &["-a"] } else { &["-p", &pid] };
     let args = [&["-q", "-d", "6s", "-o", "{log}"], target].concat();
     let traced = Job::forktrace(&args)?.wait(LIMIT)?;
-    drop((job, innocents));
     let judge = || -> Result<()> {
         traced.expect_code(0)?;
         let log = Log::read(&traced.log())?;
         log.expect_whole()?;
         let findings = log.findings();
         for finding in &findings {
-            ensure!(number(finding, "/pid") == Some(stuck), "somebody else: {finding:#}");
+            ensure!(number(finding, "/pid") == Some(orphan.stuck), "somebody else: {finding:#}");
             ensure!(finding["confidence"] == "suspect", "it cannot be so sure: {finding:#}");
             for path in ["/holder", "/unseen_fork/by_pid"] {
                 let blamed = finding.pointer(path).is_some_and(|value| !value.is_null());
                 ensure!(!blamed, "{path} is somebody else: {finding:#}");
             }
+            let in_order = finding.to_string().contains("not been used twice");
+            ensure!(!in_order, "numbers were used twice: {finding:#}");
         }
         let told = traced.stdout.contains("could not be judged");
         ensure!(!findings.is_empty() || told, "nothing is said of it");
         Ok(())
     };
-    judge().with_context(|| traced.said())
+    judge().with_context(|| format!("{}\n{}", orphan.job.stdout(), traced.said()))
 }

@@ -221,6 +221,7 @@ pub(crate) static PLACES: &[Place] = &[
             "vm_pid_reuse_in_a_storm",
             "vm_pid_reuse_of_the_dead_holder",
             "vm_pid_reuse_of_the_dead_holder_host",
+            "vm_pid_reuse_before_the_limit_was_raised",
         ],
         ..USUAL
     },
