@@ -39,6 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("vm_cgroup_v1", &needs, || in_a_cgroup("/tmp/cgroup-v1", "none,name=systemd")),
         trial("vm_doctor_little_locked_memory", &[Need::Root, Need::Setpriv], locked_memory),
         trial("vm_doctor_without_btf", &needs, || limited(&["btf", "registers"])),
+        trial("vm_doctor_perf_closed_to_four", &[Need::Tracing, Need::Setpriv], perf_closed),
         trial("vm_doctor_lockdown_of_integrity", &needs, integrity),
         trial("vm_doctor_restricted_ptrace", &[Need::Tracing, Need::Setpriv], restricted_ptrace),
         // Nothing can be traced here, or nothing judged, and that is what is asked.
@@ -136,6 +137,27 @@ fn limited(names: &[&str]) -> Result<()> {
         let status = status(&checks, name)?;
         ensure!(status == "limited", "{name} is {status}\n{}", ended.said());
     }
+    Ok(())
+}
+
+/// As Debian has it: the four capabilities are not enough, and what would be is told.
+fn perf_closed() -> Result<()> {
+    let level: u32 = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid")?.trim().parse()?;
+    ensure!(level >= 3, "kernel.perf_event_paranoid is {level}: the test would not test");
+    let four = "+bpf,+perfmon,+sys_ptrace,+dac_read_search";
+    let shell = format!(
+        "ulimit -l unlimited; exec setpriv --reuid=61234 --regid=61234 --clear-groups \
+         --inh-caps=-all,{four} --ambient-caps=-all,{four} --bounding-set=-all,{four} {{forktrace}}"
+    );
+    let ended = doctor::run(&shell, "doctor --json")?;
+    ended.expect_code(3)?;
+    let checks = doctor::checks(&ended)?;
+    let load = doctor::named(&checks, "program-load")?;
+    let told = load["remedy"].as_str().is_some_and(|told| told.contains("perf_event_paranoid=2"));
+    ensure!(load["status"] == "missing" && told, "{load}");
+    let trace = doctor::run(&shell, "-q -- true")?;
+    trace.expect_code(3)?;
+    ensure!(trace.stderr.contains("perf_event_paranoid=2"), "{}", trace.said());
     Ok(())
 }
 

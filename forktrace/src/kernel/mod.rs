@@ -36,7 +36,7 @@ mod unpreempted;
 pub use doctor::examine;
 pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use installed::check_installation;
-pub use loader::{Kernel, Options, load};
+pub use loader::{Kernel, Options};
 pub use lock_probes::{LockProbes, price};
 pub use maps::{Counters, Maps};
 pub use namespace::check_pid_namespace;
@@ -125,6 +125,15 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+}
+
+/// Loads and attaches the programs, and gives up the privilege that this took: in this thread and
+/// those that are made from here on.
+///
+/// # Errors
+/// Every failure is an [`Error`] whose message names the cause and the remedy.
+pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
+    loader::load(options).map_err(privilege::explained)
 }
 
 /// An error with all of its causes: aya's own words are only what was tried.

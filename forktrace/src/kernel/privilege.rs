@@ -68,6 +68,30 @@ pub(super) fn open_files() -> Result<(), Error> {
     }
 }
 
+/// From here on some kernels, such as Debian's, let nobody without `CAP_SYS_ADMIN` make a perf event,
+/// by which a program is attached to a tracepoint; what the kernel itself knows of
+/// `kernel.perf_event_paranoid` ends at 2 (`kernel/events/core.c`, Linux 6.18). Seen on Debian's 6.12.
+const PERF_CLOSED: i64 = 3;
+
+/// A refusal with its remedy, where a setting of the kernel is why.
+pub(super) fn explained(error: Error) -> Error {
+    match error {
+        Error::Refused { what, cause, .. } if perf_is_closed() => Error::Refused {
+            what,
+            cause,
+            remedy: "with kernel.perf_event_paranoid at 3 or more some kernels ask for CAP_SYS_ADMIN: \
+                     run it as root, or set that to 2 (sudo sysctl kernel.perf_event_paranoid=2)",
+        },
+        other => other,
+    }
+}
+
+fn perf_is_closed() -> bool {
+    let setting = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    let level = setting.ok().and_then(|text| text.trim().parse::<i64>().ok());
+    level.is_some_and(|level| level >= PERF_CLOSED) && !has(Capability::CAP_SYS_ADMIN)
+}
+
 /// What is still to be done after the programs are attached.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Later {

@@ -102,9 +102,6 @@ const EVERYTHING: &[&str] = &[
     "privilege_kept_for_a_command",
     "privilege_kept_for_locks",
     "privilege_kept_for_a_process",
-    "privilege_of_four_for_a_command",
-    "privilege_of_four_for_a_process",
-    "privilege_of_four_for_locks",
     "privilege_without_bpf",
     "privilege_without_perfmon",
     "privilege_without_sys_ptrace",
@@ -118,7 +115,6 @@ const EVERYTHING: &[&str] = &[
     "lacking_uprobes",
     "lacking_page_frames",
     "lacking_bpf",
-    "lacking_all_but_four_capabilities",
     "lacking_the_right_to_be_real_time",
     "lacking_everything",
     "lacking_task_newtask",
@@ -137,6 +133,7 @@ const EVERYTHING: &[&str] = &[
     "vm_cgroup_v1",
     "vm_cgroup_v2",
     "vm_doctor_little_locked_memory",
+    "vm_doctor_perf_closed_to_four",
 ];
 
 /// One of each kind.
@@ -222,6 +219,17 @@ pub(crate) static PLACES: &[Place] = &[
             "vm_pid_reuse_of_the_dead_holder",
             "vm_pid_reuse_of_the_dead_holder_host",
             "vm_pid_reuse_before_the_limit_was_raised",
+        ],
+        ..USUAL
+    },
+    Place {
+        label: "perf-for-four",
+        about: "with kernel.perf_event_paranoid at 2, as in kernel.org's kernels, instead of Debian's 3",
+        tests: &[
+            "privilege_of_four_for_a_command",
+            "privilege_of_four_for_a_process",
+            "privilege_of_four_for_locks",
+            "lacking_all_but_four_capabilities",
         ],
         ..USUAL
     },
