@@ -97,37 +97,29 @@ fn names(finding: &Value, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Processes of no concern that have certain numbers; they end with this.
-struct Innocents(Vec<Child>);
+/// A process of no concern that has a certain number; it ends with this.
+struct Innocent(Child);
 
-impl Innocents {
-    /// Starts processes until every number is taken by one.
-    fn with(numbers: &[u64]) -> Result<Self> {
-        let mut wanted: BTreeSet<u64> = numbers.iter().copied().collect();
-        let mut those = Innocents(Vec::new());
+impl Innocent {
+    /// Starts processes until one has the number.
+    fn with(number: u64) -> Result<Self> {
         for _ in 0..4 * FEW {
-            if wanted.is_empty() {
-                return Ok(those);
-            }
             let mut child = Command::new("sleep").arg("60").spawn()?;
-            if wanted.remove(&u64::from(child.id())) {
-                those.0.push(child);
-            } else {
-                child.kill()?;
-                child.wait()?;
+            if u64::from(child.id()) == number {
+                return Ok(Innocent(child));
             }
+            child.kill()?;
+            child.wait()?;
         }
-        anyhow::bail!("nobody could be given the numbers {wanted:?}")
+        anyhow::bail!("nobody could be given the number {number}")
     }
 }
 
-impl Drop for Innocents {
+impl Drop for Innocent {
     fn drop(&mut self) {
-        for child in &mut self.0 {
-            // Gone already is as good.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        // Gone already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -136,7 +128,6 @@ struct Orphan {
     job: Job,
     stuck: u64,
     holder: u64,
-    forker: u64,
 }
 
 impl Orphan {
@@ -150,15 +141,16 @@ impl Orphan {
         std::thread::sleep(Duration::from_secs(1));
         let facts = Facts::read(&job.stdout());
         let (stuck, holder) = (facts.one("stuck")?, facts.one("holder")?);
-        Ok(Orphan { job, stuck, holder, forker: facts.one("forker")? })
+        Ok(Orphan { job, stuck, holder })
     }
 }
 
-/// The lock says that a thread has it whose number, and its process's, others have by now.
+/// The lock says that a thread has it whose number somebody else has by now. (The number of its process
+/// is not given out again: it is the child's group.)
 fn dead_holder(host: bool) -> Result<()> {
     few()?;
     let orphan = Orphan::start()?;
-    let _innocents = Innocents::with(&[orphan.holder, orphan.forker])?;
+    let _innocent = Innocent::with(orphan.holder)?;
     late(&orphan, host)
 }
 

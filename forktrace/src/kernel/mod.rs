@@ -93,6 +93,13 @@ pub enum Error {
         /// What is needed.
         needed: u64,
     },
+    /// Nobody may read the memory of other processes.
+    #[error(
+        "kernel.yama.ptrace_scope is 3, at which nobody may read the memory of other processes until \
+         the next boot, so that no lock is recognised; set it to 2 or less in /etc/sysctl.d and boot \
+         again"
+    )]
+    MemoryClosed,
     /// tracefs is not mounted and could not be.
     #[error(
         "tracefs is needed to find the kernel's tracepoints and is not mounted; \
@@ -133,6 +140,7 @@ pub enum Error {
 /// # Errors
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
 pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
+    privilege::check_memory()?;
     loader::load(options).map_err(privilege::explained)
 }
 

@@ -49,6 +49,19 @@ pub(super) fn missing(has: &dyn Fn(Capability) -> bool) -> Vec<Capability> {
     NEEDED.into_iter().filter(lacks).collect()
 }
 
+/// Fails where the memory of other processes is closed to everybody, root included: a trace would find
+/// nothing and look clean.
+pub(super) fn check_memory() -> Result<(), Error> {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    match scope.is_ok_and(|scope| scope.trim() == NO_ATTACH) {
+        true => Err(Error::MemoryClosed),
+        false => Ok(()),
+    }
+}
+
+/// `YAMA_SCOPE_NO_ATTACH`, `security/yama/yama_lsm.c`, Linux 6.18.
+pub(super) const NO_ATTACH: &str = "3";
+
 /// What allows the same and more (`bpf_capable` and `perfmon_capable`, `include/linux/capability.h`;
 /// `generic_permission`, `fs/namei.c`; Linux 6.18).
 fn stand_in(capability: Capability) -> Option<Capability> {

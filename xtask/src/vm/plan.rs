@@ -272,11 +272,7 @@ pub(crate) static PLACES: &[Place] = &[
     Place {
         label: "ptrace-scope-3",
         about: "with the memory of processes closed to everybody",
-        tests: &[
-            "vm_doctor_memory_closed_to_all",
-            "vm_memory_closed_to_all",
-            "vm_memory_closed_to_all_late",
-        ],
+        tests: &["vm_doctor_memory_closed_to_all"],
         ..USUAL
     },
     Place {

@@ -174,7 +174,7 @@ pub(super) fn ptrace_scope(text: Option<&str>, privileged: bool) -> Check {
     let name = "ptrace-scope";
     match (text.map(str::trim), privileged) {
         (None, _) => Check::ok(name, "not restricted (no Yama)"),
-        (Some("3"), _) => Check::missing(
+        (Some(privilege::NO_ATTACH), _) => Check::missing(
             name,
             "3: nobody may read the memory of other processes, so that no lock is recognised",
             "set kernel.yama.ptrace_scope to 2 or less in /etc/sysctl.d and boot again",
