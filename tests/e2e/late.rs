@@ -150,6 +150,10 @@ static CASES: &[Case] = &[
     rooted(Rooted::V314, "late_quiet_worker314_condition", &["condition"], Child, Nothing),
 ];
 
+/// What they rest on is that the parent has not written the page since the latest fork, and that no
+/// third process has it.
+const LATEST: [&str; 2] = ["late_page_of_the_latest_fork", "late_page_of_the_latest_fork_host"];
+
 pub(crate) fn trials() -> Vec<Trial> {
     let of = |case: &'static Case| {
         let own = match (case.python, case.program) {
@@ -157,7 +161,9 @@ pub(crate) fn trials() -> Vec<Trial> {
             (None, "lock_of_thread.py" | "late_worker.py") => Need::SemaphorePython,
             (None, program) => workload::need(program),
         };
-        trial(case.name, &[Need::Tracing, own, Need::Setpriv], || run(case))
+        let mut needs = vec![Need::Tracing, own, Need::Setpriv];
+        needs.extend(LATEST.contains(&case.name).then_some(Need::PagesSinceFork));
+        trial(case.name, &needs, || run(case))
     };
     let mut trials: Vec<Trial> = CASES.iter().map(of).collect();
     let needs = [Need::Tracing, Need::Cc, Need::Setpriv];

@@ -27,7 +27,7 @@ const PROGRAM: &str = "inherited_mutex.c";
 const HANGS: [&str; 5] = ["normal", "thread", "keep", "single", "4"];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    if std::env::var_os("FORKTRACE_TESTS_VM").is_none_or(|value| value != "1") {
+    if !forktrace_tests::machine_is_ours() {
         return Vec::new();
     }
     let needs = [Need::Tracing, Need::Cc];
@@ -38,9 +38,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("vm_cgroup_v1", &needs, || in_a_cgroup("/tmp/cgroup-v1", "none,name=systemd")),
         trial("vm_doctor_little_locked_memory", &[Need::Root, Need::Setpriv], locked_memory),
         trial("vm_doctor_without_btf", &needs, || limited(&["btf", "registers"])),
+        trial("vm_doctor_perf_closed_to_four", &[Need::Tracing, Need::Setpriv], perf_closed),
+        trial("vm_doctor_lockdown_of_integrity", &needs, integrity),
+        trial("vm_doctor_restricted_ptrace", &[Need::Tracing, Need::Setpriv], restricted_ptrace),
         // Nothing can be traced here, and that is what is asked.
-        trial("vm_doctor_locked_down", &[Need::Root], || missing("lockdown")),
-        trial("vm_doctor_memory_closed_to_all", &[Need::Root], missing_memory),
+        trial("vm_doctor_locked_down", &[Need::Root], locked_down),
+        trial("vm_doctor_memory_closed_to_all", &[Need::Root], memory_closed),
     ]
 }
 
@@ -134,19 +137,80 @@ fn limited(names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn missing(name: &str) -> Result<()> {
+/// As Debian has it: the four capabilities are not enough, and what would be is told.
+fn perf_closed() -> Result<()> {
+    let level: u32 = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid")?.trim().parse()?;
+    ensure!(level >= 3, "kernel.perf_event_paranoid is {level}: the test would not test");
+    let four = "+bpf,+perfmon,+sys_ptrace,+dac_read_search";
+    let shell = format!(
+        "ulimit -l unlimited; exec setpriv --reuid=61234 --regid=61234 --clear-groups \
+         --inh-caps=-all,{four} --ambient-caps=-all,{four} --bounding-set=-all,{four} {{forktrace}}"
+    );
+    let ended = doctor::run(&shell, "doctor --json")?;
+    ended.expect_code(3)?;
+    let checks = doctor::checks(&ended)?;
+    let load = doctor::named(&checks, "program-load")?;
+    let told = load["remedy"].as_str().is_some_and(|told| told.contains("perf_event_paranoid=2"));
+    ensure!(load["status"] == "missing" && told, "{load}");
+    let trace = doctor::run(&shell, "-q -- true")?;
+    trace.expect_code(3)?;
+    ensure!(trace.stderr.contains("perf_event_paranoid=2"), "{}", trace.said());
+    Ok(())
+}
+
+/// The kernel is locked down as with Secure Boot, which is told and takes nothing away.
+fn integrity() -> Result<()> {
+    let ended = doctor::run("exec {forktrace}", "doctor --json")?;
+    ended.expect_code(0)?;
+    let checks = doctor::checks(&ended)?;
+    let lockdown = doctor::named(&checks, "lockdown")?;
+    ensure!(lockdown["status"] == "ok" && lockdown["detail"] == "integrity", "{lockdown}");
+    Ok(())
+}
+
+/// The kernel is locked down wholly: its programs are refused, and tracing names the cause.
+fn locked_down() -> Result<()> {
     let ended = doctor::run("exec {forktrace}", "doctor --json")?;
     ended.expect_code(3)?;
-    let status = status(&doctor::checks(&ended)?, name)?;
-    ensure!(status == "missing", "{name} is {status}\n{}", ended.said());
-    doctor::run("exec {forktrace}", "-q -- true")?.expect_code(3)
+    let checks = doctor::checks(&ended)?;
+    for name in ["lockdown", "program-load"] {
+        let status = status(&checks, name)?;
+        ensure!(status == "missing", "{name} is {status}\n{}", ended.said());
+    }
+    let trace = doctor::run("exec {forktrace}", "-q -- true")?;
+    trace.expect_code(3)?;
+    ensure!(trace.stderr.contains("lockdown"), "the cause is not named\n{}", trace.said());
+    Ok(())
+}
+
+/// `kernel.yama.ptrace_scope` is 2: a capability stands above it.
+fn restricted_ptrace() -> Result<()> {
+    for (shell, wanted) in [
+        ("exec {forktrace}", "ok"),
+        ("exec setpriv --bounding-set=-sys_ptrace {forktrace}", "limited"),
+    ] {
+        let ended = doctor::run(shell, "doctor --json")?;
+        let status = status(&doctor::checks(&ended)?, "ptrace-scope")?;
+        ensure!(status == wanted, "ptrace-scope is {status}\n{}", ended.said());
+    }
+    Ok(())
 }
 
 /// `kernel.yama.ptrace_scope` is 3.
-fn missing_memory() -> Result<()> {
+fn memory_closed() -> Result<()> {
     let ended = doctor::run("exec {forktrace}", "doctor --json")?;
     ended.expect_code(3)?;
-    let status = status(&doctor::checks(&ended)?, "ptrace-scope")?;
-    ensure!(status == "missing", "ptrace-scope is {status}\n{}", ended.said());
+    let checks = doctor::checks(&ended)?;
+    for name in ["ptrace-scope", "process-memory"] {
+        let status = status(&checks, name)?;
+        ensure!(status == "missing", "{name} is {status}\n{}", ended.said());
+    }
+    // A trace would find nothing, and look clean.
+    for arguments in ["-q -- true", "-a -d 1s", "-p 1 -d 1s", "demo copied-state"] {
+        let trace = doctor::run("exec {forktrace}", arguments)?;
+        trace.expect_code(3)?;
+        let said = trace.stderr.lines().count() == 1 && trace.stderr.contains("ptrace_scope is 3");
+        ensure!(said && trace.stdout.is_empty(), "{arguments}\n{}", trace.said());
+    }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod command;
 mod crowd;
 mod demos;
 mod doctor;
+mod lacking;
 mod late;
 mod lean;
 mod losses;
@@ -17,6 +18,7 @@ mod prefork;
 mod privilege;
 mod probes;
 mod recording;
+mod reuse;
 mod stacks;
 mod tables;
 
@@ -34,11 +36,13 @@ fn main() -> ExitCode {
             crowd::trials(),
             demos::trials(),
             doctor::trials(),
+            lacking::trials(),
             late::trials(),
             lean::trials(),
             losses::trials(),
             neighbours::trials(),
             machine::trials(),
+            reuse::trials(),
             stacks::trials(),
             tables::trials(),
             prefork::trials(),

@@ -20,7 +20,7 @@ use forktrace_tests::{
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 
-use crate::check;
+use crate::{check, doctor};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(15);
@@ -89,7 +89,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Where a user may see tracepoints.
-const TRACEFS: &str = "mount -t tracefs tracefs /sys/kernel/tracing";
+const TRACEFS: &str =
+    "{ mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing; }";
 
 /// A shell line as a user with these capabilities alone, after what makes the place.
 fn with(capabilities: &[&str], place: &str) -> Vec<String> {
@@ -202,16 +203,26 @@ fn says(ended: &Ended, words: &[&str]) -> Result<()> {
 }
 
 fn lacking(capability: &str) -> Result<()> {
-    let others: Vec<&str> = FOUR.into_iter().filter(|other| *other != capability).collect();
     let name = format!("CAP_{}", capability.to_uppercase());
-    let ended = traced_with(&others, &["-q", "--", "true"])?.wait(LIMIT)?;
+    let ended = traced_with(&others_of(capability), &["-q", "--", "true"])?.wait(LIMIT)?;
     ended.expect_code(3)?;
     says(&ended, &[&name, "sudo"])?;
     let others = FOUR.into_iter().map(|other| format!("CAP_{}", other.to_uppercase()));
     for other in others.filter(|other| *other != name) {
         ensure!(!ended.stderr.contains(&other), "{other} is there\n{}", ended.said());
     }
+    let asked = traced_with(&others_of(capability), &["doctor", "--json"])?.wait(LIMIT)?;
+    asked.expect_code(3)?;
+    let checks = doctor::checks(&asked)?;
+    let check = doctor::named(&checks, "capabilities")?;
+    let names_it = check["detail"].as_str().is_some_and(|detail| detail.contains(&name));
+    ensure!(check["status"] == "missing" && names_it, "{check}");
     Ok(())
+}
+
+/// The four but for this one.
+fn others_of(capability: &str) -> Vec<&'static str> {
+    FOUR.into_iter().filter(|other| *other != capability).collect()
 }
 
 /// A field of `status` that is a number, by default in hexadecimal digits.

@@ -19,7 +19,7 @@ use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     sync::{Mutex, OnceLock, PoisonError},
@@ -69,6 +69,10 @@ pub enum Need {
     Bpftool,
     /// A hierarchy of cgroups of version 2 in which a group can be made.
     Cgroup2,
+    /// A kernel with this tracepoint.
+    Tracepoint(&'static str),
+    /// A kernel that shows which pages were written since a fork.
+    PagesSinceFork,
     /// Chromium.
     Browser,
     /// A python3 that can read what is exported: with this package of PyPI.
@@ -115,6 +119,8 @@ impl Need {
             Need::PivotRoot => Need::Unshare.missing().or_else(|| not_found("pivot_root")),
             Need::Bpftool => not_found("bpftool"),
             Need::Cgroup2 => Need::Root.missing().or_else(no_cgroup2),
+            Need::Tracepoint(event) => no_tracepoint(event),
+            Need::PagesSinceFork => Need::Root.missing().or_else(no_pages_since_fork),
             Need::Browser => browser::program().is_none().then(|| "no chromium".into()),
             Need::Reader(package) => Need::Python.missing().or_else(|| no_package(package)),
         }
@@ -176,6 +182,48 @@ fn no_cgroup2() -> Option<String> {
     // Only if it was made.
     let _ = fs::remove_dir(&group);
     made.err().map(|error| format!("no group can be made in {}: {error}", root.display()))
+}
+
+/// How a reason begins that lies in the kernel alone: on another one the test can run (`xtask/src/vm`
+/// counts those apart).
+const NOT_HERE: &str = "not on this kernel: ";
+
+fn no_tracepoint(event: &str) -> Option<String> {
+    let mounts = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+    let there = |mount: &&str| Path::new(mount).join("events/sched").exists();
+    let Some(mount) = mounts.into_iter().find(there) else {
+        return Some("no tracefs is mounted".into());
+    };
+    let missing = !Path::new(mount).join("events").join(event).exists();
+    missing.then(|| format!("{NOT_HERE}it has no tracepoint {event}"))
+}
+
+/// `PageAnonExclusive`, from Linux 5.19 on: a page of one's own, just written, has it (bit 34 of
+/// `/proc/kpageflags`; `include/linux/kernel-page-flags.h`).
+fn no_pages_since_fork() -> Option<String> {
+    const PAGE: usize = 4096;
+    let own = std::hint::black_box(vec![1_u8; 2 * PAGE]);
+    let number = |file: &str, index: u64| -> std::io::Result<u64> {
+        let mut bytes = [0; 8];
+        fs::File::open(file)?.read_exact_at(&mut bytes, index * 8)?;
+        Ok(u64::from_ne_bytes(bytes))
+    };
+    let page = own.as_ptr().addr().div_ceil(PAGE);
+    let frame = number("/proc/self/pagemap", page as u64).map(|entry| entry & ((1 << 55) - 1));
+    let flags = frame.and_then(|frame| number("/proc/kpageflags", frame));
+    std::hint::black_box(&own);
+    let shown = match flags {
+        Ok(flags) => flags & 1 << 34 != 0,
+        Err(error) => return Some(format!("page frames are not shown ({error})")),
+    };
+    (!shown).then(|| {
+        format!("{NOT_HERE}/proc/kpageflags does not show which pages were written since a fork")
+    })
+}
+
+/// Whether the machine was made for tests that change it.
+pub fn machine_is_ours() -> bool {
+    std::env::var_os("FORKTRACE_TESTS_VM").is_some_and(|value| value == "1")
 }
 
 /// The python3 that may have packages which read exports: `FORKTRACE_TESTS_PYTHON`, of a virtual

@@ -131,18 +131,30 @@ fn sharing(task: &Task, table: &[Entry]) -> Vec<u32> {
 }
 
 /// Whether the kernel has given out every task number once at most since it started: it counts up
-/// and begins again at its limit only (`alloc_pid`, `kernel/pid.c`). Fewer tasks were made in all
-/// than there are numbers; a tenth is left for attempts that failed.
+/// and begins again at its limit only (`alloc_pid`, `kernel/pid.c`).
 fn tids_in_order() -> bool {
+    let mut cpus = 0;
     let made = proc_text::find_line(0, "stat", |line| {
+        cpus += u64::from(line.starts_with("cpu"));
         line.strip_prefix("processes ")?.trim().parse::<u64>().ok()
     });
     let limit = proc_text::small(0, "sys/kernel/pid_max");
     let limit = limit.ok().and_then(|text| text.trim().parse::<u64>().ok());
-    match (made, limit) {
-        (Ok(Some(made)), Some(limit)) => made < limit - limit / 10,
+    // Read last: it may have grown since.
+    let latest = proc_text::small(0, "loadavg");
+    let latest = latest.ok().and_then(|text| text.trim().rsplit(' ').next()?.parse::<u64>().ok());
+    match (made, limit, latest) {
+        (Ok(Some(made)), Some(limit), Some(latest)) => in_order(made, cpus, limit, latest),
         _ => false,
     }
+}
+
+/// Of `made` tasks in all, those among them that idle on a CPU without a number, the limit now and the
+/// latest number. Fewer were made than there are numbers, a tenth of them left for attempts that
+/// failed; and the latest is not smaller than their count, as it would be if the limit was once lower
+/// and was reached.
+fn in_order(made: u64, idle: u64, limit: u64, latest: u64) -> bool {
+    made < limit - limit / 10 && made <= latest.saturating_add(idle)
 }
 
 #[cfg(test)]
@@ -150,6 +162,19 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn numbers_are_in_order_until_a_limit_was_reached() {
+        assert!(in_order(5_000, 2, 32_768, 5_010));
+        // A task that idles on each CPU is one of them, and has no number.
+        assert!(in_order(5_002, 2, 32_768, 5_000));
+        assert!(!in_order(510_000, 2, 32_768, 24_000));
+        // The limit was raised after it had been reached.
+        assert!(!in_order(510_000, 2, 4_194_304, 24_000));
+        assert!(!in_order(1_000, 2, 32_768, 400));
+        // Attempts that failed took numbers: it may have been reached.
+        assert!(!in_order(32_000, 2, 32_768, 32_700));
+    }
 
     #[test]
     fn a_forks_traces_are_not_seen_in_a_program_that_was_execed() {

@@ -85,7 +85,7 @@ type Proof = (Learnt, u64);
 fn proof(child: &Entry, parent: &Entry, table: &[Entry], page: u64) -> Option<Proof> {
     let frame = frame(parent.pid, page)?;
     let flags = frame_flags(frame)?;
-    if flags & ANON == 0 || flags & (KSM | ZERO) != 0 {
+    if flags & ANON == 0 || flags & ZERO != 0 || flags & KSM != 0 && may_be_merged() {
         return None;
     }
     let near = |entry: &&Entry| entry.ppid == parent.pid || entry.pid == parent.ppid;
@@ -204,6 +204,15 @@ fn shows_exclusive() -> bool {
     *ANSWER.get_or_init(|| {
         own_flags().is_some_and(|flags| flags & ANON != 0 && flags & EXCLUSIVE != 0)
     })
+}
+
+/// Whether a page that is shown as merged by KSM may be one. Some kernels show every anonymous page as
+/// that (seen on 6.12), also one of our own. There KSM must not have gone through memory even once: it
+/// merges no page before it has found one unchanged the second time (`cmp_and_merge_page`, `mm/ksm.c`).
+fn may_be_merged() -> bool {
+    let all_show_it = own_flags().is_some_and(|flags| flags & KSM != 0);
+    let scans = std::fs::read_to_string("/sys/kernel/mm/ksm/full_scans");
+    !(all_show_it && scans.is_ok_and(|scans| scans.trim() == "0"))
 }
 
 /// The flags of a page of our own that was just written; `None` without privilege.

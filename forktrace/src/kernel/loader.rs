@@ -163,7 +163,7 @@ impl Kernel {
 ///
 /// # Errors
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
-pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
+pub(super) fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check()?;
     memory::share_heaps();
     let (options, later) = (options.clone(), options.later());

@@ -371,12 +371,22 @@ fn is_library(mapping: &Mapping) -> bool {
     mapping.perms.contains('x') && starts.iter().any(|start| name.starts_with(start))
 }
 
-/// Fails where probes are refused for want of privilege: a trace that was asked for them is not to
-/// go on without. Root needs no trial, which takes a tenth of a second.
+/// Where a kernel with probes says so, below `/` (`perf_uprobe`, `kernel/events/core.c`, Linux 6.18).
+pub(super) const PROBE_TYPE: &str = "sys/bus/event_source/devices/uprobe/type";
+
+/// Fails where there are no probes, or where they are refused for want of privilege: a trace that was
+/// asked for them is not to go on without. Root needs no trial, which takes a tenth of a second.
 ///
 /// # Errors
-/// [`Error::Privilege`].
+/// [`Error::Refused`] and [`Error::Privilege`].
 pub(super) fn check(ebpf: &mut Ebpf) -> Result<(), Error> {
+    if !Path::new("/").join(PROBE_TYPE).exists() {
+        return Err(Error::Refused {
+            what: "the probes of --locks".into(),
+            cause: "it has none (no CONFIG_UPROBE_EVENTS, or /sys is not mounted)".into(),
+            remedy: "leave --locks out",
+        });
+    }
     if privilege::has(Capability::CAP_SYS_ADMIN) {
         return Ok(());
     }

@@ -36,7 +36,7 @@ mod unpreempted;
 pub use doctor::examine;
 pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use installed::check_installation;
-pub use loader::{Kernel, Options, load};
+pub use loader::{Kernel, Options};
 pub use lock_probes::{LockProbes, price};
 pub use maps::{Counters, Maps};
 pub use namespace::check_pid_namespace;
@@ -93,6 +93,13 @@ pub enum Error {
         /// What is needed.
         needed: u64,
     },
+    /// Nobody may read the memory of other processes.
+    #[error(
+        "kernel.yama.ptrace_scope is 3, at which nobody may read the memory of other processes until \
+         the next boot, so that no lock is recognised; set it to 2 or less in /etc/sysctl.d and boot \
+         again"
+    )]
+    MemoryClosed,
     /// tracefs is not mounted and could not be.
     #[error(
         "tracefs is needed to find the kernel's tracepoints and is not mounted; \
@@ -125,6 +132,16 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+}
+
+/// Loads and attaches the programs, and gives up the privilege that this took: in this thread and
+/// those that are made from here on.
+///
+/// # Errors
+/// Every failure is an [`Error`] whose message names the cause and the remedy.
+pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
+    privilege::check_memory()?;
+    loader::load(options).map_err(privilege::explained)
 }
 
 /// An error with all of its causes: aya's own words are only what was tried.

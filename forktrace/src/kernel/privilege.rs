@@ -49,6 +49,19 @@ pub(super) fn missing(has: &dyn Fn(Capability) -> bool) -> Vec<Capability> {
     NEEDED.into_iter().filter(lacks).collect()
 }
 
+/// Fails where the memory of other processes is closed to everybody, root included: a trace would find
+/// nothing and look clean.
+pub(super) fn check_memory() -> Result<(), Error> {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    match scope.is_ok_and(|scope| scope.trim() == NO_ATTACH) {
+        true => Err(Error::MemoryClosed),
+        false => Ok(()),
+    }
+}
+
+/// `YAMA_SCOPE_NO_ATTACH`, `security/yama/yama_lsm.c`, Linux 6.18.
+pub(super) const NO_ATTACH: &str = "3";
+
 /// What allows the same and more (`bpf_capable` and `perfmon_capable`, `include/linux/capability.h`;
 /// `generic_permission`, `fs/namei.c`; Linux 6.18).
 fn stand_in(capability: Capability) -> Option<Capability> {
@@ -66,6 +79,30 @@ pub(super) fn open_files() -> Result<(), Error> {
         // Where it cannot be told, it will be seen.
         _ => Ok(()),
     }
+}
+
+/// From here on some kernels, such as Debian's, let nobody without `CAP_SYS_ADMIN` make a perf event,
+/// by which a program is attached to a tracepoint; what the kernel itself knows of
+/// `kernel.perf_event_paranoid` ends at 2 (`kernel/events/core.c`, Linux 6.18). Seen on Debian's 6.12.
+const PERF_CLOSED: i64 = 3;
+
+/// A refusal with its remedy, where a setting of the kernel is why.
+pub(super) fn explained(error: Error) -> Error {
+    match error {
+        Error::Refused { what, cause, .. } if perf_is_closed() => Error::Refused {
+            what,
+            cause,
+            remedy: "with kernel.perf_event_paranoid at 3 or more some kernels ask for CAP_SYS_ADMIN: \
+                     run it as root, or set that to 2 (sudo sysctl kernel.perf_event_paranoid=2)",
+        },
+        other => other,
+    }
+}
+
+fn perf_is_closed() -> bool {
+    let setting = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    let level = setting.ok().and_then(|text| text.trim().parse::<i64>().ok());
+    level.is_some_and(|level| level >= PERF_CLOSED) && !has(Capability::CAP_SYS_ADMIN)
 }
 
 /// What is still to be done after the programs are attached.

@@ -37,7 +37,7 @@ impl Drop for Unpreempted {
 
 /// Whether the kernel can preempt itself: its version names the model it was built with
 /// (`init/Makefile`, Linux 6.18).
-fn kernel_preempts() -> bool {
+pub(super) fn kernel_preempts() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         nix::sys::utsname::uname()

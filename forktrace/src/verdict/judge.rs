@@ -87,6 +87,8 @@ impl Forgotten {
 pub struct Judge {
     findings: Vec<Judged>,
     forgotten: Forgotten,
+    /// How many findings were left when the oldest were last forgotten.
+    left: usize,
     siblings: Siblings,
     open: Waits<Open>,
     /// Waits that go on without a finding, and why there is none.
@@ -213,7 +215,7 @@ impl Judge {
     /// Forgets the oldest findings whose wait is over, if there are too many. Returns the processes that
     /// no finding is about any more.
     pub fn forget(&mut self) -> Vec<ProcId> {
-        match self.findings.len() >= KEPT + BATCH {
+        match self.findings.len() >= self.left.max(KEPT) + BATCH {
             true => self.forget_to(KEPT),
             false => Vec::new(),
         }
@@ -230,17 +232,20 @@ impl Judge {
             if excess > 0 && !open.contains(&place) {
                 excess -= 1;
                 self.forgotten.add(judged.finding.confidence);
+                if judged.ended_after_ns.is_none() {
+                    self.siblings.remove(&judged.finding);
+                }
                 gone.push(judged.process);
             } else {
                 places.insert(place, rest.len());
                 rest.push(judged);
             }
         }
+        self.left = rest.len();
         self.findings = rest;
         for open in self.open.values_mut().flat_map(FxHashMap::values_mut) {
             open.index = places.get(&open.index).copied().unwrap_or(usize::MAX);
         }
-        self.siblings.moved(&places);
         let still: FxHashSet<ProcId> = self.findings.iter().map(|judged| judged.process).collect();
         gone.retain(|process| !still.contains(process));
         gone

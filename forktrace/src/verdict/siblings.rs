@@ -24,20 +24,16 @@ impl Siblings {
 
     /// Forgets a finding: its wait has ended, or more is known of it now.
     pub(super) fn remove(&mut self, finding: &Finding) {
-        let Some(stuck) = fault(finding).and_then(|fault| self.0.get_mut(&fault)) else { return };
+        let Some(fault) = fault(finding) else { return };
+        let Some(stuck) = self.0.get_mut(&fault) else { return };
         let Some(findings) = stuck.get_mut(&finding.pid) else { return };
         *findings -= 1;
         if *findings == 0 {
             stuck.remove(&finding.pid);
         }
-    }
-
-    /// Findings have other places now; those that have none are forgotten.
-    pub(super) fn moved(&mut self, places: &FxHashMap<usize, usize>) {
-        for known in self.0.values_mut() {
-            *known = known.iter().filter_map(|place| places.get(place).copied()).collect();
+        if stuck.is_empty() {
+            self.0.remove(&fault);
         }
-        self.0.retain(|_, places| !places.is_empty());
     }
 
     /// Other processes stuck on the lock of `finding` that come from the same process, by pid.

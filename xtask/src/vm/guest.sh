@@ -38,6 +38,10 @@ run() {
         pids=$(cat /proc/sys/kernel/pid_max)
         echo 450 >/proc/sys/kernel/pid_max
         ;;
+    perf-for-four)
+        paranoid=$(cat /proc/sys/kernel/perf_event_paranoid)
+        echo 2 >/proc/sys/kernel/perf_event_paranoid
+        ;;
     hardened)
         # What cannot be set back; it stays for what comes after.
         for setting in kernel/kptr_restrict=2 kernel/perf_event_paranoid=3 \
@@ -58,6 +62,7 @@ run() {
     echo "== end $1 $?"
     [ -z "$hidden" ] || umount "$hidden"
     [ "$1" != few-pids ] || echo "$pids" >/proc/sys/kernel/pid_max
+    [ "$1" != perf-for-four ] || echo "$paranoid" >/proc/sys/kernel/perf_event_paranoid
     unset FORKTRACE_TESTS_ROOT
 }
 

@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::plan;
 use crate::{pythons, root, status};
 
 /// The Python whose tree is the guests' root folder; the others are folders in it.
@@ -82,6 +83,7 @@ fn programs(stage: &Path) -> Result<()> {
     let e2e = cargo(&test, "e2e", &[])?;
     fs::copy(forktrace, ours.join("forktrace"))?;
     fs::copy(e2e, ours.join("e2e"))?;
+    plan::check(&listed(&ours)?)?;
     let mut workloads = Command::new("cargo");
     workloads.args(["run", "--quiet", "--locked", "--package", "forktrace-tests"]);
     workloads.args(["--bin", "workloads", "--"]).arg(ours.join("built")).current_dir(root());
@@ -102,6 +104,16 @@ fn programs(stage: &Path) -> Result<()> {
     let to = workspace.join("tests");
     fs::create_dir_all(&to)?;
     status(Command::new("cp").arg("-r").arg(from).arg(&to))
+}
+
+/// The end-to-end tests that there are, one a line.
+fn listed(ours: &Path) -> Result<String> {
+    let mut list = Command::new(ours.join("e2e"));
+    list.args(["--list", "--color", "never"])
+        .env("FORKTRACE_TESTS_VM", "1")
+        .env("FORKTRACE_BIN", ours.join("forktrace"))
+        .env_remove("FORKTRACE_TESTS_ONLY");
+    crate::output(&mut list)
 }
 
 /// The C library of the workloads that are linked with musl, where it is here.

@@ -1,5 +1,7 @@
 //! What is run in a guest, and where: the end-to-end tests by their names.
 
+use anyhow::{Result, ensure};
+
 use super::kernels::number;
 
 /// Tests that are run in one place of a guest (`guest.sh` makes it).
@@ -20,9 +22,15 @@ const USUAL: Place =
     Place { label: "", about: "", tests: &[], quick: &[], must_fail: false, before: None };
 
 impl Place {
-    /// The tests that are run here: all, or those that are quick.
-    pub(crate) fn tests(&self, quick: bool) -> &'static [&'static str] {
-        if quick { self.quick } else { self.tests }
+    /// The tests that are run here: all, or those that are quick; of them, those that
+    /// `FORKTRACE_TESTS_ONLY` names, if it is set.
+    pub(crate) fn tests(&self, quick: bool) -> Vec<&'static str> {
+        let only = std::env::var("FORKTRACE_TESTS_ONLY").ok();
+        let chosen = |test: &&str| {
+            only.as_ref().is_none_or(|names| names.split(',').any(|name| name == *test))
+        };
+        let tests = if quick { self.quick } else { self.tests };
+        tests.iter().copied().filter(chosen).collect()
     }
 }
 
@@ -82,7 +90,39 @@ const EVERYTHING: &[&str] = &[
     "doctor_without_privilege",
     "doctor_with_few_open_files",
     "doctor_in_a_container",
-    "lost_events_are_counted_and_healed",
+    "doctor_in_a_user_namespace",
+    "doctor_where_tracefs_cannot_be_mounted",
+    "bad_day_lost_events_are_counted_fork",
+    "bad_day_storm_is_seen_whole_thread",
+    "bad_day_stopped_collector_loses_nothing_that_fits",
+    "bad_day_stopped_collector_finds_what_it_missed",
+    "neighbour_setuid",
+    "neighbour_under_seccomp",
+    "neighbour_under_strace",
+    "privilege_kept_for_a_command",
+    "privilege_kept_for_locks",
+    "privilege_kept_for_a_process",
+    "privilege_without_bpf",
+    "privilege_without_perfmon",
+    "privilege_without_sys_ptrace",
+    "privilege_without_dac_read_search",
+    "lacking_a_newer_kernel",
+    "lacking_a_field",
+    "lacking_a_field_of_a_newer_futex_call",
+    "lacking_page_faults",
+    "lacking_fork_calls",
+    "lacking_type_information",
+    "lacking_uprobes",
+    "lacking_page_frames",
+    "lacking_bpf",
+    "lacking_the_right_to_be_real_time",
+    "lacking_everything",
+    "lacking_task_newtask",
+    "lacking_sched_process_fork",
+    "lacking_sched_process_exec",
+    "lacking_sched_process_exit",
+    "lacking_sys_enter_futex",
+    "lacking_sys_exit_futex",
     "lean_hang_mutex_normal",
     "lean_hang_python",
     "lean_quiet_idle_pool",
@@ -93,6 +133,7 @@ const EVERYTHING: &[&str] = &[
     "vm_cgroup_v1",
     "vm_cgroup_v2",
     "vm_doctor_little_locked_memory",
+    "vm_doctor_perf_closed_to_four",
 ];
 
 /// One of each kind.
@@ -170,7 +211,26 @@ pub(crate) static PLACES: &[Place] = &[
     Place {
         label: "few-pids",
         about: "with kernel.pid_max at 450, so that the numbers of processes are used again and again",
-        tests: &["quiet_10000_forks", "quiet_futex_storm", "hang_mutex_normal", "attach_all"],
+        tests: &[
+            "quiet_10000_forks",
+            "hang_mutex_normal",
+            "attach_all",
+            "vm_pid_reuse_in_a_storm",
+            "vm_pid_reuse_of_the_dead_holder",
+            "vm_pid_reuse_of_the_dead_holder_host",
+            "vm_pid_reuse_before_the_limit_was_raised",
+        ],
+        ..USUAL
+    },
+    Place {
+        label: "perf-for-four",
+        about: "with kernel.perf_event_paranoid at 2, as in kernel.org's kernels, instead of Debian's 3",
+        tests: &[
+            "privilege_of_four_for_a_command",
+            "privilege_of_four_for_a_process",
+            "privilege_of_four_for_locks",
+            "lacking_all_but_four_capabilities",
+        ],
         ..USUAL
     },
     Place {
@@ -183,6 +243,7 @@ pub(crate) static PLACES: &[Place] = &[
             "late_mutex_child",
             "probed_lock_by_hand",
             "doctor_of_a_host_that_traces",
+            "vm_doctor_restricted_ptrace",
         ],
         ..USUAL
     },
@@ -197,7 +258,15 @@ pub(crate) static PLACES: &[Place] = &[
     Place {
         label: "lockdown-integrity",
         about: "with the kernel locked down as with Secure Boot",
-        tests: &["hang_mutex_normal", "doctor_of_a_host_that_traces"],
+        tests: &[
+            "hang_mutex_normal",
+            "hang_python",
+            "late_mutex_child",
+            "late_page_of_the_latest_fork",
+            "probed_lock_by_hand",
+            "doctor_of_a_host_that_traces",
+            "vm_doctor_lockdown_of_integrity",
+        ],
         ..USUAL
     },
     Place {
@@ -219,6 +288,18 @@ pub(crate) static PLACES: &[Place] = &[
 pub(crate) fn places(series: &str) -> impl Iterator<Item = &'static Place> {
     let own = number(series);
     PLACES.iter().filter(move |place| place.before.is_none_or(|before| own < number(before)))
+}
+
+/// Fails unless every test is among those that the end-to-end tests list.
+pub(crate) fn check(listed: &str) -> Result<()> {
+    // `[WHY IT IS SKIPPED] NAME: test`
+    let name = |line: &'_ str| line.rsplit("] ").next()?.strip_suffix(": test").map(str::to_owned);
+    let names: Vec<String> = listed.lines().filter_map(name).collect();
+    let there = |test: &&str| names.iter().any(|name| name == test);
+    let all = PLACES.iter().flat_map(|place| place.tests.iter().chain(place.quick));
+    let unknown: Vec<&str> = all.copied().filter(|test| !there(test)).collect();
+    ensure!(unknown.is_empty(), "there are no such tests: {}", unknown.join(", "));
+    Ok(())
 }
 
 /// The plan that `guest.sh` runs.

@@ -11,6 +11,10 @@ use super::{
 /// A kernel and what was seen on it; or why nothing was.
 pub(crate) type Seen = (Kernel, Result<Told, String>);
 
+/// How a test says that a kernel lacks what it is about (`Need::missing`, tests/src/lib.rs): so it
+/// begins, and then comes what is lacking.
+const NOT_HERE: &str = "not on this kernel: ";
+
 /// What a cell says, and whether that is as it should be.
 pub(crate) struct Cell {
     pub(crate) text: String,
@@ -36,15 +40,47 @@ pub(crate) fn result((kernel, told): &Seen, place: &Place, test: &str) -> Cell {
         Some(Outcome::Failed) if place.must_fail => cell("fails, as it must", true),
         Some(Outcome::Passed) => cell("ok", true),
         Some(Outcome::Failed) => cell("FAILED", false),
+        Some(Outcome::Skipped(why)) if why.starts_with(NOT_HERE) => cell("not here", true),
         Some(Outcome::Skipped(why)) => cell(&format!("skipped: {why}"), false),
         None => cell("NOT RUN", false),
     }
 }
 
+/// What a kernel lacks, so that a test was not run on it.
+fn lacking<'a>((_, told): &'a Seen, place: &Place, test: &str) -> Option<&'a str> {
+    let sections = &told.as_ref().ok()?.sections;
+    let section = sections.iter().find(|section| section.label == place.label)?;
+    match section.tests.iter().find(|(name, _)| name == test)? {
+        (_, Outcome::Skipped(why)) => why.strip_prefix(NOT_HERE),
+        _ => None,
+    }
+}
+
+/// How many tests there were on all kernels, by their outcomes.
+fn count(all: &[Seen], quick: bool) -> String {
+    let tests =
+        |place: &'static Place| place.tests(quick).into_iter().map(move |test| (place, test));
+    let cells: Vec<String> = PLACES
+        .iter()
+        .flat_map(tests)
+        .flat_map(|(place, test)| all.iter().map(move |seen| result(seen, place, test).text))
+        .filter(|text| text != "-")
+        .collect();
+    let of = |wanted: &str| cells.iter().filter(|text| *text == wanted).count();
+    let (passed, controls, not_here) = (of("ok"), of("fails, as it must"), of("not here"));
+    let bad = cells.len() - passed - controls - not_here;
+    format!(
+        "{} tests in all: {passed} passed, {controls} controls failed as they must, {not_here} were \
+         not run because the kernel lacks what they are about, {bad} not as they should be",
+        cells.len()
+    )
+}
+
 /// Whether everything is as it should be.
 pub(crate) fn good(all: &[Seen], quick: bool) -> bool {
     let whole = |(_, told): &Seen| told.as_ref().is_ok_and(|told| told.done);
-    let tests = |place: &'static Place| place.tests(quick).iter().map(move |test| (place, test));
+    let tests =
+        |place: &'static Place| place.tests(quick).into_iter().map(move |test| (place, test));
     let rows = || PLACES.iter().flat_map(tests);
     all.iter().all(|seen| whole(seen) && rows().all(|(place, test)| result(seen, place, test).good))
 }
@@ -53,6 +89,7 @@ pub(crate) fn good(all: &[Seen], quick: bool) -> bool {
 pub(crate) fn markdown(all: &[Seen], quick: bool) -> String {
     let mut text = String::new();
     let names: Vec<&str> = all.iter().map(|(kernel, _)| kernel.series.as_str()).collect();
+    let _ = writeln!(text, "{}.\n", count(all, quick));
     let _ = writeln!(
         text,
         "## Kernels\n\n| Linux | as Debian names it | what it complained of |\n|---|---|---|"
@@ -80,8 +117,37 @@ pub(crate) fn markdown(all: &[Seen], quick: bool) -> String {
                 all.iter().map(|seen| result(seen, place, test).text).collect();
             let _ = writeln!(text, "| `{test}` | {} |", cells.join(" | "));
         }
+        text.push_str(&not_here(all, place, quick));
     }
     text.push_str(&doctor(all));
+    text
+}
+
+/// Why tests of a place were not run on some kernels, one line for each reason.
+fn not_here(all: &[Seen], place: &Place, quick: bool) -> String {
+    let mut reasons: Vec<(&str, Vec<&str>, Vec<&str>)> = Vec::new();
+    for test in place.tests(quick) {
+        for seen @ (kernel, _) in all {
+            let Some(why) = lacking(seen, place, test) else { continue };
+            let at = reasons.iter().position(|(other, ..)| *other == why);
+            let at = at.unwrap_or_else(|| {
+                reasons.push((why, Vec::new(), Vec::new()));
+                reasons.len() - 1
+            });
+            let Some((_, kernels, tests)) = reasons.get_mut(at) else { continue };
+            if !kernels.contains(&kernel.series.as_str()) {
+                kernels.push(&kernel.series);
+            }
+            if !tests.contains(&test) {
+                tests.push(test);
+            }
+        }
+    }
+    let mut text = String::new();
+    for (why, kernels, tests) in reasons {
+        let tests = tests.join("`, `");
+        let _ = writeln!(text, "\nNot here: `{tests}` on {}: {why}.", kernels.join(", "));
+    }
     text
 }
 
@@ -138,7 +204,10 @@ pub(crate) fn summary(all: &[Seen], quick: bool) -> String {
             }
             text.push('\n');
         }
+        text.push_str(not_here(all, place, quick).trim_start());
     }
+    text.push_str(&count(all, quick));
+    text.push('\n');
     text
 }
 
@@ -150,7 +219,11 @@ mod tests {
     fn seen(series: &str, change: impl Fn(&Place) -> Outcome) -> Seen {
         let section = |place: &'static Place| Section {
             label: place.label.into(),
-            tests: place.tests(false).iter().map(|test| ((*test).into(), change(place))).collect(),
+            tests: place
+                .tests(false)
+                .into_iter()
+                .map(|test| (test.into(), change(place)))
+                .collect(),
             code: Some(0),
         };
         let sections = plan::places(series).map(section).collect();
@@ -171,6 +244,16 @@ mod tests {
         // A control that sees no fault is none.
         assert!(!good(&[seen("5.10", |_| Outcome::Passed)], false));
         assert!(!good(&[seen("5.10", |_| Outcome::Skipped("no python3".into()))], false));
+        // What a kernel lacks is counted apart.
+        let lacks = || {
+            seen("5.10", |place| match place.must_fail {
+                true => Outcome::Failed,
+                false => Outcome::Skipped(format!("{NOT_HERE}it has no pages")),
+            })
+        };
+        assert!(good(&[lacks()], false));
+        assert!(count(&[lacks()], false).contains(" 0 passed, 1 controls"));
+        assert!(markdown(&[lacks()], true).contains("on 5.10: it has no pages."));
         let cut = |change: fn(&mut Told)| {
             let (kernel, told) = usual();
             (

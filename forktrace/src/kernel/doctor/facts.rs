@@ -61,8 +61,12 @@ pub(super) fn pid_namespace(found: Result<(), Error>) -> Check {
 /// `include/linux/proc_ns.h`, Linux 6.18.
 const INITIAL_USERS: &str = "user:[4026531837]";
 
-/// `users`: the user namespace, where it can be told.
-pub(super) fn capabilities(has: &dyn Fn(Capability) -> bool, users: Option<&str>) -> Check {
+/// `users`: the user namespace, where it can be told; `preempts`: the kernel preempts its own code.
+pub(super) fn capabilities(
+    has: &dyn Fn(Capability) -> bool,
+    users: Option<&str>,
+    preempts: bool,
+) -> Check {
     let name = "capabilities";
     if users.is_some_and(|users| users != INITIAL_USERS) {
         return Check::missing(
@@ -89,6 +93,12 @@ pub(super) fn capabilities(has: &dyn Fn(Capability) -> bool, users: Option<&str>
         lost.push(
             "no CAP_CHECKPOINT_RESTORE: functions of programs and libraries that were replaced since \
              they were started have no names",
+        );
+    }
+    if preempts && !has(Capability::CAP_SYS_NICE) {
+        lost.push(
+            "no CAP_SYS_NICE: this kernel may preempt forktrace inside of a map, and no program sees \
+             what others do there meanwhile; such events are counted as lost (from Linux 5.12 on)",
         );
     }
     match lost.is_empty() {
@@ -139,8 +149,8 @@ pub(super) fn memory_lock(release: &str, limit: u64, lifts: bool) -> Check {
 }
 
 /// `text`: `/sys/kernel/security/lockdown`, such as `[none] integrity confidentiality`. Only the
-/// last keeps tracefs and the reading of kernel memory closed (`LOCKDOWN_TRACEFS`,
-/// `LOCKDOWN_BPF_READ_KERNEL`, `include/linux/security.h`, Linux 6.18).
+/// last keeps programs from reading kernel memory (`LOCKDOWN_BPF_READ_KERNEL`,
+/// `include/linux/security.h`, Linux 6.18).
 pub(super) fn lockdown(text: Option<&str>) -> Check {
     let name = "lockdown";
     let Some(text) = text else {
@@ -150,7 +160,7 @@ pub(super) fn lockdown(text: Option<&str>) -> Check {
     match mode.unwrap_or("unknown") {
         "confidentiality" => Check::missing(
             name,
-            "confidentiality: the kernel keeps tracefs and its memory closed, for root too",
+            "confidentiality: no program may read the kernel's memory, root's neither",
             "boot with lockdown=integrity or without lockdown= (or, where it comes with Secure Boot, \
              without that)",
         ),
@@ -164,7 +174,7 @@ pub(super) fn ptrace_scope(text: Option<&str>, privileged: bool) -> Check {
     let name = "ptrace-scope";
     match (text.map(str::trim), privileged) {
         (None, _) => Check::ok(name, "not restricted (no Yama)"),
-        (Some("3"), _) => Check::missing(
+        (Some(privilege::NO_ATTACH), _) => Check::missing(
             name,
             "3: nobody may read the memory of other processes, so that no lock is recognised",
             "set kernel.yama.ptrace_scope to 2 or less in /etc/sysctl.d and boot again",
@@ -188,7 +198,7 @@ pub(super) fn processes(reach: Reach, lacking: &[Capability]) -> Vec<Check> {
         0 => Check::missing(
             "process-memory",
             format!("that of none among {tried} processes may be read: no lock is recognised"),
-            AS_ROOT,
+            if lacking.is_empty() { ABOVE } else { AS_ROOT },
         ),
         n if lacking.contains(&Capability::CAP_SYS_PTRACE) => {
             Check::limited("process-memory", format!("{} may be read", of(n)), AS_ROOT)

@@ -23,7 +23,9 @@ use self::{tracepoints::Layouts, trial::Trial};
 use super::{
     Error, causes,
     loader::{self, FAULTS, FORKS, NEWER_FUTEX, Options},
+    lock_probes::PROBE_TYPE,
     namespace, privilege,
+    unpreempted::kernel_preempts,
 };
 use crate::{check::Check, inspect};
 
@@ -58,7 +60,7 @@ pub fn examine() -> Vec<Check> {
     let mut checks = vec![
         facts::kernel(release),
         facts::pid_namespace(namespace::check_pid_namespace()),
-        facts::capabilities(has, users.as_deref()),
+        facts::capabilities(has, users.as_deref(), kernel_preempts()),
         facts::open_files(privilege::open_files(), limit(Resource::RLIMIT_NOFILE)),
         facts::memory_lock(
             release,
@@ -108,7 +110,7 @@ fn try_all(host: &Host) -> Trial {
     let own = std::process::id();
     let (wanted, late) = (options.clone(), || "no answer within 15 s".to_owned());
     let loaded = within(move || {
-        let (kernel, ring) = loader::load(&wanted)?;
+        let (kernel, ring) = loader::load(&wanted).map_err(privilege::explained)?;
         let registers = kernel.registers.candidates(own).map(drop);
         drop((ring, kernel));
         Ok(registers)
@@ -119,7 +121,7 @@ fn try_all(host: &Host) -> Trial {
         ring: ring.unwrap_or_else(|| Err(late())),
         loaded: loaded.unwrap_or_else(|| Err(loader::refused("its programs", &late()))),
         probes: probes.unwrap_or_else(|| Err(late())),
-        has_uprobes: host.has("sys/bus/event_source/devices/uprobe/type"),
+        has_uprobes: host.has(PROBE_TYPE),
     }
 }
 

@@ -84,7 +84,7 @@ fn files_of_the_kernel_are_read_below_a_root() {
 fn capabilities_are_named_with_what_is_lost() {
     let of = |held: &[Capability]| {
         let held = held.to_vec();
-        capabilities(&|capability| held.contains(&capability), Some("user:[4026531837]"))
+        capabilities(&|capability| held.contains(&capability), Some("user:[4026531837]"), true)
     };
     let [bpf, perfmon, ptrace, search] = privilege::NEEDED;
     let none = of(&[]);
@@ -96,14 +96,18 @@ fn capabilities_are_named_with_what_is_lost() {
     assert!(closed.detail.contains("CAP_DAC_READ_SEARCH"), "{closed:?}");
     let least = of(&[bpf, perfmon, ptrace, search]);
     assert_eq!(status(&least), Limited);
-    for name in ["CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"] {
+    for name in ["CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE", "CAP_SYS_NICE"] {
         assert!(least.detail.contains(name), "{least:?}");
     }
-    let others = [Capability::CAP_SYS_ADMIN, ptrace, Capability::CAP_DAC_OVERRIDE];
-    assert_eq!(status(&of(&others)), Good);
-    let container = capabilities(&|_| true, Some("user:[4026532000]"));
+    let admin = [Capability::CAP_SYS_ADMIN, ptrace, Capability::CAP_DAC_OVERRIDE];
+    assert_eq!(status(&of(&admin)), Limited);
+    // A kernel that does not preempt itself asks for no more.
+    let unpreempted = capabilities(&|capability| admin.contains(&capability), None, false);
+    assert_eq!(status(&unpreempted), Good);
+    assert_eq!(status(&of(&[&admin[..], &[Capability::CAP_SYS_NICE]].concat())), Good);
+    let container = capabilities(&|_| true, Some("user:[4026532000]"), true);
     assert_eq!(status(&container), Missing);
-    assert_eq!(status(&capabilities(&|_| true, None)), Good);
+    assert_eq!(status(&capabilities(&|_| true, None, true)), Good);
 }
 
 fn layouts(missing: Vec<FormatError>, present: &[&'static str]) -> Layouts {
