@@ -16,7 +16,7 @@ use forktrace::{
         summary::{self, Summary},
         text::Text,
     },
-    verdict::{Judge, Judged, Outcome},
+    verdict::{Forgotten, Judge, Judged, Outcome},
 };
 use jiff::tz::TimeZone;
 use nix::{
@@ -310,6 +310,7 @@ fn write(model: &Model, findings: &[Judged]) {
         counts: model.counts(),
         span_ns: model.span_ns(),
         findings,
+        earlier: Forgotten::default(),
         hidden: 0,
         shortfalls: &[],
         recorded: &[],
