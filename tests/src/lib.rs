@@ -258,7 +258,7 @@ fn no_fault_events() -> Option<String> {
     let mut command = Command::new(forktrace().ok()?);
     let said = command.args(["-q", "--fault-events", "--", "true"]).output().ok()?.stderr;
     let off = String::from_utf8_lossy(&said).contains("pages are not kept");
-    off.then(|| "page faults that are counted run no programs (Linux 6.1 does it)".into())
+    off.then(|| format!("{NOT_HERE}counted page faults run no programs before Linux 6.1"))
 }
 
 fn other_python_locks() -> Option<String> {

@@ -52,6 +52,9 @@ const LOOKS_AT_ONCE: usize = 32;
 /// looked at meanwhile.
 const READS_AT_ONCE: usize = 8;
 
+/// How often memory is given back at most that reading stacks took, ns.
+const GIVE_BACK_NS: u64 = 10_000_000_000;
+
 /// When to stop.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Until {
@@ -131,6 +134,9 @@ pub(super) struct Live {
     interrupts: Interrupts,
     /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
     drained_ns: u64,
+    /// Stacks were read since memory was last given back, and when that was.
+    read_since: bool,
+    given_back_ns: u64,
 }
 
 impl Live {
@@ -177,6 +183,8 @@ impl Live {
             undecodable: 0,
             interrupts: Interrupts::new()?,
             drained_ns: 0,
+            read_since: false,
+            given_back_ns: 0,
         })
     }
 
@@ -418,6 +426,7 @@ impl Live {
             self.outcome = child.try_wait();
         }
         self.check_losses(now, false)?;
+        self.give_back(now);
         self.look_around(now);
         let all = self.waits();
         let waits: Vec<WaitState> =
@@ -437,6 +446,16 @@ impl Live {
         }
         self.release()?;
         self.pipeline.tick()
+    }
+
+    /// Gives back the memory that reading stacks took, once none is read any more.
+    fn give_back(&mut self, now: u64) {
+        self.read_since |= self.reads_running > 0;
+        let due = self.given_back_ns.saturating_add(GIVE_BACK_NS) <= now;
+        if self.read_since && self.reads_running == 0 && due {
+            kernel::give_back_memory();
+            (self.read_since, self.given_back_ns) = (false, now);
+        }
     }
 
     /// Detaches nothing yet, but takes what is still in the ring and ends the log.

@@ -17,9 +17,10 @@ pub(super) fn share_heaps() {
     }
 }
 
-/// Gives back what loading took: aya reads the object and the kernel's types, some 15 MB, and what is
-/// freed below something that is still in use stays with the process (`malloc_trim(3)`).
-pub(super) fn give_back() {
+/// Gives back memory that is free: what is freed below something that is still in use stays with the
+/// process otherwise (`malloc_trim(3)`). To load takes 18 MiB for the object and the kernel's types, to
+/// read debug information often more.
+pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it frees pages that nobody has.
     unsafe {

@@ -39,6 +39,7 @@ pub use installed::check_installation;
 pub use loader::{Kernel, Options};
 pub use lock_probes::{LockProbes, price};
 pub use maps::{Counters, Maps};
+pub use memory::give_back as give_back_memory;
 pub use namespace::check_pid_namespace;
 pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};
