@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{checks, line, tale};
 use crate::{
-    event::Body,
+    event::{Body, ProcessExit},
     export,
     log::{LineKind, Reader, Writer},
     report::{Style, sanitize, wrap},
@@ -20,10 +20,19 @@ pub fn escape(data: &[u8]) {
     assert_eq!(checks::dot_label(&export::dot::escape(text)), seen);
     let in_xml = seen.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
     assert_eq!(checks::xml_text(&export::svg::escape(text)), in_xml);
-    in_a_row(text, &seen);
-    in_a_log(text);
-    to_people(text, style, *other);
-    in_pictures(text, &seen, *choice, *other);
+    let cell = export::csv::harmless(text);
+    assert!(cell == seen || cell.strip_prefix('\'') == Some(&*seen), "{cell:?}");
+    assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?}");
+    // To make a whole of anything takes longer than all else.
+    match choice >> 4 {
+        0 => in_a_row(text, &cell),
+        1..=3 => in_a_log(text),
+        4..=6 => as_a_line(text, style, *other),
+        7..=9 => {
+            line::shown(style, |out| out.finding(&tale::finding(text, *other)));
+        }
+        which => in_a_picture(text, &seen, which, *other),
+    }
 }
 
 /// As a terminal gets it. Gives it as it is where everything may be more than ASCII.
@@ -44,11 +53,8 @@ fn sanitized(text: &str, style: Style) -> String {
     seen.into_owned()
 }
 
-/// As a cell of a CSV table, which may have a `'` before it.
-fn in_a_row(text: &str, seen: &str) {
-    let cell = export::csv::harmless(text);
-    assert!(cell == seen || cell.strip_prefix('\'') == Some(seen), "{cell:?}");
-    assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?}");
+/// As two cells of a row of a table.
+fn in_a_row(text: &str, cell: &str) {
     let out = line::row(&tale::exec(text));
     let mut read = csv::Reader::from_reader(out.as_slice());
     let rows: Vec<csv::StringRecord> = read.records().flatten().collect();
@@ -74,36 +80,32 @@ fn in_a_log(text: &str) {
     }
 }
 
-/// As people see it.
-fn to_people(text: &str, style: Style, choice: u8) {
+/// As a line of a report.
+fn as_a_line(text: &str, style: Style, choice: u8) {
     let event = match choice % 4 {
         0 => tale::alive(text),
         1 => tale::lost(text),
         2 => tale::exec(text),
-        _ => tale::event(text, Body::ProcessExit(crate::event::ProcessExit {})),
+        _ => tale::event(text, Body::ProcessExit(ProcessExit {})),
     };
     let out = line::told(style, &event);
     if style.width.is_none() {
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 2, "titles and a line");
     }
-    line::shown(style, |out| out.finding(&tale::finding(text, choice)));
 }
 
-/// In one of the pictures: to make one takes longer than all else.
-fn in_pictures(text: &str, seen: &str, which: u8, choice: u8) {
-    if which >> 4 > 3 {
-        return;
-    }
+/// In one of the pictures.
+fn in_a_picture(text: &str, seen: &str, which: u8, choice: u8) {
     let story = tale::story(text, choice);
     let mut out = Vec::new();
-    let written = match which >> 4 {
+    let written = match which % 4 {
         0 => export::html::data_island(&mut out, &story),
         1 => export::dot::write(&mut out, &story, true),
         2 => export::svg::write(&mut out, &story, true),
         _ => export::perfetto::write(&mut out, &story, true),
     };
     assert!(written.is_ok(), "{written:?}");
-    match which >> 4 {
+    match which % 4 {
         0 => checks::island(&out),
         1 => checks::dot(&out),
         2 => checks::svg(&out),
