@@ -39,9 +39,10 @@ pub(super) fn init_diagnostics(args: &OutputArgs) {
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    // py-spy warns of every process that it cannot read; why that is so is part of the finding.
+    // py-spy warns of every process that it cannot read; why that is so is part of the finding. aya
+    // warns of a limit that it cannot lift; what follows from it is told when it follows.
     let others = if args.verbose >= 2 { Some(level) } else { None };
-    let readers = ["py_spy", "remoteprocess", "proc_maps", "goblin"];
+    let readers = ["py_spy", "remoteprocess", "proc_maps", "goblin", "aya::sys"];
     let filter = Targets::new()
         .with_default(level)
         .with_targets(readers.map(|target| (target, LevelFilter::from(others))));

@@ -274,16 +274,17 @@ pub(crate) static PLACES: &[Place] = &[
         ..USUAL
     },
     Place {
-        label: "ptrace-scope-3",
-        about: "with the memory of processes closed to everybody",
-        tests: &["vm_doctor_memory_closed_to_all"],
-        ..USUAL
-    },
-    Place {
         label: "lockdown-confidentiality",
         about: "with the kernel locked down wholly: nothing can be traced, and that is said",
         tests: &["vm_doctor_locked_down"],
         quick: &["vm_doctor_locked_down"],
+        ..USUAL
+    },
+    // Last: no trace gets further than this.
+    Place {
+        label: "ptrace-scope-3",
+        about: "with the memory of processes closed to everybody",
+        tests: &["vm_doctor_memory_closed_to_all"],
         ..USUAL
     },
 ];
