@@ -99,7 +99,8 @@ fn with(capabilities: &[&str], place: &str) -> Vec<String> {
         "setpriv --reuid={USER} --regid={USER} --clear-groups --inh-caps=-all{set} \
          --ambient-caps=-all{set} --bounding-set=-all{set}"
     );
-    let line = format!("{place} && exec {setpriv} \"$@\"");
+    // Before Linux 5.11 maps count as locked memory, and lifting that limit is another capability's.
+    let line = format!("ulimit -l unlimited 2>/dev/null; {place} && exec {setpriv} \"$@\"");
     ["unshare", "-m", "sh", "-c", &line, "sh"].map(str::to_owned).to_vec()
 }
 
