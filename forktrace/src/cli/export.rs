@@ -76,7 +76,10 @@ fn format(args: &ExportArgs) -> Result<Format, Failure> {
         Some("csv") => Ok(Format::Csv),
         Some("dot" | "gv") => Ok(Format::Dot),
         Some("svg") => Ok(Format::Svg),
-        _ => Err(usage("no format is given and the name of OUT tells none; add --format")),
+        _ => Err(usage(
+            "no format is given and the name of OUT tells none; add --format, whose values forktrace \
+             export --help lists",
+        )),
     }
 }
 
