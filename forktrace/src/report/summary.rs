@@ -1,8 +1,9 @@
 //! What is printed at the end: the tree, the counts, and how far the result can be trusted.
 
-use std::io::{self, Write};
-
-use rustc_hash::FxHashSet;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use super::{
     Style, count, kinds, plural,
@@ -17,6 +18,8 @@ use crate::{
 
 /// Column at which a row's text begins.
 const COLUMN: usize = 13;
+/// How many processes that hang are named in the conclusion, at most.
+const MOST_NAMES: usize = 8;
 /// Label of the row that says how many events were lost.
 const LOST: &str = "events lost";
 
@@ -95,7 +98,7 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
     Ok(())
 }
 
-impl Totals<'_> {
+impl<'a> Totals<'a> {
     fn number(&self, confidence: Confidence) -> u64 {
         let kept = self.findings.iter().filter(|finding| finding.confidence == confidence).count();
         kept as u64 + self.earlier.of(confidence)
@@ -138,7 +141,7 @@ impl Totals<'_> {
     /// all.
     pub(crate) fn conclusion(&self, style: Style) -> Vec<(Tone, String)> {
         let incomplete = self.incomplete(style);
-        let first = match self.hanging() {
+        let first = match self.hanging(style) {
             Some(hanging) => hanging,
             None if self.hidden > 0 => {
                 let (suspects, is) = match self.hidden {
@@ -167,15 +170,9 @@ impl Totals<'_> {
     }
 
     /// The sentence about processes that hang, where there are any to be shown.
-    fn hanging(&self) -> Option<(Tone, String)> {
-        let stuck = |least: Confidence| {
-            let pids = self.findings.iter().filter(|f| f.confidence == least).map(|f| f.pid);
-            let mut pids: Vec<_> = pids.collect();
-            pids.sort_unstable();
-            pids.dedup();
-            // Of what is forgotten, each finding counts as a process.
-            pids.len() as u64 + self.earlier.of(least)
-        };
+    fn hanging(&self, style: Style) -> Option<(Tone, String)> {
+        // Of what is forgotten, each finding counts as a process.
+        let stuck = |least: Confidence| self.stuck(least).len() as u64 + self.earlier.of(least);
         let verbs = |n: u64| if n == 1 { "hangs" } else { "hang" };
         let certain = stuck(Confidence::Certain);
         let likely = stuck(Confidence::Likely);
@@ -194,19 +191,27 @@ impl Totals<'_> {
         };
         let alike = self.findings.iter().copied().filter(|f| f.confidence == least);
         let how = kinds::together(alike);
-        let more = match self.beside(Confidence::Likely, Confidence::Certain) {
-            more if certain > 0 && more > 0 => format!(", and {more} more probably"),
+        let named = names(&self.stuck(least), n, style);
+        let (surest, mut others) =
+            (self.stuck(Confidence::Certain), self.stuck(Confidence::Likely));
+        others.retain(|pid, _| !surest.contains_key(pid));
+        let more = match others.len() {
+            more if certain > 0 && more > 0 => {
+                format!(
+                    "; {} more probably{}",
+                    count(more as u64),
+                    names(&others, more as u64, style)
+                )
+            }
             _ => String::new(),
         };
-        Some((tone, format!("{children}{surely} {}{how}{more}", verbs(n))))
+        Some((tone, format!("{children}{surely} {}{how}{named}{more}", verbs(n))))
     }
 
-    /// How many processes have a finding of one confidence and none of the other.
-    fn beside(&self, confidence: Confidence, other: Confidence) -> usize {
-        let of = |confidence: Confidence| -> FxHashSet<u32> {
-            self.findings.iter().filter(|f| f.confidence == confidence).map(|f| f.pid).collect()
-        };
-        of(confidence).difference(&of(other)).count()
+    /// The processes that have a finding of one confidence, by pid, with their names.
+    fn stuck(&self, confidence: Confidence) -> BTreeMap<u32, &'a str> {
+        let alike = self.findings.iter().filter(|finding| finding.confidence == confidence);
+        alike.map(|finding| (finding.pid, finding.comm.as_str())).collect()
     }
 
     /// Why the result is incomplete, a sentence each.
@@ -225,6 +230,20 @@ impl Totals<'_> {
     }
 }
 
+/// `: name[pid], …`, of the first few of `all`.
+fn names(stuck: &BTreeMap<u32, &str>, all: u64, style: Style) -> String {
+    let name = |(pid, comm): (&u32, &&str)| format!("{}[{pid}]", style.clean(comm));
+    let mut names: Vec<String> = stuck.iter().take(MOST_NAMES).map(name).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let others = all.saturating_sub(names.len() as u64);
+    if others > 0 {
+        names.push(format!("and {}", plural(others, "other", "others")));
+    }
+    format!(": {}", names.join(", "))
+}
+
 fn row(w: &mut impl Write, style: Style, label: &str, tone: Tone, text: &str) -> io::Result<()> {
     let room = style.block_width() - COLUMN;
     let mut label = format!("{label:<COLUMN$}");
@@ -241,4 +260,37 @@ fn paragraph(w: &mut impl Write, style: Style, tone: Tone, text: &str) -> io::Re
         writeln!(w, "{}", style.paint(tone, &line))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{finding::Kind, report::kinds::tests::finding};
+
+    #[test]
+    fn the_conclusion_names_the_first_that_hang() {
+        let about = |pid: u32, confidence: Confidence| Finding {
+            pid,
+            confidence,
+            ..finding(Kind::InheritedLock, 1)
+        };
+        let mut findings: Vec<Finding> = (1..=10).map(|n| about(n, Confidence::Certain)).collect();
+        // Another thread of the same process is no other process.
+        findings.extend([about(3, Confidence::Likely), about(44, Confidence::Likely)]);
+        let totals = Totals {
+            processes: 60,
+            counts: &Counts::default(),
+            findings: findings.iter().collect(),
+            earlier: Forgotten { certain: 1, ..Forgotten::default() },
+            hidden: 0,
+            remedy: "",
+            shortfalls: &[],
+        };
+        let said = totals.conclusion(Style::default()).remove(0).1;
+        assert_eq!(
+            said,
+            "11 children hang on an inherited lock: worker[1], worker[2], worker[3], worker[4], worker[5], worker[6], \
+             worker[7], worker[8], and 3 others; 1 more probably: worker[44]"
+        );
+    }
 }
