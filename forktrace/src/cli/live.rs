@@ -404,7 +404,8 @@ impl Live {
                 else {
                     continue;
                 };
-                if !self.kernel.exit_tells_last_thread {
+                // What is in the maps by this number may be of the next one by now.
+                if !self.kernel.exit_tells_last_thread && !inspect::scan::lives(pid) {
                     self.kernel.maps.forget(pid);
                 }
                 self.kernel.forget_locks(pid);

@@ -54,6 +54,13 @@ fn has_ended(pid: u32, stat: &Stat) -> bool {
         && proc_text::numbers(pid, &format!("{pid}/task")).is_ok_and(|tids| tids.len() < 2)
 }
 
+/// Whether a process has this number and is not about to end: after the end of another, the number was
+/// given away again.
+pub fn lives(pid: u32) -> bool {
+    let flags = proc_text::small(pid, &format!("{pid}/stat")).ok().and_then(|text| flags_in(&text));
+    flags.is_some_and(|flags| flags & PF_EXITING == 0)
+}
+
 /// A thread and its name, unless it has ended or is about to.
 fn living_thread(pid: u32, tid: u32) -> Option<ThreadName> {
     let flags = flags_in(&proc_text::small(pid, &format!("{pid}/task/{tid}/stat")).ok()?)?;
