@@ -188,14 +188,16 @@ fn no_cgroup2() -> Option<String> {
 /// counts those apart).
 const NOT_HERE: &str = "not on this kernel: ";
 
+/// Mounts tracefs for the look alone, where nobody has mounted it.
 fn no_tracepoint(event: &str) -> Option<String> {
-    let mounts = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-    let there = |mount: &&str| Path::new(mount).join("events/sched").exists();
-    let Some(mount) = mounts.into_iter().find(there) else {
-        return Some("no tracefs is mounted".into());
-    };
-    let missing = !Path::new(mount).join("events").join(event).exists();
-    missing.then(|| format!("{NOT_HERE}it has no tracepoint {event}"))
+    let script = "at=/sys/kernel/tracing; [ -e $at/events ] || mount -t tracefs tracefs $at || exit 2; \
+                  [ -e $at/events/$1 ]";
+    let looked = Command::new("unshare").args(["-m", "sh", "-c", script, "sh", event]).output();
+    match looked.ok().and_then(|output| output.status.code()) {
+        Some(0) => None,
+        Some(1) => Some(format!("{NOT_HERE}it has no tracepoint {event}")),
+        _ => Some("tracefs cannot be mounted".into()),
+    }
 }
 
 /// `PageAnonExclusive`, from Linux 5.19 on: a page of one's own, just written, has it (bit 34 of
