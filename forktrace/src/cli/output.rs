@@ -189,8 +189,7 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
         .iter()
         .cloned()
         .partition(|judged| pipeline.shows(&judged.finding));
-    let mut earlier = pipeline.judge.forgotten();
-    let earlier_hidden = if pipeline.suspects { 0 } else { std::mem::take(&mut earlier.suspect) };
+    let (earlier, earlier_hidden) = pipeline.forgotten();
     let recorded: Vec<(String, bool)> = pipeline.recorded().into_iter().collect();
     pipeline.write_text(|text, pipeline| {
         let summary = Summary {

@@ -223,10 +223,16 @@ impl Pipeline {
             .filter(move |judged| suspects || judged.finding.confidence > Confidence::Suspect)
     }
 
+    /// The findings that are no longer kept: those that would be shown, and how many would not.
+    pub(super) fn forgotten(&self) -> (Forgotten, u64) {
+        let mut shown = self.judge.forgotten();
+        let hidden = if self.suspects { 0 } else { std::mem::take(&mut shown.suspect) };
+        (shown, hidden)
+    }
+
     /// The status to exit with where a finding was made and one of its own is `wanted`.
     pub(super) fn status(&self, wanted: Option<u8>) -> Option<u8> {
-        let Forgotten { certain, likely, suspect } = self.judge.forgotten();
-        let forgotten = certain + likely + if self.suspects { suspect } else { 0 };
-        wanted.filter(|_| forgotten > 0 || self.shown().next().is_some())
+        let was_shown = self.forgotten().0 != Forgotten::default();
+        wanted.filter(|_| was_shown || self.shown().next().is_some())
     }
 }

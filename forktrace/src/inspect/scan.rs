@@ -57,15 +57,20 @@ fn has_ended(pid: u32, stat: &Stat) -> bool {
 /// Whether a process has this number and is not about to end: after the end of another, the number was
 /// given away again.
 pub fn lives(pid: u32) -> bool {
-    let flags = proc_text::small(pid, &format!("{pid}/stat")).ok().and_then(|text| flags_in(&text));
+    goes_on(pid, &format!("{pid}/stat"))
+}
+
+/// Whether a task is not about to end, by its `stat`.
+fn goes_on(pid: u32, stat: &str) -> bool {
+    let flags = proc_text::small(pid, stat).ok().and_then(|text| flags_in(&text));
     flags.is_some_and(|flags| flags & PF_EXITING == 0)
 }
 
 /// A thread and its name, unless it has ended or is about to.
 fn living_thread(pid: u32, tid: u32) -> Option<ThreadName> {
-    let flags = flags_in(&proc_text::small(pid, &format!("{pid}/task/{tid}/stat")).ok()?)?;
+    let goes_on = goes_on(pid, &format!("{pid}/task/{tid}/stat"));
     let comm = proc_text::comm(pid, tid).ok()?;
-    (flags & PF_EXITING == 0).then_some(ThreadName { tid, comm })
+    goes_on.then_some(ThreadName { tid, comm })
 }
 
 /// A task's flags, from its `stat`. The name is in brackets and may hold any character; the numbers

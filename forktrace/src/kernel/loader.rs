@@ -167,7 +167,9 @@ pub(super) fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check()?;
     memory::share_heaps();
     let (options, later) = (options.clone(), options.later());
-    let loaded = with_tracefs(move |tracefs| load_here(&options, tracefs))??;
+    let loaded = with_tracefs(move |tracefs| load_here(&options, tracefs))
+        .flatten()
+        .map_err(privilege::explained)?;
     // The loading may have been done by another thread.
     later.settle();
     memory::give_back();

@@ -142,7 +142,7 @@ pub enum Error {
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
 pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check_memory()?;
-    loader::load(options).map_err(privilege::explained)
+    loader::load(options)
 }
 
 /// An error with all of its causes: aya's own words are only what was tried.

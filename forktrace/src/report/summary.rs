@@ -171,41 +171,32 @@ impl<'a> Totals<'a> {
 
     /// The sentence about processes that hang, where there are any to be shown.
     fn hanging(&self, style: Style) -> Option<(Tone, String)> {
+        let [certain, likely, suspect] =
+            [Confidence::Certain, Confidence::Likely, Confidence::Suspect].map(|c| self.stuck(c));
         // Of what is forgotten, each finding counts as a process.
-        let stuck = |least: Confidence| self.stuck(least).len() as u64 + self.earlier.of(least);
-        let verbs = |n: u64| if n == 1 { "hangs" } else { "hang" };
-        let certain = stuck(Confidence::Certain);
-        let likely = stuck(Confidence::Likely);
-        let suspect = stuck(Confidence::Suspect);
-        let (tone, n, surely) = match (certain, likely, suspect) {
-            (0, 0, 0) => return None,
-            (0, 0, n) => (Tone::Strong, n, " perhaps"),
-            (0, n, _) => (Tone::Warning, n, " probably"),
-            (n, ..) => (Tone::Alarm, n, ""),
-        };
+        let number =
+            |stuck: &BTreeMap<_, _>, confidence| stuck.len() as u64 + self.earlier.of(confidence);
+        let (stuck, confidence, tone, surely) = [
+            (&certain, Confidence::Certain, Tone::Alarm, ""),
+            (&likely, Confidence::Likely, Tone::Warning, " probably"),
+            (&suspect, Confidence::Suspect, Tone::Strong, " perhaps"),
+        ]
+        .into_iter()
+        .find(|(stuck, confidence, ..)| number(stuck, *confidence) > 0)?;
+        let n = number(stuck, confidence);
         let children = plural(n, "child", "children");
-        let least = match (certain, likely) {
-            (0, 0) => Confidence::Suspect,
-            (0, _) => Confidence::Likely,
-            _ => Confidence::Certain,
-        };
-        let alike = self.findings.iter().copied().filter(|f| f.confidence == least);
+        let hang = if n == 1 { "hangs" } else { "hang" };
+        let alike = self.findings.iter().copied().filter(|f| f.confidence == confidence);
         let how = kinds::together(alike);
-        let named = names(&self.stuck(least), n, style);
-        let (surest, mut others) =
-            (self.stuck(Confidence::Certain), self.stuck(Confidence::Likely));
-        others.retain(|pid, _| !surest.contains_key(pid));
-        let more = match others.len() {
-            more if certain > 0 && more > 0 => {
-                format!(
-                    "; {} more probably{}",
-                    count(more as u64),
-                    names(&others, more as u64, style)
-                )
-            }
-            _ => String::new(),
-        };
-        Some((tone, format!("{children}{surely} {}{how}{named}{more}", verbs(n))))
+        let mut said = format!("{children}{surely} {hang}{how}{}", names(stuck, n, style));
+        let mut others = likely.clone();
+        others.retain(|pid, _| !certain.contains_key(pid));
+        if confidence == Confidence::Certain && !others.is_empty() {
+            let more = others.len() as u64;
+            said.push_str(&format!("; {} more probably", count(more)));
+            said.push_str(&names(&others, more, style));
+        }
+        Some((tone, said))
     }
 
     /// The processes that have a finding of one confidence, by pid, with their names.

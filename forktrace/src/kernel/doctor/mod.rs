@@ -110,7 +110,7 @@ fn try_all(host: &Host) -> Trial {
     let own = std::process::id();
     let (wanted, late) = (options.clone(), || "no answer within 15 s".to_owned());
     let loaded = within(move || {
-        let (kernel, ring) = loader::load(&wanted).map_err(privilege::explained)?;
+        let (kernel, ring) = loader::load(&wanted)?;
         let registers = kernel.registers.candidates(own).map(drop);
         drop((ring, kernel));
         Ok(registers)
