@@ -11,7 +11,7 @@ const VERSION: &str = "0.13.2";
 /// The largest input, bytes: as much as it takes to reach everything, for what is longer takes longer.
 fn max_len(target: &str) -> u32 {
     match target {
-        "escape" => 128,
+        "escape" | "picture" => 128,
         "line" | "name" => 256,
         "wire" | "locks" | "tracefs" | "proc" => 1024,
         // The sections of a library are at its end.
@@ -46,7 +46,7 @@ fn targets(fuzz: &Path) -> Result<Vec<String>> {
 /// Whether inputs are recipes: numbers in them stand for choices, and what the code compares its own
 /// numbers with says nothing of them. Not to follow that makes it twice as fast.
 fn is_recipe(target: &str) -> bool {
-    ["line", "escape", "log", "replay", "page", "table"].contains(&target)
+    ["line", "escape", "picture", "log", "replay", "page", "table"].contains(&target)
 }
 
 /// Finds go to a folder of their own first: the corpus that is checked in stays small.

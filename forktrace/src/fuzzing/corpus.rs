@@ -32,6 +32,6 @@ macro_rules! corpora {
     };
 }
 
-corpora!(wire, tracefs, proc, locks, elf, name, line, escape, log, replay, page, table);
+corpora!(wire, tracefs, proc, locks, elf, name, line, escape, picture, log, replay, page, table);
 #[cfg(feature = "python")]
 corpora!(python);

@@ -27,7 +27,7 @@ use crate::{
 pub use crate::inspect::hostile::{elf, name, proc};
 #[cfg(feature = "python")]
 pub use crate::inspect::python::hostile::python;
-pub use escape::escape;
+pub use escape::{escape, picture};
 pub use export::{page, table};
 pub use line::line;
 pub use memory::locks;
