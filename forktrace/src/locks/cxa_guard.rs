@@ -8,7 +8,7 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State};
+use super::{Decoder, Reading, Scene, State, detail};
 
 /// `_GLIBCXX_GUARD_PENDING_BIT`.
 const PENDING: u32 = 0x100;
@@ -42,12 +42,9 @@ impl Decoder for CxaGuard {
             value_at_fork: then,
             value: AWAITED,
             anyone_may_release: false,
-            detail: match then {
-                Some(word) => {
-                    format!("word was {word:#x} ({meaning}) in the page as inherited")
-                }
-                None => format!("word is {AWAITED:#x} ({meaning}) now"),
-            },
+            detail: detail("word", &AWAITED, then.as_ref(), |word| {
+                format!("{word:#x} ({meaning})")
+            }),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! glibc's robust and priority inheriting `pthread_mutex_t` on x86-64, whose word names the owner.
 //!
-//! Facts, read at glibc 2.36 and the same in 2.42: layout as in `glibc_mutex.rs`; kinds
+//! Facts, read at glibc 2.36 and the same in 2.42: kinds
 //! `PTHREAD_MUTEX_ROBUST_NORMAL_NP` (16) and `PTHREAD_MUTEX_PRIO_INHERIT_NP` (32)
 //! (`sysdeps/nptl/pthreadP.h`); a robust mutex has the process-shared bit in any memory, because
 //! the kernel wakes its waiters with a shared op (`nptl/pthread_mutex_init.c`);
@@ -17,24 +17,14 @@
 
 use forktrace_common::futex::{FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_WAIT};
 
-use super::{Decoder, Reading, Scene, State, TID_LIMIT, is_tid};
-use crate::event::Window;
+use super::{
+    Decoder, Reading, Scene, State, TID_LIMIT, detail,
+    glibc_layout::{Fields, NO_ELISION, PSHARED, TYPE_MASK},
+    is_tid,
+};
 
-const COUNT: u64 = 4;
-const OWNER: u64 = 8;
-const NUSERS: u64 = 12;
-const KIND: u64 = 16;
-const LIST_PREV: u64 = 24;
-const LIST_NEXT: u64 = 32;
-
-/// `PTHREAD_MUTEX_KIND_MASK_NP`.
-const TYPE_MASK: u32 = 3;
 const ROBUST: u32 = 16;
 const PRIO_INHERIT: u32 = 32;
-/// `PTHREAD_MUTEX_PSHARED_BIT`.
-const PSHARED: u32 = 128;
-/// `PTHREAD_MUTEX_NO_ELISION_NP`.
-const NO_ELISION: u32 = 512;
 
 /// `FUTEX_TID_MASK`.
 const TID_MASK: u32 = 0x3fff_ffff;
@@ -64,96 +54,65 @@ impl Decoder for GlibcRobust {
         if !fits || !wait.uaddr.is_multiple_of(8) || now.lock & WAITERS == 0 {
             return None;
         }
-        let owner = now.held_by()?;
+        let owner = held_by(&now)?;
         let then = scene.at_fork.and_then(|window| Fields::at(window, wait.uaddr));
         Some(Reading {
-            kind: now.name(),
+            kind: name(&now),
             address: wait.uaddr,
-            at_fork: then.map_or(State::Unknown, |then| then.inherited_as(&now)),
+            at_fork: then.map_or(State::Unknown, |then| inherited(&then, &now)),
             now: State::Held { owner: Some(owner) },
             value_at_fork: then.map(|then| then.lock),
             value: now.lock,
             anyone_may_release: false,
-            detail: detail(&now, then.as_ref()),
+            detail: detail("word", &now, then.as_ref(), meaning),
         })
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Fields {
-    lock: u32,
-    count: u32,
-    owner: u32,
-    nusers: u32,
-    kind: u32,
-    /// Whether the links of the robust list are set; `None`: not known.
-    listed: Option<bool>,
+/// Who holds it, if these are the words of such a mutex that somebody holds.
+fn held_by(fields: &Fields) -> Option<u32> {
+    let flags = fields.kind & (ROBUST | PRIO_INHERIT);
+    let known = fields.kind & !(TYPE_MASK | flags | PSHARED | NO_ELISION) == 0 && flags != 0;
+    let owner = fields.lock & TID_MASK;
+    // No owner that died: then the word has FUTEX_OWNER_DIED, and the next one gets it.
+    let alive = fields.lock & !(TID_MASK | WAITERS) == 0;
+    let robust = flags & ROBUST != 0;
+    // Whether it is in its owner's list, if that is known.
+    let listed = fields.prev.zip(fields.next).map(|(prev, next)| prev != 0 && next != 0);
+    let held = known
+        && alive
+        && is_tid(owner)
+        && owner == fields.owner
+        && (1..TID_LIMIT).contains(&fields.nusers)
+        && (!robust || listed != Some(false))
+        && (1..TID_LIMIT).contains(&fields.count);
+    held.then_some(owner)
 }
 
-impl Fields {
-    fn at(window: &Window, address: u64) -> Option<Self> {
-        let word = |offset: u64| window.word(address.checked_add(offset)?);
-        let link = |offset: u64| window.long(address.checked_add(offset)?);
-        let links = link(LIST_PREV).zip(link(LIST_NEXT));
-        Some(Fields {
-            lock: word(0)?,
-            count: word(COUNT)?,
-            owner: word(OWNER)?,
-            nusers: word(NUSERS)?,
-            kind: word(KIND)?,
-            listed: links.map(|(prev, next)| prev != 0 && next != 0),
-        })
-    }
-
-    /// Who holds it, if these are the words of such a mutex that somebody holds.
-    fn held_by(&self) -> Option<u32> {
-        let flags = self.kind & (ROBUST | PRIO_INHERIT);
-        let known = self.kind & !(TYPE_MASK | flags | PSHARED | NO_ELISION) == 0 && flags != 0;
-        let owner = self.lock & TID_MASK;
-        // No owner that died: then the word has FUTEX_OWNER_DIED, and the next one gets it.
-        let alive = self.lock & !(TID_MASK | WAITERS) == 0;
-        let robust = flags & ROBUST != 0;
-        let held = known
-            && alive
-            && is_tid(owner)
-            && owner == self.owner
-            && (1..TID_LIMIT).contains(&self.nusers)
-            && (!robust || self.listed != Some(false))
-            && (1..TID_LIMIT).contains(&self.count);
-        held.then_some(owner)
-    }
-
-    /// What these words, as inherited, say of the mutex that is `now` waited for.
-    fn inherited_as(&self, now: &Fields) -> State {
-        match self.held_by() {
-            Some(owner) if self.kind == now.kind => State::Held { owner: Some(owner) },
-            _ if self.lock & TID_MASK == 0 => State::Free,
-            _ => State::HeldUnproven,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        let robust = self.kind & ROBUST != 0;
-        match (self.kind & PRIO_INHERIT != 0, robust, self.kind & TYPE_MASK) {
-            (false, _, 1) => "glibc mutex (robust, recursive)",
-            (false, _, 2) => "glibc mutex (robust, error-checking)",
-            (false, _, 3) => "glibc mutex (robust, adaptive)",
-            (false, ..) => "glibc mutex (robust)",
-            (true, true, _) => "glibc mutex (robust, priority inheriting)",
-            (true, false, _) => "glibc mutex (priority inheriting)",
-        }
+/// What the words `then`, as inherited, say of the mutex that is `now` waited for.
+fn inherited(then: &Fields, now: &Fields) -> State {
+    match held_by(then) {
+        Some(owner) if then.kind == now.kind => State::Held { owner: Some(owner) },
+        _ if then.lock & TID_MASK == 0 => State::Free,
+        _ => State::HeldUnproven,
     }
 }
 
-fn detail(now: &Fields, then: Option<&Fields>) -> String {
-    let meaning = |fields: &Fields| match fields.lock & TID_MASK {
-        0 => "free".to_owned(),
-        owner => format!("locked by {owner}"),
-    };
-    match then {
-        Some(then) => {
-            format!("word was {:#x} ({}) in the page as inherited", then.lock, meaning(then))
-        }
-        None => format!("word is {:#x} ({}) now", now.lock, meaning(now)),
+fn name(fields: &Fields) -> &'static str {
+    let robust = fields.kind & ROBUST != 0;
+    match (fields.kind & PRIO_INHERIT != 0, robust, fields.kind & TYPE_MASK) {
+        (false, _, 1) => "glibc mutex (robust, recursive)",
+        (false, _, 2) => "glibc mutex (robust, error-checking)",
+        (false, _, 3) => "glibc mutex (robust, adaptive)",
+        (false, ..) => "glibc mutex (robust)",
+        (true, true, _) => "glibc mutex (robust, priority inheriting)",
+        (true, false, _) => "glibc mutex (priority inheriting)",
+    }
+}
+
+fn meaning(fields: &Fields) -> String {
+    match fields.lock & TID_MASK {
+        0 => format!("{:#x} (free)", fields.lock),
+        owner => format!("{:#x} (locked by {owner})", fields.lock),
     }
 }

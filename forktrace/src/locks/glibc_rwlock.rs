@@ -11,7 +11,7 @@
 
 use forktrace_common::futex;
 
-use super::{Decoder, Reading, Scene, State, TID_LIMIT, is_tid};
+use super::{Decoder, Reading, Scene, State, TID_LIMIT, detail, is_tid};
 use crate::event::{Wait, Window};
 
 const WRPHASE_FUTEX: u64 = 8;
@@ -69,7 +69,7 @@ fn read_at(scene: &Scene<'_>, offset: u64) -> Option<Reading> {
         value_at_fork: then.map(|then| then.readers),
         value: now.readers,
         anyone_may_release: false,
-        detail: detail(&now, then.as_ref()),
+        detail: detail("state", &now, then.as_ref(), Fields::meaning),
     })
 }
 
@@ -183,22 +183,12 @@ impl Fields {
     }
 
     fn meaning(&self) -> String {
-        match self.hold() {
-            None => "free".into(),
-            Some(Hold::Writing) => format!("held for writing by {}", self.cur_writer),
-            Some(Hold::Reading) => match self.readers >> READER_SHIFT {
-                1 => "held by 1 reader".into(),
-                readers => format!("held by {readers} readers"),
-            },
-        }
-    }
-}
-
-fn detail(now: &Fields, then: Option<&Fields>) -> String {
-    match then {
-        Some(then) => {
-            format!("state was {:#x} ({}) in the page as inherited", then.readers, then.meaning())
-        }
-        None => format!("state is {:#x} ({}) now", now.readers, now.meaning()),
+        let state = match (self.hold(), self.readers >> READER_SHIFT) {
+            (None, _) => "free".into(),
+            (Some(Hold::Writing), _) => format!("held for writing by {}", self.cur_writer),
+            (Some(Hold::Reading), 1) => "held by 1 reader".into(),
+            (Some(Hold::Reading), readers) => format!("held by {readers} readers"),
+        };
+        format!("{:#x} ({state})", self.readers)
     }
 }

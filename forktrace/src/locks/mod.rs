@@ -7,6 +7,7 @@
 mod cxa_guard;
 mod event;
 mod glibc_internal;
+mod glibc_layout;
 mod glibc_mutex;
 mod glibc_robust;
 mod glibc_rwlock;
@@ -130,6 +131,32 @@ pub static DECODERS: &[&dyn Decoder] = &[
     &rust_std::once::RustOnce,
     &rust_std::rwlock::RustRwLock,
 ];
+
+/// The proof line: what the lock's `word` was as inherited, if that is known, and else what it is
+/// now, as `meaning` tells it.
+fn detail<T>(word: &str, now: &T, then: Option<&T>, meaning: impl Fn(&T) -> String) -> String {
+    match then {
+        Some(then) => format!("{word} was {} in the page as inherited", meaning(then)),
+        None => format!("{word} is {} now", meaning(now)),
+    }
+}
+
+/// The same of a lock whose bytes may have been something else at the fork.
+fn doubtful<T>(
+    word: &str,
+    now: &T,
+    then: Option<&T>,
+    at_fork: State,
+    meaning: impl Fn(&T) -> String,
+) -> String {
+    let told = detail(word, now, then, meaning);
+    match at_fork {
+        State::Unknown if then.is_some() => {
+            told + ", but nothing proves that it was this lock's then"
+        }
+        _ => told,
+    }
+}
 
 /// The first decoder's answer, if any recognises the lock.
 pub fn read(scene: &Scene<'_>) -> Option<Reading> {

@@ -10,7 +10,7 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State, TID_LIMIT, is_tid};
+use super::{Decoder, Reading, Scene, State, TID_LIMIT, detail, is_tid};
 use crate::event::Window;
 
 const LOCK: u64 = 4;
@@ -55,7 +55,7 @@ impl Decoder for MuslMutex {
             value_at_fork: then.map(|then| then.lock),
             value: now.lock,
             anyone_may_release: false,
-            detail: detail(&now, then.as_ref()),
+            detail: detail("word", &now, then.as_ref(), Fields::meaning),
         })
     }
 }
@@ -119,20 +119,12 @@ impl Fields {
     }
 
     fn meaning(&self) -> String {
-        match (self.lock & !AWAITED, self.held()) {
+        let state = match (self.lock & !AWAITED, self.held()) {
             (0, _) => "free".into(),
             (_, Some(State::Held { owner: Some(owner) })) => format!("locked by {owner}"),
             (_, Some(_)) => "locked".into(),
-            (_, None) => "no mutex".into(),
-        }
-    }
-}
-
-fn detail(now: &Fields, then: Option<&Fields>) -> String {
-    match then {
-        Some(then) => {
-            format!("word was {:#x} ({}) in the page as inherited", then.lock, then.meaning())
-        }
-        None => format!("word is {:#x} ({}) now", now.lock, now.meaning()),
+            (_, None) => "no mutex".to_owned(),
+        };
+        format!("{:#x} ({state})", self.lock)
     }
 }

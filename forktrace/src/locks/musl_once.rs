@@ -10,7 +10,7 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State};
+use super::{Decoder, Reading, Scene, State, detail};
 
 /// The function runs.
 const RUNNING: u32 = 1;
@@ -43,10 +43,7 @@ impl Decoder for MuslOnce {
             value_at_fork: then,
             value: now,
             anyone_may_release: false,
-            detail: match then {
-                Some(word) => format!("word was {word} ({meaning}) in the page as inherited"),
-                None => format!("word is {now} ({meaning}) now"),
-            },
+            detail: detail("word", &now, then.as_ref(), |word| format!("{word} ({meaning})")),
         })
     }
 }

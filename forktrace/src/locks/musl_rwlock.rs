@@ -8,7 +8,7 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State, TID_LIMIT};
+use super::{Decoder, Reading, Scene, State, TID_LIMIT, detail};
 use crate::event::Window;
 
 const WAITERS: u64 = 4;
@@ -49,7 +49,7 @@ impl Decoder for MuslRwlock {
             value_at_fork: then.map(|then| then.lock),
             value: now.lock,
             anyone_may_release: false,
-            detail: detail(&now, then.as_ref()),
+            detail: detail("word", &now, then.as_ref(), Fields::meaning),
         })
     }
 }
@@ -99,21 +99,13 @@ impl Fields {
     }
 
     fn meaning(&self) -> String {
-        match (self.hold(), self.lock & !AWAITED) {
+        let state = match (self.hold(), self.lock & !AWAITED) {
             (Some(Hold::Writing), _) => "held for writing".into(),
             (Some(Hold::Reading), 1) => "held by 1 reader".into(),
             (Some(Hold::Reading), readers) => format!("held by {readers} readers"),
             (None, 0) => "free".into(),
-            (None, _) => "no lock".into(),
-        }
-    }
-}
-
-fn detail(now: &Fields, then: Option<&Fields>) -> String {
-    match then {
-        Some(then) => {
-            format!("word was {:#x} ({}) in the page as inherited", then.lock, then.meaning())
-        }
-        None => format!("word is {:#x} ({}) now", now.lock, now.meaning()),
+            (None, _) => "no lock".to_owned(),
+        };
+        format!("{:#x} ({state})", self.lock)
     }
 }

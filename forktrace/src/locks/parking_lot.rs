@@ -15,7 +15,7 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{ADDRESS_LIMIT, Decoder, Reading, Scene, State, neighbours::was_there};
+use super::{ADDRESS_LIMIT, Decoder, Reading, Scene, State, doubtful, neighbours::was_there};
 use crate::event::{Mapping, Wait, Window};
 
 /// Members of `ThreadData`; the futex word is its parker.
@@ -237,15 +237,8 @@ impl Hold {
                 count => format!("held by {count} readers"),
             },
         };
-        match then {
-            Some(then) => {
-                let doubt = match at_fork {
-                    State::Unknown => ", but nothing proves that it was this lock's then",
-                    _ => "",
-                };
-                format!("state was {then:#x} ({}) in the page as inherited{doubt}", meaning(then))
-            }
-            None => format!("state is {value:#x} ({}) now", meaning(value)),
-        }
+        doubtful("state", &value, then.as_ref(), at_fork, |bits| {
+            format!("{bits:#x} ({})", meaning(*bits))
+        })
     }
 }

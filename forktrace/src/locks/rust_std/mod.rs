@@ -48,15 +48,7 @@ fn held(scene: &Scene<'_>, address: u64, then: u32, now: u32) -> Option<State> {
 
 /// The proof line.
 fn detail(then: Option<u32>, now: u32, at_fork: State, meaning: impl Fn(u32) -> String) -> String {
-    match (then, at_fork) {
-        (Some(then), State::Unknown) => format!(
-            "word was {then:#x} ({}) in the page as inherited, but nothing proves that it was this \
-             lock's then",
-            meaning(then)
-        ),
-        (Some(then), _) => {
-            format!("word was {then:#x} ({}) in the page as inherited", meaning(then))
-        }
-        (None, _) => format!("word is {now:#x} ({}) now", meaning(now)),
-    }
+    super::doubtful("word", &now, then.as_ref(), at_fork, |bits| {
+        format!("{bits:#x} ({})", meaning(*bits))
+    })
 }
