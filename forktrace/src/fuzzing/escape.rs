@@ -20,6 +20,9 @@ pub fn escape(data: &[u8]) {
     assert_eq!(checks::dot_label(&export::dot::escape(text)), seen);
     let in_xml = seen.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
     assert_eq!(checks::xml_text(&export::svg::escape(text)), in_xml);
+    let mut island = Vec::new();
+    assert!(export::html::island(&mut island, &seen).is_ok());
+    checks::island(&island);
     let cell = export::csv::harmless(text);
     assert!(cell == seen || cell.strip_prefix('\'') == Some(&*seen), "{cell:?}");
     assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?}");

@@ -12,6 +12,7 @@ mod tests;
 use std::io::{self, Write};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::Story;
@@ -65,7 +66,12 @@ pub fn write(w: &mut impl Write, story: &Story) -> io::Result<()> {
 
 /// Writes the one place of the page that holds what comes from traced programs.
 pub(crate) fn data_island(w: &mut impl Write, story: &Story) -> io::Result<()> {
-    Ok(serde_json::to_writer(NoTags(w), &data::Data::new(story))?)
+    island(w, &data::Data::new(story))
+}
+
+/// Writes a value as JSON that nothing in it leaves.
+pub(crate) fn island(w: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    Ok(serde_json::to_writer(NoTags(w), value)?)
 }
 
 /// Writes what stands before the mark, and returns what stands behind it.
