@@ -41,6 +41,9 @@ struct Cli {
     /// Where the samples and the result go too.
     #[arg(long, value_name = "FILE", default_value = "target/soak.json")]
     json: PathBuf,
+    /// Trace the load alone and not the whole host, whose other work goes up and down.
+    #[arg(long)]
+    alone: bool,
     /// Judge the samples of an earlier run again, and trace nothing.
     #[arg(long, value_name = "FILE")]
     again: Option<PathBuf>,
@@ -82,8 +85,10 @@ fn soak(cli: &Cli) -> Result<bool> {
     adopt_orphans()?;
     let folder = tempfile::Builder::new().prefix("forktrace-soak-").tempdir()?;
     let log = folder.path().join("soak.jsonl.zst").display().to_string();
-    let options = ["-q", "-a", "-o", &log, "--rotate-size", "4M", "--keep", "3"];
-    let mut job = Job::forktrace(&options)?;
+    let own = std::process::id().to_string();
+    let target: &[&str] = if cli.alone { &["-p", &own] } else { &["-a"] };
+    let options = ["-q", "-o", &log, "--rotate-size", "4M", "--keep", "3"];
+    let mut job = Job::forktrace(&[&options, target].concat())?;
     let mut tracer = Tracer::attach(&mut job, PATIENCE)?;
     let mut load = Load::new()?;
     let (start, length) = (Instant::now(), Duration::from_secs(cli.minutes * 60));
