@@ -178,6 +178,7 @@ pub(super) fn finding(text: &str, choice: u8) -> Finding {
         fork: Some(fork).filter(|_| !has(2)),
         unseen_fork: Some(unseen).filter(|_| has(2)),
         since_before: false,
+        at_most_ns: None,
         not_before_ns: None,
         evidence: vec![Proof { rule: text.into(), detail: text.into() }],
         same_lock_in: Vec::new(),

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, duration, kinds, late, native, plural,
+    Clock, Style,
+    clock::rounded_up,
+    duration, kinds, late, native, plural,
     style::{Tone, wrap},
 };
 use crate::{
@@ -77,7 +79,7 @@ fn also_in(finding: &Finding) -> String {
         more => format!(" and {more} more"),
     };
     let processes = plural(finding.same_lock_in.len() as u64, "process", "processes");
-    let from = finding.fork.as_ref().map(|fork| format!(" forked by {}", fork.by_pid));
+    let from = finding.forked_by().map(|pid| format!(" forked by {pid}"));
     let from = from.unwrap_or_default();
     let least = finding.or_more();
     format!("{least}{processes}{from}: {}{more}; it is one fault in all of them", pids.join(", "))
@@ -112,14 +114,27 @@ fn who(finding: &Finding, style: Style) -> String {
         Confidence::Likely => "probably cannot wake up",
         Confidence::Suspect => "may not wake up",
     };
-    let more =
-        if finding.since_before || finding.not_before_ns.is_some() { "more than " } else { "" };
     format!(
-        "{}[{}]{thread} has been stuck for {more}{} and {verdict}",
+        "{}[{}]{thread} has been stuck for {} and {verdict}",
         style.clean(&finding.comm),
         finding.pid,
-        duration(finding.waited_ns),
+        how_long(finding),
     )
+}
+
+/// How long it has been stuck: of a wait that is older than the trace, between what and what.
+fn how_long(finding: &Finding) -> String {
+    let waited = duration(finding.waited_ns);
+    let since = if finding.tid == finding.pid { "fork" } else { "start" };
+    match finding.at_most_ns {
+        Some(most) => {
+            format!("more than {waited}, at most {} (since its {since}),", rounded_up(most))
+        }
+        None if finding.since_before || finding.not_before_ns.is_some() => {
+            format!("more than {waited}")
+        }
+        None => waited,
+    }
 }
 
 /// The first line: who is stuck, and how sure that is.

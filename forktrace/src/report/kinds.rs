@@ -108,6 +108,7 @@ pub(super) mod tests {
             }),
             unseen_fork: None,
             since_before: false,
+            at_most_ns: None,
             not_before_ns: None,
             evidence: Vec::new(),
             same_lock_in: Vec::new(),

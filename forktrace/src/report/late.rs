@@ -41,7 +41,7 @@ fn why(fork: &UnseenFork) -> &'static str {
 
 /// When the process was forked and by whom, as far as that can be told after the fact.
 pub(super) fn forked(fork: &UnseenFork, style: Style, clock: &Clock) -> String {
-    let when = format!("{}, {}", clock.time(fork.boot_ns), why(fork));
+    let when = format!("{}, {}", clock.date_and_time(fork.boot_ns), why(fork));
     let (Some(pid), Some(comm)) = (fork.by_pid, &fork.by_comm) else {
         return format!("{when}; by whom is not known");
     };

@@ -259,6 +259,7 @@ fn late() -> impl Strategy<Value = Late> {
     (any::<u64>(), option::of(kin), option::of(learnt), any::<bool>()).prop_map(
         |(start_ns, kin, learnt, tids_in_order)| Late {
             start_ns,
+            thread_start_ns: tids_in_order.then_some(start_ns),
             not_execed: kin.is_some() || tids_in_order,
             kin,
             learnt,
@@ -493,6 +494,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             fork: causes.1,
             unseen_fork: causes.3,
             since_before: ppid % 2 == 0,
+            at_most_ns: (ppid % 5 == 0).then_some(waited_ns),
             not_before_ns: (ppid % 3 == 0).then_some(waited_ns),
             evidence: causes.2,
             same_lock_in: ns_pid.into_iter().collect(),
