@@ -172,7 +172,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         let stopped = live.run(&until).await?;
         kernel::restore_interrupt();
         live.finish(stopped)?;
-        output::summary(&mut live.pipeline, output::style(args))?;
+        output::summary(&mut live.pipeline, output::style(args), args.quiet)?;
         Ok::<_, Failure>(live)
     });
     // A look that goes on may be one without end.

@@ -17,7 +17,7 @@ use self::{interrupts::Interrupts, looking::next_round};
 
 use super::{
     evidence,
-    failure::Failure,
+    failure::{Failure, say},
     filter::Narrowed,
     kernel_tasks::{KernelTasks, Means},
     lean::Lean,
@@ -130,6 +130,9 @@ pub(super) struct Live {
     owners: Owners,
     kernel_tasks: KernelTasks,
     pub(super) narrowed: Option<Narrowed>,
+    /// When what was alive already was put into the trace, `CLOCK_BOOTTIME`, ns, until it is known
+    /// whether it fits the filter.
+    adopted_ns: Option<u64>,
     undecodable: u64,
     interrupts: Interrupts,
     /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
@@ -180,6 +183,7 @@ impl Live {
             owners: Owners::default(),
             kernel_tasks: KernelTasks::default(),
             narrowed: None,
+            adopted_ns: None,
             undecodable: 0,
             interrupts: Interrupts::new()?,
             drained_ns: 0,
@@ -248,6 +252,7 @@ impl Live {
         }
         let pids: Vec<u32> = known.into_iter().collect();
         self.snapshot(&pids, None)?;
+        self.adopted_ns = Some(kernel::boot_ns());
         self.before.search(pids);
         Ok(())
     }
@@ -260,8 +265,19 @@ impl Live {
         let pids = everybody();
         self.kernel_tasks.look();
         self.snapshot(&pids, None)?;
+        self.adopted_ns = Some(kernel::boot_ns());
         self.before.search(pids);
         Ok(())
+    }
+
+    /// Says what of the filter nothing fits, once all are known that were alive at the attach.
+    fn say_unfit(&mut self) {
+        let known = |adopted_ns: &mut u64| *adopted_ns + REORDER_NS <= self.drained_ns;
+        if self.adopted_ns.take_if(known).is_some()
+            && let Some(unfit) = self.narrowed.as_ref().and_then(Narrowed::unfit)
+        {
+            say(&unfit);
+        }
     }
 
     /// Runs until something ends it.
@@ -294,6 +310,7 @@ impl Live {
             self.take(records);
             self.drain();
             self.release()?;
+            self.say_unfit();
             if self.pipeline.reader_gone {
                 return Ok(Stopped::OutputClosed);
             }

@@ -1,6 +1,7 @@
 //! Where results go: text or JSON on stdout, a log in a file, diagnostics on stderr.
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufWriter, IsTerminal as _, Write},
     path::Path,
 };
@@ -178,17 +179,18 @@ pub(super) fn start_event(
     Event { boot_ns: began_ns, task: None, body: Body::TraceStart(Box::new(start)) }
 }
 
-/// The summary, after the last event.
+/// The summary, after the last event; with `quiet` the conclusion alone.
 ///
 /// # Errors
 /// When the output cannot be written.
-pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
+pub(super) fn summary(pipeline: &mut Pipeline, style: Style, quiet: bool) -> io::Result<()> {
     let (shown, hidden): (Vec<Judged>, Vec<Judged>) = pipeline
         .judge
         .findings()
         .iter()
         .cloned()
         .partition(|judged| pipeline.shows(&judged.finding));
+    let hidden: BTreeSet<u32> = hidden.iter().map(|judged| judged.finding.pid).collect();
     let (earlier, earlier_hidden) = pipeline.forgotten();
     let recorded: Vec<(String, bool)> = pipeline.recorded().into_iter().collect();
     pipeline.write_text(|text, pipeline| {
@@ -201,10 +203,10 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
             findings: &shown,
             earlier,
             hidden: hidden.len() as u64 + earlier_hidden,
+            quiet,
             shortfalls: &pipeline.shortfalls,
             recorded: &recorded,
         };
-        writeln!(text.out())?;
         summary::write(text.out(), &summary, style)?;
         text.out().flush()
     })

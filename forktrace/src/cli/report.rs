@@ -38,9 +38,11 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
         pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
     }
     pipeline.shortfalls.extend(missing);
-    pipeline.shortfalls.extend(shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model));
-    output::summary(&mut pipeline, output::style(&args.output))?;
-    Ok(pipeline.status(args.exit_code).unwrap_or(0))
+    let nothing = shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model);
+    let otherwise = if nothing.is_some() { shortfalls::NOTHING_FITTED } else { 0 };
+    pipeline.shortfalls.extend(nothing);
+    output::summary(&mut pipeline, output::style(&args.output), args.output.quiet)?;
+    Ok(pipeline.status(args.exit_code).unwrap_or(otherwise))
 }
 
 /// Prints what is wanted.
