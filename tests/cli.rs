@@ -98,7 +98,7 @@ static CASES: &[Case] = &[
     case("filter_by_no_container", Anybody, &["--container", "web-1", "-a"], 2, &["web-1", "docker ps"]),
     case("filter_by_no_user", Anybody, &["-u", "no-such-user-here", "-a"], 2, &["no-such-user-here"]),
     case("filter_that_nothing_fits", Root, &["-d", "300ms", "--cgroup", "/no-such-group", "-a"], 4, &["no process is in cgroup /no-such-group", "mistyped"]),
-    case("filter_that_nothing_fits_and_a_command", Root, &["--comm", "no-such-name", "--", "true"], 4, &[]),
+    case("filter_that_nothing_fits_and_a_command", Root, &["--comm", "no-such-name", "--", "true"], 4, &["no process fitted the filter (comm no-such-name)"]),
     case("filter_that_nothing_fits_and_a_failure", Root, &["--comm", "no-such-name", "--", "false"], 1, &[]),
     case("filter_of_an_old_log", Anybody, &["report", "-u", "0", "{dir}/cut.jsonl"], 2, &["--uid", "older"]),
     case("report_two_logs", Anybody, &["report", "{dir}/cut.jsonl", "{dir}/cut.jsonl"], 1, &["cut.jsonl", "whole log"]),

@@ -3,7 +3,7 @@
 use super::{
     args::{Events, OutputArgs, ReportArgs},
     check,
-    failure::Failure,
+    failure::{Failure, say},
     filter::{Filter, Narrowed},
     output,
     pipeline::Pipeline,
@@ -39,10 +39,11 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
     }
     pipeline.shortfalls.extend(missing);
     let nothing = shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model);
-    let otherwise = if nothing.is_some() { shortfalls::NOTHING_FITTED } else { 0 };
-    pipeline.shortfalls.extend(nothing);
+    pipeline.shortfalls.extend(nothing.clone());
     output::summary(&mut pipeline, output::style(&args.output), args.output.quiet)?;
-    Ok(pipeline.status(args.exit_code).unwrap_or(otherwise))
+    let Some(nothing) = nothing else { return Ok(pipeline.status(args.exit_code).unwrap_or(0)) };
+    say(&nothing);
+    Ok(shortfalls::NOTHING_FITTED)
 }
 
 /// Prints what is wanted.
