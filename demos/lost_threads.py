@@ -30,7 +30,7 @@ def child():
     before = beats
     time.sleep(0.3)
     print(f"child  {os.getpid()}: I have {count_tasks()} thread", flush=True)
-    print(f"child  {os.getpid()}: no beats in me: {before} at the fork, {beats} 0.3 s later", flush=True)
+    print(f"child  {os.getpid()}: no beats in me: {before} at the fork, {beats} after 0.3 s", flush=True)
 
 
 def main():

@@ -15,7 +15,7 @@ fn golden(name: &str) -> PathBuf {
 
 fn report() -> Command {
     let mut command = Command::cargo_bin("forktrace").unwrap();
-    command.env("TZ", "UTC").arg("report");
+    command.env("TZ", "UTC").env_remove("COLUMNS").arg("report");
     command
 }
 

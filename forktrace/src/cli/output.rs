@@ -67,9 +67,16 @@ fn color(args: &OutputArgs, terminal: bool) -> bool {
 /// How text looks on stdout.
 pub(super) fn style(args: &OutputArgs) -> Style {
     let terminal = io::stdout().is_terminal();
-    let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-    let width = width.filter(|_| terminal);
+    let size = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| asked_width(&columns));
+    let width = asked.or_else(|| size().filter(|_| terminal));
     Style { color: color(args, terminal), ascii: args.ascii, width }
+}
+
+/// The width that `COLUMNS` asks for. Shells keep the terminal's in a variable of this name, but do not
+/// export it: where it is in the environment somebody put it there.
+fn asked_width(columns: &str) -> Option<usize> {
+    columns.trim().parse().ok().filter(|width| *width > 0)
 }
 
 /// Everything right of the event source, writing to stdout as asked.
@@ -210,4 +217,17 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style, quiet: bool) -> io:
         summary::write(text.out(), &summary, style)?;
         text.out().flush()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_width_is_asked_for_by_a_number() {
+        assert_eq!(asked_width("60"), Some(60));
+        for none in ["", "0", "-1", "wide"] {
+            assert_eq!(asked_width(none), None, "{none:?}");
+        }
+    }
 }
