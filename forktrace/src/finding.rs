@@ -78,6 +78,10 @@ pub struct Finding {
     /// the one that forked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<TaskNow>,
+    /// Where a thread that is not in the stuck process was at the fork, in a `with` block of the lock:
+    /// its Python frame of that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_at_fork: Option<PythonFrame>,
     /// What to do.
     pub advice: String,
 }

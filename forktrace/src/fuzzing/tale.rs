@@ -182,6 +182,7 @@ pub(super) fn finding(text: &str, choice: u8) -> Finding {
         not_before_ns: None,
         evidence: vec![Proof { rule: text.into(), detail: text.into() }],
         same_lock_in: Vec::new(),
+        with_at_fork: python.first().cloned(),
         python,
         python_missing: some(),
         stack: if has(0) { stack } else { Vec::new() },

@@ -206,7 +206,8 @@ fn held_by(finding: &Finding, style: Style) -> String {
             Some(_) => "not known: nothing in the lock says who took it",
             None => "not known: the lock as it was at the fork was not seen",
         };
-        return format!("{why}{}", native::candidates(finding, style));
+        let inside = with_at_fork(finding, style);
+        return format!("{why}{inside}{}", native::candidates(finding, style));
     };
     let process = match &finding.fork {
         Some(fork) if fork.by_pid == holder.pid => forking_process(fork, style),
@@ -222,7 +223,21 @@ fn held_by(finding: &Finding, style: Style) -> String {
         if semaphore && !was_seen_taken(finding) { ", unless it was yet to be posted" } else { "" };
     let since = native::fate(holder, holder.pid == finding.ppid, style);
     let thread = holding_thread(holder, style);
-    format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}")
+    let inside = match holder.python.is_empty() {
+        true => with_at_fork(finding, style),
+        false => String::new(),
+    };
+    format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}{inside}")
+}
+
+/// Where a thread was that the process does not have, as the end of a sentence about the holder.
+pub(super) fn with_at_fork(finding: &Finding, style: Style) -> String {
+    let Some(frame) = &finding.with_at_fork else { return String::new() };
+    let line = python_line(frame, style);
+    let or = if finding.unseen_fork.is_some() { ", or about to enter one" } else { "" };
+    format!(
+        "; at the fork a thread that does not exist here was in a with block of it{or}, at {line}"
+    )
 }
 
 fn holding_thread(holder: &Holder, style: Style) -> String {
@@ -329,4 +344,24 @@ pub(super) fn is_user_code(frame: &PythonFrame) -> bool {
         && !file.contains("/dist-packages/");
     let inside = ["threading.py", "multiprocessing/", "concurrent/", "queue.py", "logging/"];
     !library && !file.starts_with('<') && !inside.iter().any(|name| file.starts_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        finding::{Kind, UnseenFork},
+        report::kinds::tests::finding,
+    };
+
+    #[test]
+    fn where_a_lost_thread_had_the_lock_is_told_beside_who_may_have() {
+        let frame = PythonFrame { file: "app.py".into(), line: 35, function: "hold".into() };
+        let seen = Finding { with_at_fork: Some(frame), ..finding(Kind::InheritedLock, 1) };
+        let said = held_by(&seen, Style::default());
+        assert!(said.ends_with("was in a with block of it, at app.py:35 in hold"), "{said}");
+        let late = Finding { fork: None, unseen_fork: Some(UnseenFork::default()), ..seen };
+        let said = held_by(&late, Style::default());
+        assert!(said.ends_with("of it, or about to enter one, at app.py:35 in hold"), "{said}");
+    }
 }

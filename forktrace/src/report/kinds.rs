@@ -117,6 +117,7 @@ pub(super) mod tests {
             stack: Vec::new(),
             stack_cut: None,
             candidates: Vec::new(),
+            with_at_fork: None,
             advice: String::new(),
         }
     }

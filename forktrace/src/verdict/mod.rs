@@ -301,6 +301,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
         stack: Vec::new(),
         stack_cut: None,
         candidates: Vec::new(),
+        with_at_fork: orphan::with_at_fork(case).filter(|_| kind == Kind::InheritedLock),
         advice: String::new(),
     };
     let finding = native::complete(finding, case);

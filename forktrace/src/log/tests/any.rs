@@ -205,13 +205,15 @@ fn waiter() -> impl Strategy<Value = Waiter> {
 }
 
 fn python_lock() -> impl Strategy<Value = PythonLock> {
-    let method =
-        (any::<u64>(), window(), at_fork()).prop_map(|(address, now, at_fork)| KeptMethod {
+    let method = (any::<u64>(), window(), at_fork(), option::of(python_frame())).prop_map(
+        |(address, now, at_fork, left_at)| KeptMethod {
             address,
             now,
             at_fork,
             on_frame: Some(address % 2 == 0).filter(|_| address % 3 > 0),
-        });
+            left_at,
+        },
+    );
     (any::<(u64, Option<u32>)>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
         |((address, owner_tid), type_name, now, at_fork, exits)| PythonLock {
             address,
@@ -498,6 +500,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             not_before_ns: (ppid % 3 == 0).then_some(waited_ns),
             evidence: causes.2,
             same_lock_in: ns_pid.into_iter().collect(),
+            with_at_fork: python.0.first().cloned(),
             python: python.0,
             python_missing: python.1,
             stack: python.3.0.frames,

@@ -58,6 +58,7 @@ fn finding(kind: Kind, lock: &str) -> Finding {
         stack: Vec::new(),
         stack_cut: None,
         candidates: Vec::new(),
+        with_at_fork: None,
         advice: String::new(),
     }
 }
