@@ -238,9 +238,7 @@ fn where_a_lost_thread_was_in_a_block_is_told() {
     for (why, change) in refused {
         let mut scene = left();
         change(&mut scene);
-        if let Verdict::Finding(finding) = scene.judge_as(WORKER) {
-            assert_eq!(finding.with_at_fork, None, "{why}");
-        }
+        assert_eq!(scene.of_worker().with_at_fork, None, "{why}");
     }
 }
 
