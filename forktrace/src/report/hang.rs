@@ -125,11 +125,8 @@ fn who(finding: &Finding, style: Style) -> String {
 /// How long it has been stuck: of a wait that is older than the trace, between what and what.
 fn how_long(finding: &Finding) -> String {
     let waited = duration(finding.waited_ns);
-    let since = if finding.tid == finding.pid { "fork" } else { "start" };
     match finding.at_most_ns {
-        Some(most) => {
-            format!("more than {waited}, at most {} (since its {since}),", rounded_up(most))
-        }
+        Some(most) => format!("{waited} to {}", rounded_up(most)),
         None if finding.since_before || finding.not_before_ns.is_some() => {
             format!("more than {waited}")
         }
@@ -259,7 +256,7 @@ fn forking_process(fork: &ForkSite, style: Style) -> String {
 
 fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
     if let Some(fork) = &finding.unseen_fork {
-        return late::forked(fork, style, clock);
+        return late::forked(finding, fork, style, clock);
     }
     let Some(fork) = &finding.fork else {
         return "not known: the fork was not seen, it happened before tracing began".into();

@@ -41,7 +41,12 @@ fn why(fork: &UnseenFork) -> &'static str {
 }
 
 /// When the process was forked and by whom, as far as that can be told after the fact.
-pub(super) fn forked(fork: &UnseenFork, style: Style, clock: &Clock) -> String {
+pub(super) fn forked(finding: &Finding, fork: &UnseenFork, style: Style, clock: &Clock) -> String {
+    let no_older = if finding.at_most_ns.is_some() { "; the hang is no older" } else { "" };
+    format!("{}{no_older}", forked_by(fork, style, clock))
+}
+
+fn forked_by(fork: &UnseenFork, style: Style, clock: &Clock) -> String {
     let when = format!("{}, {}", clock.date_and_time(fork.boot_ns), why(fork));
     let (Some(pid), Some(comm)) = (fork.by_pid, &fork.by_comm) else {
         return format!("{when}; by whom is not known");
