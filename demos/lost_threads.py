@@ -40,11 +40,10 @@ def main():
         thread.start()
     time.sleep(0.1)
     print(f"parent {os.getpid()}: I have {count_tasks()} threads (3 of them beat) and fork", flush=True)
-    before = beats
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     process.join()
-    print(f"parent {os.getpid()}: beats went on in me: {before} at the fork, {beats} now", flush=True)
+    print(f"parent {os.getpid()}: beats went on in me: {beats} by now", flush=True)
     stop.set()
     for thread in threads:
         thread.join()

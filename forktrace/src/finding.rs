@@ -48,6 +48,11 @@ pub struct Finding {
     /// The wait had begun before tracing did: it has lasted longer than `waited_ns`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub since_before: bool,
+    /// How long it can have been waiting at most, ns, where the wait had begun before tracing did: the
+    /// task itself is no older.
+    #[serde(with = "num::opt", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<num::Number>")]
+    pub at_most_ns: Option<u64>,
     /// The wait was found by looking now and then (`--lean`): it began after this time
     /// (`CLOCK_BOOTTIME`, ns), and has lasted `waited_ns` at least.
     #[serde(with = "num::opt", default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +78,10 @@ pub struct Finding {
     /// the one that forked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<TaskNow>,
+    /// Where a thread that is not in the stuck process was at the fork, in a `with` block of the lock:
+    /// its Python frame of that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_at_fork: Option<PythonFrame>,
     /// What to do.
     pub advice: String,
 }
@@ -89,6 +98,13 @@ impl Finding {
     pub fn is_for_python_lock(&self) -> bool {
         let said = |rule: &str| self.evidence.iter().any(|proof| proof.rule == rule);
         said("python-lock") && !said("taken-by-hand") && !said("releases-by-hand")
+    }
+
+    /// The process that forked the stuck one, where that is known: its children have its program, so
+    /// that an address means the same in all of them.
+    pub(crate) fn forked_by(&self) -> Option<u32> {
+        let seen = self.fork.as_ref().map(|fork| fork.by_pid);
+        seen.or_else(|| self.unseen_fork.as_ref()?.by_pid)
     }
 
     /// `at least ` where there may be more than those in `same_lock_in`.

@@ -312,6 +312,7 @@ fn write(model: &Model, findings: &[Judged]) {
         findings,
         earlier: Forgotten::default(),
         hidden: 0,
+        quiet: false,
         shortfalls: &[],
         recorded: &[],
     };

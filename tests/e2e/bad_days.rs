@@ -159,14 +159,14 @@ fn gone_at_once() -> Result<()> {
 /// ended has not: live, after the fact, and where a zombie is all that was asked for.
 fn zombies() -> Result<()> {
     let command = workload::command("zombies.c", &["20", "12"])?;
-    let live = [&["-q", "-o", "{log}", "--"].map(str::to_owned)[..], &command].concat();
+    let live = [&["-o", "{log}", "--"].map(str::to_owned)[..], &command].concat();
     let live = Job::forktrace(&live)?.wait(LIMIT)?;
     of_zombies(&live, &Facts::read(&live.stdout), "certain").with_context(|| live.said())?;
 
     let mut job = Job::start(&command, &[])?;
     job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
     let pid = job.pid().to_string();
-    let mut late = Job::forktrace(&["-q", "--suspects", "-o", "{log}", "-p", &pid])?;
+    let mut late = Job::forktrace(&["--suspects", "-o", "{log}", "-p", &pid])?;
     late.until("found", LIMIT, |job| job.log_text().contains("\"type\":\"finding\""))?;
     let facts = Facts::read(&job.stdout());
     let zombie = facts.all("zombie").next().context("no zombie")?.to_string();

@@ -169,6 +169,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let needs = [Need::Tracing, Need::Cc, Need::Setpriv];
     trials.push(trial("late_fork_before_and_wait_after", &needs, blocks_after_the_attach));
     trials.push(trial("late_mutex_in_a_pid_namespace", &needs, in_a_pid_namespace));
+    trials.push(trial("late_several_children", &needs, several_children));
     trials
 }
 
@@ -314,6 +315,32 @@ fn blocks_after_the_attach() -> Result<()> {
         let finding = check::one_finding(&log, Some(u64::from(child)))?;
         ensure!(finding.get("confidence").is_some_and(|sure| sure == "likely"), "{finding:#}");
         late(finding, &facts, child, false).with_context(|| format!("{finding:#}"))
+    };
+    judge().with_context(|| traced.said())
+}
+
+/// One fault in several children is told once, and each of the others in two lines; how long it can
+/// have lasted at most is told of each.
+fn several_children() -> Result<()> {
+    let mut command = workload::command("several_stuck.c", &["children"])?;
+    command.push(HANGS.to_owned());
+    let mut job = Job::start(&command, &[])?;
+    job.until("stuck", START, |job| job.stdout().matches("stuck=").count() == 3)?;
+    std::thread::sleep(OLD);
+    let traced = Job::forktrace(&arguments(Parent, job.pid(), 0))?.wait(LIMIT)?;
+    drop(job);
+    let judge = || -> Result<()> {
+        traced.expect_code(0)?;
+        let blocks = check::hang_blocks(&traced.stdout);
+        let short = blocks.iter().filter(|block| block.contains("same lock")).count();
+        ensure!(blocks.len() == 3 && short == 2, "not one fault");
+        ensure!(blocks[0].contains("the hang is no older"), "not since when at most");
+        for finding in Log::read(&traced.log())?.findings() {
+            let (least, most) = (number(finding, "/waited_ns"), number(finding, "/at_most_ns"));
+            let apart = most.zip(least).and_then(|(most, least)| most.checked_sub(least));
+            ensure!(apart >= Some(OLD.as_nanos() as u64), "{finding:#}");
+        }
+        Ok(())
     };
     judge().with_context(|| traced.said())
 }

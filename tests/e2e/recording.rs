@@ -51,7 +51,7 @@ fn report(flags: &[&str], files: &[PathBuf]) -> Result<Ended> {
 fn rotated() -> Result<()> {
     let dir = folder()?;
     let log = dir.path().join("t.jsonl").display().to_string();
-    let options = ["-q", "-o", &log, "--rotate-size", "64K", "--", "sh", "-c"];
+    let options = ["-o", &log, "--rotate-size", "64K", "--", "sh", "-c"];
     let script = "\"$@\" & sleep 2.5; i=0; \
                   while [ $i -lt 400 ]; do /bin/true; i=$((i+1)); done; wait";
     let mut args: Vec<String> = options.map(str::to_owned).to_vec();
@@ -72,7 +72,7 @@ fn rotated() -> Result<()> {
     ensure!(words.join(" ").contains("t.1.jsonl to "), "{}", ended.said());
     check_log(&files)?;
 
-    let whole = report(&["-q"], &files.iter().rev().cloned().collect::<Vec<_>>())?;
+    let whole = report(&[], &files.iter().rev().cloned().collect::<Vec<_>>())?;
     ensure!(hang_blocks(&whole.stdout) == live, "{}", whole.said());
     ensure!(whole.stderr.is_empty(), "{}", whole.said());
     let counts = |text: &str| -> Vec<String> {

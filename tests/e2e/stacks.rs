@@ -98,7 +98,44 @@ pub(crate) fn trials() -> Vec<Trial> {
         };
         trial(*name, &needs, || run(*compiled, *place))
     };
-    CASES.iter().map(of).collect()
+    let blocks = || of_a_lost_thread(false).and_then(|()| of_a_lost_thread(true));
+    let needs = [Need::Tracing, Need::FramesOfPython];
+    let blocks = trial("stacks_with_block_of_a_lost_thread", &needs, blocks);
+    CASES.iter().map(of).chain([blocks]).collect()
+}
+
+/// Where a thread of the parent was in a `with` block of the lock is in the memory that the child
+/// inherited, seen forked or `late`.
+fn of_a_lost_thread(late: bool) -> Result<()> {
+    let program = "late_worker.py";
+    let source = fs::read_to_string(workload::source(program))?;
+    let line = source.lines().position(|line| line.contains("time.sleep(60)")).context("moved")?;
+    let command = workload::command(program, &["with", "8"])?;
+    let mut args: Vec<String> = ["-q", "-d", "4s", "-o", "{log}"].map(str::to_owned).to_vec();
+    let mut job = None;
+    if late {
+        let mut started = Job::start(&command, &[])?;
+        started.until("stuck", LIMIT, |job| job.stdout().contains("stuck="))?;
+        args.extend(["-p".to_owned(), started.pid().to_string()]);
+        job = Some(started);
+    } else {
+        args.push("--".to_owned());
+        args.extend(command);
+    }
+    let (ended, _) = Job::forktrace(&args)?.wait_and_leave(LIMIT)?;
+    drop(job);
+    let judge = || -> Result<()> {
+        let log = Log::read(&ended.log())?;
+        let findings = log.findings();
+        let [finding] = findings.as_slice() else { anyhow::bail!("not one: {findings:#?}") };
+        let frame = finding.get("with_at_fork").context("it is not told")?;
+        ensure!(frame["function"] == "hold" && frame["line"] == line + 1, "{frame}");
+        let words = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = format!("late_worker.py:{} in hold", line + 1);
+        ensure!(words.contains(&said), "the block does not say it");
+        Ok(())
+    };
+    judge().with_context(|| ended.said())
 }
 
 fn run(compiled: Compiled, place: Place) -> Result<()> {

@@ -13,7 +13,7 @@ const HOSTILE: &str = "</script><img src=x onerror=alert(1)>&amp;\u{202e}";
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = fn() -> Result<()>;
-    let all: [(&str, Test); 11] = [
+    let all: [(&str, Test); 12] = [
         ("html_says_what_the_text_report_says", says_the_same),
         ("html_asks_nobody_and_may_not", asks_nobody),
         ("html_shows_hostile_names_as_text", hostile_names),
@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("html_filters", filters),
         ("html_hides_suspects_until_asked", suspects),
         ("html_tells_one_fault_once", one_fault),
+        ("html_tells_how_long_it_was_stuck_in_all", stuck_in_all),
         ("html_zooms_and_pans_by_key_and_mouse", zooms),
         ("html_is_dark_or_light", themes),
         ("html_fits_a_phone", fits_a_phone),
@@ -57,7 +58,7 @@ fn says_the_same() -> Result<()> {
     let (page, mut browser) = mutex()?;
     let log = page.file.with_file_name("trace.jsonl");
     let report = std::process::Command::new(forktrace_tests::forktrace()?)
-        .args(["report", "--quiet"])
+        .arg("report")
         .arg(log)
         .env("TZ", "UTC")
         .output()?;
@@ -214,6 +215,28 @@ fn suspects() -> Result<()> {
     is(&mut browser, seen, &json!([1, 1]))?;
     let red = browser.eval(&red_pixels(1, 0.3, 0.9))?.as_f64().unwrap_or_default();
     ensure!(red > 0.99, "{red} of the suspect's row is red");
+    quiet(&browser)
+}
+
+fn stuck_in_all() -> Result<()> {
+    let page = logs::page(&logs::recorded("mutex_of_thread")?)?;
+    page.edit(|data| {
+        data["findings"][0]["since"] = json!(1_000_000);
+        data["findings"][0]["until"] = json!(251_000_000);
+    })?;
+    let mut browser = Browser::start()?;
+    browser.open(&page.file, DESKTOP, false)?;
+    let said = "document.querySelector('.finding .lasted').textContent";
+    is(&mut browser, said, &json!("4 min 10 s in all"))?;
+    page.edit(|data| {
+        data["trace"]["end"] = json!(61_500_000);
+        let process = data["findings"][0]["process"].as_u64().unwrap_or_default() as usize;
+        // When it ended.
+        data["processes"][process][5] = json!(null);
+        data["findings"][0]["until"] = json!(null);
+    })?;
+    browser.open(&page.file, DESKTOP, false)?;
+    is(&mut browser, said, &json!("60.5 s when the trace ended"))?;
     quiet(&browser)
 }
 

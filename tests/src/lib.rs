@@ -47,6 +47,8 @@ pub enum Need {
     Python,
     /// A python3 whose `threading` locks are semaphores: up to 3.12, and 3.13.0.
     SemaphorePython,
+    /// A python3 whose frames are read in all detail: 3.11.
+    FramesOfPython,
     /// A Python of another version, in a root folder of its own.
     Rooted(pythons::Rooted),
     /// Cargo, to build the workloads in Rust.
@@ -108,6 +110,7 @@ impl Need {
             Need::Musl => not_found("musl-gcc"),
             Need::Python => not_found("python3"),
             Need::SemaphorePython => Need::Python.missing().or_else(other_python_locks),
+            Need::FramesOfPython => Need::Python.missing().or_else(other_python_frames),
             Need::Rooted(python) => python.missing(),
             Need::Cargo => not_found(cargo()),
             Need::Setpriv => not_found("setpriv"),
@@ -264,14 +267,25 @@ fn no_fault_events() -> Option<String> {
 }
 
 fn other_python_locks() -> Option<String> {
-    static ANSWER: OnceLock<Option<String>> = OnceLock::new();
+    let version = python_version()?;
+    let words = version.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+    (version > vec![3, 13, 0]).then(|| format!("python3 is {words}, whose locks are no semaphores"))
+}
+
+fn other_python_frames() -> Option<String> {
+    let version = python_version()?;
+    let is_known = version.starts_with(&[3, 11]);
+    (!is_known).then(|| "python3 is another than 3.11, whose frames are not known".into())
+}
+
+/// This machine's Python.
+fn python_version() -> Option<Vec<u32>> {
+    static ANSWER: OnceLock<Option<Vec<u32>>> = OnceLock::new();
     let ask = || {
         let code = "import sys; print(*sys.version_info[:3])";
         let output = Command::new("python3").args(["-c", code]).output().ok()?;
-        let version = String::from_utf8_lossy(&output.stdout).trim().replace(' ', ".");
-        let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
-        (parts > vec![3, 13, 0])
-            .then(|| format!("python3 is {version}, whose locks are no semaphores"))
+        let version = String::from_utf8_lossy(&output.stdout).into_owned();
+        Some(version.split_whitespace().filter_map(|part| part.parse().ok()).collect())
     };
     ANSWER.get_or_init(ask).clone()
 }

@@ -94,6 +94,7 @@ impl Job {
         let child = Command::new(program)
             .args(args.iter().map(|arg| arg.replace("{log}", &log)))
             .env(TAG, &tag)
+            .env_remove("COLUMNS")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())

@@ -310,7 +310,7 @@ pub struct OutputArgs {
     #[arg(long)]
     pub suspects: bool,
 
-    /// Findings and the summary only
+    /// Findings and the conclusion only: no events, no tree, no counts
     #[arg(short, long)]
     pub quiet: bool,
 

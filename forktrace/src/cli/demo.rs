@@ -12,6 +12,7 @@ use super::{
 use crate::{
     kernel::{self, GatedChild, ProcessGroup},
     model::{Model, Process},
+    report::wrap,
     verdict::Judge,
 };
 
@@ -28,6 +29,14 @@ struct Demo {
     /// What the tracer saw, in words, beyond the summary.
     seen: fn(&Model, &Judge) -> Vec<String>,
 }
+
+/// Columns of what is said beside the trace, at most and at least.
+const WIDEST: usize = 80;
+const NARROWEST: usize = 40;
+/// Begins a demo.
+const DEMO: &str = "DEMO  ";
+/// Column of the titles in the list.
+const LIST_TITLE: usize = 18;
 
 /// How long a demo may run.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -105,12 +114,7 @@ static DEMOS: [Demo; 6] = [
 /// Lists the demos, or runs one.
 pub(super) fn run(name: Option<&str>, args: &OutputArgs) -> Result<u8, Failure> {
     let Some(name) = name else {
-        let mut list = String::from("Demos, each run by: sudo forktrace demo NAME\n\n");
-        for demo in &DEMOS {
-            // Writing to a String cannot fail.
-            let _ = writeln!(list, "  {:<15} {}", demo.name, demo.title);
-        }
-        std::io::stdout().write_all(list.as_bytes())?;
+        std::io::stdout().write_all(list(width(args)).as_bytes())?;
         return Ok(0);
     };
     let Some(demo) = DEMOS.iter().find(|demo| demo.name == name) else {
@@ -152,7 +156,10 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         new_files: false,
     })?;
     if !args.json {
-        let intro = format!("DEMO  {}: {}\n\n{}\n\n", demo.name, demo.title, wrap(demo.shows));
+        let width = width(args);
+        let title = format!("{}: {}", demo.name, demo.title);
+        let title = wrap(&title, width - DEMO.len(), width - DEMO.len()).join("\n      ");
+        let intro = format!("{DEMO}{title}\n\n{}\n\n", wrapped(demo.shows, width));
         std::io::stdout().write_all(intro.as_bytes())?;
     }
     let filter = format!("demo {}", demo.name);
@@ -172,7 +179,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         let stopped = live.run(&until).await?;
         kernel::restore_interrupt();
         live.finish(stopped)?;
-        output::summary(&mut live.pipeline, output::style(args))?;
+        output::summary(&mut live.pipeline, output::style(args), args.quiet)?;
         Ok::<_, Failure>(live)
     });
     // A look that goes on may be one without end.
@@ -183,7 +190,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     if !args.json {
         let mut lines = String::from("\nSEEN BY THE TRACER\n");
         for line in (demo.seen)(&live.pipeline.model, &live.pipeline.judge) {
-            let _ = writeln!(lines, "{}", wrap(&format!("- {line}")));
+            let _ = writeln!(lines, "{}", wrapped(&format!("- {line}"), width(args)));
         }
         std::io::stdout().write_all(lines.as_bytes())?;
     }
@@ -211,22 +218,29 @@ fn interpreter() -> Result<String, Failure> {
     }
 }
 
-/// Breaks a paragraph into lines of at most 80 columns.
-fn wrap(text: &str) -> String {
-    let mut wrapped = String::new();
-    let mut column = 0;
-    for word in text.split_whitespace() {
-        if column > 0 && column + 1 + word.len() > 80 {
-            wrapped.push('\n');
-            column = 0;
-        } else if column > 0 {
-            wrapped.push(' ');
-            column += 1;
+/// Columns of what is said beside the trace.
+fn width(args: &OutputArgs) -> usize {
+    output::style(args).width.unwrap_or(WIDEST).clamp(NARROWEST, WIDEST)
+}
+
+/// A paragraph in lines of at most so many columns.
+fn wrapped(text: &str, width: usize) -> String {
+    wrap(text, width, width).join("\n")
+}
+
+/// The demos with their titles.
+fn list(width: usize) -> String {
+    let mut list = String::from("Demos, each run by: sudo forktrace demo NAME\n\n");
+    let room = width - LIST_TITLE;
+    for demo in &DEMOS {
+        let mut begin = format!("  {:<1$}", demo.name, LIST_TITLE - 2);
+        for line in wrap(demo.title, room, room) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(list, "{begin}{line}");
+            begin = " ".repeat(LIST_TITLE);
         }
-        wrapped.push_str(word);
-        column += word.len();
     }
-    wrapped
+    list
 }
 
 /// The processes with copied memory, in the order of their forks.
@@ -338,4 +352,18 @@ fn spawn(model: &Model, judge: &Judge) -> Vec<String> {
         lines.push("no process hangs on an inherited lock".into());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_fits_where_there_is_little_room() {
+        for width in [NARROWEST, 60, WIDEST] {
+            let list = list(width);
+            assert!(list.lines().skip(1).all(|line| line.chars().count() <= width), "{list}");
+            assert!(DEMOS.iter().all(|demo| list.contains(demo.name)), "{list}");
+        }
+    }
 }

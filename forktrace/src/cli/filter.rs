@@ -45,17 +45,44 @@ impl Filter {
     }
 
     fn wants(&self, process: &Process) -> bool {
-        let cgroup = process.cgroup.as_deref();
-        let below = |wanted: &String| {
-            let rest = cgroup.and_then(|path| path.strip_prefix(wanted.as_str()));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let of_container = |id: &String| cgroup.is_some_and(|path| is_of_container(path, id));
         any(&self.comms, |glob| glob.matches(&process.comm))
             && any(&self.uids, |uid| process.uid == Some(*uid))
-            && any(&self.cgroups, below)
-            && any(&self.containers, of_container)
+            && any(&self.cgroups, |path| is_below(process, path))
+            && any(&self.containers, |id| is_in_container(process, id))
     }
+
+    /// The values that none of these processes has, in words.
+    fn without_any(&self, processes: &[&Process]) -> Vec<String> {
+        let mut said = Vec::new();
+        let mut say = |words: String, has: &dyn Fn(&Process) -> bool| {
+            if !processes.iter().any(|process| has(process)) {
+                said.push(words);
+            }
+        };
+        for glob in &self.comms {
+            say(format!("has the name {glob}"), &|process| glob.matches(&process.comm));
+        }
+        for uid in &self.uids {
+            say(format!("is of user {uid}"), &|process| process.uid == Some(*uid));
+        }
+        for path in &self.cgroups {
+            say(format!("is in cgroup {}", shown(path)), &|process| is_below(process, path));
+        }
+        for id in &self.containers {
+            say(format!("is of container {id}"), &|process| is_in_container(process, id));
+        }
+        said
+    }
+}
+
+/// Whether a process is in this cgroup or below.
+fn is_below(process: &Process, cgroup: &str) -> bool {
+    let rest = process.cgroup.as_deref().and_then(|path| path.strip_prefix(cgroup));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn is_in_container(process: &Process, id: &str) -> bool {
+    process.cgroup.as_deref().is_some_and(|path| is_of_container(path, id))
 }
 
 fn any<T>(wanted: &[T], is_so: impl Fn(&T) -> bool) -> bool {
@@ -88,6 +115,11 @@ fn cgroup(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("/{path}") }
 }
 
+/// The same, as people write the root.
+fn shown(cgroup: &str) -> &str {
+    if cgroup.is_empty() { "/" } else { cgroup }
+}
+
 fn container(id: &str) -> Result<String, Failure> {
     let id = id.to_ascii_lowercase();
     let digits = id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -112,8 +144,7 @@ impl fmt::Display for Filter {
         };
         kind("comm", self.comms.iter().map(ToString::to_string).collect());
         kind("uid", self.uids.iter().map(ToString::to_string).collect());
-        let root = |path: &String| if path.is_empty() { "/".to_owned() } else { path.clone() };
-        kind("cgroup", self.cgroups.iter().map(root).collect());
+        kind("cgroup", self.cgroups.iter().map(|path| shown(path).to_owned()).collect());
         kind("container", self.containers.clone());
         f.write_str(&kinds.join(", "))
     }
@@ -135,6 +166,24 @@ impl Narrowed {
     /// What is asked for.
     pub(super) fn filter(&self) -> &Filter {
         &self.filter
+    }
+
+    /// What of the filter no living process fits, in a sentence: it may be mistyped, or of something
+    /// that is yet to begin.
+    pub(super) fn unfit(&self) -> Option<String> {
+        let unfit = self.filter.without_any(&self.model.living().collect::<Vec<_>>());
+        let none = unfit.join(", none ");
+        match (self.wanted.is_empty(), unfit.is_empty()) {
+            (false, true) => None,
+            (false, false) => Some(format!("no process {none} so far (is it mistyped?)")),
+            (true, false) => Some(format!(
+                "no process {none} (is it mistyped?): nothing is looked at until one fits the filter"
+            )),
+            (true, true) => Some(format!(
+                "no process fits all of the filter ({}): nothing is looked at until one does",
+                self.filter
+            )),
+        }
     }
 
     /// Takes one event. Returns what it changed in [`Narrowed::model`], and the events to be handed
@@ -308,6 +357,33 @@ mod tests {
             ..FilterArgs::default()
         };
         assert_eq!(through(&mut filter(args), &events), ["1"]);
+    }
+
+    #[test]
+    fn what_nothing_fits_is_told() {
+        let told = |comm: &[&str], cgroup: &[&str]| {
+            let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+            let args =
+                FilterArgs { comm: owned(comm), cgroup: owned(cgroup), ..FilterArgs::default() };
+            let mut narrowed = filter(args);
+            narrowed.take(&alive(1, 0, "web", 0, "/a/b"));
+            narrowed.take(&alive(2, 0, "db", 0, "/c"));
+            narrowed.unfit().unwrap_or_default()
+        };
+        assert_eq!(told(&["web"], &[]), "");
+        assert_eq!(told(&["w*"], &["/a"]), "");
+        assert_eq!(
+            told(&["web", "wbe"], &[]),
+            "no process has the name wbe so far (is it mistyped?)"
+        );
+        let nothing = told(&["web"], &["/nosuch"]);
+        assert!(nothing.starts_with("no process is in cgroup /nosuch (is it"), "{nothing}");
+        assert!(nothing.ends_with("nothing is looked at until one fits the filter"), "{nothing}");
+        assert!(
+            told(&["wbe"], &["/nosuch"]).contains("has the name wbe, none is in cgroup /nosuch")
+        );
+        let apart = told(&["web"], &["/c"]);
+        assert!(apart.contains("fits all of the filter (comm web, cgroup /c)"), "{apart}");
     }
 
     #[test]

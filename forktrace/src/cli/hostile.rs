@@ -98,7 +98,7 @@ pub(crate) fn report(parts: &[Vec<u8>], choice: u64) {
 }
 
 fn walked(parts: &[Vec<u8>], files: &Files, both: Both) -> Result<(), Failure> {
-    let style = both.style;
+    let (style, quiet) = (both.style, both.args.quiet);
     let mut walk = Walk::new(files, both, u64::MAX, true);
     for (part, path) in parts.iter().zip(&files.readable) {
         walk.file(path, Input::new(part.as_slice())?)?;
@@ -111,6 +111,6 @@ fn walked(parts: &[Vec<u8>], files: &Files, both: Both) -> Result<(), Failure> {
         pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
     }
     pipeline.shortfalls.extend(missing);
-    output::summary(&mut pipeline, style)?;
+    output::summary(&mut pipeline, style, quiet)?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Tracing a live kernel: one loop over the ring buffer, a tick, finished looks and signals.
 
+mod adopting;
 mod healing;
 mod interrupts;
 mod looking;
@@ -17,7 +18,6 @@ use self::{interrupts::Interrupts, looking::next_round};
 
 use super::{
     evidence,
-    failure::Failure,
     filter::Narrowed,
     kernel_tasks::{KernelTasks, Means},
     lean::Lean,
@@ -130,6 +130,9 @@ pub(super) struct Live {
     owners: Owners,
     kernel_tasks: KernelTasks,
     pub(super) narrowed: Option<Narrowed>,
+    /// When what was alive already was put into the trace, `CLOCK_BOOTTIME`, ns, until it is known
+    /// whether it fits the filter.
+    adopted_ns: Option<u64>,
     undecodable: u64,
     interrupts: Interrupts,
     /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
@@ -180,6 +183,7 @@ impl Live {
             owners: Owners::default(),
             kernel_tasks: KernelTasks::default(),
             narrowed: None,
+            adopted_ns: None,
             undecodable: 0,
             interrupts: Interrupts::new()?,
             drained_ns: 0,
@@ -201,67 +205,6 @@ impl Live {
     /// How that command has ended, if it has.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.outcome.or_else(|| self.child.and_then(RunningChild::try_wait))
-    }
-
-    /// Puts a command that waits for its release into the trace, under the name that it will have.
-    ///
-    /// # Errors
-    /// When the table of traced processes is full or the output cannot be written.
-    pub(super) fn adopt_command(&mut self, pid: u32, name: &str) -> Result<(), Failure> {
-        self.kernel.maps.trace(pid)?;
-        let now = kernel::boot_ns();
-        if let Ok(mut event) = inspect::scan::snapshot(pid, now, false) {
-            if let (Some(task), Body::ProcessSnapshot(snapshot)) =
-                (&mut event.task, &mut event.body)
-            {
-                task.comm = name.to_owned();
-                snapshot.exe = None;
-                snapshot.command = true;
-                for thread in &mut snapshot.threads {
-                    thread.comm = name.to_owned();
-                }
-            }
-            self.order.push_unsequenced(event);
-        }
-        Ok(self.release()?)
-    }
-
-    /// Puts processes that are alive already into the trace, with all their descendants unless
-    /// `alone`.
-    ///
-    /// # Errors
-    /// When the output cannot be written.
-    pub(super) fn adopt(&mut self, roots: &[u32], alone: bool) -> Result<(), Failure> {
-        let mut known = std::collections::BTreeSet::new();
-        // A child made between the look at /proc and the entry of its parent in the map is found
-        // by looking again; one made later is followed by the kernel.
-        loop {
-            let tree =
-                if alone { roots.to_vec() } else { inspect::scan::tree(roots).unwrap_or_default() };
-            let new: Vec<u32> = tree.into_iter().filter(|pid| known.insert(*pid)).collect();
-            if new.is_empty() {
-                break;
-            }
-            for pid in &new {
-                self.kernel.maps.trace(*pid)?;
-            }
-        }
-        let pids: Vec<u32> = known.into_iter().collect();
-        self.snapshot(&pids, None)?;
-        self.before.search(pids);
-        Ok(())
-    }
-
-    /// Puts every process of the host into the trace.
-    ///
-    /// # Errors
-    /// When the output cannot be written.
-    pub(super) fn adopt_all(&mut self) -> io::Result<()> {
-        let pids = everybody();
-        self.kernel_tasks.look();
-        self.snapshot(&pids, None)?;
-        self.before.search(pids);
-        Ok(())
     }
 
     /// Runs until something ends it.
@@ -294,6 +237,7 @@ impl Live {
             self.take(records);
             self.drain();
             self.release()?;
+            self.say_unfit();
             if self.pipeline.reader_gone {
                 return Ok(Stopped::OutputClosed);
             }
@@ -490,9 +434,4 @@ impl Live {
 /// What is known of all processes, wanted or not.
 fn everything<'a>(narrowed: Option<&'a Narrowed>, pipeline: &'a Pipeline) -> &'a Model {
     narrowed.map_or(&pipeline.model, |narrowed| &narrowed.model)
-}
-
-fn everybody() -> Vec<u32> {
-    let own = std::process::id();
-    inspect::scan::all().unwrap_or_default().into_iter().filter(|pid| *pid != own).collect()
 }

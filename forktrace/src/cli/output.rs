@@ -1,6 +1,7 @@
 //! Where results go: text or JSON on stdout, a log in a file, diagnostics on stderr.
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufWriter, IsTerminal as _, Write},
     path::Path,
 };
@@ -66,9 +67,16 @@ fn color(args: &OutputArgs, terminal: bool) -> bool {
 /// How text looks on stdout.
 pub(super) fn style(args: &OutputArgs) -> Style {
     let terminal = io::stdout().is_terminal();
-    let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-    let width = width.filter(|_| terminal);
+    let size = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| asked_width(&columns));
+    let width = asked.or_else(|| size().filter(|_| terminal));
     Style { color: color(args, terminal), ascii: args.ascii, width }
+}
+
+/// The width that `COLUMNS` asks for. Shells keep the terminal's in a variable of this name, but do not
+/// export it: where it is in the environment somebody put it there.
+fn asked_width(columns: &str) -> Option<usize> {
+    columns.trim().parse().ok().filter(|width| *width > 0)
 }
 
 /// Everything right of the event source, writing to stdout as asked.
@@ -178,17 +186,18 @@ pub(super) fn start_event(
     Event { boot_ns: began_ns, task: None, body: Body::TraceStart(Box::new(start)) }
 }
 
-/// The summary, after the last event.
+/// The summary, after the last event; with `quiet` the conclusion alone.
 ///
 /// # Errors
 /// When the output cannot be written.
-pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
+pub(super) fn summary(pipeline: &mut Pipeline, style: Style, quiet: bool) -> io::Result<()> {
     let (shown, hidden): (Vec<Judged>, Vec<Judged>) = pipeline
         .judge
         .findings()
         .iter()
         .cloned()
         .partition(|judged| pipeline.shows(&judged.finding));
+    let hidden: BTreeSet<u32> = hidden.iter().map(|judged| judged.finding.pid).collect();
     let (earlier, earlier_hidden) = pipeline.forgotten();
     let recorded: Vec<(String, bool)> = pipeline.recorded().into_iter().collect();
     pipeline.write_text(|text, pipeline| {
@@ -201,11 +210,24 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style) -> io::Result<()> {
             findings: &shown,
             earlier,
             hidden: hidden.len() as u64 + earlier_hidden,
+            quiet,
             shortfalls: &pipeline.shortfalls,
             recorded: &recorded,
         };
-        writeln!(text.out())?;
         summary::write(text.out(), &summary, style)?;
         text.out().flush()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_width_is_asked_for_by_a_number() {
+        assert_eq!(asked_width("60"), Some(60));
+        for none in ["", "0", "-1", "wide"] {
+            assert_eq!(asked_width(none), None, "{none:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     args::{Events, OutputArgs, ReportArgs},
     check,
-    failure::Failure,
+    failure::{Failure, say},
     filter::{Filter, Narrowed},
     output,
     pipeline::Pipeline,
@@ -38,9 +38,12 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
         pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
     }
     pipeline.shortfalls.extend(missing);
-    pipeline.shortfalls.extend(shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model));
-    output::summary(&mut pipeline, output::style(&args.output))?;
-    Ok(pipeline.status(args.exit_code).unwrap_or(0))
+    let nothing = shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model);
+    pipeline.shortfalls.extend(nothing.clone());
+    output::summary(&mut pipeline, output::style(&args.output), args.output.quiet)?;
+    let Some(nothing) = nothing else { return Ok(pipeline.status(args.exit_code).unwrap_or(0)) };
+    say(&nothing);
+    Ok(shortfalls::NOTHING_FITTED)
 }
 
 /// Prints what is wanted.

@@ -12,6 +12,10 @@ use crate::{
 /// [`TraceEnd::reason`] where no traced process was left.
 pub(super) const TARGETS_ENDED: &str = "targets ended";
 
+/// Exit status where nothing ever was what the filter asks for: whoever takes silence for "clean"
+/// must not.
+pub(super) const NOTHING_FITTED: u8 = 4;
+
 /// That nothing was what the filter asks for, if so.
 pub(super) fn of_filter(narrowed: Option<&Narrowed>, wanted: &Model) -> Option<String> {
     let filter = narrowed.filter(|_| wanted.seen() == 0)?.filter();

@@ -94,10 +94,16 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         kernel::restore_interrupt();
         live.finish(stopped)?;
         let nothing = shortfalls::of_filter(live.narrowed.as_ref(), &live.pipeline.model);
-        live.pipeline.shortfalls.extend(nothing);
-        output::summary(&mut live.pipeline, output::style(out))?;
+        live.pipeline.shortfalls.extend(nothing.clone());
+        output::summary(&mut live.pipeline, output::style(out), out.quiet)?;
         say_of_probes(args.locks, live.pipeline.judge.findings());
-        Ok(exit_code(args, &live, stopped))
+        let code = exit_code(args, &live, stopped);
+        let Some(nothing) = nothing else { return Ok(code) };
+        // Of what was alive at the attach it was told then.
+        if !args.cmd.is_empty() {
+            say(&nothing);
+        }
+        Ok(if code == 0 { shortfalls::NOTHING_FITTED } else { code })
     });
     // A look that goes on may be one without end.
     runtime.shutdown_background();

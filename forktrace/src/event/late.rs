@@ -14,6 +14,10 @@ pub struct Late {
     #[serde(with = "num")]
     #[schemars(with = "num::Number")]
     pub start_ns: u64,
+    /// Start of the waiting thread, in the same way; `None`: not known.
+    #[serde(with = "num::opt", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<num::Number>")]
+    pub thread_start_ns: Option<u64>,
     /// The kernel says that the process was forked and has not exec'ed since.
     #[serde(default)]
     pub not_execed: bool,

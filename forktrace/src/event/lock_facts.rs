@@ -114,6 +114,9 @@ pub struct KeptMethod {
     /// here does. `None`: not known, or something else has it.
     #[serde(default)]
     pub on_frame: Option<bool>,
+    /// Where a thread that is not here was when it left it behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_at: Option<PythonFrame>,
 }
 
 /// A thread as Python knows it.

@@ -45,9 +45,14 @@ pub fn add(evidence: &mut Evidence, task: &Task) {
         how
     });
     add_waiters(evidence);
-    let (not_execed, tids_in_order) = (own.forked, tids_in_order());
-    evidence.late =
-        Some(Box::new(Late { start_ns, not_execed, kin, learnt: known, tids_in_order }));
+    evidence.late = Some(Box::new(Late {
+        start_ns,
+        thread_start_ns: scan::thread_start_ns(task.pid, task.tid).ok(),
+        not_execed: own.forked,
+        kin,
+        learnt: known,
+        tids_in_order: tids_in_order(),
+    }));
 }
 
 /// The word that is the lock's own, and start and length of the memory around it that was read.

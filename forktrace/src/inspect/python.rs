@@ -55,6 +55,8 @@ pub(crate) mod hostile;
 #[cfg(feature = "python")]
 mod kept;
 #[cfg(feature = "python")]
+mod lines;
+#[cfg(feature = "python")]
 mod lock_object;
 #[cfg(feature = "python")]
 mod remote;

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, duration, kinds, late, native, plural,
+    Clock, Style,
+    clock::rounded_up,
+    duration, kinds, late, native, plural,
     style::{Tone, wrap},
 };
 use crate::{
@@ -77,7 +79,7 @@ fn also_in(finding: &Finding) -> String {
         more => format!(" and {more} more"),
     };
     let processes = plural(finding.same_lock_in.len() as u64, "process", "processes");
-    let from = finding.fork.as_ref().map(|fork| format!(" forked by {}", fork.by_pid));
+    let from = finding.forked_by().map(|pid| format!(" forked by {pid}"));
     let from = from.unwrap_or_default();
     let least = finding.or_more();
     format!("{least}{processes}{from}: {}{more}; it is one fault in all of them", pids.join(", "))
@@ -112,14 +114,24 @@ fn who(finding: &Finding, style: Style) -> String {
         Confidence::Likely => "probably cannot wake up",
         Confidence::Suspect => "may not wake up",
     };
-    let more =
-        if finding.since_before || finding.not_before_ns.is_some() { "more than " } else { "" };
     format!(
-        "{}[{}]{thread} has been stuck for {more}{} and {verdict}",
+        "{}[{}]{thread} has been stuck for {} and {verdict}",
         style.clean(&finding.comm),
         finding.pid,
-        duration(finding.waited_ns),
+        how_long(finding),
     )
+}
+
+/// How long it has been stuck: of a wait that is older than the trace, between what and what.
+fn how_long(finding: &Finding) -> String {
+    let waited = duration(finding.waited_ns);
+    match finding.at_most_ns {
+        Some(most) => format!("{waited} to {}", rounded_up(most)),
+        None if finding.since_before || finding.not_before_ns.is_some() => {
+            format!("more than {waited}")
+        }
+        None => waited,
+    }
 }
 
 /// The first line: who is stuck, and how sure that is.
@@ -191,7 +203,8 @@ fn held_by(finding: &Finding, style: Style) -> String {
             Some(_) => "not known: nothing in the lock says who took it",
             None => "not known: the lock as it was at the fork was not seen",
         };
-        return format!("{why}{}", native::candidates(finding, style));
+        let inside = with_at_fork(finding, style);
+        return format!("{why}{inside}{}", native::candidates(finding, style));
     };
     let process = match &finding.fork {
         Some(fork) if fork.by_pid == holder.pid => forking_process(fork, style),
@@ -207,7 +220,21 @@ fn held_by(finding: &Finding, style: Style) -> String {
         if semaphore && !was_seen_taken(finding) { ", unless it was yet to be posted" } else { "" };
     let since = native::fate(holder, holder.pid == finding.ppid, style);
     let thread = holding_thread(holder, style);
-    format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}")
+    let inside = match holder.python.is_empty() {
+        true => with_at_fork(finding, style),
+        false => String::new(),
+    };
+    format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}{inside}")
+}
+
+/// Where a thread was that the process does not have, as the end of a sentence about the holder.
+pub(super) fn with_at_fork(finding: &Finding, style: Style) -> String {
+    let Some(frame) = &finding.with_at_fork else { return String::new() };
+    let line = python_line(frame, style);
+    let or = if finding.unseen_fork.is_some() { ", or about to enter one" } else { "" };
+    format!(
+        "; at the fork a thread that does not exist here was in a with block of it{or}, at {line}"
+    )
 }
 
 fn holding_thread(holder: &Holder, style: Style) -> String {
@@ -229,7 +256,7 @@ fn forking_process(fork: &ForkSite, style: Style) -> String {
 
 fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
     if let Some(fork) = &finding.unseen_fork {
-        return late::forked(fork, style, clock);
+        return late::forked(finding, fork, style, clock);
     }
     let Some(fork) = &finding.fork else {
         return "not known: the fork was not seen, it happened before tracing began".into();
@@ -314,4 +341,24 @@ pub(super) fn is_user_code(frame: &PythonFrame) -> bool {
         && !file.contains("/dist-packages/");
     let inside = ["threading.py", "multiprocessing/", "concurrent/", "queue.py", "logging/"];
     !library && !file.starts_with('<') && !inside.iter().any(|name| file.starts_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        finding::{Kind, UnseenFork},
+        report::kinds::tests::finding,
+    };
+
+    #[test]
+    fn where_a_lost_thread_had_the_lock_is_told_beside_who_may_have() {
+        let frame = PythonFrame { file: "app.py".into(), line: 35, function: "hold".into() };
+        let seen = Finding { with_at_fork: Some(frame), ..finding(Kind::InheritedLock, 1) };
+        let said = held_by(&seen, Style::default());
+        assert!(said.ends_with("was in a with block of it, at app.py:35 in hold"), "{said}");
+        let late = Finding { fork: None, unseen_fork: Some(UnseenFork::default()), ..seen };
+        let said = held_by(&late, Style::default());
+        assert!(said.ends_with("of it, or about to enter one, at app.py:35 in hold"), "{said}");
+    }
 }

@@ -108,6 +108,7 @@ pub(super) mod tests {
             }),
             unseen_fork: None,
             since_before: false,
+            at_most_ns: None,
             not_before_ns: None,
             evidence: Vec::new(),
             same_lock_in: Vec::new(),
@@ -116,6 +117,7 @@ pub(super) mod tests {
             stack: Vec::new(),
             stack_cut: None,
             candidates: Vec::new(),
+            with_at_fork: None,
             advice: String::new(),
         }
     }

@@ -1,15 +1,16 @@
 //! Rows of the HANG block about a fork that was not seen.
 
-use super::{Clock, Style};
+use super::{Clock, Style, hang};
 use crate::finding::{Finding, Holder, UnseenFork};
 
 /// Who had the lock.
 pub(super) fn held_by(finding: &Finding, fork: &UnseenFork, style: Style) -> String {
     let Some(holder) = &finding.holder else {
-        return match finding.lock.value_at_fork {
-            Some(_) => "not known: nothing in the lock says who took it".into(),
-            None => format!("not known: the fork happened {}", why(fork)),
+        let why = match finding.lock.value_at_fork {
+            Some(_) => "nothing in the lock says who took it".into(),
+            None => format!("the fork happened {}", why(fork)),
         };
+        return format!("not known: {why}{}", hang::with_at_fork(finding, style));
     };
     let process = match (&fork.by_comm, fork.by_pid == Some(holder.pid)) {
         (Some(comm), true) => format!("parent {}[{}]", style.clean(comm), holder.pid),
@@ -40,8 +41,13 @@ fn why(fork: &UnseenFork) -> &'static str {
 }
 
 /// When the process was forked and by whom, as far as that can be told after the fact.
-pub(super) fn forked(fork: &UnseenFork, style: Style, clock: &Clock) -> String {
-    let when = format!("{}, {}", clock.time(fork.boot_ns), why(fork));
+pub(super) fn forked(finding: &Finding, fork: &UnseenFork, style: Style, clock: &Clock) -> String {
+    let no_older = if finding.at_most_ns.is_some() { "; the hang is no older" } else { "" };
+    format!("{}{no_older}", forked_by(fork, style, clock))
+}
+
+fn forked_by(fork: &UnseenFork, style: Style, clock: &Clock) -> String {
+    let when = format!("{}, {}", clock.date_and_time(fork.boot_ns), why(fork));
     let (Some(pid), Some(comm)) = (fork.by_pid, &fork.by_comm) else {
         return format!("{when}; by whom is not known");
     };

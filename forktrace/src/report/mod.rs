@@ -23,7 +23,6 @@ mod tests;
 pub use clock::{Clock, count, duration, plural};
 pub(crate) use siblings::{First, Shown};
 pub(crate) use style::is_hostile;
-#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use style::wrap;
 pub use style::{Style, sanitize};
 pub(crate) use tree::cut_circles;

@@ -41,12 +41,12 @@ struct Fault {
 }
 
 impl Fault {
-    /// `None` where the fork was not seen: then it may be another program's address.
+    /// `None` where it is not known who forked: then it may be another program's address.
     fn of(finding: &Finding) -> Option<Self> {
         Some(Fault {
             kind: finding.kind,
             confidence: finding.confidence,
-            forked_by: finding.fork.as_ref()?.by_pid,
+            forked_by: finding.forked_by()?,
             address: finding.lock.address,
             lock: finding.lock.kind.clone(),
         })
@@ -141,6 +141,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::finding::UnseenFork;
     use crate::report::{Clock, kinds::tests::finding, text::Text};
 
     /// What is printed of these, one after the other.
@@ -157,6 +158,13 @@ mod tests {
     fn of(tid: u32, siblings: &[u32]) -> Finding {
         let same_lock_in = siblings.to_vec();
         Finding { pid: tid, tid, same_lock_in, ..finding(Kind::InheritedLock, 1) }
+    }
+
+    /// The same of a fork that was not seen, by that process or by nobody knows whom.
+    fn late(tid: u32, siblings: &[u32], by_pid: Option<u32>) -> Finding {
+        let unseen_fork = Some(UnseenFork { by_pid, ..UnseenFork::default() });
+        let at_most_ns = Some(2_000_000_000);
+        Finding { fork: None, unseen_fork, at_most_ns, ..of(tid, siblings) }
     }
 
     #[test]
@@ -199,8 +207,20 @@ mod tests {
         whole(of_another);
         whole(Finding { confidence: Confidence::Certain, ..of(8, &[7]) });
         whole(Finding { fork: None, ..of(8, &[]) });
+        whole(late(8, &[], None));
         // The very same task, of which more is known.
         whole(of(7, &[]));
+    }
+
+    #[test]
+    fn workers_that_were_forked_before_the_trace_are_told_together_too() {
+        let blocks = printed(&[late(7, &[], Some(1)), late(8, &[7], Some(1))]);
+        let last = blocks.last().unwrap();
+        assert!(
+            last.contains("0x1000 as worker[7] above; one fault, now in 2 processes"),
+            "{last}"
+        );
+        assert!(last.contains("has been stuck for 0 ms to 2.0 s and"), "{last}");
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub struct Style {
     pub color: bool,
     /// Whether everything must be ASCII.
     pub ascii: bool,
-    /// The terminal's width, columns. `None`: no terminal; then a lifecycle line is one line.
+    /// The width that is wanted, columns. `None`: any, as where no terminal is; then a lifecycle line is
+    /// one line.
     pub width: Option<usize>,
 }
 

@@ -1,7 +1,7 @@
 //! What is printed at the end: the tree, the counts, and how far the result can be trusted.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
 };
 
@@ -41,8 +41,10 @@ pub struct Summary<'a> {
     pub findings: &'a [Judged],
     /// How many more there were, see [`crate::verdict::Judge::forgotten`].
     pub earlier: Forgotten,
-    /// How many suspects are not shown.
+    /// How many processes have suspects that are not shown.
     pub hidden: u64,
+    /// Only the conclusion is wanted.
+    pub quiet: bool,
     /// What else makes the result incomplete, a sentence each: a table that was full, a cut log.
     pub shortfalls: &'a [String],
     /// What was recorded, a sentence a log; whether lines are missing in it.
@@ -60,7 +62,7 @@ pub struct Totals<'a> {
     pub findings: Vec<&'a Finding>,
     /// How many more there were that would be.
     pub earlier: Forgotten,
-    /// How many suspects are not shown.
+    /// How many processes have suspects that are not shown.
     pub hidden: u64,
     /// How the hidden ones are shown.
     pub remedy: &'static str,
@@ -70,7 +72,10 @@ pub struct Totals<'a> {
 
 /// Writes the summary.
 pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
-    if !summary.processes.is_empty() {
+    if !summary.quiet {
+        writeln!(w)?;
+    }
+    if !summary.quiet && !summary.processes.is_empty() {
         let Summary { processes, forgotten, findings, span_ns, .. } = *summary;
         writeln!(w, "{}", tree::draw(processes, forgotten, findings, span_ns, style))?;
     }
@@ -83,15 +88,20 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         remedy: "--suspects",
         shortfalls: summary.shortfalls,
     };
-    for (label, text) in totals.rows() {
+    let rows = if summary.quiet { Vec::new() } else { totals.rows() };
+    for (label, text) in rows {
         let lost = label == LOST && summary.counts.lost > 0;
         row(w, style, label, if lost { Tone::Alarm } else { Tone::Plain }, &text)?;
     }
-    for (recorded, lines_missing) in summary.recorded {
+    // That a recording has holes must not be missed.
+    let told = |(_, lines_missing): &&(String, bool)| !summary.quiet || *lines_missing;
+    for (recorded, lines_missing) in summary.recorded.iter().filter(told) {
         let tone = if *lines_missing { Tone::Alarm } else { Tone::Plain };
         row(w, style, "recorded", tone, &style.clean(recorded))?;
     }
-    writeln!(w)?;
+    if !summary.quiet {
+        writeln!(w)?;
+    }
     for (tone, text) in totals.conclusion(style) {
         paragraph(w, style, tone, &text)?;
     }
@@ -99,9 +109,10 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
 }
 
 impl<'a> Totals<'a> {
+    /// How many processes hang, by what is surest about each. Of what is forgotten, each finding
+    /// counts as a process.
     fn number(&self, confidence: Confidence) -> u64 {
-        let kept = self.findings.iter().filter(|finding| finding.confidence == confidence).count();
-        kept as u64 + self.earlier.of(confidence)
+        self.stuck(confidence).len() as u64 + self.earlier.of(confidence)
     }
 
     /// What was counted: label and text of each row.
@@ -123,6 +134,18 @@ impl<'a> Totals<'a> {
         );
         if suspects > 0 {
             findings.push_str(&format!(", {}", plural(suspects, "suspect", "suspects")));
+        }
+        let threads: BTreeSet<_> = self.findings.iter().map(|f| (f.pid, f.tid)).collect();
+        let processes: BTreeSet<_> = threads.iter().map(|(pid, _)| pid).collect();
+        if threads.len() > processes.len() {
+            let earlier = [Confidence::Certain, Confidence::Likely, Confidence::Suspect]
+                .map(|confidence| self.earlier.of(confidence));
+            let all = |kept: usize| kept as u64 + earlier.iter().sum::<u64>();
+            findings.push_str(&format!(
+                " ({}, {})",
+                plural(all(processes.len()), "process", "processes"),
+                plural(all(threads.len()), "thread", "threads"),
+            ));
         }
         if self.hidden > 0 {
             let hidden = plural(self.hidden, "suspect", "suspects");
@@ -171,37 +194,37 @@ impl<'a> Totals<'a> {
 
     /// The sentence about processes that hang, where there are any to be shown.
     fn hanging(&self, style: Style) -> Option<(Tone, String)> {
-        let [certain, likely, suspect] =
-            [Confidence::Certain, Confidence::Likely, Confidence::Suspect].map(|c| self.stuck(c));
-        // Of what is forgotten, each finding counts as a process.
-        let number =
-            |stuck: &BTreeMap<_, _>, confidence| stuck.len() as u64 + self.earlier.of(confidence);
-        let (stuck, confidence, tone, surely) = [
-            (&certain, Confidence::Certain, Tone::Alarm, ""),
-            (&likely, Confidence::Likely, Tone::Warning, " probably"),
-            (&suspect, Confidence::Suspect, Tone::Strong, " perhaps"),
+        let mut parts = [
+            (Confidence::Certain, Tone::Alarm, ""),
+            (Confidence::Likely, Tone::Warning, " probably"),
+            (Confidence::Suspect, Tone::Strong, " perhaps"),
         ]
         .into_iter()
-        .find(|(stuck, confidence, ..)| number(stuck, *confidence) > 0)?;
-        let n = number(stuck, confidence);
+        .map(|(confidence, tone, surely)| (confidence, tone, surely, self.number(confidence)))
+        .filter(|(.., n)| *n > 0);
+        let (confidence, tone, surely, n) = parts.next()?;
         let children = plural(n, "child", "children");
         let hang = if n == 1 { "hangs" } else { "hang" };
         let alike = self.findings.iter().copied().filter(|f| f.confidence == confidence);
         let how = kinds::together(alike);
-        let mut said = format!("{children}{surely} {hang}{how}{}", names(stuck, n, style));
-        let mut others = likely.clone();
-        others.retain(|pid, _| !certain.contains_key(pid));
-        if confidence == Confidence::Certain && !others.is_empty() {
-            let more = others.len() as u64;
-            said.push_str(&format!("; {} more probably", count(more)));
-            said.push_str(&names(&others, more, style));
+        let names = |confidence, n| names(&self.stuck(confidence), n, style);
+        let mut said = format!("{children}{surely} {hang}{how}{}", names(confidence, n));
+        for (confidence, _, surely, n) in parts {
+            said.push_str(&format!("; {} more{surely}{}", count(n), names(confidence, n)));
+        }
+        if self.hidden > 0 {
+            let suspects = plural(self.hidden, "suspect is", "suspects are");
+            said.push_str(&format!("; {suspects} hidden ({})", self.remedy));
         }
         Some((tone, said))
     }
 
-    /// The processes that have a finding of one confidence, by pid, with their names.
+    /// The processes about which nothing is surer than this, by pid, with their names.
     fn stuck(&self, confidence: Confidence) -> BTreeMap<u32, &'a str> {
+        let surer = self.findings.iter().filter(|finding| finding.confidence > confidence);
+        let surer: BTreeSet<u32> = surer.map(|finding| finding.pid).collect();
         let alike = self.findings.iter().filter(|finding| finding.confidence == confidence);
+        let alike = alike.filter(|finding| !surer.contains(&finding.pid));
         alike.map(|finding| (finding.pid, finding.comm.as_str())).collect()
     }
 
@@ -255,33 +278,97 @@ fn paragraph(w: &mut impl Write, style: Style, tone: Tone, text: &str) -> io::Re
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
     use super::*;
     use crate::{finding::Kind, report::kinds::tests::finding};
 
+    fn about(pid: u32, tid: u32, confidence: Confidence) -> Finding {
+        Finding { pid, tid, confidence, ..finding(Kind::InheritedLock, 1) }
+    }
+
+    fn totals<'a>(findings: &'a [Finding], counts: &'a Counts) -> Totals<'a> {
+        Totals {
+            processes: 60,
+            counts,
+            findings: findings.iter().collect(),
+            earlier: Forgotten::default(),
+            hidden: 0,
+            remedy: "--suspects",
+            shortfalls: &[],
+        }
+    }
+
     #[test]
     fn the_conclusion_names_the_first_that_hang() {
-        let about = |pid: u32, confidence: Confidence| Finding {
-            pid,
-            confidence,
-            ..finding(Kind::InheritedLock, 1)
-        };
-        let mut findings: Vec<Finding> = (1..=10).map(|n| about(n, Confidence::Certain)).collect();
+        let certain = |pid| about(pid, pid, Confidence::Certain);
+        let mut findings: Vec<Finding> = (1..=10).map(certain).collect();
         // Another thread of the same process is no other process.
-        findings.extend([about(3, Confidence::Likely), about(44, Confidence::Likely)]);
-        let totals = Totals {
-            processes: 60,
-            counts: &Counts::default(),
-            findings: findings.iter().collect(),
-            earlier: Forgotten { certain: 1, ..Forgotten::default() },
-            hidden: 0,
-            remedy: "",
-            shortfalls: &[],
-        };
+        findings.extend([(3, 31), (44, 44)].map(|(pid, tid)| about(pid, tid, Confidence::Likely)));
+        let counts = Counts::default();
+        let earlier = Forgotten { certain: 1, ..Forgotten::default() };
+        let totals = Totals { earlier, ..totals(&findings, &counts) };
         let said = totals.conclusion(Style::default()).remove(0).1;
         assert_eq!(
             said,
             "11 children hang on an inherited lock: worker[1], worker[2], worker[3], worker[4], worker[5], worker[6], \
              worker[7], worker[8], and 3 others; 1 more probably: worker[44]"
+        );
+    }
+
+    #[test]
+    fn the_rows_count_what_the_conclusion_counts() {
+        let counts = Counts::default();
+        let findings = [
+            about(3, 3, Confidence::Certain),
+            about(3, 31, Confidence::Likely),
+            about(4, 41, Confidence::Likely),
+            about(4, 42, Confidence::Suspect),
+            about(5, 5, Confidence::Suspect),
+        ];
+        let said = |findings: &[Finding], hidden| {
+            let totals = Totals { hidden, ..totals(findings, &counts) };
+            let (_, row) = totals.rows().into_iter().find(|(label, _)| *label == "findings")?;
+            Some((row, totals.conclusion(Style::default()).into_iter().next()?.1))
+        };
+        let (row, conclusion) = said(&findings, 0).unwrap();
+        assert_eq!(row, "1 certain, 1 likely, 1 suspect (3 processes, 5 threads)");
+        assert_eq!(
+            conclusion,
+            "1 child hangs on an inherited lock: worker[3]; 1 more probably: worker[4]; 1 more \
+             perhaps: worker[5]"
+        );
+        let (row, conclusion) = said(&findings[..1], 2).unwrap();
+        assert_eq!(row, "1 certain, 0 likely (2 suspects hidden: --suspects shows them)");
+        assert!(
+            conclusion.ends_with("worker[3]; 2 suspects are hidden (--suspects)"),
+            "{conclusion}"
+        );
+    }
+
+    #[test]
+    fn who_wants_quiet_has_the_conclusion_alone_and_what_is_missing() {
+        let counts = Counts::default();
+        let recorded = [("3 lines".to_owned(), false), ("2 lines are missing".to_owned(), true)];
+        let summary = Summary {
+            processes: &[],
+            seen: 2,
+            forgotten: 0,
+            counts: &counts,
+            span_ns: (0, 0),
+            findings: &[],
+            earlier: Forgotten::default(),
+            hidden: 0,
+            quiet: true,
+            shortfalls: &[],
+            recorded: &recorded,
+        };
+        let mut out = Vec::new();
+        write(&mut out, &summary, Style::default()).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "recorded     2 lines are missing\n\
+             no child hangs on an inherited lock: 2 processes and 0 long waits were looked at\n"
         );
     }
 }

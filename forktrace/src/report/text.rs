@@ -20,8 +20,11 @@ use crate::{
 
 /// Column at which DETAIL begins.
 const DETAIL: usize = 52;
-/// The least room that DETAIL is wrapped into.
+/// The least room beside the other columns that DETAIL is wrapped into. Where there is less, it stands
+/// below them.
 const LEAST_ROOM: usize = 20;
+/// Column at which it begins there: that of EVENT.
+const BELOW: usize = 13;
 
 /// Writes the stream of lifecycle lines, with HANG blocks between them.
 #[derive(Debug)]
@@ -72,7 +75,9 @@ impl<W: Write> Text<W> {
         if !self.begun && !self.quiet {
             self.begun = true;
             let titles = columns("TIME", "EVENT", "PID", "PPID", "COMM");
-            writeln!(self.out, "{}", self.style.paint(Tone::Dim, &format!("{titles}DETAIL")))?;
+            for line in self.laid_out(titles.clone(), titles.chars().count(), "DETAIL") {
+                writeln!(self.out, "{}", self.style.paint(Tone::Dim, &line))?;
+            }
         }
         Ok(())
     }
@@ -95,14 +100,18 @@ impl<W: Write> Text<W> {
     /// Writes that a wait about which there was a finding has ended after all.
     pub fn ended(&mut self, finding: &Finding, waited_ns: u64) -> io::Result<()> {
         self.shown.ended(finding);
-        writeln!(
-            self.out,
-            "ENDED {}[{}] is no longer stuck: its wait for {:#x} ended after {}\n",
+        let text = format!(
+            "ENDED {}[{}] is no longer stuck: its wait for {:#x} ended after {}",
             self.style.clean(&finding.comm),
             finding.tid,
             finding.lock.address,
             duration(waited_ns),
-        )
+        );
+        let width = self.style.block_width();
+        for line in wrap(&text, width, width) {
+            writeln!(self.out, "{line}")?;
+        }
+        writeln!(self.out)
     }
 
     /// The sink, for what is written between or after the lines.
@@ -122,18 +131,32 @@ impl<W: Write> Text<W> {
         };
         let name = format!("{:<6}", row.event);
         let head = columns(&time, &self.style.paint(row.tone, &name), &pid, &ppid, &comm);
-        let Some(width) = self.style.width else {
-            return writeln!(self.out, "{}", format!("{head}{}", row.detail).trim_end());
-        };
         let used = columns(&time, &name, &pid, &ppid, &comm).chars().count();
-        let room = width.saturating_sub(DETAIL).max(LEAST_ROOM);
-        let first = width.saturating_sub(used).max(LEAST_ROOM);
-        let mut indent = head;
-        for line in wrap(&row.detail, first, room) {
-            writeln!(self.out, "{}", format!("{indent}{line}").trim_end())?;
-            indent = " ".repeat(DETAIL);
+        for line in self.laid_out(head, used, &row.detail) {
+            writeln!(self.out, "{line}")?;
         }
         Ok(())
+    }
+
+    /// The lines of one event. `head`: the columns before DETAIL, `used` characters wide.
+    fn laid_out(&self, head: String, used: usize, detail: &str) -> Vec<String> {
+        let whole = format!("{head}{detail}");
+        let fits = |width: usize| used + detail.chars().count() <= width;
+        let Some(width) = self.style.width.filter(|width| !fits(*width)) else {
+            return vec![whole.trim_end().to_owned()];
+        };
+        let (mut lines, mut begin, column) = match width < DETAIL + LEAST_ROOM {
+            true => (vec![head.trim_end().to_owned()], " ".repeat(BELOW), BELOW),
+            false => (Vec::new(), head, DETAIL),
+        };
+        let room = width.saturating_sub(column).max(LEAST_ROOM);
+        let first =
+            if lines.is_empty() { width.saturating_sub(used).max(LEAST_ROOM) } else { room };
+        for line in wrap(detail, first, room) {
+            lines.push(format!("{begin}{line}").trim_end().to_owned());
+            begin = " ".repeat(column);
+        }
+        lines
     }
 
     fn row<'a>(&self, event: &'a Event, model: &Model) -> Option<Row<'a>> {
@@ -292,4 +315,43 @@ fn losses<'a>(lost: &EventsLost, style: Style) -> Row<'a> {
     let events = plural(lost.count, "event", "events");
     Row::new("LOST", format!("{events} lost{kinds}: what is shown may be incomplete"))
         .toned(Tone::Alarm)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::event::{ProcessExec, ThreadStart};
+
+    fn lines(width: Option<usize>) -> Vec<String> {
+        let clock = Clock { offset_ns: 0, zone: jiff::tz::TimeZone::UTC };
+        let mut text = Text::new(Vec::new(), Style { width, ..Style::default() }, clock, false);
+        let task = Some(Task { pid: 4_194_304, tid: 4_194_304, comm: "fifteen letters".into() });
+        let exec = ProcessExec { old_tid: 4_194_304, filename: "/opt/some where/far away".into() };
+        let thread = ThreadStart { child_tid: 9, ..ThreadStart::default() };
+        for body in [Body::ProcessExec(exec), Body::ThreadStart(thread)] {
+            let event = Event { boot_ns: 0, task: task.clone(), body };
+            text.event(&event, &Model::default()).unwrap();
+        }
+        let text = String::from_utf8(text.out().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_event_is_one_line_where_there_is_room_or_no_terminal() {
+        assert_eq!(lines(None), lines(Some(100)));
+        assert_eq!(lines(None).len(), 3);
+    }
+
+    #[test]
+    fn what_has_no_room_is_wrapped_beside_or_below_the_other_columns() {
+        let wide = lines(Some(74));
+        assert!(wide.iter().all(|line| line.chars().count() <= 74), "{wide:#?}");
+        assert_eq!(wide.get(2).unwrap().trim_start(), "away");
+        let narrow = lines(Some(60));
+        assert!(narrow.iter().all(|line| line.chars().count() <= 60), "{narrow:#?}");
+        assert_eq!(narrow.get(2).unwrap(), "             /opt/some where/far away");
+        assert!(narrow.iter().any(|line| line.ends_with("DETAIL")), "{narrow:#?}");
+    }
 }

@@ -50,6 +50,9 @@ pub(super) fn judge(
         Ok((kind, grade)) => {
             let finding = finding(&case, kind, grade);
             let mut finding = completed(finding, &case, late, &owner);
+            let born_ns = late.thread_start_ns.unwrap_or(late.start_ns).max(late.start_ns);
+            let age_ns = event.boot_ns.saturating_sub(born_ns);
+            finding.at_most_ns = Some(age_ns).filter(|_| finding.since_before);
             if let Some(fork) = &mut finding.unseen_fork {
                 fork.lost = model.counts().lost > 0 && late.start_ns > model.span_ns().0;
             }

@@ -292,6 +292,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
         }),
         unseen_fork: None,
         since_before: case.evidence.wait.since_before,
+        at_most_ns: None,
         not_before_ns: case.evidence.wait.not_before_ns,
         evidence,
         same_lock_in: Vec::new(),
@@ -300,6 +301,7 @@ fn finding(case: &Case<'_>, kind: Kind, grade: grade::Grade) -> Finding {
         stack: Vec::new(),
         stack_cut: None,
         candidates: Vec::new(),
+        with_at_fork: orphan::with_at_fork(case).filter(|_| kind == Kind::InheritedLock),
         advice: String::new(),
     };
     let finding = native::complete(finding, case);

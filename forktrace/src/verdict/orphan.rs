@@ -20,7 +20,7 @@
 
 use super::{Case, ordinary, probed};
 use crate::{
-    event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonThread, Waiter},
+    event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonFrame, PythonThread, Waiter},
     finding::{Confidence, Proof},
     locks::State,
 };
@@ -319,7 +319,32 @@ pub(super) fn somebody_calls(case: &Case<'_>, say: &mut impl FnMut(&str, String)
 /// new one made in the same place.
 fn kept(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
     let exits = case.evidence.python_lock.iter().flat_map(|lock| &lock.exits);
-    let since_fork = |method: &KeptMethod| match &method.at_fork {
+    if !existed(case) {
+        return false;
+    }
+    let kept: Vec<_> = exits.into_iter().filter(|method| is_since_fork(case, method)).collect();
+    // What is on a frame here may be the heir's own, from a block that the forking thread was in.
+    if kept.iter().any(|method| method.on_frame != Some(true)) {
+        say("with-at-fork", "a thread that was lost at the fork was in a with block of it".into());
+    }
+    !kept.is_empty()
+}
+
+/// Where a thread that is not here was, at the fork, in a `with` block of the lock. Where the fork was
+/// not seen it may have been about to enter one.
+pub(super) fn with_at_fork(case: &Case<'_>) -> Option<PythonFrame> {
+    let is_since = |method: &&KeptMethod| match case.evidence.late {
+        Some(_) => true,
+        None => existed(case) && nobody_waited(case) && is_since_fork(case, method),
+    };
+    let mut exits = case.evidence.python_lock.iter().flat_map(|lock| &lock.exits);
+    let left = exits.find(|method| method.on_frame == Some(false) && is_since(method))?;
+    left.left_at.clone()
+}
+
+/// Whether the method was there at the fork.
+fn is_since_fork(case: &Case<'_>, method: &KeptMethod) -> bool {
+    match &method.at_fork {
         // All but the reference count, which says that it was alive.
         AtFork::Known(then) => {
             let count = then.long(method.address);
@@ -329,12 +354,7 @@ fn kept(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
         }
         // Not written since, if every write was seen.
         AtFork::Unknown(missing) => *missing == Missing::NoFault && !read_before(case),
-    };
-    let kept = existed(case) && exits.into_iter().any(since_fork);
-    if kept {
-        say("with-at-fork", "a thread that was lost at the fork was in a with block of it".into());
     }
-    kept
 }
 
 /// It is an `RLock` whose owner is that of the fork. Python lets nobody else release one.

@@ -45,5 +45,5 @@ impl Siblings {
 }
 
 fn fault(finding: &Finding) -> Option<(u32, u64)> {
-    Some((finding.fork.as_ref()?.by_pid, finding.lock.address))
+    Some((finding.forked_by()?, finding.lock.address))
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io};
 
-use super::{Live, everybody, everything};
+use super::{Live, adopting::everybody, everything};
 use crate::{
     event::{Body, Event, Resync},
     inspect, kernel,

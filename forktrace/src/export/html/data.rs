@@ -3,6 +3,8 @@
 //! Times are µs since the trace began, negative before. Rows are arrays in the order of the fields
 //! here, which `script/data.js` names again; texts that repeat are places in [`Data::names`].
 
+use std::collections::BTreeSet;
+
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
@@ -223,7 +225,9 @@ fn row(process: &story::Process, names: &mut Names, time: impl Fn(u64) -> i64) -
 
 /// The sentences and counts that `report` ends with.
 fn words(story: &Story) -> (Rows, Rows) {
-    let shown = story.findings.iter().filter(|found| found.shown);
+    let (shown, hidden): (Vec<&Found>, Vec<&Found>) =
+        story.findings.iter().partition(|found| found.shown);
+    let hidden: BTreeSet<u32> = hidden.iter().map(|found| found.finding.pid).collect();
     let mut shortfalls = story.trace.shortfalls.clone();
     for (kind, count) in &story.left_out {
         shortfalls.push(format!("{count} {kind} are left out here: there were too many"));
@@ -231,9 +235,9 @@ fn words(story: &Story) -> (Rows, Rows) {
     let totals = Totals {
         processes: story.processes.len() as u64,
         counts: &story.counts,
-        findings: shown.map(|found| &found.finding).collect(),
+        findings: shown.iter().map(|found| &found.finding).collect(),
         earlier: Forgotten::default(),
-        hidden: story.findings.iter().filter(|found| !found.shown).count() as u64,
+        hidden: hidden.len() as u64,
         remedy: "the box below",
         shortfalls: &shortfalls,
     };

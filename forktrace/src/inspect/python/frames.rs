@@ -111,9 +111,9 @@ pub(super) enum Owner {
     Other,
 }
 
-/// Whose frame the word at `place` is a variable of; `None`: it seems to be none's. The frame's head
+/// Whose frame the word at `place` is a variable of, and where the frame is; `None`: it seems to be none's. The frame's head
 /// is not far before its variables, and nearest to the last of them.
-pub(super) fn owner_of_slot(remote: &Remote, place: u64) -> Option<Owner> {
+pub(super) fn owner_of_slot(remote: &Remote, place: u64) -> Option<(Owner, u64)> {
     for slot in 0..u64::from(MAX_SLOTS) {
         let at = place.checked_sub(frame::SLOTS + slot * 8)?;
         let Some(code) = remote.long(at.checked_add(frame::CODE)?).filter(|code| is_object(*code))
@@ -128,7 +128,7 @@ pub(super) fn owner_of_slot(remote: &Remote, place: u64) -> Option<Owner> {
         if slot < u64::from(slots) {
             let [owner] = remote.bytes::<1>(at.checked_add(frame::OWNER)?)?;
             // `FRAME_OWNED_BY_THREAD` is the first of `enum _frameowner`.
-            return Some(if owner == 0 { Owner::Thread } else { Owner::Other });
+            return Some((if owner == 0 { Owner::Thread } else { Owner::Other }, at));
         }
     }
     None

@@ -1,6 +1,6 @@
 //! What fuzz targets call of this room, see [`crate::fuzzing`].
 
-use super::{frames, kept, remote::Remote};
+use super::{frames, kept, lines, remote::Remote};
 
 /// Where the memory begins: the lowest address that an object may have.
 const START: u64 = 0x1_0000;
@@ -20,6 +20,7 @@ pub fn python(data: &[u8]) {
     assert!(!uses.are_all() || uses.of_threads.len() < 256);
     for place in [START + 8, START + 200, end, u64::MAX] {
         frames::owner_of_slot(remote, place);
+        lines::at(remote, place);
         kept::method(remote, place);
         remote.type_name(place);
     }

@@ -9,7 +9,7 @@
 //! `m_self`. It is small, hence in the interpreter's own arenas, which are anonymous mappings.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     os::unix::fs::FileExt as _,
     time::{Duration, Instant},
@@ -18,9 +18,10 @@ use std::{
 use super::{
     super::memory,
     frames::{self, Owner},
+    lines,
     remote::Remote,
 };
-use crate::event::{AtFork, KeptMethod, Mapping, Window};
+use crate::event::{KeptMethod, Mapping, PythonFrame, Window};
 
 /// Most memory that is searched, and the most time that this may take.
 const MAX_BYTES: u64 = 256 << 20;
@@ -51,24 +52,30 @@ pub(super) fn find(remote: &Remote, pid: u32, lock: u64) -> Vec<KeptMethod> {
 }
 
 /// Which of the objects at `wanted` are on frames of threads alone, and not on one of a generator:
-/// a suspended generator has its frame elsewhere than the thread that runs it. `lock` is where the
-/// search begins.
+/// a suspended generator has its frame elsewhere than the thread that runs it. With each, where that
+/// frame is at; `None`: not known, or it is on several. `lock` is where the search begins.
 pub(super) fn on_threads_frames(
     remote: &Remote,
     pid: u32,
     lock: u64,
     wanted: &[u64],
-) -> BTreeSet<u64> {
-    let (mut of_threads, mut of_others) = (BTreeSet::new(), BTreeSet::new());
+) -> BTreeMap<u64, Option<PythonFrame>> {
+    let (mut of_threads, mut of_others) = (BTreeMap::<_, BTreeSet<u64>>::new(), BTreeSet::new());
     let whole = search(remote, pid, lock, wanted, |place, word| {
         match frames::owner_of_slot(remote, place) {
-            Some(Owner::Thread) => of_threads.insert(word),
-            Some(Owner::Other) => of_others.insert(word),
+            Some((Owner::Thread, frame)) => of_threads.entry(word).or_default().insert(frame),
+            Some((Owner::Other, _)) => of_others.insert(word),
             None => false,
         };
         true
     });
-    if whole { of_threads.difference(&of_others).copied().collect() } else { BTreeSet::new() }
+    if !whole {
+        return BTreeMap::new();
+    }
+    of_threads.retain(|word, _| !of_others.contains(word));
+    let only = |frames: BTreeSet<u64>| frames.first().copied().filter(|_| frames.len() == 1);
+    let place = |frames| only(frames).and_then(|frame| lines::at(remote, frame));
+    of_threads.into_iter().map(|(word, frames)| (word, place(frames))).collect()
 }
 
 /// Calls `each` with every place in the interpreter's memory that has one of the `wanted` words, as
@@ -132,8 +139,8 @@ pub(super) fn method(remote: &Remote, place: u64) -> Option<KeptMethod> {
         return None;
     }
     let name = remote.long(now.long(address.checked_add(DEF)?)?)?;
-    let (at_fork, on_frame) = (AtFork::default(), None);
-    (remote.text(name)? == "__exit__").then_some(KeptMethod { address, now, at_fork, on_frame })
+    let method = KeptMethod { address, now, ..KeptMethod::default() };
+    (remote.text(name)? == "__exit__").then_some(method)
 }
 
 const METHOD: &str = "builtin_function_or_method";

@@ -4,6 +4,13 @@ use std::{cell::Cell, fs::File, os::unix::fs::FileExt as _};
 
 /// Longest text that is read.
 const MAX_TEXT: usize = 64;
+/// Longest `str` that is read: a path.
+const MAX_STRING: usize = 4096;
+/// Offsets in a `str`, and the bits of its state that say that ASCII characters follow.
+const STR_LENGTH: u64 = 16;
+const STR_STATE: u64 = 32;
+const STR_TEXT: u64 = 48;
+const COMPACT_ASCII: u32 = 0b11 << 5;
 /// Most reads of one process: some seconds' worth, and ten times what 100 threads of 60 frames need.
 const MAX_READS: u32 = 4_000_000;
 
@@ -77,6 +84,21 @@ impl Remote {
 
     pub(super) fn int(&self, address: u64) -> Option<u32> {
         self.bytes(address).map(u32::from_le_bytes)
+    }
+
+    /// So many bytes.
+    pub(super) fn some(&self, address: u64, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        (self.read(&mut bytes, address)? == count).then_some(bytes)
+    }
+
+    /// A `str` of ASCII: length and state, then its characters (`PyASCIIObject`,
+    /// `Include/cpython/unicodeobject.h`, CPython 3.8 to 3.11).
+    pub(super) fn string(&self, object: u64) -> Option<String> {
+        let length = usize::try_from(self.long(object.checked_add(STR_LENGTH)?)?).ok()?;
+        let is_ascii = self.int(object.checked_add(STR_STATE)?)? & COMPACT_ASCII == COMPACT_ASCII;
+        let length = Some(length).filter(|length| is_ascii && *length <= MAX_STRING)?;
+        String::from_utf8(self.some(object.checked_add(STR_TEXT)?, length)?).ok()
     }
 
     /// A NUL-terminated ASCII text.

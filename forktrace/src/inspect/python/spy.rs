@@ -1,6 +1,6 @@
 //! py-spy as a library.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use py_spy::{Config, PythonSpy, StackTrace, config::LockingStrategy};
 
@@ -135,16 +135,17 @@ fn say_whose(remote: &Remote, pid: i32, lock: &mut PythonLock, uses: &frames::Us
     let addresses = lock.exits.iter().map(|method| method.address);
     let others: Vec<u64> = addresses.filter(|address| !uses.exits.contains(address)).collect();
     let lost = match others.as_slice() {
-        [] => BTreeSet::new(),
+        [] => BTreeMap::new(),
         others => kept::on_threads_frames(remote, pid, lock.address, others),
     };
     for method in &mut lock.exits {
-        method.on_frame =
-            match (uses.exits.contains(&method.address), lost.contains(&method.address)) {
-                (true, _) => Some(true),
-                (false, true) => Some(false),
-                (false, false) => None,
-            };
+        let of_lost = lost.get(&method.address);
+        method.on_frame = match (uses.exits.contains(&method.address), of_lost) {
+            (true, _) => Some(true),
+            (false, Some(_)) => Some(false),
+            (false, None) => None,
+        };
+        method.left_at = of_lost.cloned().flatten();
     }
 }
 

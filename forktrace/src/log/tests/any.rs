@@ -205,13 +205,15 @@ fn waiter() -> impl Strategy<Value = Waiter> {
 }
 
 fn python_lock() -> impl Strategy<Value = PythonLock> {
-    let method =
-        (any::<u64>(), window(), at_fork()).prop_map(|(address, now, at_fork)| KeptMethod {
+    let method = (any::<u64>(), window(), at_fork(), option::of(python_frame())).prop_map(
+        |(address, now, at_fork, left_at)| KeptMethod {
             address,
             now,
             at_fork,
             on_frame: Some(address % 2 == 0).filter(|_| address % 3 > 0),
-        });
+            left_at,
+        },
+    );
     (any::<(u64, Option<u32>)>(), text(), window(), at_fork(), vec(method, 0..2)).prop_map(
         |((address, owner_tid), type_name, now, at_fork, exits)| PythonLock {
             address,
@@ -259,6 +261,7 @@ fn late() -> impl Strategy<Value = Late> {
     (any::<u64>(), option::of(kin), option::of(learnt), any::<bool>()).prop_map(
         |(start_ns, kin, learnt, tids_in_order)| Late {
             start_ns,
+            thread_start_ns: tids_in_order.then_some(start_ns),
             not_execed: kin.is_some() || tids_in_order,
             kin,
             learnt,
@@ -493,9 +496,11 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             fork: causes.1,
             unseen_fork: causes.3,
             since_before: ppid % 2 == 0,
+            at_most_ns: (ppid % 5 == 0).then_some(waited_ns),
             not_before_ns: (ppid % 3 == 0).then_some(waited_ns),
             evidence: causes.2,
             same_lock_in: ns_pid.into_iter().collect(),
+            with_at_fork: python.0.first().cloned(),
             python: python.0,
             python_missing: python.1,
             stack: python.3.0.frames,

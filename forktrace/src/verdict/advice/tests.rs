@@ -49,6 +49,7 @@ fn finding(kind: Kind, lock: &str) -> Finding {
         fork: None,
         unseen_fork: None,
         since_before: false,
+        at_most_ns: None,
         not_before_ns: None,
         evidence: Vec::new(),
         same_lock_in: Vec::new(),
@@ -57,6 +58,7 @@ fn finding(kind: Kind, lock: &str) -> Finding {
         stack: Vec::new(),
         stack_cut: None,
         candidates: Vec::new(),
+        with_at_fork: None,
         advice: String::new(),
     }
 }

@@ -180,6 +180,17 @@ fn an_owner_who_lives_in_the_parent_and_is_older_makes_it_likely() {
 }
 
 #[test]
+fn a_wait_from_before_the_trace_is_no_older_than_its_thread() {
+    let mut scene = Scene::mutex();
+    let age = scene.finding().waited_ns + 10 * SECOND - FORK;
+    assert_eq!(scene.finding().at_most_ns, Some(age));
+    scene.late().thread_start_ns = Some(FORK + SECOND);
+    assert_eq!(scene.finding().at_most_ns, Some(age - SECOND));
+    scene.evidence.wait.since_before = false;
+    assert_eq!(scene.finding().at_most_ns, None, "its beginning was seen");
+}
+
+#[test]
 fn a_fork_whose_event_was_lost_is_told_from_one_before_the_trace() {
     let mut scene = Scene::mutex();
     let of_fork = |scene: &Scene| scene.finding().unseen_fork.unwrap().lost;

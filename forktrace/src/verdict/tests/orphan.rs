@@ -77,7 +77,7 @@ fn busy_page() -> Scene {
     (write.address, write.tid, write.boot_ns) = (UADDR + 64, CHILD, 5 * SECOND);
     let now = exit_method(1);
     let at_fork = AtFork::Known(now.clone());
-    scene.lock().exits = vec![KeptMethod { address: EXIT, now, at_fork, on_frame: None }];
+    scene.lock().exits = vec![KeptMethod { address: EXIT, now, at_fork, ..KeptMethod::default() }];
     scene
 }
 
@@ -213,8 +213,43 @@ fn the_heir_may_release_what_the_forking_thread_had() {
     // A thread that was lost had it, in a block.
     let now = exit_method(1);
     let at_fork = AtFork::Known(now.clone());
-    scene.lock().exits = vec![KeptMethod { address: EXIT, now, at_fork, on_frame: None }];
+    scene.lock().exits = vec![KeptMethod { address: EXIT, now, at_fork, ..KeptMethod::default() }];
     assert_eq!(scene.of_worker().confidence, Confidence::Certain);
+}
+
+#[test]
+fn where_a_lost_thread_was_in_a_block_is_told() {
+    let hold = PythonFrame { file: "app.py".into(), line: 35, function: "hold".into() };
+    let left = || {
+        let mut scene = busy_page();
+        let exit = &mut scene.lock().exits[0];
+        (exit.on_frame, exit.left_at) = (Some(false), Some(hold.clone()));
+        scene
+    };
+    assert_eq!(busy_page().of_worker().with_at_fork, None, "not read");
+    assert_eq!(left().of_worker().with_at_fork, Some(hold.clone()));
+    let refused: [Change; 3] = [
+        ("the heir's own block", |s| s.lock().exits[0].on_frame = Some(true)),
+        ("the method is younger", |s| s.lock().exits[0].at_fork = AtFork::Known(exit_method(0))),
+        ("it may have waited for the lock", |s| {
+            s.evidence.at_fork = AtFork::Known(sem(0, 1));
+        }),
+    ];
+    for (why, change) in refused {
+        let mut scene = left();
+        change(&mut scene);
+        assert_eq!(scene.of_worker().with_at_fork, None, "{why}");
+    }
+}
+
+#[test]
+fn what_the_heir_has_on_a_frame_is_not_said_to_be_of_a_lost_thread() {
+    let said =
+        |scene: &Scene| scene.of_worker().evidence.iter().any(|proof| proof.rule == "with-at-fork");
+    let mut scene = busy_page();
+    assert!(said(&scene));
+    scene.lock().exits[0].on_frame = Some(true);
+    assert!(!said(&scene));
 }
 
 #[test]

@@ -44,6 +44,14 @@ function same(others) {
   return element;
 }
 
+// How long it was stuck as far as the log goes: the header is in the words of the moment of the finding.
+function lasted(finding) {
+  const process = processes[finding.process];
+  const goesOn = finding.until === null && (process?.ended ?? null) === null;
+  const all = length((finding.until ?? process?.until ?? trace.end) - finding.since);
+  return `${all} ${goesOn ? "when the trace ended" : "in all"}`;
+}
+
 function card(finding, open, others) {
   const element = make("details", `finding ${finding.confidence}`);
   element.open = open;
@@ -51,6 +59,7 @@ function card(finding, open, others) {
   const summary = make("summary");
   summary.append(make("b", "", "HANG"), make("span", "head", finding.header));
   if (finding.ended) summary.append(make("span", "pill ended", "ended"));
+  else summary.append(make("span", "others lasted", lasted(finding)));
   if (others.length > 0) summary.append(make("span", "others", `and ${count(others.length)} more`));
   summary.append(make("span", "pill", finding.confidence));
   element.append(summary);
@@ -88,7 +97,7 @@ function drawFindings() {
   $("more").hidden = rest <= 0;
   $("more").textContent = `Show ${count(Math.min(rest, CHUNK))} more of ${plural(rest, "finding", "findings")}`;
   $("findings").hidden = findings.length === 0;
-  const hidden = findings.filter((finding) => !finding.shown).length;
+  const hidden = new Set(findings.filter((finding) => !finding.shown).map((finding) => finding.process)).size;
   $("suspects").hidden = hidden === 0;
   $("suspects").lastElementChild.textContent =
     `Show ${plural(hidden, "suspect", "suspects")} too: what is alive there may still go on`;

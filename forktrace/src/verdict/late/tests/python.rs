@@ -46,6 +46,16 @@ fn what_a_lost_thread_left_behind_makes_it_likely_where_nobody_is_left() {
 }
 
 #[test]
+fn where_a_thread_that_is_not_here_was_in_a_block_is_told() {
+    let hold = PythonFrame { file: "app.py".into(), line: 35, function: "hold".into() };
+    let mut scene = worker();
+    lock(&mut scene).exits[1].left_at = Some(hold.clone());
+    assert_eq!(scene.finding().with_at_fork, Some(hold));
+    lock(&mut scene).exits[1].on_frame = None;
+    assert_eq!(scene.finding().with_at_fork, None);
+}
+
+#[test]
 fn an_rlock_whose_owner_is_not_here_is_likely_beside_living_threads() {
     let recursive = |owner: u64, count: u64| {
         let mut scene = worker();
