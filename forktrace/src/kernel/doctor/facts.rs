@@ -189,12 +189,15 @@ pub(super) fn ptrace_scope(text: Option<&str>, privileged: bool) -> Check {
     }
 }
 
-/// Memory and mapped files of the processes that run here.
-pub(super) fn processes(reach: Reach, lacking: &[Capability]) -> Vec<Check> {
-    let Reach { tried, memory, files } = reach;
+/// Memory and mapped files of the processes that run here. `closed`: nobody may read memory, see
+/// [`ptrace_scope`].
+pub(super) fn processes(reach: Reach, lacking: &[Capability], closed: bool) -> Vec<Check> {
+    let Reach { tried, memory, denied, files } = reach;
     let of = |n: usize| format!("of {n} among {tried} processes");
+    let is_denied = denied > 0 && lacking.is_empty() && !closed;
     let memory = match memory {
         _ if tried == 0 => Check::ok("process-memory", "no other process to try it on"),
+        n if is_denied => denied_memory(n, denied, tried),
         0 => Check::missing(
             "process-memory",
             format!("that of none among {tried} processes may be read: no lock is recognised"),
@@ -210,11 +213,25 @@ pub(super) fn processes(reach: Reach, lacking: &[Capability]) -> Vec<Check> {
         0 => Check::limited(
             "mapped-files",
             format!("none among {tried} processes may be opened: functions have no names"),
-            AS_ROOT,
+            if is_denied { ABOVE } else { AS_ROOT },
         ),
         n => Check::ok("mapped-files", format!("those {} may be opened", of(n))),
     };
     vec![memory, files]
+}
+
+/// With the capabilities and without Yama a security module alone denies it. What a trace starts itself it
+/// may often read all the same, so that not all is lost.
+fn denied_memory(read: usize, denied: usize, tried: usize) -> Check {
+    Check::limited(
+        "process-memory",
+        format!(
+            "that of {read} among {tried} processes may be read; a security module (SELinux, AppArmor, \
+             Landlock) denies that of {denied}, whose hangs are not recognised"
+        ),
+        "see what denies it in the audit log (ausearch -m avc; dmesg), and let forktrace run in a domain \
+         or profile that may ptrace them (cat /proc/self/attr/current)",
+    )
 }
 
 pub(super) fn page_frames(sight: Sight) -> Check {

@@ -27,7 +27,10 @@ use super::{
     namespace, privilege,
     unpreempted::kernel_preempts,
 };
-use crate::{check::Check, inspect};
+use crate::{
+    check::{Check, Status},
+    inspect,
+};
 
 /// How long one trial may take: some hundred times what it takes.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -77,11 +80,11 @@ pub fn examine() -> Vec<Check> {
     let trial = trial::may_try(&lacking, || try_all(&host));
     checks.extend(trial.checks(host.has("sys/kernel/btf/vmlinux")));
     let reach = within(inspect::reach).unwrap_or_default();
-    checks.push(facts::ptrace_scope(
-        host.text("proc/sys/kernel/yama/ptrace_scope").as_deref(),
-        has(caps::Capability::CAP_SYS_PTRACE),
-    ));
-    checks.extend(facts::processes(reach, &lacking));
+    let scope = host.text("proc/sys/kernel/yama/ptrace_scope");
+    let scope = facts::ptrace_scope(scope.as_deref(), has(caps::Capability::CAP_SYS_PTRACE));
+    let closed = scope.status == Status::Missing;
+    checks.push(scope);
+    checks.extend(facts::processes(reach, &lacking, closed));
     checks.push(facts::page_frames(within(inspect::sight).unwrap_or(inspect::Sight::None)));
     checks.push(facts::python(cfg!(feature = "python")));
     checks

@@ -220,13 +220,19 @@ fn what_was_refused_is_told() {
 #[test]
 fn the_reach_into_processes_is_counted() {
     let both = |memory, files, lacking: &[Capability]| {
-        let checks = processes(Reach { tried: 5, memory, files }, lacking);
+        let checks = processes(Reach { tried: 5, memory, denied: 0, files }, lacking, false);
         (status(&checks[0]), status(&checks[1]))
     };
     assert_eq!(both(4, 5, &[]), (Good, Good));
     assert_eq!(both(0, 0, &[]), (Missing, Limited));
     assert_eq!(both(1, 1, &[Capability::CAP_SYS_PTRACE]), (Limited, Good));
-    assert!(processes(Reach::default(), &[]).iter().all(|check| status(check) == Good));
+    let denied = |closed| {
+        let reach = Reach { tried: 5, memory: 0, denied: 5, files: 0 };
+        processes(reach, &[], closed).remove(0)
+    };
+    assert_eq!((status(&denied(false)), status(&denied(true))), (Limited, Missing));
+    assert!(denied(false).detail.contains("security module"));
+    assert!(processes(Reach::default(), &[], false).iter().all(|check| status(check) == Good));
     let frames = [Sight::Full, Sight::Frames, Sight::None].map(|sight| status(&page_frames(sight)));
     assert_eq!(frames, [Good, Limited, Limited]);
 }
