@@ -58,18 +58,14 @@ pub fn examine() -> Vec<Check> {
         })
     });
     let layouts = layouts.unwrap_or_else(|| Err(Error::Tracefs { cause: "no answer".into() }));
-    let limit = |resource| getrlimit(resource).map_or(u64::MAX, |(soft, _)| soft);
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
 
     let mut checks = vec![
         facts::kernel(release),
         facts::pid_namespace(namespace::check_pid_namespace()),
         facts::capabilities(has, users.as_deref(), kernel_preempts()),
-        facts::open_files(privilege::open_files(), limit(Resource::RLIMIT_NOFILE)),
-        facts::memory_lock(
-            release,
-            limit(Resource::RLIMIT_MEMLOCK),
-            has(caps::Capability::CAP_SYS_RESOURCE),
-        ),
+        facts::open_files(privilege::open_files(), files),
+        facts::memory_lock(release, privilege::Limit::now()),
         facts::lockdown(host.text("sys/kernel/security/lockdown").as_deref()),
         tracepoints::tracefs(
             &layouts,

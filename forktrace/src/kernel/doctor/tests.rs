@@ -42,10 +42,14 @@ fn kernels_are_told_by_their_release() {
 
 #[test]
 fn maps_are_locked_memory_before_5_11() {
-    assert_eq!(status(&memory_lock("5.10.0", 8 << 20, false)), Limited);
-    assert_eq!(status(&memory_lock("5.10.0", 8 << 20, true)), Good);
-    assert_eq!(status(&memory_lock("5.10.0", u64::MAX, false)), Good);
-    assert_eq!(status(&memory_lock("5.11.0", 64 << 10, false)), Good);
+    let lock = |release, soft, hard, lifts| {
+        status(&memory_lock(release, privilege::Limit { soft, hard, lifts }))
+    };
+    assert_eq!(lock("5.10.0", 8 << 20, 8 << 20, false), Limited);
+    assert_eq!(lock("5.10.0", 8 << 20, 8 << 20, true), Good);
+    assert_eq!(lock("5.10.0", 8 << 20, u64::MAX, false), Good, "anyone may lift it so far");
+    assert_eq!(lock("5.10.0", u64::MAX, u64::MAX, false), Good);
+    assert_eq!(lock("5.11.0", 64 << 10, 64 << 10, false), Good);
 }
 
 #[test]
