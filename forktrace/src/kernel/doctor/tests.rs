@@ -7,7 +7,9 @@ use forktrace_common::config::Offsets;
 
 use super::{
     super::{FormatError, tracefs::Survey},
-    facts::{capabilities, kernel, lockdown, memory_lock, page_frames, processes, ptrace_scope},
+    facts::{
+        capabilities, kernel, lockdown, memory_lock, page_frames, processes, ptrace_scope, python,
+    },
     tracepoints::{Layouts, tracefs, tracepoints},
     trial::{Trial, may_try},
     *,
@@ -219,6 +221,15 @@ fn what_was_refused_is_told() {
     assert!(find(&old, "uprobes").detail.contains("this kernel has none"));
     let no_files = Err(Error::OpenFiles { limit: 40, needed: 128 });
     assert!(find(&done(no_files, Ok(()), true), "program-load").remedy.contains("ulimit -n 128"));
+}
+
+#[test]
+fn python_is_a_matter_of_the_build() {
+    assert_eq!(status(&python(true)), Good);
+    let without = python(false);
+    assert_eq!(status(&without), Limited);
+    assert!(without.detail.contains("not in this build"), "{without:?}");
+    assert!(without.remedy.contains("--features python"), "{without:?}");
 }
 
 #[test]
