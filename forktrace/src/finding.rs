@@ -1,5 +1,6 @@
 //! What the judge concludes, as it is printed and logged (`finding` lines, SCHEMA.md).
 
+use rustc_hash::FxHashSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +117,7 @@ impl Finding {
     /// where somebody pointed at this very process (`asked`, by pid) and it is a deadlock or waits
     /// for a lock, or at its parent and it waits for a lock: then the question is not whether it
     /// hangs, but why.
-    pub fn is_shown(&self, suspects: bool, asked: &[u32]) -> bool {
+    pub fn is_shown(&self, suspects: bool, asked: &FxHashSet<u32>) -> bool {
         let parent = self.unseen_fork.as_ref().and_then(|fork| fork.by_pid);
         let pointed_at = self.unseen_fork.is_some() && asked.contains(&self.pid);
         let above = parent.is_some_and(|parent| asked.contains(&parent));

@@ -28,6 +28,9 @@ use nix::{
 };
 use serde_json::Value;
 
+#[path = "hostile/export.rs"]
+mod export;
+
 /// More than any of these may take; it is there so that a hang is a failure.
 const HANG: Duration = Duration::from_secs(300);
 

@@ -99,7 +99,9 @@ pub(crate) fn named<'a>(checks: &'a [Value], name: &str) -> Result<&'a Value> {
 
 /// It exits as tracing does, and the cause is in its place.
 fn cannot_trace((_, _, shell, name, words): &Place) -> Result<()> {
-    run(shell, "-q -- true")?.expect_code(3).context("tracing")?;
+    let trace = run(shell, "-q -- true")?;
+    trace.expect_code(3).context("tracing")?;
+    ensure!(trace.stderr.lines().count() == 1, "{}", trace.said());
     let ended = run(shell, "doctor --json")?;
     ended.expect_code(3)?;
     ensure!(ended.stderr.is_empty(), "{}", ended.said());
@@ -107,6 +109,7 @@ fn cannot_trace((_, _, shell, name, words): &Place) -> Result<()> {
     ensure!(check["status"] == "missing", "{check}");
     for word in *words {
         ensure!(check.to_string().contains(word), "{word:?} is not in {check}");
+        ensure!(trace.stderr.contains(word), "{word:?} is not told by a trace\n{}", trace.said());
     }
     let text = run(shell, "doctor")?;
     text.expect_code(3)?;
@@ -118,8 +121,8 @@ fn cannot_trace((_, _, shell, name, words): &Place) -> Result<()> {
 }
 
 /// What may be lost on a host where every end-to-end test can run.
-const MAY_BE_LIMITED: [&str; 6] =
-    ["btf", "registers", "uprobes", "page-faults", "kpageflags", "memory-lock"];
+const MAY_BE_LIMITED: [&str; 7] =
+    ["btf", "registers", "uprobes", "page-faults", "process-memory", "kpageflags", "memory-lock"];
 
 fn traces() -> Result<()> {
     let ended = run("exec {forktrace}", "doctor --json")?;

@@ -101,6 +101,14 @@ static LACKS: &[Lack] = &[
         words: &["page frames are not shown"],
     },
     Lack {
+        name: "lacking_python_on_the_host",
+        needs: &[Need::Tracing, Need::Unshare, Need::Python],
+        // That of a traced process is read without any program of Python's: nothing is lost.
+        shell: "while at=$(command -v python3); do mount --bind /dev/null $(readlink -f $at); done",
+        differ: &[("python", "ok")],
+        words: &["in this build"],
+    },
+    Lack {
         name: "lacking_bpf",
         needs: FILTERING,
         shell: "wrap={without_bpf}",

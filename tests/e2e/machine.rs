@@ -119,7 +119,16 @@ fn locked_memory() -> Result<()> {
         let wanted = if counts { ("limited", "missing", 3) } else { ("ok", "ok", 0) };
         let found = (status(&checks, "memory-lock")?, status(&checks, "program-load")?);
         ensure!((found.0.as_str(), found.1.as_str(), ended.code) == wanted, "{found:?}");
-        doctor::run(shell, "-q -- true")?.expect_code(wanted.2)?;
+        let trace = doctor::run(shell, "-q -- true")?;
+        trace.expect_code(wanted.2)?;
+        let check = doctor::named(&checks, "memory-lock")?;
+        let told =
+            |field: &str| check[field].as_str().is_some_and(|words| trace.stderr.contains(words));
+        ensure!(
+            !counts || told("detail") && told("remedy") && trace.stderr.lines().count() == 1,
+            "a trace blames something else\n{}",
+            trace.said()
+        );
         // Root as it usually is lifts the limit.
         doctor::run("ulimit -l 64; exec {forktrace}", "-q -- true")?.expect_code(0)
     };

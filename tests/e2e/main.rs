@@ -7,6 +7,7 @@ mod check;
 mod command;
 mod crowd;
 mod demos;
+mod denied;
 mod doctor;
 mod lacking;
 mod late;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             command::trials(),
             crowd::trials(),
             demos::trials(),
+            denied::trials(),
             doctor::trials(),
             lacking::trials(),
             late::trials(),

@@ -75,6 +75,8 @@ pub enum Need {
     Tracepoint(&'static str),
     /// A kernel that shows which pages were written since a fork.
     PagesSinceFork,
+    /// A kernel with Landlock at work.
+    Landlock,
     /// Chromium.
     Browser,
     /// A python3 that can read what is exported: with this package of PyPI.
@@ -124,6 +126,9 @@ impl Need {
             Need::Cgroup2 => Need::Root.missing().or_else(no_cgroup2),
             Need::Tracepoint(event) => no_tracepoint(event),
             Need::PagesSinceFork => Need::Root.missing().or_else(no_pages_since_fork),
+            Need::Landlock => {
+                Need::Root.missing().or_else(|| Need::Cc.missing()).or_else(no_landlock)
+            }
             Need::Browser => browser::program().is_none().then(|| "no chromium".into()),
             Need::Reader(package) => Need::Python.missing().or_else(|| no_package(package)),
         }
@@ -165,6 +170,18 @@ fn no_narrow() -> Option<String> {
         Ok(Command::new(program).arg("at once").status()?.success())
     };
     let missing = || (!runs().unwrap_or(false)).then(|| "no 32-bit programs".into());
+    MISSING.get_or_init(missing).clone()
+}
+
+/// Tries it once.
+fn no_landlock() -> Option<String> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    let runs = || -> Result<bool> {
+        let command = workload::command("landlocked.c", &["true"])?;
+        let (program, args) = command.split_first().context("empty command line")?;
+        Ok(Command::new(program).args(args).output()?.status.success())
+    };
+    let missing = || (!runs().unwrap_or(false)).then(|| format!("{NOT_HERE}no Landlock"));
     MISSING.get_or_init(missing).clone()
 }
 

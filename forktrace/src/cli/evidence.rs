@@ -116,7 +116,7 @@ impl Job {
             {
                 task.comm.clone_from(&thread.comm);
             }
-            if late && evidence.still_waiting {
+            if late && evidence.still_waiting && !evidence.denied {
                 inspect::late::add(&mut evidence, &task);
             }
             evidence.probed = probed.map(|(parent, mut probed)| {

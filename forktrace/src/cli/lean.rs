@@ -5,7 +5,7 @@
 //! nothing.
 
 use forktrace_common::maps::WaitState;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::{
@@ -25,6 +25,9 @@ const PERIOD_NS: u64 = 150_000_000;
 /// At least so many times as long as a round has taken is between its end and the next one: on a host
 /// where very many processes are at risk, hangs are found later rather than at a higher price.
 const REST: u64 = 49;
+
+/// Most processes that may not be looked at whose numbers are kept.
+const MOST_DENIED: usize = 1 << 14;
 
 /// A process to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +82,8 @@ pub(super) struct Lean {
     looked_ns: FxHashMap<ProcId, u64>,
     /// Such waits, of processes that the model does not know yet.
     standing: Vec<Standing>,
+    /// Processes at risk for longer than such a wait that something denies a look at.
+    denied: FxHashSet<u32>,
 }
 
 impl Lean {
@@ -95,6 +100,7 @@ impl Lean {
             waits: FxHashMap::default(),
             looked_ns: FxHashMap::default(),
             standing: Vec::new(),
+            denied: FxHashSet::default(),
         }
     }
 
@@ -175,6 +181,10 @@ impl Lean {
         let mut ended = Vec::new();
         for Look { subject, threads, began_ns, ended_ns } in &looks {
             let looked_ns = looked_before.get(&subject.id).copied();
+            let long = began_ns.saturating_sub(subject.since_ns) >= self.min_wait_ns;
+            if threads.denied && long && self.denied.len() < MOST_DENIED {
+                self.denied.insert(subject.pid);
+            }
             for blocked in &threads.blocked {
                 let known = before
                     .get(&blocked.tid)
@@ -207,6 +217,11 @@ impl Lean {
             }
         }
         ended
+    }
+
+    /// Processes at risk that something denied a look at.
+    pub(super) fn denied(&self) -> &FxHashSet<u32> {
+        &self.denied
     }
 
     fn lasts(&self, known: &Known) -> bool {
@@ -333,7 +348,7 @@ mod tests {
         let id = model.live(CHILD).unwrap().id;
         let subject = Subject { id, pid: CHILD, since_ns: FORK_NS };
         let tids = [CHILD, CHILD + 1].to_vec();
-        let threads = Threads { tids, blocked: blocked.to_vec() };
+        let threads = Threads { tids, blocked: blocked.to_vec(), denied: false };
         Round(vec![Look { subject, threads, began_ns, ended_ns: began_ns + 1 }])
     }
 

@@ -420,6 +420,7 @@ impl Live {
         counters.insert("waits_left_out".into(), self.before.left_out());
         counters.insert("waits_not_looked_at".into(), self.not_looked_at(now));
         counters.insert("waits_gone_before_a_look".into(), self.gone);
+        counters.insert("processes_denied".into(), self.denied());
         counters.insert("processes_of_32_bits".into(), self.owners.of_32_bits());
         let traced_ns = self.before.searched_since().map(|since| now.saturating_sub(since));
         let traced_ns = Some(traced_ns.unwrap_or(0));

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use rustc_hash::FxHashSet;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     layer::SubscriberExt as _,
@@ -102,8 +103,8 @@ pub(super) fn pipeline_to(
 ) -> Pipeline {
     let (boot_id, offset) = clock(start);
     let asked = match &start.body {
-        Body::TraceStart(start) => start.asked.to_vec(),
-        _ => Vec::new(),
+        Body::TraceStart(start) => start.asked.iter().copied().collect(),
+        _ => FxHashSet::default(),
     };
     let (text, json) = if args.json {
         (None, Some(Log::new(log::Writer::new(out, offset))))

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use rustc_hash::FxHashSet;
+
 use super::{
     failure::{cause, say},
     shortfalls,
@@ -36,7 +38,7 @@ pub(super) struct Pipeline {
     pub(super) reader_gone: bool,
     pub(super) suspects: bool,
     /// Processes that were asked for by their pid.
-    pub(super) asked: Vec<u32>,
+    pub(super) asked: FxHashSet<u32>,
     /// Say why a wait led to no finding.
     pub(super) reasons: bool,
 }

@@ -9,6 +9,12 @@ use crate::{
     verdict::{Judge, Reason},
 };
 
+/// Why something could not be read, and what to look at. With the capabilities that a trace cannot begin
+/// without, nothing else denies it.
+const DENIED: &str = "something denied forktrace access to the process, though it has the capability: a \
+    security module (SELinux, AppArmor, Landlock) does. Look for it in the audit log (ausearch -m avc; \
+    dmesg), and at the domain or profile that forktrace runs in (cat /proc/self/attr/current)";
+
 /// [`TraceEnd::reason`] where no traced process was left.
 pub(super) const TARGETS_ENDED: &str = "targets ended";
 
@@ -73,6 +79,18 @@ pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String>
         "of forked children could not be judged: their memory could not be read or is shared",
     );
     say(
+        judge.unjudged(Reason::Denied),
+        "long wait",
+        "long waits",
+        &format!("of forked children could not be judged: {DENIED}"),
+    );
+    say(
+        counter("processes_denied"),
+        "forked process",
+        "forked processes",
+        &format!("could not be looked at, and may hang: {DENIED}"),
+    );
+    say(
         counter("pages_refused"),
         "child had",
         "children had",
@@ -135,6 +153,14 @@ mod tests {
         assert!(sentences(TARGETS_ENDED, short, &[]).is_empty());
         assert!(sentences("duration", Some(1_000_000_000), &[]).is_empty());
         assert!(sentences("duration", None, &[]).is_empty(), "a log of an older version");
+    }
+
+    #[test]
+    fn what_is_denied_is_no_all_clear() {
+        let said = sentences("duration", Some(5_000_000_000), &[("processes_denied", 2)]);
+        assert_eq!(said.len(), 1, "{said:?}");
+        let words = ["2 forked processes could not be looked at", "security module", "audit log"];
+        assert!(words.iter().all(|word| said.iter().any(|text| text.contains(word))), "{said:?}");
     }
 
     #[test]

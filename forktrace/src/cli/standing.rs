@@ -22,6 +22,8 @@ pub(super) struct Before {
     forked: FxHashSet<u32>,
     /// How many waits were found that are not looked at.
     left_out: u64,
+    /// Processes that something denied a look at.
+    denied: FxHashSet<u32>,
     /// How many searches have not come to their end.
     searching: usize,
     /// When the last search was over, `CLOCK_BOOTTIME`, ns.
@@ -36,6 +38,7 @@ impl Before {
             receiver,
             forked: FxHashSet::default(),
             left_out: 0,
+            denied: FxHashSet::default(),
             searching: 0,
             searched_ns: kernel::boot_ns(),
         }
@@ -90,6 +93,7 @@ impl Before {
     /// waits in the programs' table, and find the others later.
     pub(super) fn take_forked(&mut self, found: Found) -> Vec<Standing> {
         self.forked.extend(found.forked);
+        self.denied.extend(found.denied);
         if !found.again {
             self.searching = self.searching.saturating_sub(1);
             self.searched_ns = kernel::boot_ns();
@@ -106,6 +110,11 @@ impl Before {
     /// How many waits were found that are not looked at.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    /// Processes, forked or perhaps so, that something denied a look at.
+    pub(super) fn denied(&self) -> &FxHashSet<u32> {
+        &self.denied
     }
 
     /// Since when everything that is to be traced is, what had begun before included,

@@ -13,6 +13,10 @@ pub struct Evidence {
     pub wait: Wait,
     /// False when the wait was over before everything was read: then nothing is judged.
     pub still_waiting: bool,
+    /// True when something such as a security module kept the tracer from reading the process: then
+    /// nothing is judged, and whether the wait was over is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denied: bool,
     /// The pid inside the process's own pid namespace, where that differs.
     pub ns_pid: Option<u32>,
     /// The mapping that holds the futex word; `None` when it could not be read.

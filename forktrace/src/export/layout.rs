@@ -2,7 +2,7 @@
 
 use crate::finding::Confidence;
 
-use super::Story;
+use super::{Story, descent::Lines};
 
 /// Processes that are drawn. Of a bigger tree those are left out first that have no finding in or
 /// below them.
@@ -41,27 +41,22 @@ impl Layout {
         let mut wanted: Vec<bool> = vec![count <= MAX_ROWS; count];
         if count > MAX_ROWS {
             let mut room = MAX_ROWS;
+            let lines = Lines::new(&story.processes);
             let with = (0..count).filter(|at| marks.get(*at).is_some_and(Option::is_some));
             // Whoever is drawn is drawn with all its ancestors, so that every row hangs on one.
             for start in with.chain(0..count) {
-                let mut line = vec![];
-                let mut next = Some(start);
-                while let Some(at) = next.filter(|at| wanted.get(*at) == Some(&false)) {
-                    if line.len() > room {
-                        break;
-                    }
-                    line.push(at);
-                    next = above(at);
-                }
-                if line.len() > room {
+                let line = lines.below(start, |at| wanted.get(at) == Some(&true));
+                if line > room {
                     continue;
                 }
-                room -= line.len();
-                line.into_iter().for_each(|at| {
-                    if let Some(wanted) = wanted.get_mut(at) {
-                        *wanted = true;
-                    }
-                });
+                room -= line;
+                let mut next = Some(start);
+                while let Some(at) = next
+                    && let Some(wanted) = wanted.get_mut(at).filter(|wanted| !**wanted)
+                {
+                    *wanted = true;
+                    next = above(at);
+                }
                 if room == 0 {
                     break;
                 }

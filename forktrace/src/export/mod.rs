@@ -5,6 +5,7 @@
 //! are drawn from a [`Story`], which is gathered in one pass and then stays as it is.
 
 pub mod csv;
+mod descent;
 pub mod dot;
 mod follow;
 pub mod html;
@@ -12,6 +13,7 @@ mod layout;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod perfetto;
+mod spans;
 pub mod story;
 pub mod svg;
 pub mod table;

@@ -1,13 +1,17 @@
 //! The process tree as a picture: names on the left, lives on a common line of time on the right,
 //! long waits on them, hangs in red until they end or the log does.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use rustc_hash::FxHashMap;
 
 use super::{
     Story,
     layout::{Layout, Row},
+    story::Found,
     words,
 };
 use crate::{
@@ -23,6 +27,8 @@ const NAMES: usize = 360;
 const TIMES: usize = 760;
 /// Deeper generations are not indented further: the names would meet the bars.
 const DEEPEST: usize = 12;
+/// Characters that are shown of what a wait is about.
+const LONGEST: usize = 1_000;
 
 /// Writes the picture; `suspects`: marking those too.
 ///
@@ -114,22 +120,36 @@ fn waits(
     places: &FxHashMap<usize, usize>,
     scale: Scale,
 ) -> io::Result<()> {
+    // Of one finding there may be many waits.
+    let about = |found: &Found| {
+        format!("{}: {}", words::headline(&found.finding), words::lock(&found.finding))
+    };
+    let abouts: FxHashMap<usize, String> =
+        story.shown(suspects).map(|(at, found)| (at, shortened(&about(found)))).collect();
     for wait in &story.waits {
         let Some(n) = places.get(&(wait.process as usize)) else { continue };
-        let found = wait.finding.and_then(|at| story.findings.get(at as usize));
-        let found = found.filter(|found| suspects || found.shown);
+        let at = wait.finding.map(|at| at as usize);
+        let found = at.and_then(|at| Some((story.findings.get(at)?, abouts.get(&at)?)));
         let (colour, about) = match found {
-            Some(found) => (
-                colour(found.finding.confidence),
-                format!("{}: {}", words::headline(&found.finding), words::lock(&found.finding)),
-            ),
-            None => ("#7f9cc0", format!("thread {} waits for {:#x}", wait.tid, wait.uaddr)),
+            Some((found, about)) => (colour(found.finding.confidence), about.as_str().into()),
+            None => {
+                let about = format!("thread {} waits for {:#x}", wait.tid, wait.uaddr);
+                ("#7f9cc0", Cow::from(about))
+            }
         };
         let end = wait.end_ns.unwrap_or(story.trace.end_ns);
         let span = (scale.x(wait.enter_ns), scale.x(end));
         bar(w, span, (TOP + ROW * n + 8, 6), colour, &about)?;
     }
     Ok(())
+}
+
+/// What many elements may say each.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn colour(confidence: Confidence) -> &'static str {

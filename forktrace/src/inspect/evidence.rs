@@ -3,11 +3,11 @@
 use super::{
     memory, module,
     proc_text::{self, Status},
-    symbol, threads,
+    reach, symbol, threads,
 };
 use crate::event::{
-    AtFork, Evidence, FirstWrite, FirstWrites, Mapping, Missing, OwnerThread, Place, Python, Task,
-    ThreadSample, Wait, Waiter, Window,
+    AtFork, Doing, Evidence, FirstWrite, FirstWrites, Mapping, Missing, OwnerThread, Place, Python,
+    Task, ThreadSample, Wait, Waiter, Window,
 };
 
 /// Bytes of the window before the futex word, and from the word on.
@@ -65,10 +65,12 @@ pub fn collect(
     let module::Place { module, libc } = module::place(pid, wait.uaddr);
     let timers = timers(pid);
     let threads = first.and_then(threads::FirstLook::second_look).unwrap_or_default();
+    let unread = before == Doing::Unknown || mapping.is_none() || now.is_none();
     let waiters = inherited.waiters(wait, &threads);
     Evidence {
         wait: wait.clone(),
         still_waiting: threads::is_in(&before, wait) && stayed(&threads, task.tid, wait),
+        denied: unread && reach::is_denied(pid, task.tid),
         ns_pid: super::scan::ns_pid(pid),
         mapping,
         module,

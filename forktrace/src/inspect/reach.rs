@@ -2,7 +2,7 @@
 
 use std::{fs, fs::File, io};
 
-use super::served::open_mapped;
+use super::{Error, Result, proc_text, scan, served::open_mapped};
 
 /// Processes that are tried: enough to meet one of another user.
 const TRIED: usize = 64;
@@ -14,6 +14,8 @@ pub(crate) struct Reach {
     pub(crate) tried: usize,
     /// Those whose memory can be read.
     pub(crate) memory: usize,
+    /// Those whose memory something denies.
+    pub(crate) denied: usize,
     /// Those whose mapped files can be opened.
     pub(crate) files: usize,
 }
@@ -21,10 +23,9 @@ pub(crate) struct Reach {
 /// Tries it.
 pub(crate) fn reach() -> Reach {
     let own = std::process::id();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    // Threads of the kernel and what has ended have no program, and no memory. (A command line is
-    // memory, which may be on a file system that does not answer.)
+    let pids = scan::all().unwrap_or_default().into_iter();
+    // What has ended has no program, and no memory. (A command line is memory, which may be on a file
+    // system that does not answer.)
     let has_no_program = |pid: &u32| {
         let link = fs::read_link(format!("/proc/{pid}/exe"));
         link.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -33,10 +34,30 @@ pub(crate) fn reach() -> Reach {
     let mut reach = Reach::default();
     for pid in pids.filter(is_user).take(TRIED) {
         reach.tried += 1;
-        reach.memory += usize::from(File::open(format!("/proc/{pid}/mem")).is_ok());
+        match open(pid, "mem") {
+            Ok(()) => reach.memory += 1,
+            Err(Error::Denied { .. }) => reach.denied += 1,
+            Err(_) => {}
+        }
         reach.files += usize::from(opens_a_file(pid));
     }
     reach
+}
+
+/// Whether something denies what is read of a thread and its process. With `CAP_SYS_PTRACE` that is a
+/// security module. Some of them tell reading from tracing, which the first and the last of these
+/// files count as (`proc_pid_syscall` and `mem_open` ask for `PTRACE_MODE_ATTACH`, `fs/proc/base.c`,
+/// Linux 6.18).
+pub(super) fn is_denied(pid: u32, tid: u32) -> bool {
+    // This one is asked for at its reading only.
+    let call = proc_text::bytes(pid, &format!("{pid}/task/{tid}/syscall"), 1).map(drop);
+    let denied = |looked: Result<()>| matches!(looked, Err(Error::Denied { .. }));
+    denied(call) || ["maps", "mem"].into_iter().any(|file| denied(open(pid, file)))
+}
+
+fn open(pid: u32, file: &'static str) -> Result<()> {
+    let opened = File::open(format!("/proc/{pid}/{file}"));
+    opened.map(drop).map_err(|error| Error::sort(pid, file, error))
 }
 
 /// Every process maps its program.

@@ -6,8 +6,9 @@
 //! what is known of a wait counts from then on.
 
 use super::{
+    Error,
     proc_text::{self, Status},
-    threads,
+    reach, threads,
 };
 use crate::event::Doing;
 
@@ -35,24 +36,34 @@ pub struct Threads {
     pub tids: Vec<u32>,
     /// Those in futex waits without a timeout.
     pub blocked: Vec<Blocked>,
+    /// Something denies that they be looked at.
+    pub denied: bool,
 }
 
 /// Looks at every thread of a process, which takes some 5 µs a thread; none of one that has ended.
 pub fn look(pid: u32) -> Threads {
-    let tids = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
-    let blocked = tids.iter().filter_map(|tid| blocked(pid, *tid)).collect();
-    Threads { tids, blocked }
+    let (tids, mut denied) = match proc_text::numbers(pid, &format!("{pid}/task")) {
+        Ok(tids) => (tids, false),
+        Err(error) => (Vec::new(), matches!(error, Error::Denied { .. })),
+    };
+    let mut found = Vec::new();
+    for tid in &tids {
+        match threads::doing(pid, *tid) {
+            Doing::Unknown => denied = denied || reach::is_denied(pid, *tid),
+            doing => found.extend(blocked(pid, *tid, &doing)),
+        }
+    }
+    Threads { tids, blocked: found, denied }
 }
 
 /// Whether a thread is still in the very wait that it was found in.
 pub fn is_still(pid: u32, before: &Blocked) -> bool {
-    blocked(pid, before.tid).as_ref() == Some(before)
+    let doing = threads::doing(pid, before.tid);
+    blocked(pid, before.tid, &doing).as_ref() == Some(before)
 }
 
-fn blocked(pid: u32, tid: u32) -> Option<Blocked> {
-    let Doing::Futex { uaddr, op, val, timed: false } = threads::doing(pid, tid) else {
-        return None;
-    };
+fn blocked(pid: u32, tid: u32, doing: &Doing) -> Option<Blocked> {
+    let Doing::Futex { uaddr, op, val, timed: false } = *doing else { return None };
     // One that is stopped may have been woken already: it shows its system call until it goes on.
     let status = Status::of(pid, tid).ok().filter(|status| status.sleeps)?;
     let (switches, times) = (status.switches?, status.blocked?);

@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    kin, memory, module,
+    Error, kin, memory, module,
     proc_text::{self, Status},
-    threads,
+    reach, threads,
 };
 use crate::{
     event::{Doing, Libc, Task, Wait, Window},
@@ -51,15 +51,27 @@ pub struct Found {
     pub again: bool,
     /// How many more there are that wait for other words than those do: they are too many.
     pub left_out: u64,
+    /// Processes of which something denies that it be told what their threads do, or whether they were
+    /// forked.
+    pub denied: Vec<u32>,
 }
 
 /// Looks at every thread of those of `pids` that were forked and have not exec'ed since, at the time
 /// `now_ns` (`CLOCK_BOOTTIME`, ns). Takes some 10 µs a thread and a process: not for an async task.
 pub fn find(pids: &[u32], now_ns: u64) -> Found {
     let mut found = Found::default();
-    for pid in pids.iter().copied().filter(|pid| kin::is_forked(*pid)) {
+    for pid in pids.iter().copied() {
+        match kin::Entry::of(pid) {
+            Ok(entry) if entry.forked => {}
+            Err(Error::Denied { .. }) => {
+                found.denied.push(pid);
+                continue;
+            }
+            _ => continue,
+        }
         found.forked.insert(pid);
-        let (waits, threads) = blocked(pid, now_ns);
+        let Threads { waits, all: threads, denied } = blocked(pid, now_ns);
+        found.denied.extend(denied.then_some(pid));
         let room = MAX_WAITS.saturating_sub(found.standing.len()).min(most_of(threads));
         let (chosen, left_out) = choose(waits, room, Ranks::of(pid));
         found.left_out = found.left_out.saturating_add(left_out);
@@ -80,18 +92,37 @@ pub fn still_stands(one: &Standing) -> bool {
     switches == Some(one.switches) && threads::is_in(&threads::doing(pid, tid), &one.wait)
 }
 
-/// The threads of a process that are in untimed futex waits, and how many it has in all.
-fn blocked(pid: u32, now_ns: u64) -> (Vec<(u32, Wait)>, usize) {
+/// The threads of a process at one look.
+struct Threads {
+    /// Those that are in untimed futex waits.
+    waits: Vec<(u32, Wait)>,
+    /// How many there are.
+    all: usize,
+    /// Something denies that it be told what they do.
+    denied: bool,
+}
+
+fn blocked(pid: u32, now_ns: u64) -> Threads {
     let tids = proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default();
-    let waiting = |tid: &u32| match threads::doing(pid, *tid) {
-        Doing::Futex { uaddr, op, val, timed: false } => {
-            let wait =
-                Wait { enter_ns: now_ns, uaddr, op, val, since_before: true, ..Wait::default() };
-            Some((*tid, wait))
+    let mut found = Threads { waits: Vec::new(), all: tids.len(), denied: false };
+    for tid in tids {
+        match threads::doing(pid, tid) {
+            Doing::Futex { uaddr, op, val, timed: false } => {
+                let wait = Wait {
+                    enter_ns: now_ns,
+                    uaddr,
+                    op,
+                    val,
+                    since_before: true,
+                    ..Wait::default()
+                };
+                found.waits.push((tid, wait));
+            }
+            Doing::Unknown => found.denied = found.denied || reach::is_denied(pid, tid),
+            _ => {}
         }
-        _ => None,
-    };
-    (tids.iter().filter_map(waiting).collect(), tids.len())
+    }
+    found
 }
 
 /// Most waits that are taken of a process with this many threads.
@@ -216,8 +247,8 @@ mod tests {
         let tid = told.recv().unwrap();
         let found = (0..2000).find_map(|_| {
             thread::sleep(Duration::from_millis(1));
-            let (waits, threads) = blocked(pid, 77);
-            assert!(waits.len() < threads, "this thread runs");
+            let Threads { waits, all, denied } = blocked(pid, 77);
+            assert!(waits.len() < all && !denied, "this thread runs");
             waits.into_iter().find(|(waiter, _)| *waiter == tid)
         });
         let (_, wait) = found.unwrap();
@@ -236,6 +267,7 @@ mod tests {
         // This test program was exec'ed.
         let found = find(&[std::process::id(), u32::MAX], 1);
         assert!(found.standing.is_empty() && found.forked.is_empty() && found.left_out == 0);
+        assert!(found.denied.is_empty());
     }
 
     fn wait(tid: u32, uaddr: u64) -> (u32, Wait) {

@@ -166,10 +166,12 @@ impl Kernel {
 pub(super) fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check()?;
     memory::share_heaps();
+    // Privilege is given up on the way.
+    let memory = privilege::Limit::now();
     let (options, later) = (options.clone(), options.later());
     let loaded = with_tracefs(move |tracefs| load_here(&options, tracefs))
         .flatten()
-        .map_err(privilege::explained)?;
+        .map_err(|error| privilege::explained(error, memory))?;
     // The loading may have been done by another thread.
     later.settle();
     memory::give_back();

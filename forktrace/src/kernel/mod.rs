@@ -101,6 +101,14 @@ pub enum Error {
          again"
     )]
     MemoryClosed,
+    /// Something else of the host or of this process's place in it is in the way.
+    #[error("{detail}; {remedy}")]
+    Hindered {
+        /// What it is.
+        detail: String,
+        /// What can be done about it.
+        remedy: &'static str,
+    },
     /// tracefs is not mounted and could not be.
     #[error(
         "tracefs is needed to find the kernel's tracepoints and is not mounted; \

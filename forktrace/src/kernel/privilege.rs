@@ -1,6 +1,8 @@
 //! Which capabilities and limits are needed, whether they are there, and which are given up once the
 //! programs are attached.
 
+use std::path::Path;
+
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError, has_cap};
 use nix::sys::{
     prctl,
@@ -24,14 +26,32 @@ pub(super) const NEEDED: [Capability; 4] = [
 /// are read of traced processes.
 const OPEN_FILES: u64 = 128;
 
-/// Fails with the names of the capabilities that are missing, or if too few files may be open.
+/// Fails where capabilities do not count, with the names of those that are missing, or if too few files
+/// may be open.
 pub(super) fn check() -> Result<(), Error> {
+    let users = std::fs::read_link("/proc/self/ns/user");
+    user_namespace(users.ok().as_deref().and_then(Path::to_str))?;
     let missing = missing(&has);
     if missing.is_empty() {
         return open_files();
     }
     let missing: Vec<String> = missing.iter().map(Capability::to_string).collect();
     Err(lacking(missing.join(", "), "to load its eBPF programs and to read other processes", ""))
+}
+
+/// What `/proc/<pid>/ns/user` points to in the initial user namespace: `PROC_USER_INIT_INO`,
+/// `include/linux/proc_ns.h`, Linux 6.18.
+const INITIAL_USERS: &str = "user:[4026531837]";
+
+/// Fails in a user namespace. `users`: which one it is, where that can be told.
+pub(super) fn user_namespace(users: Option<&str>) -> Result<(), Error> {
+    match users {
+        Some(users) if users != INITIAL_USERS => Err(Error::Hindered {
+            detail: "this is a user namespace, where no capability counts for eBPF".into(),
+            remedy: "run it as root of the host (a rootless container cannot trace)",
+        }),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn lacking(missing: String, purpose: &'static str, otherwise: &'static str) -> Error {
@@ -86,8 +106,14 @@ pub(super) fn open_files() -> Result<(), Error> {
 /// `kernel.perf_event_paranoid` ends at 2 (`kernel/events/core.c`, Linux 6.18). Seen on Debian's 6.12.
 const PERF_CLOSED: i64 = 3;
 
-/// A refusal with its remedy, where a setting of the kernel is why.
-pub(super) fn explained(error: Error) -> Error {
+/// A refusal with its cause and remedy, where a limit or a setting of the kernel is why. `memory`: what
+/// could be locked before.
+pub(super) fn explained(error: Error, memory: Limit) -> Error {
+    if let (Error::Refused { .. }, Err(short)) =
+        (&error, locked_memory(&release(), memory.lifted()))
+    {
+        return short;
+    }
     match error {
         Error::Refused { what, cause, .. } if perf_is_closed() => Error::Refused {
             what,
@@ -153,10 +179,7 @@ impl Later {
     /// no program that they execute can gain anything. Memory of the traced programs is here from
     /// now on, so that the process leaves no core file and lets nobody look into it.
     pub(super) fn settle(self) {
-        let release = nix::sys::utsname::uname()
-            .map(|name| name.release().to_string_lossy().into_owned())
-            .unwrap_or_default();
-        if let Err(error) = give_up_all_but(&self.capabilities(&release)) {
+        if let Err(error) = give_up_all_but(&self.capabilities(&release())) {
             tracing::debug!("giving up capabilities: {error}");
         }
         for (what, done) in
@@ -180,10 +203,70 @@ fn give_up_all_but(keep: &CapsHashSet) -> Result<(), CapsError> {
     caps::clear(None, CapSet::Inheritable)
 }
 
+/// The kernel's release; empty where it is not known.
+fn release() -> String {
+    let name = nix::sys::utsname::uname();
+    name.map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// Major and minor number of a kernel's release, such as `6.1.0-18-amd64`.
 pub(super) fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// From here on maps count as memory of the cgroup instead of locked memory (`memcg-based memory
+/// accounting`, merged for Linux 5.11).
+const UNLOCKED: (u32, u32) = (5, 11);
+/// What the maps of a trace could hold by default, rounded up. Older kernels count that when they
+/// are made (`htab_map_alloc`, `kernel/bpf/hashtab.c`, Linux 5.10).
+const MAPS: u64 = 256 << 20;
+
+/// Whether a kernel counts maps as locked memory; `None`: it is not known.
+pub(super) fn maps_are_locked(release: &str) -> Option<bool> {
+    version(release).map(|version| version < UNLOCKED)
+}
+
+/// Fails where less memory may be locked than maps count for by default. `lockable`: bytes that may be
+/// ([`Limit::lifted`]).
+pub(super) fn locked_memory(release: &str, lockable: u64) -> Result<(), Error> {
+    match maps_are_locked(release) {
+        Some(true) if lockable < MAPS => Err(Error::Hindered {
+            detail: format!(
+                "only {} KiB may be locked, and before Linux 5.11 maps count as locked memory: by \
+                 default {} MiB",
+                lockable >> 10,
+                MAPS >> 20
+            ),
+            remedy: "raise that as root (ulimit -l unlimited), or run it with CAP_SYS_RESOURCE",
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// How much memory may be locked, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// As things are.
+    pub(super) soft: u64,
+    /// The most to which a process without privilege may lift that.
+    pub(super) hard: u64,
+    /// This one has the privilege to lift it as it likes.
+    pub(super) lifts: bool,
+}
+
+impl Limit {
+    pub(super) fn now() -> Self {
+        // Where it cannot be told, it will be seen.
+        let limit = getrlimit(Resource::RLIMIT_MEMLOCK);
+        let (soft, hard) = limit.unwrap_or((RLIM_INFINITY, RLIM_INFINITY));
+        Limit { soft, hard, lifts: has(Capability::CAP_SYS_RESOURCE) }
+    }
+
+    /// What [`MemoryLock::lift`] can make of it.
+    pub(super) fn lifted(self) -> u64 {
+        if self.lifts { RLIM_INFINITY } else { self.hard }
+    }
 }
 
 /// The limit of locked memory, lifted for as long as this lives.

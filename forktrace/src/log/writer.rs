@@ -30,7 +30,8 @@ pub struct Identity {
 /// `boot_id` is `/proc/sys/kernel/random/boot_id`, `start_ns` the process's start on
 /// `CLOCK_BOOTTIME` in ns. Unlike the pid alone, it is never used again.
 pub fn proc_uid(boot_id: &str, pid: u32, start_ns: u64) -> String {
-    let boot: String = boot_id.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    // It has 36 characters; one that has many more is not gone through for each process.
+    let boot: String = boot_id.chars().take(36).filter(char::is_ascii_hexdigit).take(8).collect();
     format!("{boot}-{pid}-{start_ns}")
 }
 

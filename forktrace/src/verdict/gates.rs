@@ -11,11 +11,14 @@ pub(super) fn wait(evidence: &Evidence) -> Option<Verdict> {
 
 /// The same without the one that knows Python's library.
 pub(super) fn any_wait(evidence: &Evidence) -> Option<Verdict> {
-    if !evidence.still_waiting {
-        return Some(Verdict::Innocent(Reason::WaitEnded));
-    }
     if evidence.wait.timed {
         return Some(Verdict::Innocent(Reason::Timed));
+    }
+    if evidence.denied {
+        return Some(Verdict::Open(Reason::Denied));
+    }
+    if !evidence.still_waiting {
+        return Some(Verdict::Innocent(Reason::WaitEnded));
     }
     // Decided by the mapping: the op's PRIVATE flag proves nothing either way.
     match &evidence.mapping {

@@ -60,6 +60,8 @@ pub enum Reason {
     UnknownLock,
     /// The memory around the word could not be read.
     Unreadable,
+    /// Something denied that it be read.
+    Denied,
     /// The lock was free at the fork.
     FreeAtFork,
     /// The lock changed hands since the fork.
@@ -89,6 +91,7 @@ impl Reason {
             Reason::NotForked => "no fork was seen whose memory the process still has",
             Reason::UnknownLock => "the kind of lock is not known",
             Reason::Unreadable => "the memory around the word could not be read",
+            Reason::Denied => "something, such as a security module, denies access to the process",
             Reason::FreeAtFork => "the lock was free at the fork",
             Reason::OwnerChanged => "the lock has another owner than at the fork",
             Reason::OwnedByChild => "a thread of the child itself owns the lock",

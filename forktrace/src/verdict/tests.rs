@@ -388,7 +388,10 @@ fn where_wakes_are_not_seen_only_who_could_wake_nobody_is_certain() {
 #[test]
 fn what_cannot_be_read_is_left_open() {
     type Change = fn(&mut Scene);
-    let open: [(Change, Reason); 4] = [
+    let open: [(Change, Reason); 6] = [
+        (|s| s.evidence.denied = true, Reason::Denied),
+        // Whether it still waits is what could not be read.
+        (|s| (s.evidence.denied, s.evidence.still_waiting) = (true, false), Reason::Denied),
         (|s| s.evidence.mapping = None, Reason::Unreadable),
         (|s| s.evidence.now = None, Reason::Unreadable),
         (|s| s.evidence.memory_shared_with = vec![7], Reason::SharedMemory),

@@ -1,6 +1,7 @@
 //! Looking closer at long waits, and what becomes of a look.
 
 use forktrace_common::maps::WaitState;
+use rustc_hash::FxHashSet;
 
 use super::{LOOKS_AT_ONCE, Live, READS_AT_ONCE, everything};
 use crate::{
@@ -190,6 +191,17 @@ impl Live {
     pub(super) fn count_gone(&mut self) {
         let ended = |(pid, tid): &(u32, u32)| inspect::threads::name(*pid, *tid).is_none();
         self.gone += self.looks.take_gone().iter().filter(|thread| ended(thread)).count() as u64;
+    }
+
+    /// How many processes there are, or were, whose waits only a look could have found, and something
+    /// denied it. Those that live and are not wanted are left out.
+    pub(super) fn denied(&self) -> u64 {
+        let of_rounds = self.lean.iter().flat_map(Lean::denied);
+        let all: FxHashSet<u32> = self.before.denied().iter().chain(of_rounds).copied().collect();
+        let everything = everything(self.narrowed.as_ref(), &self.pipeline);
+        let wanted =
+            |pid: &u32| self.pipeline.model.live(*pid).is_some() || everything.live(*pid).is_none();
+        all.into_iter().filter(wanted).count() as u64
     }
 
     /// How many waits that are long, or had begun before tracing did, were never looked at to the

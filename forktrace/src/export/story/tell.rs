@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
 use super::{
     Exec, Fork, Loss, MAX_ITEMS, Origin, Process, Story, Trace, WaitEnd, lives::Lives, waits::Waits,
 };
 use crate::{
     event::{Body, Event},
-    export::{Follow, Step},
+    export::{
+        Follow, Step, descent,
+        spans::{Span, Spans},
+    },
     model,
     report::cut_circles,
 };
@@ -19,7 +22,7 @@ use crate::{
 pub struct Teller {
     follow: Follow,
     trace: Trace,
-    asked: Box<[u32]>,
+    asked: FxHashSet<u32>,
     lives: Lives,
     waits: Waits,
     execs: Vec<Exec>,
@@ -39,7 +42,7 @@ impl Default for Teller {
         Teller {
             follow: Follow::keeping_all(),
             trace: Trace::default(),
-            asked: Box::default(),
+            asked: FxHashSet::default(),
             lives: Lives::default(),
             waits: Waits::default(),
             execs: Vec::new(),
@@ -60,7 +63,7 @@ impl Teller {
         self.trace.end_ns = self.trace.end_ns.max(at);
         match &event.body {
             Body::TraceStart(start) => {
-                self.asked.clone_from(&start.asked);
+                self.asked = start.asked.iter().copied().collect();
                 self.trace = Trace {
                     version: start.version.clone(),
                     command: start.command.clone(),
@@ -187,56 +190,72 @@ fn fork(process: &model::Process) -> Option<Fork> {
 
 /// Ends what ended with its process, and says what belongs to what.
 fn link(story: &mut Story) {
-    let mut threads: FxHashMap<(u32, u32), Vec<u32>> = FxHashMap::default();
-    for (at, thread) in (0..).zip(&story.threads) {
-        threads.entry((thread.process, thread.tid)).or_default().push(at);
-    }
-    let (all, processes) = (&story.threads, &story.processes);
-    let thread = |process: u32, tid: u32, at: u64| {
-        let lives_at = |place: &&u32| {
-            all.get(**place as usize).is_some_and(|thread| {
-                thread.began_ns <= at && thread.ended_ns.is_none_or(|end| end >= at)
-            })
-        };
-        threads.get(&(process, tid))?.iter().find(lives_at).copied()
-    };
+    let processes = &story.processes;
     let ended = |process: u32| processes.get(process as usize).and_then(|p| p.ended_ns);
-    let mut findings: FxHashMap<(u32, u32, u64), Vec<u32>> = FxHashMap::default();
-    for (at, found) in (0..).zip(&mut story.findings) {
-        let finding = &found.finding;
-        found.thread = thread(found.process, finding.tid, found.first_ns);
-        found.holder_thread = finding.holder.as_ref().and_then(|holder| {
-            let fork = finding.fork.as_ref()?;
-            let mut id = found.process;
-            // Whose memory it is is an ancestor: as many steps as there are processes at most.
-            for _ in processes {
-                let process = processes.get(id as usize)?;
-                if process.pid == holder.pid {
-                    return thread(id, holder.tid, fork.boot_ns.min(found.first_ns));
-                }
-                id = process.above?;
-            }
-            None
-        });
+    for found in &mut story.findings {
         if let (WaitEnd::Open, Some(end)) = (found.end, ended(found.process)) {
             found.end_ns = Some(end);
             found.end = WaitEnd::ThreadEnded;
         }
-        let wait = finding.lock.futex;
-        findings.entry((found.process, finding.tid, wait)).or_default().push(at);
     }
     for wait in &mut story.waits {
-        wait.thread = thread(wait.process, wait.tid, wait.enter_ns);
         if let (WaitEnd::Open, Some(end)) = (wait.end, ended(wait.process)) {
             wait.end_ns = Some(end.max(wait.enter_ns));
             wait.end = WaitEnd::ThreadEnded;
         }
-        let about = findings.get(&(wait.process, wait.tid, wait.uaddr));
-        wait.finding = about.into_iter().flatten().copied().find(|at| {
-            story.findings.get(*at as usize).is_some_and(|found| {
-                wait.enter_ns >= found.waits_since_ns
-                    && found.end_ns.is_none_or(|end| wait.enter_ns <= end)
-            })
-        });
+    }
+    link_threads(story);
+    link_waits(story);
+}
+
+/// Says which threads findings and waits are about: a number may have been given to several.
+fn link_threads(story: &mut Story) {
+    let threads = (0..).zip(&story.threads).map(|(place, thread)| Span {
+        of: (thread.process, thread.tid),
+        from: thread.began_ns,
+        until: thread.ended_ns,
+        place,
+    });
+    let threads = Spans::new(threads.collect());
+    let findings = || story.findings.iter();
+    let stuck: Vec<_> = findings()
+        .map(|found| Some(((found.process, found.finding.tid), found.first_ns)))
+        .collect();
+    // Whose memory it is is an ancestor.
+    let holders: Vec<_> =
+        findings().map(|found| Some((found.process, found.finding.holder.as_ref()?.pid))).collect();
+    let holders: Vec<_> = findings()
+        .zip(descent::nearest(&story.processes, &holders))
+        .map(|(found, process)| {
+            let (holder, fork) = (found.finding.holder.as_ref()?, found.finding.fork.as_ref()?);
+            Some(((process?, holder.tid), fork.boot_ns.min(found.first_ns)))
+        })
+        .collect();
+    let waiting: Vec<_> =
+        story.waits.iter().map(|wait| Some(((wait.process, wait.tid), wait.enter_ns))).collect();
+    let [stuck, holders, waiting] =
+        [stuck, holders, waiting].map(|questions| threads.first(&questions));
+    for (found, (stuck, holder)) in story.findings.iter_mut().zip(stuck.into_iter().zip(holders)) {
+        (found.thread, found.holder_thread) = (stuck, holder);
+    }
+    for (wait, thread) in story.waits.iter_mut().zip(waiting) {
+        wait.thread = thread;
+    }
+}
+
+/// Says which findings are about which waits: a thread may wait for a word again.
+fn link_waits(story: &mut Story) {
+    let findings = (0..).zip(&story.findings).map(|(place, found)| Span {
+        of: (found.process, found.finding.tid, found.finding.lock.futex),
+        from: found.waits_since_ns,
+        until: found.end_ns,
+        place,
+    });
+    let findings = Spans::new(findings.collect());
+    let waits = story.waits.iter();
+    let waits: Vec<_> =
+        waits.map(|wait| Some(((wait.process, wait.tid, wait.uaddr), wait.enter_ns))).collect();
+    for (wait, finding) in story.waits.iter_mut().zip(findings.first(&waits)) {
+        wait.finding = finding;
     }
 }

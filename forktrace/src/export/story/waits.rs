@@ -1,6 +1,6 @@
 //! Long waits as slices of time, and the findings about them.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Found, MAX_ITEMS, Wait, WaitEnd};
 use crate::{
@@ -26,7 +26,7 @@ pub(super) struct Waits {
 
 impl Waits {
     /// Takes one event, after the judge has.
-    pub(super) fn event(&mut self, event: &Event, step: &Step, asked: &[u32]) {
+    pub(super) fn event(&mut self, event: &Event, step: &Step, asked: &FxHashSet<u32>) {
         let (Some(task), Some(id)) = (&event.task, step.process) else { return };
         match &event.body {
             Body::FutexWait(wait) => {
@@ -122,7 +122,7 @@ impl Waits {
         finding: &Finding,
         wait: &event::Wait,
         at: u64,
-        asked: &[u32],
+        asked: &FxHashSet<u32>,
     ) {
         let subject = (id, tid, wait.uaddr);
         let shown = finding.is_shown(false, asked);

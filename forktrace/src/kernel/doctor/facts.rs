@@ -4,10 +4,10 @@ use caps::Capability;
 
 use super::super::{
     Error,
-    privilege::{self, version},
+    privilege::{self, Limit, version},
 };
 use crate::{
-    check::Check,
+    check::{Check, Status},
     inspect::{Reach, Sight},
 };
 
@@ -17,12 +17,6 @@ pub(super) const AS_ROOT: &str = "run it as root, with sudo";
 pub(super) const ABOVE: &str = "first what is said above";
 /// The oldest kernel that is supported: it has ring buffers and `CAP_BPF`.
 const OLDEST: (u32, u32) = (5, 8);
-/// From here on maps count as memory of the cgroup instead of locked memory (`memcg-based memory
-/// accounting`, merged for Linux 5.11).
-const UNLOCKED: (u32, u32) = (5, 11);
-/// What the maps of a trace could hold by default, rounded up. Older kernels count that when they
-/// are made (`htab_map_alloc`, `kernel/bpf/hashtab.c`, Linux 5.10).
-const MAPS: u64 = 256 << 20;
 
 pub(super) fn kernel(release: &str) -> Check {
     let name = "kernel";
@@ -57,10 +51,6 @@ pub(super) fn pid_namespace(found: Result<(), Error>) -> Check {
     }
 }
 
-/// What `/proc/<pid>/ns/user` points to in the initial user namespace: `PROC_USER_INIT_INO`,
-/// `include/linux/proc_ns.h`, Linux 6.18.
-const INITIAL_USERS: &str = "user:[4026531837]";
-
 /// `users`: the user namespace, where it can be told; `preempts`: the kernel preempts its own code.
 pub(super) fn capabilities(
     has: &dyn Fn(Capability) -> bool,
@@ -68,12 +58,8 @@ pub(super) fn capabilities(
     preempts: bool,
 ) -> Check {
     let name = "capabilities";
-    if users.is_some_and(|users| users != INITIAL_USERS) {
-        return Check::missing(
-            name,
-            "this is a user namespace, where no capability counts for eBPF",
-            "run it as root of the host (a rootless container cannot trace)",
-        );
+    if let Err(error) = privilege::user_namespace(users) {
+        return in_the_way(name, error);
     }
     let missing = privilege::missing(has);
     if !missing.is_empty() {
@@ -124,26 +110,28 @@ pub(super) fn open_files(found: Result<(), Error>, limit: u64) -> Check {
     }
 }
 
-/// `limit`: bytes of memory that may be locked (`RLIMIT_MEMLOCK`); `lifts`: forktrace may lift that
-/// while it loads (`CAP_SYS_RESOURCE`).
-pub(super) fn memory_lock(release: &str, limit: u64, lifts: bool) -> Check {
+/// What keeps a trace from beginning, in the words of its error.
+pub(super) fn in_the_way(name: &'static str, error: Error) -> Check {
+    match error {
+        Error::Hindered { detail, remedy } => Check::missing(name, detail, remedy),
+        other => Check::missing(name, other.to_string(), AS_ROOT),
+    }
+}
+
+/// Smaller maps than by default may fit, so that too little is not the end.
+pub(super) fn memory_lock(release: &str, limit: Limit) -> Check {
     let name = "memory-lock";
-    let size = format!("{} KiB", limit >> 10);
-    match version(release) {
-        Some(version) if version < UNLOCKED && limit < MAPS && lifts => {
+    let size = format!("{} KiB", limit.soft >> 10);
+    let as_it_is = privilege::locked_memory(release, limit.soft);
+    match (privilege::locked_memory(release, limit.lifted()), as_it_is) {
+        (Err(short), _) => Check { status: Status::Limited, ..in_the_way(name, short) },
+        (Ok(()), Err(_)) => {
             Check::ok(name, format!("{size} may be locked; forktrace lifts that while it loads"))
         }
-        Some(version) if version < UNLOCKED && limit < MAPS => Check::limited(
-            name,
-            format!(
-                "only {size} may be locked, and before Linux 5.11 maps count as locked memory: by \
-                 default {} MiB",
-                MAPS >> 20
-            ),
-            "ulimit -l unlimited",
-        ),
-        Some(version) if version >= UNLOCKED => Check::ok(name, "no limit for maps (from 5.11 on)"),
-        _ if limit == u64::MAX => Check::ok(name, "no limit"),
+        _ if privilege::maps_are_locked(release) == Some(false) => {
+            Check::ok(name, "no limit for maps (from 5.11 on)")
+        }
+        _ if limit.soft == u64::MAX => Check::ok(name, "no limit"),
         _ => Check::ok(name, format!("{size} may be locked")),
     }
 }
@@ -189,12 +177,15 @@ pub(super) fn ptrace_scope(text: Option<&str>, privileged: bool) -> Check {
     }
 }
 
-/// Memory and mapped files of the processes that run here.
-pub(super) fn processes(reach: Reach, lacking: &[Capability]) -> Vec<Check> {
-    let Reach { tried, memory, files } = reach;
+/// Memory and mapped files of the processes that run here. `closed`: nobody may read memory, see
+/// [`ptrace_scope`].
+pub(super) fn processes(reach: Reach, lacking: &[Capability], closed: bool) -> Vec<Check> {
+    let Reach { tried, memory, denied, files } = reach;
     let of = |n: usize| format!("of {n} among {tried} processes");
+    let is_denied = denied > 0 && lacking.is_empty() && !closed;
     let memory = match memory {
         _ if tried == 0 => Check::ok("process-memory", "no other process to try it on"),
+        n if is_denied => denied_memory(n, denied, tried),
         0 => Check::missing(
             "process-memory",
             format!("that of none among {tried} processes may be read: no lock is recognised"),
@@ -210,11 +201,25 @@ pub(super) fn processes(reach: Reach, lacking: &[Capability]) -> Vec<Check> {
         0 => Check::limited(
             "mapped-files",
             format!("none among {tried} processes may be opened: functions have no names"),
-            AS_ROOT,
+            if is_denied { ABOVE } else { AS_ROOT },
         ),
         n => Check::ok("mapped-files", format!("those {} may be opened", of(n))),
     };
     vec![memory, files]
+}
+
+/// With the capabilities and without Yama a security module alone denies it. What a trace starts itself it
+/// may often read all the same, so that not all is lost.
+fn denied_memory(read: usize, denied: usize, tried: usize) -> Check {
+    Check::limited(
+        "process-memory",
+        format!(
+            "that of {read} among {tried} processes may be read; a security module (SELinux, AppArmor, \
+             Landlock) denies that of {denied}, whose hangs are not recognised"
+        ),
+        "see what denies it in the audit log (ausearch -m avc; dmesg), and let forktrace run in a domain \
+         or profile that may ptrace them (cat /proc/self/attr/current)",
+    )
 }
 
 pub(super) fn page_frames(sight: Sight) -> Check {

@@ -27,7 +27,10 @@ use super::{
     namespace, privilege,
     unpreempted::kernel_preempts,
 };
-use crate::{check::Check, inspect};
+use crate::{
+    check::{Check, Status},
+    inspect,
+};
 
 /// How long one trial may take: some hundred times what it takes.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -55,18 +58,14 @@ pub fn examine() -> Vec<Check> {
         })
     });
     let layouts = layouts.unwrap_or_else(|| Err(Error::Tracefs { cause: "no answer".into() }));
-    let limit = |resource| getrlimit(resource).map_or(u64::MAX, |(soft, _)| soft);
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
 
     let mut checks = vec![
         facts::kernel(release),
         facts::pid_namespace(namespace::check_pid_namespace()),
         facts::capabilities(has, users.as_deref(), kernel_preempts()),
-        facts::open_files(privilege::open_files(), limit(Resource::RLIMIT_NOFILE)),
-        facts::memory_lock(
-            release,
-            limit(Resource::RLIMIT_MEMLOCK),
-            has(caps::Capability::CAP_SYS_RESOURCE),
-        ),
+        facts::open_files(privilege::open_files(), files),
+        facts::memory_lock(release, privilege::Limit::now()),
         facts::lockdown(host.text("sys/kernel/security/lockdown").as_deref()),
         tracepoints::tracefs(
             &layouts,
@@ -77,11 +76,11 @@ pub fn examine() -> Vec<Check> {
     let trial = trial::may_try(&lacking, || try_all(&host));
     checks.extend(trial.checks(host.has("sys/kernel/btf/vmlinux")));
     let reach = within(inspect::reach).unwrap_or_default();
-    checks.push(facts::ptrace_scope(
-        host.text("proc/sys/kernel/yama/ptrace_scope").as_deref(),
-        has(caps::Capability::CAP_SYS_PTRACE),
-    ));
-    checks.extend(facts::processes(reach, &lacking));
+    let scope = host.text("proc/sys/kernel/yama/ptrace_scope");
+    let scope = facts::ptrace_scope(scope.as_deref(), has(caps::Capability::CAP_SYS_PTRACE));
+    let closed = scope.status == Status::Missing;
+    checks.push(scope);
+    checks.extend(facts::processes(reach, &lacking, closed));
     checks.push(facts::page_frames(within(inspect::sight).unwrap_or(inspect::Sight::None)));
     checks.push(facts::python(cfg!(feature = "python")));
     checks

@@ -7,7 +7,9 @@ use forktrace_common::config::Offsets;
 
 use super::{
     super::{FormatError, tracefs::Survey},
-    facts::{capabilities, kernel, lockdown, memory_lock, page_frames, processes, ptrace_scope},
+    facts::{
+        capabilities, kernel, lockdown, memory_lock, page_frames, processes, ptrace_scope, python,
+    },
     tracepoints::{Layouts, tracefs, tracepoints},
     trial::{Trial, may_try},
     *,
@@ -42,10 +44,14 @@ fn kernels_are_told_by_their_release() {
 
 #[test]
 fn maps_are_locked_memory_before_5_11() {
-    assert_eq!(status(&memory_lock("5.10.0", 8 << 20, false)), Limited);
-    assert_eq!(status(&memory_lock("5.10.0", 8 << 20, true)), Good);
-    assert_eq!(status(&memory_lock("5.10.0", u64::MAX, false)), Good);
-    assert_eq!(status(&memory_lock("5.11.0", 64 << 10, false)), Good);
+    let lock = |release, soft, hard, lifts| {
+        status(&memory_lock(release, privilege::Limit { soft, hard, lifts }))
+    };
+    assert_eq!(lock("5.10.0", 8 << 20, 8 << 20, false), Limited);
+    assert_eq!(lock("5.10.0", 8 << 20, 8 << 20, true), Good);
+    assert_eq!(lock("5.10.0", 8 << 20, u64::MAX, false), Good, "anyone may lift it so far");
+    assert_eq!(lock("5.10.0", u64::MAX, u64::MAX, false), Good);
+    assert_eq!(lock("5.11.0", 64 << 10, 64 << 10, false), Good);
 }
 
 #[test]
@@ -218,15 +224,30 @@ fn what_was_refused_is_told() {
 }
 
 #[test]
+fn python_is_a_matter_of_the_build() {
+    assert_eq!(status(&python(true)), Good);
+    let without = python(false);
+    assert_eq!(status(&without), Limited);
+    assert!(without.detail.contains("not in this build"), "{without:?}");
+    assert!(without.remedy.contains("--features python"), "{without:?}");
+}
+
+#[test]
 fn the_reach_into_processes_is_counted() {
     let both = |memory, files, lacking: &[Capability]| {
-        let checks = processes(Reach { tried: 5, memory, files }, lacking);
+        let checks = processes(Reach { tried: 5, memory, denied: 0, files }, lacking, false);
         (status(&checks[0]), status(&checks[1]))
     };
     assert_eq!(both(4, 5, &[]), (Good, Good));
     assert_eq!(both(0, 0, &[]), (Missing, Limited));
     assert_eq!(both(1, 1, &[Capability::CAP_SYS_PTRACE]), (Limited, Good));
-    assert!(processes(Reach::default(), &[]).iter().all(|check| status(check) == Good));
+    let denied = |closed| {
+        let reach = Reach { tried: 5, memory: 0, denied: 5, files: 0 };
+        processes(reach, &[], closed).remove(0)
+    };
+    assert_eq!((status(&denied(false)), status(&denied(true))), (Limited, Missing));
+    assert!(denied(false).detail.contains("security module"));
+    assert!(processes(Reach::default(), &[], false).iter().all(|check| status(check) == Good));
     let frames = [Sight::Full, Sight::Frames, Sight::None].map(|sight| status(&page_frames(sight)));
     assert_eq!(frames, [Good, Limited, Limited]);
 }

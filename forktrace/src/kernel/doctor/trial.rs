@@ -4,7 +4,7 @@ use caps::Capability;
 
 use super::{
     super::Error,
-    facts::{ABOVE, AS_ROOT, list},
+    facts::{ABOVE, AS_ROOT, in_the_way, list},
 };
 use crate::check::Check;
 
@@ -76,7 +76,7 @@ fn load(name: &'static str, loaded: Result<Result<(), String>, Error>) -> Check 
         Err(Error::Tracefs { .. } | Error::Tracepoint(_)) => {
             Check::missing(name, "not tried: tracefs or a tracepoint is missing", ABOVE)
         }
-        Err(error) => Check::missing(name, error.to_string(), AS_ROOT),
+        Err(error) => in_the_way(name, error),
     }
 }
 

@@ -146,33 +146,32 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     );
     let python = (python, option::of(super::native::native()), lock.boxed()).boxed();
     let late = (option::of(late().prop_map(Box::new)), option::of(probed())).boxed();
-    (wait(), any::<bool>(), memory, process, waking, python, late).prop_map(
-        |(wait, still_waiting, (mapping, around, now, at_fork), process, waking, python, late)| {
-            Evidence {
-                wait,
-                still_waiting,
-                ns_pid: process.0,
-                mapping,
-                module: around.0,
-                libc: around.1,
-                now,
-                at_fork,
-                target: around.2,
-                wakes_since_fork: waking.0,
-                threads: process.1,
-                memory_shared_with: process.2,
-                handlers: waking.1,
-                timers: waking.2,
-                python: python.0,
-                native: python.1.map(Box::new),
-                first_writes: python.2.0,
-                waiters: python.2.1,
-                python_lock: python.2.2,
-                python_read_ns: waking.0.map(|wakes| wakes >> 12),
-                python_threads: python.2.3,
-                late: late.0,
-                probed: late.1,
-            }
+    (wait(), any::<(bool, bool)>(), memory, process, waking, python, late).prop_map(
+        |(wait, looked, (mapping, around, now, at_fork), process, waking, python, late)| Evidence {
+            wait,
+            still_waiting: looked.0,
+            denied: looked.1,
+            ns_pid: process.0,
+            mapping,
+            module: around.0,
+            libc: around.1,
+            now,
+            at_fork,
+            target: around.2,
+            wakes_since_fork: waking.0,
+            threads: process.1,
+            memory_shared_with: process.2,
+            handlers: waking.1,
+            timers: waking.2,
+            python: python.0,
+            native: python.1.map(Box::new),
+            first_writes: python.2.0,
+            waiters: python.2.1,
+            python_lock: python.2.2,
+            python_read_ns: waking.0.map(|wakes| wakes >> 12),
+            python_threads: python.2.3,
+            late: late.0,
+            probed: late.1,
         },
     )
 }
