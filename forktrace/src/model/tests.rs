@@ -6,9 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use forktrace_common::clone_flags::CLONE_PARENT;
+
 use super::*;
 use crate::event::{
-    EventsLost, FutexWait, ProcessExit, Resync, ThreadExit, ThreadStart, TraceStart, Wait,
+    Body, Event, EventsLost, FutexWait, ProcessExec, ProcessExit, ProcessFork, ProcessSnapshot,
+    Resync, Task, ThreadExit, ThreadName, ThreadStart, TraceStart, Wait,
 };
 
 const CLONE_VM: u64 = clone_flags::CLONE_VM;
