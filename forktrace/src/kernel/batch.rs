@@ -11,7 +11,7 @@ use std::{
 use aya::Ebpf;
 use zerocopy::{Immutable, IntoBytes};
 
-use super::{Error, maps::fd_of};
+use super::{Error, handles::fd_of};
 
 /// `BPF_MAP_LOOKUP_BATCH` and `BPF_MAP_DELETE_BATCH` (`include/uapi/linux/bpf.h`).
 const LOOKUP: libc::c_long = 24;

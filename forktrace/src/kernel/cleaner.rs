@@ -19,7 +19,7 @@ use forktrace_common::{
 use super::{
     Error,
     batch::Batch,
-    maps::{Map, again, ignore_missing, key, value},
+    handles::{Map, again, ignore_missing, key, value},
     unpreempted::Unpreempted,
 };
 

@@ -9,7 +9,7 @@ use aya::maps::MapData;
 use forktrace_common::maps::HINT_CHUNK;
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::{Error, loader::refused};
+use super::{Error, error::refused};
 
 /// One array of hints, mapped: the programs write single bytes of it at the same time.
 pub(super) struct Hints(MmapRaw);

@@ -26,7 +26,8 @@ use nix::{
 use zerocopy::IntoBytes as _;
 
 use super::{
-    Error, causes,
+    Error,
+    error::{causes, refused},
     lock_probes::{self, LockProbes},
     maps::Maps,
     memory,
@@ -366,18 +367,4 @@ where
     let program = ebpf.program_mut(name);
     let program = program.ok_or_else(|| refused(what, &"the object has no such program"))?;
     program.try_into().map_err(|error| refused(what, &error))
-}
-
-/// Says why the kernel refused something, with the innermost cause and without the verifier's log,
-/// which goes to the debug log.
-pub(super) fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
-    let text = error.to_string();
-    tracing::debug!("{what}: {text}");
-    let cause = text.lines().next().unwrap_or_default().to_owned();
-    Error::Refused {
-        what: what.to_owned(),
-        cause,
-        remedy: "it needs Linux 5.8 or later, CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS, and no \
-                 lockdown (see: dmesg; forktrace -vv says more)",
-    }
 }

@@ -37,7 +37,11 @@ use caps::Capability;
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 use rustc_hash::FxHashMap;
 
-use super::{Error, boot_ns, causes, loader::refused, privilege};
+use super::{
+    Error, boot_ns,
+    error::{causes, refused},
+    privilege,
+};
 use crate::{
     event::Mapping,
     inspect::{memory, open_mapped},

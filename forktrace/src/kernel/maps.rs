@@ -1,13 +1,10 @@
 //! Typed access to the programs' maps.
 
-use std::{
-    collections::BTreeMap,
-    os::fd::{AsFd as _, OwnedFd},
-};
+use std::collections::BTreeMap;
 
 use aya::{
-    Ebpf, Pod,
-    maps::{HashMap, MapData, MapError, PerCpuArray},
+    Ebpf,
+    maps::{MapData, PerCpuArray},
 };
 use forktrace_common::{
     maps::{
@@ -19,20 +16,18 @@ use forktrace_common::{
     },
     record::{KIND_NAMES, Leftover},
 };
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{
     Error,
     batch::Batch,
     cleaner::{Cleaner, Leavings},
+    error::refused,
+    handles::{Map, hash_map, ignore_missing, key, per_cpu, value},
     hints::Hints,
-    loader::refused,
     misses::Misses,
     unpreempted::Unpreempted,
 };
 use crate::event::Missing;
-
-pub(super) type Map<K, V> = HashMap<MapData, K, V>;
 
 /// Do not replace an entry (`include/uapi/linux/bpf.h`).
 const BPF_NOEXIST: u64 = 1;
@@ -386,54 +381,8 @@ impl Maps {
     }
 }
 
-/// The bytes of a key.
-pub(super) fn key<K: IntoBytes + Immutable, const N: usize>(key: &K) -> [u8; N] {
-    let mut bytes = [0; N];
-    // The maps' types above take N from the key's own size.
-    bytes.copy_from_slice(key.as_bytes());
-    bytes
-}
-
-/// The value in `bytes`, whose size the map's type guarantees.
-pub(super) fn value<V: FromBytes + Default>(bytes: &[u8]) -> V {
-    V::read_from_bytes(bytes).unwrap_or_default()
-}
-
 fn total(array: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
     array.get(&index, 0).map_or(0, |values| values.iter().sum())
-}
-
-/// An entry that is gone already is as good as removed; nothing else can go wrong with a removal.
-pub(super) fn ignore_missing(result: Result<(), MapError>) {
-    if let Err(error) = result
-        && !matches!(error, MapError::KeyNotFound)
-    {
-        tracing::trace!("removing from a map: {error}");
-    }
-}
-
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
-    ebpf.take_map(name).ok_or_else(|| refused(&format!("map {name}"), &"the object has none"))
-}
-
-fn hash_map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Map<K, V>, Error> {
-    HashMap::try_from(take(ebpf, name)?).map_err(|e| refused(&format!("map {name}"), &e))
-}
-
-/// One more handle of a map that stays where it is.
-pub(super) fn again<K: Pod, V: Pod>(ebpf: &Ebpf, name: &str) -> Result<Map<K, V>, Error> {
-    let what = format!("map {name}");
-    let map = MapData::from_fd(fd_of(ebpf, name)?).map_err(|e| refused(&what, &e))?;
-    HashMap::try_from(aya::maps::Map::HashMap(map)).map_err(|e| refused(&what, &e))
-}
-
-/// One more descriptor of a hash map that stays where it is.
-pub(super) fn fd_of(ebpf: &Ebpf, name: &str) -> Result<OwnedFd, Error> {
-    let what = format!("map {name}");
-    let Some(aya::maps::Map::HashMap(map)) = ebpf.map(name) else {
-        return Err(refused(&what, &"the object has none"));
-    };
-    map.fd().as_fd().try_clone_to_owned().map_err(|e| refused(&what, &e))
 }
 
 fn hints(ebpf: &Ebpf, name: &str) -> Result<Hints, Error> {
@@ -442,8 +391,4 @@ fn hints(ebpf: &Ebpf, name: &str) -> Result<Hints, Error> {
         Some(aya::maps::Map::Array(map)) => Hints::map(map, name),
         _ => Err(refused(&format!("map {name}"), &"it is no array")),
     }
-}
-
-fn per_cpu(ebpf: &mut Ebpf, name: &str) -> Result<PerCpuArray<MapData, u64>, Error> {
-    PerCpuArray::try_from(take(ebpf, name)?).map_err(|e| refused(&format!("map {name}"), &e))
 }

@@ -7,8 +7,10 @@ mod batch;
 mod btf;
 mod cleaner;
 mod doctor;
+mod error;
 #[expect(unsafe_code, reason = "fork and exec")]
 mod gate;
+mod handles;
 #[expect(unsafe_code, reason = "bytes that programs of the kernel write too")]
 mod hints;
 #[expect(unsafe_code, reason = "reads the auxiliary vector")]
@@ -34,6 +36,7 @@ mod tracefs;
 mod unpreempted;
 
 pub use doctor::examine;
+pub use error::Error;
 pub use gate::{GatedChild, Outcome, RunningChild, Start};
 pub use installed::check_installation;
 pub use loader::{Kernel, Options};
@@ -46,102 +49,7 @@ pub use ring::{AsyncRing, Ring};
 pub use signals::{ProcessGroup, restore_interrupt};
 pub use tracefs::{Format, FormatError};
 
-use std::path::PathBuf;
-
 use nix::time::{ClockId, clock_gettime};
-
-/// Why tracing cannot begin. Each message is one sentence that names the cause and the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Too little privilege.
-    #[error("forktrace needs {missing} {purpose}; run it as root (sudo forktrace …){otherwise}")]
-    Privilege {
-        /// The capabilities that are missing, by name.
-        missing: String,
-        /// What for.
-        purpose: &'static str,
-        /// What else could be done, after a comma.
-        otherwise: &'static str,
-    },
-    /// Its file gives privilege to whoever runs it.
-    #[error(
-        "forktrace gives whoever runs it the memory of every process, and is therefore not to be \
-         installed setuid, setgid or with capabilities; undo that (chmod ug-s {path}; setcap -r \
-         {path}) and run it with sudo", path = path.display()
-    )]
-    Installed {
-        /// The file of this program.
-        path: PathBuf,
-    },
-    /// Pids here are not those that the kernel's programs see.
-    #[error(
-        "{found} (a pid namespace of its own), where the kernel's process ids mean nothing; run \
-         forktrace on the host, or in a container that has the host's processes (docker run \
-         --pid=host, or hostPID: true in a pod)"
-    )]
-    PidNamespace {
-        /// What was found.
-        found: &'static str,
-    },
-    /// Fewer files may be open than programs, maps and links need.
-    #[error(
-        "only {limit} files may be open at once, and forktrace needs {needed}: raise the limit with \
-         ulimit -n {needed}"
-    )]
-    OpenFiles {
-        /// The soft limit.
-        limit: u64,
-        /// What is needed.
-        needed: u64,
-    },
-    /// Nobody may read the memory of other processes.
-    #[error(
-        "kernel.yama.ptrace_scope is 3, at which nobody may read the memory of other processes until \
-         the next boot, so that no lock is recognised; set it to 2 or less in /etc/sysctl.d and boot \
-         again"
-    )]
-    MemoryClosed,
-    /// Something else of the host or of this process's place in it is in the way.
-    #[error("{detail}; {remedy}")]
-    Hindered {
-        /// What it is.
-        detail: String,
-        /// What can be done about it.
-        remedy: &'static str,
-    },
-    /// tracefs is not mounted and could not be.
-    #[error(
-        "tracefs is needed to find the kernel's tracepoints and is not mounted; \
-         run: mount -t tracefs tracefs /sys/kernel/tracing ({cause})"
-    )]
-    Tracefs {
-        /// What the attempt to mount it privately said.
-        cause: String,
-    },
-    /// A tracepoint or one of its fields is missing.
-    #[error(
-        "{0}; this kernel cannot be traced, it needs CONFIG_FTRACE_SYSCALLS and Linux 5.8 or later"
-    )]
-    Tracepoint(#[from] FormatError),
-    /// The kernel refused a program or a map.
-    #[error("the kernel refused {what}: {cause}; {remedy}")]
-    Refused {
-        /// What was refused.
-        what: String,
-        /// The kernel's reason, in one line.
-        cause: String,
-        /// What can be done about it.
-        remedy: &'static str,
-    },
-    /// The command to trace could not be started.
-    #[error("cannot run {command}: {cause}")]
-    Command {
-        /// The command as given.
-        command: String,
-        /// Why.
-        cause: String,
-    },
-}
 
 /// Loads and attaches the programs, and gives up the privilege that this took: in this thread and
 /// those that are made from here on.
@@ -151,20 +59,6 @@ pub enum Error {
 pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check_memory()?;
     loader::load(options)
-}
-
-/// An error with all of its causes: aya's own words are only what was tried.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_words = cause.to_string();
-        if !words.contains(&cause_words) {
-            words = format!("{words}: {cause_words}");
-        }
-        source = cause.source();
-    }
-    words
 }
 
 /// `CLOCK_BOOTTIME` now, ns: the clock of every event.

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Error, loader::refused};
+use super::{Error, error::refused};
 
 /// The most records taken in one go, so that timers and signals get their turn in a storm.
 const BATCH: usize = 1024;

@@ -21,7 +21,8 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use self::{tracepoints::Layouts, trial::Trial};
 use super::{
-    Error, causes,
+    Error,
+    error::{causes, refused},
     loader::{self, FAULTS, FORKS, NEWER_FUTEX, Options},
     lock_probes::PROBE_TYPE,
     namespace, privilege,
@@ -118,7 +119,7 @@ fn try_all(host: &Host) -> Trial {
     let probes = within(move || loader::try_lock_probes(&with_locks));
     Trial::Done {
         ring: ring.unwrap_or_else(|| Err(late())),
-        loaded: loaded.unwrap_or_else(|| Err(loader::refused("its programs", &late()))),
+        loaded: loaded.unwrap_or_else(|| Err(refused("its programs", &late()))),
         probes: probes.unwrap_or_else(|| Err(late())),
         has_uprobes: host.has(PROBE_TYPE),
     }

@@ -211,7 +211,7 @@ fn what_was_refused_is_told() {
     let done = |loaded, probes, has_uprobes| {
         Trial::Done { ring: Ok(true), loaded, probes, has_uprobes }.checks(true)
     };
-    let refused = done(Err(loader::refused("its maps", &"EPERM\nmore")), Ok(()), true);
+    let refused = done(Err(refused("its maps", &"EPERM\nmore")), Ok(()), true);
     assert_eq!(status(find(&refused, "program-load")), Missing);
     assert!(find(&refused, "program-load").detail.ends_with("refused its maps: EPERM"));
     assert_eq!(status(find(&refused, "uprobes")), Limited);
