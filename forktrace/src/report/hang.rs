@@ -5,13 +5,10 @@ use std::io::{self, Write};
 use super::{
     Clock, Style,
     clock::rounded_up,
-    duration, kinds, late, native, plural,
+    duration, kinds, late, native, plural, python,
     style::{Tone, wrap},
 };
-use crate::{
-    event::PythonFrame,
-    finding::{Confidence, Finding, ForkSite, Holder},
-};
+use crate::finding::{Confidence, Finding, ForkSite, Holder};
 
 /// Column at which a row's text begins.
 const COLUMN: usize = 14;
@@ -203,7 +200,7 @@ fn held_by(finding: &Finding, style: Style) -> String {
             Some(_) => "not known: nothing in the lock says who took it",
             None => "not known: the lock as it was at the fork was not seen",
         };
-        let inside = with_at_fork(finding, style);
+        let inside = python::with_at_fork(finding, style);
         return format!("{why}{inside}{}", native::candidates(finding, style));
     };
     let process = match &finding.fork {
@@ -221,20 +218,10 @@ fn held_by(finding: &Finding, style: Style) -> String {
     let since = native::fate(holder, holder.pid == finding.ppid, style);
     let thread = holding_thread(holder, style);
     let inside = match holder.python.is_empty() {
-        true => with_at_fork(finding, style),
+        true => python::with_at_fork(finding, style),
         false => String::new(),
     };
     format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}{inside}")
-}
-
-/// Where a thread was that the process does not have, as the end of a sentence about the holder.
-pub(super) fn with_at_fork(finding: &Finding, style: Style) -> String {
-    let Some(frame) = &finding.with_at_fork else { return String::new() };
-    let line = python_line(frame, style);
-    let or = if finding.unseen_fork.is_some() { ", or about to enter one" } else { "" };
-    format!(
-        "; at the fork a thread that does not exist here was in a with block of it{or}, at {line}"
-    )
 }
 
 fn holding_thread(holder: &Holder, style: Style) -> String {
@@ -309,12 +296,12 @@ pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, St
                 .collect(),
         };
     }
-    let user = finding.python.iter().position(is_user_code).unwrap_or(0);
+    let user = finding.python.iter().position(python::is_user_code).unwrap_or(0);
     // The library function that waits, where it is not the program's own, then the program's line.
     let innermost = finding.python.iter().take(usize::from(user > 0));
     let callers = finding.python.iter().skip(user).take(1 + CALLERS);
     let mut rows: Vec<_> =
-        innermost.chain(callers).map(|frame| ("", python_line(frame, style))).collect();
+        innermost.chain(callers).map(|frame| ("", python::line(frame, style))).collect();
     match native::below_python(&finding.stack, style) {
         below if below.is_empty() => {}
         below => rows.push(("", format!("in {below}"))),
@@ -325,28 +312,11 @@ pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, St
     rows
 }
 
-/// A Python frame: `app.py:12 in hold`.
-pub(super) fn python_line(frame: &PythonFrame, style: Style) -> String {
-    let line = if frame.line > 0 { format!(":{}", frame.line) } else { String::new() };
-    let (file, function) = (style.clean(&frame.file), style.clean(&frame.function));
-    format!("{file}{line} in {function}")
-}
-
-/// Whether a frame belongs to the program and not to Python's standard library, judged by its
-/// path: `/usr/lib/python3.11/threading.py`, `<frozen runpy>`, or a path inside of the library.
-pub(super) fn is_user_code(frame: &PythonFrame) -> bool {
-    let file = frame.file.as_str();
-    let library = file.contains("/lib/python")
-        && !file.contains("/site-packages/")
-        && !file.contains("/dist-packages/");
-    let inside = ["threading.py", "multiprocessing/", "concurrent/", "queue.py", "logging/"];
-    !library && !file.starts_with('<') && !inside.iter().any(|name| file.starts_with(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        event::PythonFrame,
         finding::{Kind, UnseenFork},
         report::kinds::tests::finding,
     };

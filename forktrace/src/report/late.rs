@@ -1,6 +1,6 @@
 //! Rows of the HANG block about a fork that was not seen.
 
-use super::{Clock, Style, hang};
+use super::{Clock, Style, python};
 use crate::finding::{Finding, Holder, UnseenFork};
 
 /// Who had the lock.
@@ -10,7 +10,7 @@ pub(super) fn held_by(finding: &Finding, fork: &UnseenFork, style: Style) -> Str
             Some(_) => "nothing in the lock says who took it".into(),
             None => format!("the fork happened {}", why(fork)),
         };
-        return format!("not known: {why}{}", hang::with_at_fork(finding, style));
+        return format!("not known: {why}{}", python::with_at_fork(finding, style));
     };
     let process = match (&fork.by_comm, fork.by_pid == Some(holder.pid)) {
         (Some(comm), true) => format!("parent {}[{}]", style.clean(comm), holder.pid),

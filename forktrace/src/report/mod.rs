@@ -11,6 +11,7 @@ mod kinds;
 mod late;
 pub(crate) mod native;
 pub mod ops;
+mod python;
 mod siblings;
 mod style;
 pub mod summary;

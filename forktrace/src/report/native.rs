@@ -1,9 +1,9 @@
 //! Native stacks, holders' fates and places of data in a few words. The log has them whole.
 
-use super::{Style, hang, plural};
+use super::{Style, plural, python};
 use crate::{
     event::{
-        Doing, PythonFrame,
+        Doing,
         native::{Fate, Frame, Place, TaskNow},
     },
     finding::{Finding, ForkSite, Holder},
@@ -43,37 +43,15 @@ pub(super) fn below_python(stack: &[Frame], style: Style) -> String {
 pub(super) fn fork_site(finding: &Finding, fork: &ForkSite, style: Style) -> String {
     let callers: Vec<_> = fork.stack.iter().skip_while(|frame| is_beneath(frame)).collect();
     match callers.first() {
-        None => python_fork_site(finding, style).unwrap_or_default(),
+        None => python::fork_site(finding, style).unwrap_or_default(),
         Some(frame) if is_python(frame) => {
-            python_fork_site(finding, style).unwrap_or_else(|| "os.fork() of Python".into())
+            python::fork_site(finding, style).unwrap_or_else(|| "os.fork() of Python".into())
         }
         Some(_) => {
             let own = |frame: &&Frame| !is_beneath(frame) && !is_start(frame);
             join(callers.into_iter().filter(own).take(SHORT), style)
         }
     }
-}
-
-/// The Python line that started a process of `multiprocessing`. The first thread of such a process is
-/// inside of this call to its end (`Popen._launch`, `Lib/multiprocessing/popen_fork.py`, CPython 3.8 to
-/// 3.14): the thread that forked was there too.
-fn python_fork_site(finding: &Finding, style: Style) -> Option<String> {
-    if finding.tid != finding.pid {
-        return None;
-    }
-    let launches = |frame: &PythonFrame| {
-        frame.function.ends_with("_launch") && frame.file.ends_with("multiprocessing/popen_fork.py")
-    };
-    let launch = finding.python.iter().position(launches)?;
-    let callers = finding.python.get(launch..)?;
-    let caller = callers.iter().find(|frame| hang::is_user_code(frame))?;
-    Some(hang::python_line(caller, style))
-}
-
-/// The program's innermost Python line: `at app.py:12 in hold`.
-fn in_python(frames: &[PythonFrame], style: Style) -> String {
-    let own = frames.iter().find(|frame| hang::is_user_code(frame)).or(frames.first());
-    own.map_or(String::new(), |frame| format!("at {}", hang::python_line(frame, style)))
 }
 
 /// Where a call was made: `hold (cache.c:7)`. `None`: its function is not known. Nothing, where it is
@@ -89,7 +67,7 @@ pub(crate) fn call_site<'a>(calls: impl Iterator<Item = &'a Frame>) -> Option<Op
 pub(super) fn fate(holder: &Holder, of_parent: bool, style: Style) -> String {
     let there = if of_parent { "in the parent" } else { "in that process" };
     let at = match chain_beside_python(&holder.stack, SHORT, style) {
-        _ if !holder.python.is_empty() => in_python(&holder.python, style),
+        _ if !holder.python.is_empty() => python::innermost(&holder.python, style),
         at if at.is_empty() => doing(holder.doing.as_ref()),
         at => at,
     };

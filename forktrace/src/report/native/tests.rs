@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::{finding::Kind, report::kinds::tests::finding as hang};
+use crate::{event::PythonFrame, finding::Kind, report::kinds::tests::finding as hang};
 
 const LIBC: &str = "/usr/lib/x86_64-linux-gnu/libc.so.6";
 const PYTHON: &str = "/usr/lib/libpython3.11.so.1.0";
