@@ -269,6 +269,9 @@ pub struct UnseenFork {
     /// It happened while tracing went on, and its event was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lost: bool,
+    /// The thread that the lock names as its owner, by the number in it, where the holder is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_tid: Option<u32>,
 }
 
 /// One rule that was applied.

@@ -35,6 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("command_ended_by_ctrl_c", &needs, ctrl_c),
         trial("command_output_closed", &needs, closed),
         trial("command_left_running_after_duration", &needs, duration),
+        trial("command_that_leaves_others_behind", &needs, left_behind),
         trial("command_interrupted", &needs, interrupted),
         trial("command_survives_the_tracer", &needs, tracer_killed),
         trial("log_is_private", &needs, private_log),
@@ -151,6 +152,15 @@ fn duration() -> Result<()> {
     let named = ended.stderr.split(|c: char| !c.is_ascii_digit()).any(|n| n == pid.to_string());
     ensure!(named, "{pid} is not named\n{}", ended.said());
     Ok(())
+}
+
+/// That the command has ended is told while what it left behind is traced.
+fn left_behind() -> Result<()> {
+    let mut job = Job::forktrace(&["-q", "--", "sh", "-c", "sleep 60 & exit 7"])?;
+    let said = "the command has ended with status 7; 1 process that it left behind goes on";
+    job.until("told", START, |job| job.stderr().contains(said))?;
+    job.signal(Signal::SIGINT)?;
+    job.wait_and_leave(LIMIT)?.0.expect_code(7)
 }
 
 /// Ctrl-C for the tracer alone: it detaches, sums up and exits 0.

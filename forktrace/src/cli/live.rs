@@ -18,6 +18,7 @@ use self::{interrupts::Interrupts, looking::next_round};
 
 use super::{
     evidence,
+    failure::say,
     filter::Narrowed,
     kernel_tasks::{KernelTasks, Means},
     lean::Lean,
@@ -35,6 +36,7 @@ use crate::{
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
     model::{Change, Model, ProcId},
     order::{Orderer, Stamped},
+    report::plural,
 };
 
 /// How often waits are looked at and what is due is done.
@@ -121,6 +123,8 @@ pub(super) struct Live {
     swept: (u64, u64),
     child: Option<RunningChild>,
     outcome: Option<Outcome>,
+    /// When that was seen, until it is known whether the child left others behind.
+    left_at: Option<Instant>,
     losses: Losses,
     /// When the Python side of a process was first read, `CLOCK_BOOTTIME`, ns.
     python_reads: FxHashMap<ProcId, u64>,
@@ -176,6 +180,7 @@ impl Live {
             swept: (0, 0),
             child: None,
             outcome: None,
+            left_at: None,
             losses: Losses::default(),
             python_reads: FxHashMap::default(),
             before: Before::new(),
@@ -238,6 +243,7 @@ impl Live {
             self.drain();
             self.release()?;
             self.say_unfit();
+            self.say_left_behind();
             if self.pipeline.reader_gone {
                 return Ok(Stopped::OutputClosed);
             }
@@ -289,6 +295,21 @@ impl Live {
             false => self.kernel.maps.traced().is_empty(),
         };
         child_ended && self.order.is_empty() && none_is_left()
+    }
+
+    /// Says that the command has ended and what it left behind is still traced, once that is clear.
+    fn say_left_behind(&mut self) {
+        if self.left_at.take_if(|at| at.elapsed() >= FAREWELL).is_none() {
+            return;
+        }
+        let others = everything(self.narrowed.as_ref(), &self.pipeline).live_count() as u64;
+        let Some(outcome) = self.outcome.filter(|_| others > 0 && self.follow) else { return };
+        let left = plural(others, "process that it left behind", "processes that it left behind");
+        let goes = if others == 1 { "goes on and is" } else { "go on and are" };
+        let ended = outcome.code();
+        say(&format!(
+            "the command has ended with status {ended}; {left} {goes} still traced: Ctrl-C ends that"
+        ));
     }
 
     fn take(&mut self, records: Vec<Result<Record, decode::DecodeError>>) {
@@ -369,6 +390,7 @@ impl Live {
         }
         if let (Some(child), None) = (self.child, self.outcome) {
             self.outcome = child.try_wait();
+            self.left_at = self.outcome.map(|_| Instant::now());
         }
         self.check_losses(now, false)?;
         self.give_back(now);

@@ -96,7 +96,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         let nothing = shortfalls::of_filter(live.narrowed.as_ref(), &live.pipeline.model);
         live.pipeline.shortfalls.extend(nothing.clone());
         output::summary(&mut live.pipeline, output::style(out), out.quiet)?;
-        say_of_probes(args.locks, live.pipeline.judge.findings());
+        say_of_probes(args.locks, live.pipeline.shown());
         let code = exit_code(args, &live, stopped);
         let Some(nothing) = nothing else { return Ok(code) };
         // Of what was alive at the attach it was told then.
@@ -132,8 +132,8 @@ fn tell_price(probes: &kernel::LockProbes) {
 }
 
 /// Offers the probes where they would have told more, and says what takes time at their end.
-fn say_of_probes(probed: bool, findings: &[Judged]) {
-    let open = findings.iter().any(|judged| {
+fn say_of_probes<'a>(probed: bool, mut shown: impl Iterator<Item = &'a Judged>) {
+    let open = shown.any(|judged| {
         let finding = &judged.finding;
         finding.kind == Kind::InheritedLock
             && finding.confidence < Confidence::Certain

@@ -137,6 +137,7 @@ pub(super) fn finding(text: &str, choice: u8) -> Finding {
         by_tid: Some(5),
         by_thread: some(),
         lost: false,
+        owner_tid: None,
     };
     let holder = Holder {
         stack: stack.clone(),

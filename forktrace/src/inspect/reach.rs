@@ -14,8 +14,9 @@ pub(crate) struct Reach {
     pub(crate) tried: usize,
     /// Those whose memory can be read.
     pub(crate) memory: usize,
-    /// Those whose memory something denies.
+    /// Those whose memory something denies, and the first of them.
     pub(crate) denied: usize,
+    pub(crate) first_denied: Option<u32>,
     /// Those whose mapped files can be opened.
     pub(crate) files: usize,
 }
@@ -36,7 +37,10 @@ pub(crate) fn reach() -> Reach {
         reach.tried += 1;
         match open(pid, "mem") {
             Ok(()) => reach.memory += 1,
-            Err(Error::Denied { .. }) => reach.denied += 1,
+            Err(Error::Denied { .. }) => {
+                reach.denied += 1;
+                reach.first_denied.get_or_insert(pid);
+            }
             Err(_) => {}
         }
         reach.files += usize::from(opens_a_file(pid));

@@ -21,10 +21,11 @@ impl Clock {
         format!("{:02}:{:02}:{:02}.{ms:03}", time.hour(), time.minute(), time.second())
     }
 
-    /// `YYYY-MM-DD HH:MM:SS.mmm`, for what may be days old; `boot_ns` as for [`Clock::time`].
+    /// `YYYY-MM-DD HH:MM:SS`, for what may be days old and is not known to the ms; `boot_ns` as for
+    /// [`Clock::time`].
     pub fn date_and_time(&self, boot_ns: u64) -> String {
-        let date = self.moment(boot_ns).map(|moment| format!("{} ", moment.date()));
-        format!("{}{}", date.unwrap_or_default(), self.time(boot_ns))
+        let Some(moment) = self.moment(boot_ns) else { return "at a time unknown".into() };
+        moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
     fn moment(&self, boot_ns: u64) -> Option<DateTime> {
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn what_is_days_old_has_a_date() {
         let clock = Clock { offset_ns: 86_400_000_000_000, zone: TimeZone::UTC };
-        assert_eq!(clock.date_and_time(3_600_500_000_000), "1970-01-02 01:00:00.500");
+        assert_eq!(clock.date_and_time(3_600_500_000_000), "1970-01-02 01:00:00");
         let nowhen = Clock { offset_ns: i64::MAX, zone: TimeZone::UTC };
         assert!(!nowhen.date_and_time(u64::MAX).is_empty(), "a damaged log");
     }

@@ -258,7 +258,7 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
         let were = if fork.threads_lost == 1 { "was" } else { "were" };
         let threads = plural(fork.threads_lost.into(), "other thread", "other threads");
         text.push_str(&format!("; {threads} {were} not copied"));
-        text.push_str(&lost_names(fork, style));
+        text.push_str(&lost_names(fork, finding.holder.as_ref(), style));
     }
     match native::fork_site(finding, fork, style) {
         site if site.is_empty() => text,
@@ -266,7 +266,8 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
     }
 }
 
-fn lost_names(fork: &ForkSite, style: Style) -> String {
+/// Names of threads that were not copied. The holder has the same as in the row about it.
+fn lost_names(fork: &ForkSite, holder: Option<&Holder>, style: Style) -> String {
     let named: Vec<_> = fork.lost.iter().filter(|thread| !thread.comm.is_empty()).collect();
     if named.is_empty() {
         return String::new();
@@ -274,7 +275,11 @@ fn lost_names(fork: &ForkSite, style: Style) -> String {
     let shown: Vec<_> = named
         .iter()
         .take(NAMES)
-        .map(|thread| format!("\"{}\"[{}]", style.clean(&thread.comm), thread.tid))
+        .map(|thread| {
+            let holder = holder.filter(|holder| holder.tid == thread.tid);
+            let comm = holder.and_then(|holder| holder.comm.as_ref()).unwrap_or(&thread.comm);
+            format!("\"{}\"[{}]", style.clean(comm), thread.tid)
+        })
         .collect();
     let more = u64::from(fork.threads_lost).saturating_sub(shown.len() as u64);
     let more = match more {

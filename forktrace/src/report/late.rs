@@ -7,6 +7,7 @@ use crate::finding::{Finding, Holder, UnseenFork};
 pub(super) fn held_by(finding: &Finding, fork: &UnseenFork, style: Style) -> String {
     let Some(holder) = &finding.holder else {
         let why = match finding.lock.value_at_fork {
+            _ if fork.owner_tid.is_some() => return owner(fork),
             Some(_) => "nothing in the lock says who took it".into(),
             None => format!("the fork happened {}", why(fork)),
         };
@@ -22,6 +23,15 @@ pub(super) fn held_by(finding: &Finding, fork: &UnseenFork, style: Style) -> Str
         (false, None) => "that thread has ended there and does not exist here",
     };
     format!("{} of {process} at the fork; {fate}", thread(holder, style))
+}
+
+/// Who has it by the number in the lock.
+fn owner(fork: &UnseenFork) -> String {
+    let number = fork.owner_tid.unwrap_or_default();
+    format!(
+        "thread {number}, by the number in the lock; that is no thread of this process, and of which \
+         it was is not known"
+    )
 }
 
 fn thread(holder: &Holder, style: Style) -> String {

@@ -60,6 +60,8 @@ pub struct Totals<'a> {
     pub counts: &'a Counts,
     /// The findings that are shown.
     pub findings: Vec<&'a Finding>,
+    /// Those of their processes in which a wait goes on, or went on until the process ended.
+    pub stuck: BTreeSet<u32>,
     /// How many more there were that would be.
     pub earlier: Forgotten,
     /// How many processes have suspects that are not shown.
@@ -79,10 +81,12 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         let Summary { processes, forgotten, findings, span_ns, .. } = *summary;
         writeln!(w, "{}", tree::draw(processes, forgotten, findings, span_ns, style))?;
     }
+    let stuck = summary.findings.iter().filter(|judged| judged.ended_after_ns.is_none());
     let totals = Totals {
         processes: summary.seen,
         counts: summary.counts,
         findings: summary.findings.iter().map(|judged| &judged.finding).collect(),
+        stuck: stuck.map(|judged| judged.finding.pid).collect(),
         earlier: summary.earlier,
         hidden: summary.hidden,
         remedy: "--suspects",
@@ -204,7 +208,13 @@ impl<'a> Totals<'a> {
         .filter(|(.., n)| *n > 0);
         let (confidence, tone, surely, n) = parts.next()?;
         let children = plural(n, "child", "children");
-        let hang = if n == 1 { "hangs" } else { "hang" };
+        let all: BTreeSet<u32> = self.findings.iter().map(|finding| finding.pid).collect();
+        let over = all.difference(&self.stuck).count();
+        let hang = match (over == all.len() && over > 0, n) {
+            (true, _) => "hung",
+            (false, 1) => "hangs",
+            (false, _) => "hang",
+        };
         let alike = self.findings.iter().copied().filter(|f| f.confidence == confidence);
         let how = kinds::together(alike);
         let names = |confidence, n| names(&self.stuck(confidence), n, style);
@@ -212,6 +222,12 @@ impl<'a> Totals<'a> {
         for (confidence, _, surely, n) in parts {
             said.push_str(&format!("; {} more{surely}{}", count(n), names(confidence, n)));
         }
+        said.push_str(&match over {
+            0 => String::new(),
+            1 if all.len() == 1 => "; it went on after all".to_owned(),
+            all_over if all_over == all.len() => "; all of them went on after all".to_owned(),
+            some => format!("; {} of them went on after all", count(some as u64)),
+        });
         if self.hidden > 0 {
             let suspects = plural(self.hidden, "suspect is", "suspects are");
             said.push_str(&format!("; {suspects} hidden ({})", self.remedy));
@@ -292,6 +308,7 @@ mod tests {
             processes: 60,
             counts,
             findings: findings.iter().collect(),
+            stuck: findings.iter().map(|finding| finding.pid).collect(),
             earlier: Forgotten::default(),
             hidden: 0,
             remedy: "--suspects",
@@ -313,6 +330,30 @@ mod tests {
             said,
             "11 children hang on an inherited lock: worker[1], worker[2], worker[3], worker[4], worker[5], worker[6], \
              worker[7], worker[8], and 3 others; 1 more probably: worker[44]"
+        );
+    }
+
+    #[test]
+    fn what_went_on_after_all_is_told() {
+        let counts = Counts::default();
+        let findings = [1, 2].map(|pid| about(pid, pid, Confidence::Certain));
+        let said = |findings, stuck: &[u32]| {
+            let stuck = stuck.iter().copied().collect();
+            let totals = Totals { stuck, ..totals(findings, &counts) };
+            totals.conclusion(Style::default()).remove(0).1
+        };
+        let both = "on an inherited lock: worker[1], worker[2]";
+        assert_eq!(
+            said(&findings, &[2]),
+            format!("2 children hang {both}; 1 of them went on after all")
+        );
+        assert_eq!(
+            said(&findings, &[]),
+            format!("2 children hung {both}; all of them went on after all")
+        );
+        assert_eq!(
+            said(&findings[..1], &[]),
+            "1 child hung on an inherited lock: worker[1]; it went on after all"
         );
     }
 

@@ -212,7 +212,7 @@ fn was_last(event: &Event, task: &Task, model: &Model) -> bool {
 /// The name of the task, but the process's own where that has ended: it is not its last thread's.
 fn named<'e>(event: &'e Event, task: &'e Task, model: &'e Model) -> &'e str {
     match &event.body {
-        Body::ThreadExit(_) if was_last(event, task, model) => {
+        Body::ProcessExit(_) | Body::ThreadExit(_) if was_last(event, task, model) => {
             model.latest(task.pid).map_or(&task.comm, |process| &process.comm)
         }
         _ => &task.comm,

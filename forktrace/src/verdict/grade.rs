@@ -6,6 +6,8 @@
 //! is alive who may release it, or a signal handler or a timer could; `orphan.rs` has the rules that
 //! tell such a lock from one whose holder is not in the child.
 
+use nix::sys::signal::Signal;
+
 use super::{Case, gates::owned_by_child, holder::has_heir, probed};
 use crate::{
     event::{AtFork, Doing, Missing},
@@ -108,7 +110,26 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         proofs.push(Proof { rule: rule.to_owned(), detail });
     };
     confidence = after_losses(case, confidence, &mut say)?;
+    if confidence == Confidence::Certain {
+        for proof in proofs.iter_mut().filter(|proof| proof.rule == "handlers") {
+            proof.detail = by_handlers(case, true);
+        }
+    }
     Some(Grade { confidence, proofs })
+}
+
+/// What a handler could do; `for_certain`: the lock stays held in any case.
+fn by_handlers(case: &Case<'_>, for_certain: bool) -> String {
+    let could = match for_certain {
+        true => {
+            "could take the thread out of its wait, by an exception or a jump, but not release the lock"
+        }
+        false => "could release it",
+    };
+    match case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS) {
+        Some(mask) => format!("a handler {could}: {}", signals(mask)),
+        None => format!("whether there is a signal handler is not known, which {could}"),
+    }
 }
 
 /// The confidence where events may be missing; `None` below suspect.
@@ -255,12 +276,8 @@ fn handlers_or_timers(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bo
             say("timers", format!("{count} timers could run code that releases it"));
             true
         }
-        (Some(mask), _) => {
-            say("handlers", format!("a handler could release it: signals {}", signals(mask)));
-            true
-        }
-        (None, _) => {
-            say("handlers", "whether a signal handler could release it is not known".into());
+        (Some(_) | None, _) => {
+            say("handlers", by_handlers(case, false));
             true
         }
     }
@@ -287,5 +304,9 @@ fn heir_has_it(case: &Case<'_>) -> bool {
 
 fn signals(mask: u64) -> String {
     let numbers = (1..=64).filter(|signal| mask & bit(*signal) != 0);
-    numbers.map(|signal| signal.to_string()).collect::<Vec<_>>().join(", ")
+    let name = |signal: i32| match Signal::try_from(signal) {
+        Ok(signal) => signal.as_str().to_owned(),
+        Err(_) => format!("signal {signal}"),
+    };
+    numbers.map(name).collect::<Vec<_>>().join(", ")
 }

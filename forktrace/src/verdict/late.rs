@@ -191,7 +191,7 @@ fn grade(case: &Case<'_>, late: &Late, owner: &Owner<'_>) -> Option<(Confidence,
         (None, State::Held { .. }) => Confidence::Suspect,
         (None, State::HeldUnproven) if stuck => Confidence::Suspect,
         (None, State::Unknown) if stuck && was_there_before(case, late) => Confidence::Suspect,
-        (None, State::Unknown) if stuck && late.not_execed && owner_is_not_here(case) => {
+        (None, State::Unknown) if stuck && late.not_execed && is_held_by_nobody_here(case) => {
             Confidence::Suspect
         }
         (None, State::HeldUnproven | State::Unknown | State::Free) => python_says?,
@@ -280,9 +280,13 @@ fn has_thread(kin: &Kin, number: u32) -> bool {
     kin.threads.iter().any(|thread| thread.ns_tid.unwrap_or(thread.tid) == number)
 }
 
-/// Whether the lock names an owner; no thread of the process is it, as the gates have made sure.
-fn owner_is_not_here(case: &Case<'_>) -> bool {
-    matches!(case.reading.now, State::Held { owner: Some(_) })
+/// Whether it is a lock, and no signal, that no other thread of a process whose threads all wait can
+/// have: it names an owner, which is no thread of the process, as the gates have made sure, or is of a
+/// kind that only who took it releases.
+fn is_held_by_nobody_here(case: &Case<'_>) -> bool {
+    let owned = matches!(case.reading.now, State::Held { owner: Some(_) });
+    let by_its_kind = !case.reading.anyone_may_release && !case.reading.may_be_event();
+    owned || by_its_kind
 }
 
 /// Whether the lock seems to be older than the fork: another process of the same origin has
@@ -337,6 +341,10 @@ fn completed(finding: Finding, case: &Case<'_>, late: &Late, owner: &Owner<'_>) 
     let holder = holder.map(|(parent, tid, thread)| {
         Holder::new(parent.pid, tid, thread.map(|thread| thread.comm.clone()))
     });
+    let owner_tid = match case.reading.now {
+        State::Held { owner } if holder.is_none() && finding.kind == Kind::InheritedLock => owner,
+        _ => None,
+    };
     let forker = parent.and_then(|parent| parent.forker);
     let thread =
         parent.and_then(|parent| parent.threads.iter().find(|thread| Some(thread.tid) == forker));
@@ -350,6 +358,7 @@ fn completed(finding: Finding, case: &Case<'_>, late: &Late, owner: &Owner<'_>) 
             by_tid: forker,
             by_thread: thread.map(|thread| thread.comm.clone()),
             lost: false,
+            owner_tid,
         }),
         ..finding
     }

@@ -204,13 +204,16 @@ impl Live {
         all.into_iter().filter(wanted).count() as u64
     }
 
-    /// How many waits that are long, or had begun before tracing did, were never looked at to the
-    /// end though they could be for an inherited lock.
+    /// How many waits that are long, or had begun before tracing did, or are all that their process
+    /// does, were never looked at to the end though they could be for an inherited lock.
     pub(super) fn not_looked_at(&self, now: u64) -> u64 {
         let waits = self.waits();
-        let due = waits.iter().filter(|wait| wait.found != 0 || self.is_long(wait, now));
-        let open = due.filter(|wait| !self.looks.has_ended(wait));
-        open.filter(|wait| self.candidate(wait).is_some()).count() as u64
+        let open = waits.iter().filter(|wait| !self.looks.has_ended(wait));
+        let is_due = |wait: &&WaitState| {
+            let due = wait.found != 0 || self.is_long(wait, now);
+            self.candidate(wait).is_some_and(|(process, _)| due || process.threads.len() == 1)
+        };
+        open.filter(is_due).count() as u64
     }
 }
 

@@ -180,12 +180,12 @@ pub(super) fn ptrace_scope(text: Option<&str>, privileged: bool) -> Check {
 /// Memory and mapped files of the processes that run here. `closed`: nobody may read memory, see
 /// [`ptrace_scope`].
 pub(super) fn processes(reach: Reach, lacking: &[Capability], closed: bool) -> Vec<Check> {
-    let Reach { tried, memory, denied, files } = reach;
+    let Reach { tried, memory, denied, first_denied, files } = reach;
     let of = |n: usize| format!("of {n} among {tried} processes");
     let is_denied = denied > 0 && lacking.is_empty() && !closed;
     let memory = match memory {
         _ if tried == 0 => Check::ok("process-memory", "no other process to try it on"),
-        n if is_denied => denied_memory(n, denied, tried),
+        n if is_denied => denied_memory(n, denied, first_denied, tried),
         0 => Check::missing(
             "process-memory",
             format!("that of none among {tried} processes may be read: no lock is recognised"),
@@ -210,12 +210,13 @@ pub(super) fn processes(reach: Reach, lacking: &[Capability], closed: bool) -> V
 
 /// With the capabilities and without Yama a security module alone denies it. What a trace starts itself it
 /// may often read all the same, so that not all is lost.
-fn denied_memory(read: usize, denied: usize, tried: usize) -> Check {
+fn denied_memory(read: usize, denied: usize, first: Option<u32>, tried: usize) -> Check {
+    let first = first.map_or_else(String::new, |pid| format!(" (first: pid {pid})"));
     Check::limited(
         "process-memory",
         format!(
-            "that of {read} among {tried} processes may be read; a security module (SELinux, AppArmor, \
-             Landlock) denies that of {denied}, whose hangs are not recognised"
+            "that of {read} among {tried} processes may be read; something, mostly a security module \
+             (SELinux, AppArmor, Landlock), denies that of {denied}{first}, whose hangs are not recognised"
         ),
         "see what denies it in the audit log (ausearch -m avc; dmesg), and let forktrace run in a domain \
          or profile that may ptrace them (cat /proc/self/attr/current)",

@@ -235,18 +235,23 @@ fn python_is_a_matter_of_the_build() {
 #[test]
 fn the_reach_into_processes_is_counted() {
     let both = |memory, files, lacking: &[Capability]| {
-        let checks = processes(Reach { tried: 5, memory, denied: 0, files }, lacking, false);
+        let checks = processes(
+            Reach { tried: 5, memory, denied: 0, first_denied: None, files },
+            lacking,
+            false,
+        );
         (status(&checks[0]), status(&checks[1]))
     };
     assert_eq!(both(4, 5, &[]), (Good, Good));
     assert_eq!(both(0, 0, &[]), (Missing, Limited));
     assert_eq!(both(1, 1, &[Capability::CAP_SYS_PTRACE]), (Limited, Good));
     let denied = |closed| {
-        let reach = Reach { tried: 5, memory: 0, denied: 5, files: 0 };
+        let reach = Reach { tried: 5, memory: 0, denied: 5, first_denied: Some(1), files: 0 };
         processes(reach, &[], closed).remove(0)
     };
     assert_eq!((status(&denied(false)), status(&denied(true))), (Limited, Missing));
     assert!(denied(false).detail.contains("security module"));
+    assert!(denied(false).detail.contains("denies that of 5 (first: pid 1)"));
     assert!(processes(Reach::default(), &[], false).iter().all(|check| status(check) == Good));
     let frames = [Sight::Full, Sight::Frames, Sight::None].map(|sight| status(&page_frames(sight)));
     assert_eq!(frames, [Good, Limited, Limited]);

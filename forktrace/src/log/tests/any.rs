@@ -473,6 +473,7 @@ pub(super) fn finding() -> impl Strategy<Value = Finding> {
             by_thread: by_comm.clone(),
             by_comm,
             lost,
+            owner_tid: by_pid,
         },
     );
     let fork = option::of(fork_site());

@@ -52,7 +52,8 @@ pub(super) fn grade(
     if left_behind {
         say(
             "with-at-fork",
-            "a thread that is not here was in a with block of it when this process was forked"
+            "a thread that is not here was in a with block of it, or about to enter one, when this \
+             process was forked"
                 .into(),
         );
     }
