@@ -101,6 +101,22 @@ impl Finding {
         said("python-lock") && !said("taken-by-hand") && !said("releases-by-hand")
     }
 
+    /// Drops what only its HANG block tells, which is nearly all of its size.
+    pub(crate) fn drop_details(&mut self) {
+        self.python = Vec::new();
+        self.stack = Vec::new();
+        self.candidates = Vec::new();
+        self.advice = String::new();
+        if let Some(fork) = &mut self.fork {
+            fork.lost = Vec::new();
+            fork.stack = Vec::new();
+        }
+        if let Some(holder) = &mut self.holder {
+            holder.stack = Vec::new();
+            holder.python = Vec::new();
+        }
+    }
+
     /// The process that forked the stuck one, where that is known: its children have its program, so
     /// that an address means the same in all of them.
     pub(crate) fn forked_by(&self) -> Option<u32> {

@@ -363,6 +363,7 @@ impl Live {
         }
         for change in self.hand_on(&event)? {
             if let Change::Ended(id) = change {
+                self.python_reads.remove(&id);
                 let Some(pid) = everything(self.narrowed.as_ref(), &self.pipeline)
                     .get(id)
                     .map(|process| process.pid)

@@ -11,6 +11,9 @@ use crate::{
     finding::{Confidence, Finding, Kind},
 };
 
+/// How many faults are remembered, at most: then it begins anew, with whole blocks.
+const MOST_TOLD: usize = 1_000;
+
 /// What has been told in a whole block.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
@@ -66,6 +69,9 @@ impl Shown {
             return;
         }
         let Some(fault) = Fault::of(finding) else { return };
+        if self.of_task.len() >= MOST_TOLD {
+            *self = Shown::default();
+        }
         let task = (finding.pid, finding.tid);
         self.of_task.entry(task).or_default().push(fault.clone());
         self.first.entry(fault).or_insert_with(|| First {
@@ -230,5 +236,18 @@ mod tests {
         assert!(shown.told(&of(8, &[7])).is_some());
         shown.ended(&of(7, &[]));
         assert!(shown.told(&of(8, &[])).is_none());
+    }
+
+    #[test]
+    fn what_was_told_is_not_remembered_for_ever() {
+        let mut shown = Shown::default();
+        for pid in 0..3 * MOST_TOLD as u32 {
+            let mut fork = of(7, &[]).fork;
+            if let Some(fork) = &mut fork {
+                fork.by_pid = pid;
+            }
+            shown.add(&Finding { fork, ..of(pid, &[]) });
+            assert!(shown.of_task.len() <= MOST_TOLD && shown.first.len() <= MOST_TOLD);
+        }
     }
 }

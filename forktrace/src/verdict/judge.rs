@@ -40,7 +40,7 @@ pub enum Outcome {
 /// A finding and what became of its wait.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
-    /// The finding in its strongest form.
+    /// The finding in its strongest form; once its wait is over, without what only its block tells.
     pub finding: Finding,
     /// The process that it is about.
     pub process: ProcId,
@@ -123,7 +123,11 @@ impl Judge {
 
     /// A process has ended: none of its waits goes on.
     pub fn ended(&mut self, process: ProcId) {
-        self.open.remove(&process);
+        for open in self.open.remove(&process).into_iter().flat_map(FxHashMap::into_values) {
+            if let Some(judged) = self.findings.get_mut(open.index) {
+                judged.finding.drop_details();
+            }
+        }
         self.unjudged.remove(&process);
     }
 
@@ -154,7 +158,9 @@ impl Judge {
                 let waited_ns = event.boot_ns.saturating_sub(wait.wait.enter_ns);
                 judged.ended_after_ns = Some(waited_ns);
                 self.siblings.remove(&judged.finding);
-                Some(Outcome::Ended { finding: judged.finding.clone(), waited_ns })
+                let finding = judged.finding.clone();
+                judged.finding.drop_details();
+                Some(Outcome::Ended { finding, waited_ns })
             }
             _ => None,
         }

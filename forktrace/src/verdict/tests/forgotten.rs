@@ -36,3 +36,18 @@ fn findings_whose_wait_is_over_are_counted_when_they_are_forgotten() {
     let kept: Vec<u32> = judge.findings().iter().map(|judged| judged.finding.pid).collect();
     assert_eq!(kept, [CHILD]);
 }
+
+#[test]
+fn of_a_wait_that_is_over_only_what_the_conclusion_needs_is_kept() {
+    let model = Scene::semaphore().model();
+    let id = model.live(CHILD).unwrap().id;
+    let mut judge = Judge::default();
+    judge.apply(&look(CHILD, Scene::semaphore()), &model);
+    let before = judge.findings()[0].clone();
+    assert!(!before.finding.advice.is_empty());
+    judge.ended(id);
+    let after = &judge.findings()[0];
+    assert!(after.finding.advice.is_empty());
+    assert_eq!(after.finding.evidence, before.finding.evidence, "a filter asks for it");
+    assert_eq!(after.ended_after_ns, None, "it was killed in it");
+}
