@@ -56,6 +56,8 @@ const READS_AT_ONCE: usize = 8;
 
 /// How often memory is given back at most that reading stacks took, ns.
 const GIVE_BACK_NS: u64 = 10_000_000_000;
+/// How long after an answer a reader of stacks may take to free its memory.
+const FREED_NS: u64 = 1_000_000_000;
 
 /// When to stop.
 #[derive(Clone, Debug, Default)]
@@ -141,8 +143,8 @@ pub(super) struct Live {
     interrupts: Interrupts,
     /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
     drained_ns: u64,
-    /// Stacks were read since memory was last given back, and when that was.
-    read_since: bool,
+    /// When stacks were last being read, if since memory was last given back, and when that was.
+    read_ns: Option<u64>,
     given_back_ns: u64,
 }
 
@@ -192,7 +194,7 @@ impl Live {
             undecodable: 0,
             interrupts: Interrupts::new()?,
             drained_ns: 0,
-            read_since: false,
+            read_ns: None,
             given_back_ns: 0,
         })
     }
@@ -416,13 +418,17 @@ impl Live {
         self.pipeline.tick()
     }
 
-    /// Gives back the memory that reading stacks took, once none is read any more.
+    /// Gives back the memory that looks and reading stacks took, once there is none any more.
     fn give_back(&mut self, now: u64) {
-        self.read_since |= self.reads_running > 0;
+        if self.reads_running > 0 || self.looks_running > 0 {
+            self.read_ns = Some(now);
+        }
         let due = self.given_back_ns.saturating_add(GIVE_BACK_NS) <= now;
-        if self.read_since && self.reads_running == 0 && due {
+        // A reader answers before it has freed what it read.
+        let is_freed = |read_ns: u64| read_ns.saturating_add(FREED_NS) <= now;
+        if due && self.read_ns.is_some_and(is_freed) {
             kernel::give_back_memory();
-            (self.read_since, self.given_back_ns) = (false, now);
+            (self.read_ns, self.given_back_ns) = (None, now);
         }
     }
 
