@@ -61,7 +61,7 @@ pub struct Totals<'a> {
     /// The findings that are shown.
     pub findings: Vec<&'a Finding>,
     /// Those of their processes in which a wait goes on, or went on until the process ended.
-    pub stuck: BTreeSet<u32>,
+    pub waiting: BTreeSet<u32>,
     /// How many more there were that would be.
     pub earlier: Forgotten,
     /// How many processes have suspects that are not shown.
@@ -81,12 +81,12 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         let Summary { processes, forgotten, findings, span_ns, .. } = *summary;
         writeln!(w, "{}", tree::draw(processes, forgotten, findings, span_ns, style))?;
     }
-    let stuck = summary.findings.iter().filter(|judged| judged.ended_after_ns.is_none());
+    let waiting = summary.findings.iter().filter(|judged| judged.ended_after_ns.is_none());
     let totals = Totals {
         processes: summary.seen,
         counts: summary.counts,
         findings: summary.findings.iter().map(|judged| &judged.finding).collect(),
-        stuck: stuck.map(|judged| judged.finding.pid).collect(),
+        waiting: waiting.map(|judged| judged.finding.pid).collect(),
         earlier: summary.earlier,
         hidden: summary.hidden,
         remedy: "--suspects",
@@ -209,7 +209,7 @@ impl<'a> Totals<'a> {
         let (confidence, tone, surely, n) = parts.next()?;
         let children = plural(n, "child", "children");
         let all: BTreeSet<u32> = self.findings.iter().map(|finding| finding.pid).collect();
-        let over = all.difference(&self.stuck).count();
+        let over = all.difference(&self.waiting).count();
         let hang = match (over == all.len() && over > 0, n) {
             (true, _) => "hung",
             (false, 1) => "hangs",
@@ -308,7 +308,7 @@ mod tests {
             processes: 60,
             counts,
             findings: findings.iter().collect(),
-            stuck: findings.iter().map(|finding| finding.pid).collect(),
+            waiting: findings.iter().map(|finding| finding.pid).collect(),
             earlier: Forgotten::default(),
             hidden: 0,
             remedy: "--suspects",
@@ -337,9 +337,9 @@ mod tests {
     fn what_went_on_after_all_is_told() {
         let counts = Counts::default();
         let findings = [1, 2].map(|pid| about(pid, pid, Confidence::Certain));
-        let said = |findings, stuck: &[u32]| {
-            let stuck = stuck.iter().copied().collect();
-            let totals = Totals { stuck, ..totals(findings, &counts) };
+        let said = |findings, waiting: &[u32]| {
+            let waiting = waiting.iter().copied().collect();
+            let totals = Totals { waiting, ..totals(findings, &counts) };
             totals.conclusion(Style::default()).remove(0).1
         };
         let both = "on an inherited lock: worker[1], worker[2]";

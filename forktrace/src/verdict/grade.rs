@@ -276,7 +276,7 @@ fn handlers_or_timers(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bo
             say("timers", format!("{count} timers could run code that releases it"));
             true
         }
-        (Some(_) | None, _) => {
+        _ => {
             say("handlers", by_handlers(case, false));
             true
         }

@@ -232,13 +232,13 @@ fn words(story: &Story) -> (Rows, Rows) {
     for (kind, count) in &story.left_out {
         shortfalls.push(format!("{count} {kind} are left out here: there were too many"));
     }
-    let stuck =
+    let waiting =
         shown.iter().filter(|found| !matches!(found.end, WaitEnd::Returned | WaitEnd::Unseen));
     let totals = Totals {
         processes: story.processes.len() as u64,
         counts: &story.counts,
         findings: shown.iter().map(|found| &found.finding).collect(),
-        stuck: stuck.map(|found| found.finding.pid).collect(),
+        waiting: waiting.map(|found| found.finding.pid).collect(),
         earlier: Forgotten::default(),
         hidden: hidden.len() as u64,
         remedy: "the box below",

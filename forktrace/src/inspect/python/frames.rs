@@ -33,9 +33,10 @@ mod thread {
 }
 /// `_PyCFrame.current_frame`.
 const CURRENT: u64 = 8;
-mod frame {
-    pub(super) const CODE: u64 = 32;
+pub(super) mod frame {
+    pub(in super::super) const CODE: u64 = 32;
     pub(super) const PREVIOUS: u64 = 48;
+    pub(in super::super) const INSTRUCTION: u64 = 56;
     pub(super) const OWNER: u64 = 69;
     pub(super) const SLOTS: u64 = 72;
 }
@@ -111,8 +112,8 @@ pub(super) enum Owner {
     Other,
 }
 
-/// Whose frame the word at `place` is a variable of, and where the frame is; `None`: it seems to be none's. The frame's head
-/// is not far before its variables, and nearest to the last of them.
+/// Whose frame the word at `place` is a variable of, and where the frame is; `None`: it seems to be
+/// none's. The frame's head is not far before its variables, and nearest to the last of them.
 pub(super) fn owner_of_slot(remote: &Remote, place: u64) -> Option<(Owner, u64)> {
     for slot in 0..u64::from(MAX_SLOTS) {
         let at = place.checked_sub(frame::SLOTS + slot * 8)?;

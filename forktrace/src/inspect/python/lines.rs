@@ -5,12 +5,9 @@
 //! (`Objects/locations.md`, CPython 3.11): its first byte alone has the highest bit set, below it four
 //! bits say of which form it is and three how many code units it covers, less one.
 
-use super::remote::Remote;
+use super::{frames::frame, remote::Remote};
 use crate::event::PythonFrame;
 
-/// Of `_PyInterpreterFrame`.
-const FRAME_CODE: u64 = 32;
-const FRAME_INSTRUCTION: u64 = 56;
 /// Of `PyCodeObject`.
 const FIRST_LINE: u64 = 72;
 const FILE: u64 = 112;
@@ -27,7 +24,7 @@ const UNIT: u64 = 2;
 
 /// Where the frame at `frame` is.
 pub(super) fn at(remote: &Remote, frame: u64) -> Option<PythonFrame> {
-    let code = remote.long(frame.checked_add(FRAME_CODE)?)?;
+    let code = remote.long(frame.checked_add(frame::CODE)?)?;
     let text = |offset: u64| remote.string(remote.long(code.checked_add(offset)?)?);
     let (file, function) = (text(FILE)?, text(QUALIFIED_NAME)?);
     let line = line(remote, frame, code).unwrap_or_default();
@@ -35,7 +32,7 @@ pub(super) fn at(remote: &Remote, frame: u64) -> Option<PythonFrame> {
 }
 
 fn line(remote: &Remote, frame: u64, code: u64) -> Option<u32> {
-    let instruction = remote.long(frame.checked_add(FRAME_INSTRUCTION)?)?;
+    let instruction = remote.long(frame.checked_add(frame::INSTRUCTION)?)?;
     let unit = instruction.checked_sub(code.checked_add(INSTRUCTIONS)?)? / UNIT;
     let first = remote.int(code.checked_add(FIRST_LINE)?)?;
     let table = remote.long(code.checked_add(LINES)?)?;
@@ -111,114 +108,31 @@ mod tests {
         0x00, 0x4d, 0x01, 0x05, 0x14, 0xf0, 0x00, 0x4d, 0x01, 0x05, 0x14, 0xf0, 0x00, 0x4d, 0x01,
         0x05, 0x14,
     ];
-    const LINES_OF_UNITS: &[Option<u32>] = &[
-        Some(2),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(4),
-        Some(76),
-        Some(76),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(78),
-        Some(76),
-        Some(76),
-        Some(76),
-        Some(76),
-        Some(76),
-        Some(76),
-        Some(76),
-        Some(76),
-        Some(76),
-        Some(79),
-        Some(79),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(80),
-        Some(79),
-        Some(79),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        None,
-        None,
-        None,
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
-        Some(3),
+    /// Lines, each with the number of code units that it has.
+    const RUNS: &[(Option<u32>, usize)] = &[
+        (Some(2), 1),
+        (Some(3), 3),
+        (Some(4), 20),
+        (Some(76), 2),
+        (Some(78), 14),
+        (Some(76), 9),
+        (Some(79), 2),
+        (Some(80), 20),
+        (Some(79), 2),
+        (Some(3), 17),
+        (None, 3),
+        (Some(3), 6),
     ];
 
     #[test]
     fn lines_are_those_that_python_tells() {
-        for (unit, line) in (0..).zip(LINES_OF_UNITS) {
+        let lines = RUNS.iter().flat_map(|(line, units)| std::iter::repeat_n(*line, *units));
+        let lines: Vec<Option<u32>> = lines.collect();
+        assert_eq!(lines.len(), 99);
+        for (unit, line) in (0..).zip(&lines) {
             assert_eq!(line_of(TABLE, FIRST, unit), *line, "unit {unit}");
         }
-        assert_eq!(line_of(TABLE, FIRST, LINES_OF_UNITS.len() as u64), None);
+        assert_eq!(line_of(TABLE, FIRST, lines.len() as u64), None);
     }
 
     #[test]
