@@ -10,6 +10,7 @@
 
 pub mod browser;
 pub mod corpus;
+mod left_out;
 pub mod log;
 pub mod pythons;
 pub mod run;
@@ -377,7 +378,7 @@ static SKIPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 pub fn trial(
     name: impl Into<String>,
     needs: &[Need],
-    test: impl FnOnce() -> Result<()> + Send + 'static,
+    test: impl Fn() -> Result<()> + Send + 'static,
 ) -> Trial {
     let name = name.into();
     if !is_chosen(&name) {
@@ -387,7 +388,8 @@ pub fn trial(
     let missing = needs.iter().find_map(|need| need.known_missing());
     let no_skip = std::env::var_os("FORKTRACE_TESTS_NO_SKIP").is_some_and(|value| value == "1");
     let Some(missing) = missing else {
-        return Trial::test(name, || test().map_err(|error| format!("{error:#}").into()));
+        let run = || left_out::again_if_left_out(test);
+        return Trial::test(name, || run().map_err(|error| format!("{error:#}").into()));
     };
     let fails = format!("may not be skipped, but cannot run: {missing}");
     let trial = Trial::test(name, move || Err(fails.into()));

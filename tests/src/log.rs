@@ -9,6 +9,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
+use crate::left_out;
+
 /// A recorded log.
 #[derive(Debug)]
 pub struct Log {
@@ -73,7 +75,7 @@ impl Log {
             latest = at;
         }
         if let Some(lost) = self.of("events.lost").next() {
-            anyhow::bail!("events were lost: {lost}");
+            return Err(left_out::loss(self, lost));
         }
         ensure!(number(last, "/lost") == Some(0), "lost: {last}");
         Ok(())

@@ -243,7 +243,7 @@ impl Facts {
     pub fn one(&self, name: &str) -> Result<u64> {
         match self.0.get(name).map(Vec::as_slice) {
             Some([(value, _)]) => Ok(*value),
-            other => bail!("the workload said {name} not once but {other:?}"),
+            other => bail!("the workload said {name} not once but {other:?}, of {:?}", self.0),
         }
     }
 

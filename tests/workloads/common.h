@@ -29,7 +29,9 @@ static inline void check(int ok, const char *what) {
 }
 
 /* One write, so that lines of several processes do not mix. */
-static inline void fact(const char *name, long value) { dprintf(1, "%s=%ld\n", name, value); }
+static inline void fact(const char *name, long value) {
+    check(dprintf(1, "%s=%ld\n", name, value) > 0, "saying a fact");
+}
 
 static inline void nap(double seconds) {
     struct timespec left = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};

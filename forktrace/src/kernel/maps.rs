@@ -194,6 +194,7 @@ impl Maps {
         for bytes in pool.into_iter().chain(tails) {
             let page: PageKey = value(&bytes);
             if !alive.contains(&(page.tgid, page.fork_ns)) {
+                let _unpreempted = Unpreempted::here();
                 ignore_missing(self.pool.remove(&bytes));
                 ignore_missing(self.snapshots.remove(&bytes));
                 ignore_missing(self.tails.remove(&bytes));
@@ -202,18 +203,21 @@ impl Maps {
         for bytes in pages {
             let place: PageIndex = value(&bytes);
             if !alive.contains(&(place.tgid, place.fork_ns)) {
+                let _unpreempted = Unpreempted::here();
                 ignore_missing(self.pages.remove(&bytes));
             }
         }
         for bytes in touches {
             let touch: TouchKey = value(&bytes);
             if !alive.contains(&(touch.tgid, touch.fork_ns)) {
+                let _unpreempted = Unpreempted::here();
                 ignore_missing(self.touches.remove(&bytes));
             }
         }
         for bytes in wakes {
             let word: WordKey = value(&bytes);
             if !alive.contains(&(word.tgid, word.fork_ns)) {
+                let _unpreempted = Unpreempted::here();
                 ignore_missing(self.wakes.remove(&bytes));
             }
         }
@@ -222,7 +226,11 @@ impl Maps {
     /// Counts so far.
     pub fn counters(&self) -> Counters {
         // Files are read for it: not as a real-time thread.
-        let not_run = self.misses.total();
+        let left_out = self.misses.by_program();
+        if !left_out.is_empty() {
+            tracing::debug!(?left_out, "program runs that the kernel left out");
+        }
+        let not_run = left_out.values().fold(0, |all: u64, count| all.saturating_add(*count));
         let _unpreempted = Unpreempted::here();
         let dropped = (0u32..)
             .zip(KIND_NAMES)
@@ -333,6 +341,7 @@ impl Maps {
     /// copied, each with the lock's address. None for a lock: nobody was seen with it; more than
     /// one: it changed hands meanwhile. All past holds are gone through, once.
     pub fn holds_at_fork(&self, pid: u32, parent: u32, places: &[u64]) -> Vec<(u64, Hold)> {
+        let _unpreempted = Unpreempted::here();
         let Some(risk) = self.risk(pid).filter(|risk| risk.enter_ns != 0) else {
             return Vec::new();
         };
@@ -369,13 +378,18 @@ impl Maps {
 
     /// Forgets what was seen of the locks of a process that ended or runs another program.
     pub fn forget_locks(&mut self, pid: u32) {
-        ignore_missing(self.fork_windows.remove(&pid));
+        {
+            let _unpreempted = Unpreempted::here();
+            ignore_missing(self.fork_windows.remove(&pid));
+        }
         let keys: Vec<_> = self.holds.keys().filter_map(Result::ok).collect();
         for bytes in keys.into_iter().filter(|bytes| value::<LockKey>(bytes).tgid == pid) {
+            let _unpreempted = Unpreempted::here();
             ignore_missing(self.holds.remove(&bytes));
         }
         let keys: Vec<_> = self.past_holds.keys().filter_map(Result::ok).collect();
         for bytes in keys.into_iter().filter(|bytes| value::<PastKey>(bytes).tgid == pid) {
+            let _unpreempted = Unpreempted::here();
             ignore_missing(self.past_holds.remove(&bytes));
         }
     }

@@ -6,25 +6,29 @@
 //! leaves the CPU to tasks of which nothing is seen. The kernel counts that, from 5.12 on.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
 };
 
 use aya::Ebpf;
 
-/// The loaded programs.
-pub(super) struct Misses(Vec<OwnedFd>);
+/// The loaded programs, by name.
+pub(super) struct Misses(Vec<(String, OwnedFd)>);
 
 impl Misses {
     pub(super) fn of(ebpf: &Ebpf) -> Self {
         let fd =
             |program: &aya::programs::Program| program.fd().ok()?.as_fd().try_clone_to_owned().ok();
-        Misses(ebpf.programs().filter_map(|(_, program)| fd(program)).collect())
+        let named = ebpf.programs().filter_map(|(name, program)| Some((name.into(), fd(program)?)));
+        Misses(named.collect())
     }
 
-    /// How many runs were left out so far; 0 where the kernel does not say.
-    pub(super) fn total(&self) -> u64 {
-        self.0.iter().filter_map(left_out).fold(0, u64::saturating_add)
+    /// How many runs of each program were left out so far; nothing of those that the kernel does not
+    /// count.
+    pub(super) fn by_program(&self) -> BTreeMap<&str, u64> {
+        let counted = self.0.iter().filter_map(|(name, fd)| Some((name.as_str(), left_out(fd)?)));
+        counted.filter(|(_, count)| *count > 0).collect()
     }
 }
 
