@@ -95,6 +95,8 @@ impl Job {
             .args(args.iter().map(|arg| arg.replace("{log}", &log)))
             .env(TAG, &tag)
             .env_remove("COLUMNS")
+            // With it a line and its end are two writes, between which another process may write.
+            .env_remove("PYTHONUNBUFFERED")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
