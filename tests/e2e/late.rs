@@ -170,6 +170,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(trial("late_fork_before_and_wait_after", &needs, blocks_after_the_attach));
     trials.push(trial("late_mutex_in_a_pid_namespace", &needs, in_a_pid_namespace));
     trials.push(trial("late_several_children", &needs, several_children));
+    trials.push(trial("late_hang_ended_by_a_supervisor", &needs, || ended_soon(&[])));
+    trials.push(trial("late_hang_ended_by_a_supervisor_lean", &needs, || ended_soon(&["--lean"])));
     trials
 }
 
@@ -317,6 +319,25 @@ fn blocks_after_the_attach() -> Result<()> {
         late(finding, &facts, child, false).with_context(|| format!("{finding:#}"))
     };
     judge().with_context(|| traced.said())
+}
+
+/// Somebody ends the process that hangs soon after the attach, before or in the middle of the look
+/// that would tell: whatever is said, it is no all-clear.
+fn ended_soon(flags: &[&str]) -> Result<()> {
+    let command = ["normal", "thread", "keep", "single", "3"];
+    let command = workload::command("inherited_mutex.c", &command)?;
+    for tenths in [14, 17, 20, 24] {
+        let mut job = Job::start(&command, &[])?;
+        job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+        std::thread::sleep(Duration::from_millis(100 * tenths));
+        let pid = job.pid().to_string();
+        let args = [&["-q", "-p", &pid], flags].concat();
+        let traced = Job::forktrace(&args)?.wait(LIMIT)?;
+        job.wait(LIMIT)?.expect_code(0)?;
+        let clear = traced.stdout.contains("no child hangs on an inherited lock");
+        ensure!(!clear, "after {tenths} tenths of a second:\n{}", traced.said());
+    }
+    Ok(())
 }
 
 /// One fault in several children is told once, and each of the others in two lines; how long it can

@@ -148,8 +148,8 @@ fn prefork() -> Result<()> {
 
 /// A hang that is older than the trace is found, and its end seen.
 fn attach_late() -> Result<()> {
-    let command = workload::command("inherited_mutex.c", &["normal", "thread", "keep", "single"])?;
-    let mut job = Job::start(&command, &[])?;
+    let args = ["normal", "thread", "keep", "single", "12"];
+    let mut job = Job::start(&workload::command("inherited_mutex.c", &args)?, &[])?;
     job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
     std::thread::sleep(Duration::from_millis(500));
     let pid = job.pid().to_string();

@@ -10,7 +10,9 @@ use std::{
 use super::{
     args::{ExportArgs, Format},
     failure::{Failure, cause, say},
-    output, replay, shortfalls, usage,
+    output, replay,
+    shortfalls::{self, Terms},
+    usage,
     walk::{Sink, Walk},
 };
 use crate::{
@@ -180,8 +182,8 @@ impl<W: FnMut(&Row) -> io::Result<()>> Sink for Table<'_, W> {
 fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     let files = replay::in_order(&args.files)?;
     let (listener, missing, _) = Walk::new(&files, Listener::default(), args.memory, true).run()?;
-    let Listener { teller, min_wait_ns, end, .. } = listener;
-    let mut shortfalls = shortfalls::of(&end, min_wait_ns, teller.follow().judge());
+    let Listener { teller, terms, end, .. } = listener;
+    let mut shortfalls = shortfalls::of(&end, terms, teller.follow().judge());
     shortfalls.extend(missing);
     let story = teller.finish(LogEnd { shortfalls });
     for (kind, count) in &story.left_out {
@@ -202,14 +204,14 @@ fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
 struct Listener {
     teller: Teller,
     has_begun: bool,
-    min_wait_ns: u64,
+    terms: Terms,
     end: TraceEnd,
 }
 
 impl Sink for Listener {
     fn begin(&mut self, start: &TraceStart, event: &Event) -> Result<(), Failure> {
         self.has_begun = true;
-        self.min_wait_ns = start.min_wait_ns;
+        self.terms = Terms::of(start);
         self.event(event)
     }
 

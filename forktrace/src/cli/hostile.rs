@@ -108,7 +108,7 @@ fn walked(parts: &[Vec<u8>], files: &Files, both: Both) -> Result<(), Failure> {
     pipeline.flush()?;
     if !ended {
         let end = TraceEnd::default();
-        pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
+        pipeline.shortfalls = shortfalls::of(&end, pipeline.terms, &pipeline.judge);
     }
     pipeline.shortfalls.extend(missing);
     output::summary(&mut pipeline, style, quiet)?;

@@ -107,7 +107,7 @@ pub(super) struct Live {
     pub(super) pipeline: Pipeline,
     looks: Looks,
     looks_running: usize,
-    /// Waits that ended with their thread before they could be looked at.
+    /// Waits that ended with their thread before they had been looked at to the end.
     gone: u64,
     /// Looks for which more is to be read, with what is to be read of native code.
     to_read: VecDeque<(evidence::Look, Option<Ask>)>,
@@ -403,7 +403,7 @@ impl Live {
             all.iter().filter(|wait| self.is_long(wait, now)).copied().collect();
         let new: Vec<Event> =
             self.looks.update(&waits).into_iter().map(|wait| self.blocked(wait, now)).collect();
-        self.count_gone();
+        self.count_gone(&all, now);
         for event in new {
             self.order.push_unsequenced(event);
         }
@@ -446,6 +446,7 @@ impl Live {
         let lost = counters.lost() + self.undecodable;
         let mut counters = counters.others;
         let now = kernel::boot_ns();
+        self.give_up(now);
         counters.insert("waits_left_out".into(), self.before.left_out());
         counters.insert("waits_not_looked_at".into(), self.not_looked_at(now));
         counters.insert("waits_gone_before_a_look".into(), self.gone);

@@ -23,6 +23,8 @@ const PAUSE_NS: u64 = 500_000;
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     waits: FxHashMap<WaitId, Look>,
+    /// Those that had begun before tracing did and are not over the threshold yet, with their tgid.
+    old: FxHashMap<WaitId, u32>,
     /// Those that ended before a look that was wanted could begin, as (tgid, tid).
     gone: Vec<(u32, u32)>,
     /// By process.
@@ -88,11 +90,30 @@ impl Looks {
         new
     }
 
+    /// Takes those waits of this moment that are to be looked at once they are over the threshold, and
+    /// had begun before tracing did. To be called after [`Looks::update`].
+    pub(super) fn keep_old<'a>(&mut self, old: impl Iterator<Item = &'a WaitState>) {
+        let now = old.map(|wait| ((wait.tid, wait.enter_ns), wait.tgid)).collect();
+        for (id, tgid) in std::mem::replace(&mut self.old, now) {
+            if !self.old.contains_key(&id) && !self.waits.contains_key(&id) {
+                self.gone.push((tgid, id.0));
+            }
+        }
+    }
+
     /// A wait is to be looked at, as soon as there is room.
     pub(super) fn want(&mut self, wait: &WaitState) {
         if let Some(look) = self.waits.get_mut(&(wait.tid, wait.enter_ns)) {
             look.wanted = true;
         }
+    }
+
+    /// No look that is under way is waited for: a wait that ended meanwhile was not looked at to the end.
+    pub(super) fn give_up(&mut self) {
+        let waits = self.waits.iter();
+        let over = waits.filter(|(_, look)| look.busy && !look.seen && !look.ended);
+        self.gone.extend(over.map(|((tid, _), look)| (look.word.0, *tid)));
+        self.waits.retain(|_, look| look.seen);
     }
 
     /// Takes the threads whose waits ended without the look that was wanted, as (tgid, tid).
@@ -211,6 +232,33 @@ mod tests {
         looks.update(&[]);
         assert_eq!(looks.take_gone(), [(9, 1)]);
         assert!(looks.take_gone().is_empty());
+    }
+
+    #[test]
+    fn an_old_wait_that_ends_before_it_is_over_the_threshold_is_told() {
+        let mut looks = Looks::default();
+        let old = [wait(1, 100), wait(2, 100)];
+        looks.update(&[]);
+        looks.keep_old(old.iter());
+        looks.update(&old[..1]);
+        looks.keep_old(old[1..].iter());
+        assert!(looks.take_gone().is_empty(), "one is over the threshold, one goes on");
+        looks.update(&[]);
+        looks.keep_old([].iter());
+        assert_eq!(looks.take_gone(), [(0, 2)]);
+    }
+
+    #[test]
+    fn a_wait_that_ends_in_its_first_look_is_told_if_the_look_is_given_up() {
+        let mut looks = Looks::default();
+        let waits = [wait(1, 100), wait(2, 100), wait(3, 100)];
+        looks.update(&waits);
+        waits.iter().for_each(|wait| looks.want(wait));
+        assert!(waits.iter().all(|wait| looks.begin(wait, 200, 1)));
+        looks.end(3, 100, 300, false);
+        looks.update(&waits[1..2]);
+        looks.give_up();
+        assert_eq!(looks.take_gone(), [(0, 1)], "2 goes on, 3 was looked at");
     }
 
     /// Threads 1 to 4 of one process; the first two wait for one word.

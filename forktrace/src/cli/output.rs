@@ -17,6 +17,7 @@ use super::{
     args::{Color, Events, OutputArgs},
     failure::{Failure, cause},
     pipeline::{Log, Out, Pipeline},
+    shortfalls::Terms,
 };
 use crate::{
     event::{Body, Event, TraceStart},
@@ -120,7 +121,7 @@ pub(super) fn pipeline_to(
         json,
         recorder: None,
         boot_id,
-        min_wait_ns: 0,
+        terms: Terms::default(),
         shortfalls: Vec::new(),
         reader_gone: false,
         suspects: args.suspects,

@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 
 use super::{
     failure::{cause, say},
-    shortfalls,
+    shortfalls::{self, Terms},
 };
 use crate::{
     event::{Body, Event},
@@ -30,8 +30,8 @@ pub(super) struct Pipeline {
     /// The event log in files.
     pub(super) recorder: Option<Recorder>,
     pub(super) boot_id: String,
-    /// How long a wait must last to be judged, ns.
-    pub(super) min_wait_ns: u64,
+    /// What the trace could find.
+    pub(super) terms: Terms,
     /// What makes the result incomplete, a sentence each.
     pub(super) shortfalls: Vec<String>,
     /// Whoever read stdout has gone away.
@@ -87,9 +87,9 @@ impl Pipeline {
         }
         self.write_text(|text, pipeline| text.event(event, &pipeline.model))?;
         match &event.body {
-            Body::TraceStart(start) => self.min_wait_ns = start.min_wait_ns,
+            Body::TraceStart(start) => self.terms = Terms::of(start),
             Body::TraceEnd(end) => {
-                self.shortfalls = shortfalls::of(end, self.min_wait_ns, &self.judge);
+                self.shortfalls = shortfalls::of(end, self.terms, &self.judge);
             }
             _ => {}
         }

@@ -35,7 +35,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
     pipeline.flush()?;
     if !ended {
         let end = TraceEnd::default();
-        pipeline.shortfalls = shortfalls::of(&end, pipeline.min_wait_ns, &pipeline.judge);
+        pipeline.shortfalls = shortfalls::of(&end, pipeline.terms, &pipeline.judge);
     }
     pipeline.shortfalls.extend(missing);
     let nothing = shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model);

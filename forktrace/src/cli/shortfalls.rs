@@ -3,7 +3,7 @@
 
 use super::filter::Narrowed;
 use crate::{
-    event::TraceEnd,
+    event::{TraceEnd, TraceStart},
     model::Model,
     report::plural,
     verdict::{Judge, Reason},
@@ -22,6 +22,21 @@ pub(super) const TARGETS_ENDED: &str = "targets ended";
 /// must not.
 pub(super) const NOTHING_FITTED: u8 = 4;
 
+/// What a trace could find, by what it was asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
+    /// How long a wait must have lasted to be judged, ns.
+    min_wait_ns: u64,
+    /// Running processes were asked for: what they wait for may have begun long before.
+    attached: bool,
+}
+
+impl Terms {
+    pub(super) fn of(start: &TraceStart) -> Self {
+        Terms { min_wait_ns: start.min_wait_ns, attached: !start.asked.is_empty() }
+    }
+}
+
 /// That nothing was what the filter asks for, if so.
 pub(super) fn of_filter(narrowed: Option<&Narrowed>, wanted: &Model) -> Option<String> {
     let filter = narrowed.filter(|_| wanted.seen() == 0)?.filter();
@@ -29,10 +44,10 @@ pub(super) fn of_filter(narrowed: Option<&Narrowed>, wanted: &Model) -> Option<S
 }
 
 /// A sentence for each shortfall of a trace that has ended.
-pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String> {
+pub(super) fn of(end: &TraceEnd, terms: Terms, judge: &Judge) -> Vec<String> {
     let mut sentences = Vec::new();
     let counter = |name: &str| end.counters.get(name).copied().unwrap_or(0);
-    let too_short = too_short(end, min_wait_ns);
+    let too_short = too_short(end, terms);
     sentences.extend(too_short.clone());
     let mut say = |count: u64, one: &str, many: &str, sentence: &str| {
         if count > 0 {
@@ -60,10 +75,11 @@ pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String>
     );
     say(
         counter("waits_gone_before_a_look"),
-        "long wait",
-        "long waits",
-        "of forked children ended with the thread before it could be looked at: too many waited at \
-         once, or this host is overloaded",
+        "wait",
+        "waits",
+        "of forked children ended with the thread before it had been looked at to the end, and may \
+         have been for ever: somebody ended the process, too many waited at once, or this host is \
+         overloaded",
     );
     say(
         judge.unjudged(Reason::UnknownLock),
@@ -119,10 +135,12 @@ pub(super) fn of(end: &TraceEnd, min_wait_ns: u64, judge: &Judge) -> Vec<String>
     sentences
 }
 
-/// That no wait can have lasted long enough, where processes were alive at the end.
-fn too_short(end: &TraceEnd, min_wait_ns: u64) -> Option<String> {
+/// That no wait can have been seen for long enough, where processes were alive at the end, or may have
+/// waited before tracing began.
+fn too_short(end: &TraceEnd, terms: Terms) -> Option<String> {
+    let Terms { min_wait_ns, attached } = terms;
     let traced_ns = end.traced_ns.filter(|traced| *traced < min_wait_ns)?;
-    (end.reason != TARGETS_ENDED).then(|| {
+    (attached || end.reason != TARGETS_ENDED).then(|| {
         format!(
             "everything was traced for {:.1} s only, and a wait is judged when it has lasted {:.1} s \
              (--min-wait): nothing can be said of hangs",
@@ -137,9 +155,18 @@ mod tests {
     use super::*;
 
     fn sentences(reason: &str, traced_ns: Option<u64>, counters: &[(&str, u64)]) -> Vec<String> {
+        of_terms(false, reason, traced_ns, counters)
+    }
+
+    fn of_terms(
+        attached: bool,
+        reason: &str,
+        traced_ns: Option<u64>,
+        counters: &[(&str, u64)],
+    ) -> Vec<String> {
         let counters = counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         let end = TraceEnd { reason: reason.into(), traced_ns, counters, lost: 0, unwritten: 0 };
-        of(&end, 1_000_000_000, &Judge::default())
+        of(&end, Terms { min_wait_ns: 1_000_000_000, attached }, &Judge::default())
     }
 
     #[test]
@@ -151,6 +178,7 @@ mod tests {
         assert!(said.iter().all(|text| text.contains("for 0.3 s only")), "{said:?}");
         assert_eq!(sentences("interrupted", Some(0), &[]).len(), 1);
         assert!(sentences(TARGETS_ENDED, short, &[]).is_empty());
+        assert_eq!(of_terms(true, TARGETS_ENDED, short, &[]).len(), 1, "it may have hung before");
         assert!(sentences("duration", Some(1_000_000_000), &[]).is_empty());
         assert!(sentences("duration", None, &[]).is_empty(), "a log of an older version");
     }

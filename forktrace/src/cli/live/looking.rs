@@ -161,6 +161,10 @@ impl Live {
                 self.to_read.push_back((look, None));
             }
             _ => {
+                // Not known to be over: it may have been for ever, and somebody ended the process.
+                if !evidence.still_waiting && has_ended(look.task.pid, look.task.tid) {
+                    self.gone += 1;
+                }
                 let settled = is_settled(&verdict);
                 if let Verdict::Finding(_) = &verdict {
                     self.looks.found(look.task.pid, evidence.wait.uaddr);
@@ -186,11 +190,27 @@ impl Live {
         }
     }
 
-    /// Counts the waits that ended with their thread before they could be looked at. Those that came to
-    /// an end of their own were none for ever.
-    pub(super) fn count_gone(&mut self) {
-        let ended = |(pid, tid): &(u32, u32)| inspect::threads::name(*pid, *tid).is_none();
-        self.gone += self.looks.take_gone().iter().filter(|thread| ended(thread)).count() as u64;
+    /// Counts the waits that ended with their thread before they could be looked at; `waits` are all of
+    /// this moment. Those that came to an end of their own were none for ever.
+    pub(super) fn count_gone(&mut self, waits: &[WaitState], now: u64) {
+        let old = |wait: &&WaitState| {
+            wait.found != 0 && !self.is_long(wait, now) && self.candidate(wait).is_some()
+        };
+        let old: Vec<&WaitState> = waits.iter().filter(old).collect();
+        self.looks.keep_old(old.into_iter());
+        let gone = self.looks.take_gone().into_iter().filter(|(pid, tid)| has_ended(*pid, *tid));
+        self.gone += gone.count() as u64;
+    }
+
+    /// Counts the waits that ended with their thread since the last time, and those in the middle of a
+    /// look: none is taken any more.
+    pub(super) fn give_up(&mut self, now: u64) {
+        let waits = self.waits();
+        let long: Vec<WaitState> =
+            waits.iter().filter(|wait| self.is_long(wait, now)).copied().collect();
+        self.looks.update(&long);
+        self.looks.give_up();
+        self.count_gone(&waits, now);
     }
 
     /// How many processes there are, or were, whose waits only a look could have found, and something
@@ -215,6 +235,11 @@ impl Live {
         };
         open.filter(is_due).count() as u64
     }
+}
+
+/// Whether a thread is no longer there.
+fn has_ended(pid: u32, tid: u32) -> bool {
+    inspect::threads::name(pid, tid).is_none()
 }
 
 /// Whether looking again can tell nothing more.
