@@ -166,7 +166,7 @@ impl Kernel {
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
 pub(super) fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
     privilege::check()?;
-    memory::share_heaps();
+    memory::tame_heaps();
     // Privilege is given up on the way.
     let memory = privilege::Limit::now();
     let (options, later) = (options.clone(), options.later());
