@@ -216,6 +216,9 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style, quiet: bool) -> io:
             shortfalls: &pipeline.shortfalls,
             recorded: &recorded,
         };
+        if !quiet {
+            text.set_apart()?;
+        }
         summary::write(text.out(), &summary, style)?;
         text.out().flush()
     })

@@ -74,9 +74,6 @@ pub struct Totals<'a> {
 
 /// Writes the summary.
 pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Result<()> {
-    if !summary.quiet {
-        writeln!(w)?;
-    }
     if !summary.quiet && !summary.processes.is_empty() {
         let Summary { processes, forgotten, findings, span_ns, .. } = *summary;
         writeln!(w, "{}", tree::draw(processes, forgotten, findings, span_ns, style))?;

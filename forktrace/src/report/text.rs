@@ -34,6 +34,8 @@ pub struct Text<W: Write> {
     clock: Clock,
     quiet: bool,
     begun: bool,
+    /// Nothing was written yet, or an empty line was last.
+    apart: bool,
     shown: Shown,
 }
 
@@ -57,7 +59,7 @@ impl<'a> Row<'a> {
 impl<W: Write> Text<W> {
     /// Writes to `out`. With `quiet`, only losses and HANG blocks are written.
     pub fn new(out: W, style: Style, clock: Clock, quiet: bool) -> Self {
-        Text { out, style, clock, quiet, begun: false, shown: Shown::default() }
+        Text { out, style, clock, quiet, begun: false, apart: true, shown: Shown::default() }
     }
 
     /// Writes the event's line, if it has one. The model has already taken the event into account.
@@ -78,6 +80,7 @@ impl<W: Write> Text<W> {
             for line in self.laid_out(titles.clone(), titles.chars().count(), "DETAIL") {
                 writeln!(self.out, "{}", self.style.paint(Tone::Dim, &line))?;
             }
+            self.apart = false;
         }
         Ok(())
     }
@@ -85,15 +88,23 @@ impl<W: Write> Text<W> {
     /// Writes a finding's HANG block, set off by empty lines: a short one where the same fault has
     /// been told of another task.
     pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        if self.begun {
-            writeln!(self.out)?;
-        }
+        self.set_apart()?;
         self.begun = true;
         match self.shown.told(finding) {
             Some(first) => first.write_again(&mut self.out, finding, self.style)?,
             None => hang::write(&mut self.out, finding, self.style, &self.clock)?,
         }
         self.shown.add(finding);
+        self.empty_line()
+    }
+
+    /// Writes an empty line, unless there is one or nothing was written yet.
+    pub fn set_apart(&mut self) -> io::Result<()> {
+        if self.apart { Ok(()) } else { self.empty_line() }
+    }
+
+    fn empty_line(&mut self) -> io::Result<()> {
+        self.apart = true;
         writeln!(self.out)
     }
 
@@ -111,7 +122,7 @@ impl<W: Write> Text<W> {
         for line in wrap(&text, width, width) {
             writeln!(self.out, "{line}")?;
         }
-        writeln!(self.out)
+        self.empty_line()
     }
 
     /// The sink, for what is written between or after the lines.
@@ -135,6 +146,7 @@ impl<W: Write> Text<W> {
         for line in self.laid_out(head, used, &row.detail) {
             writeln!(self.out, "{line}")?;
         }
+        self.apart = false;
         Ok(())
     }
 
