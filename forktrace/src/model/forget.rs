@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Model, ProcId, Process};
 
-/// How many ended processes are kept, at most: some 10 MB.
+/// How many ended processes are kept, at most: some 13 MiB.
 const KEPT: usize = 20_000;
 /// How many more may gather until some are forgotten.
 const BATCH: usize = 5_000;
