@@ -324,10 +324,11 @@ fn blocks_after_the_attach() -> Result<()> {
 /// Somebody ends the process that hangs soon after the attach, before or in the middle of the look
 /// that would tell: whatever is said, it is no all-clear.
 fn ended_soon(flags: &[&str]) -> Result<()> {
-    let command = ["normal", "thread", "keep", "single", "3"];
-    let command = workload::command("inherited_mutex.c", &command)?;
-    for tenths in [14, 17, 20, 24] {
-        let mut job = Job::start(&command, &[])?;
+    let ended =
+        workload::command("inherited_mutex.c", &["normal", "thread", "keep", "single", "3"])?;
+    let unnoticed = workload::command("killed_hang.c", &["3"])?;
+    for (command, tenths) in [(&ended, 14), (&ended, 17), (&unnoticed, 13), (&ended, 20)] {
+        let mut job = Job::start(command, &[])?;
         job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
         std::thread::sleep(Duration::from_millis(100 * tenths));
         let pid = job.pid().to_string();

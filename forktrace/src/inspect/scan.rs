@@ -60,6 +60,11 @@ pub fn lives(pid: u32) -> bool {
     goes_on(pid, &format!("{pid}/stat"))
 }
 
+/// The same of a thread. One that has ended stays listed for as long as its parent takes no notice.
+pub fn thread_lives(pid: u32, tid: u32) -> bool {
+    goes_on(pid, &format!("{pid}/task/{tid}/stat"))
+}
+
 /// Whether a task is not about to end, by its `stat`.
 fn goes_on(pid: u32, stat: &str) -> bool {
     let flags = proc_text::small(pid, stat).ok().and_then(|text| flags_in(&text));
@@ -68,9 +73,9 @@ fn goes_on(pid: u32, stat: &str) -> bool {
 
 /// A thread and its name, unless it has ended or is about to.
 fn living_thread(pid: u32, tid: u32) -> Option<ThreadName> {
-    let goes_on = goes_on(pid, &format!("{pid}/task/{tid}/stat"));
+    let lives = thread_lives(pid, tid);
     let comm = proc_text::comm(pid, tid).ok()?;
-    goes_on.then_some(ThreadName { tid, comm })
+    lives.then_some(ThreadName { tid, comm })
 }
 
 /// A task's flags, from its `stat`. The name is in brackets and may hold any character; the numbers

@@ -237,9 +237,8 @@ impl Live {
     }
 }
 
-/// Whether a thread is no longer there.
 fn has_ended(pid: u32, tid: u32) -> bool {
-    inspect::threads::name(pid, tid).is_none()
+    !inspect::scan::thread_lives(pid, tid)
 }
 
 /// Whether looking again can tell nothing more.
