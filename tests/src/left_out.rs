@@ -6,7 +6,10 @@
 //! others on the machine are, and the tracer tells of every run that was left out. A test that wants
 //! all events is therefore done once more on such a kernel if that, and nothing else, was lost.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, Error, Result, ensure};
 use serde_json::Value;
@@ -62,12 +65,24 @@ fn can_happen() -> bool {
     series.is_some_and(|series: u64| series >= SINCE)
 }
 
+/// Tests that were done again, and why.
+static AGAIN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What is to be said at the end of tests that were done again: among their results it would be taken
+/// for one.
+pub(crate) fn done_again() -> Vec<String> {
+    AGAIN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// Does a test, and again if runs were left out.
-pub(crate) fn again_if_left_out(test: impl Fn() -> Result<()>) -> Result<()> {
+pub(crate) fn again_if_left_out(name: &str, test: impl Fn() -> Result<()>) -> Result<()> {
     for _ in 1..TIMES {
         let ended = test();
         match ended.as_ref().err().and_then(|error| error.downcast_ref::<LeftOut>()) {
-            Some(left_out) => eprintln!("{left_out}, which is told: the test is done again"),
+            Some(left_out) => {
+                let told = format!("{name} was done again: {left_out}, and that was told");
+                AGAIN.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+            }
             None => return ended,
         }
     }
@@ -106,7 +121,7 @@ mod tests {
     fn a_test_is_done_again_for_that_and_for_nothing_else() {
         let times = |error: fn() -> Error, good: u32| {
             let done = Cell::new(0);
-            let result = again_if_left_out(|| {
+            let result = again_if_left_out("a test", || {
                 done.set(done.get() + 1);
                 if done.get() == good { Ok(()) } else { Err(error().context("what was said")) }
             });

@@ -388,8 +388,11 @@ pub fn trial(
     let missing = needs.iter().find_map(|need| need.known_missing());
     let no_skip = std::env::var_os("FORKTRACE_TESTS_NO_SKIP").is_some_and(|value| value == "1");
     let Some(missing) = missing else {
-        let run = || left_out::again_if_left_out(test);
-        return Trial::test(name, || run().map_err(|error| format!("{error:#}").into()));
+        let run = {
+            let name = name.clone();
+            move || left_out::again_if_left_out(&name, test)
+        };
+        return Trial::test(name, move || run().map_err(|error| format!("{error:#}").into()));
     };
     let fails = format!("may not be skipped, but cannot run: {missing}");
     let trial = Trial::test(name, move || Err(fails.into()));
@@ -420,6 +423,7 @@ pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
             0 => println!("skipped: 0"),
             skipped => println!("skipped: {skipped} ({})", reasons.join("; ")),
         }
+        left_out::done_again().iter().for_each(|told| println!("{told}"));
     }
     clean_up();
     conclusion.exit_code()
