@@ -170,6 +170,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(trial("late_fork_before_and_wait_after", &needs, blocks_after_the_attach));
     trials.push(trial("late_mutex_in_a_pid_namespace", &needs, in_a_pid_namespace));
     trials.push(trial("late_several_children", &needs, several_children));
+    trials.push(trial("late_wait_interrupted_in_every_look", &needs, interrupted));
     trials.push(trial("late_hang_ended_by_a_supervisor", &needs, || ended_soon(&[])));
     trials.push(trial("late_hang_ended_by_a_supervisor_lean", &needs, || ended_soon(&["--lean"])));
     trials
@@ -338,6 +339,23 @@ fn ended_soon(flags: &[&str]) -> Result<()> {
         let clear = traced.stdout.contains("no child hangs on an inherited lock");
         ensure!(!clear, "after {tenths} tenths of a second:\n{}", traced.said());
     }
+    Ok(())
+}
+
+/// The wait is interrupted in every look, and goes on: nobody can tell that it is one, and nobody is told
+/// that no child hangs.
+fn interrupted() -> Result<()> {
+    let mut command = vec!["-q".to_owned(), "--".to_owned()];
+    command.extend(workload::command("killed_hang.c", &["3", "ticks"])?);
+    let traced = Job::forktrace(&command)?.wait(LIMIT)?;
+    traced.expect_code(0)?;
+    let said = &traced.stdout;
+    let clear = said.contains("no child hangs on an inherited lock");
+    ensure!(
+        !clear && said.contains("before it had been looked at to the end"),
+        "{}",
+        traced.said()
+    );
     Ok(())
 }
 

@@ -452,6 +452,9 @@ impl Live {
         counters.insert("waits_gone_before_a_look".into(), self.gone);
         counters.insert("processes_denied".into(), self.denied());
         counters.insert("processes_of_32_bits".into(), self.owners.of_32_bits());
+        if !self.follow {
+            counters.insert("children_not_followed".into(), self.pipeline.model.counts().forks);
+        }
         let traced_ns = self.before.searched_since().map(|since| now.saturating_sub(since));
         let traced_ns = Some(traced_ns.unwrap_or(0));
         let reason = stopped.reason().into();

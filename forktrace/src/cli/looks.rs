@@ -176,6 +176,15 @@ impl Looks {
         }
     }
 
+    /// A look has come to nothing: the wait ended, or the thread ran, meanwhile. If it goes on, another
+    /// look is due when it is twice as old.
+    pub(super) fn disturbed(&mut self, tid: u32, enter_ns: u64, now_ns: u64) {
+        if let Some(look) = self.waits.get_mut(&(tid, enter_ns)) {
+            look.busy = false;
+            look.due_ns = now_ns.saturating_add(now_ns.saturating_sub(enter_ns));
+        }
+    }
+
     /// A look has made a finding: whoever else waits for that word is looked at as soon as may be.
     pub(super) fn found(&mut self, pid: u32, uaddr: u64) {
         if let Some(crowd) = self.crowds.get_mut(&pid) {
@@ -259,6 +268,22 @@ mod tests {
         looks.update(&waits[1..2]);
         looks.give_up();
         assert_eq!(looks.take_gone(), [(0, 1)], "2 goes on, 3 was looked at");
+    }
+
+    #[test]
+    fn a_wait_that_was_disturbed_is_looked_at_again_and_told_if_it_ends() {
+        let mut looks = Looks::default();
+        let waits = [wait(1, 100)];
+        looks.update(&waits);
+        looks.want(&waits[0]);
+        assert!(looks.begin(&waits[0], 200, 1));
+        looks.disturbed(1, 100, 200);
+        assert!(!looks.has_ended(&waits[0]));
+        assert!(!looks.begin(&waits[0], 299, 1));
+        assert!(looks.begin(&waits[0], 300, 1));
+        looks.disturbed(1, 100, 300);
+        looks.update(&[]);
+        assert_eq!(looks.take_gone(), [(0, 1)]);
     }
 
     /// Threads 1 to 4 of one process; the first two wait for one word.

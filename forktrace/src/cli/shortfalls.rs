@@ -119,6 +119,12 @@ pub(super) fn of(end: &TraceEnd, terms: Terms, judge: &Judge) -> Vec<String> {
         "processes",
         "ran a 32-bit program, whose waits are not seen: a hang there is not found",
     );
+    say(
+        counter("children_not_followed"),
+        "child was",
+        "children were",
+        "made and not looked at (--no-follow)",
+    );
     say(counter("waits_untracked"), "wait", "waits", "did not fit in the table of waits");
     say(
         counter("children_untracked"),
@@ -189,6 +195,12 @@ mod tests {
         assert_eq!(said.len(), 1, "{said:?}");
         let words = ["2 forked processes could not be looked at", "security module", "audit log"];
         assert!(words.iter().all(|word| said.iter().any(|text| text.contains(word))), "{said:?}");
+    }
+
+    #[test]
+    fn children_that_were_not_followed_are_no_all_clear() {
+        let said = sentences("duration", Some(5_000_000_000), &[("children_not_followed", 1)]);
+        assert_eq!(said, ["1 child was made and not looked at (--no-follow)"]);
     }
 
     #[test]

@@ -255,8 +255,18 @@ pub enum Doing {
 pub enum Python {
     /// Frames of the waiting thread, innermost first.
     Frames(Vec<PythonFrame>),
-    /// Why there are none, in a few words ("not a Python process").
+    /// Why there are none, in a few words ([`Python::NO_PYTHON`]).
     None(String),
+}
+
+impl Python {
+    /// Why there are no frames, where the process runs no Python.
+    pub const NO_PYTHON: &str = "not a Python process";
+
+    /// Whether the process is known to run no Python.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Python::None(why) if why == Python::NO_PYTHON)
+    }
 }
 
 impl Default for Python {

@@ -18,18 +18,19 @@ use forktrace_common::futex::{
     FUTEX_CMD_MASK, FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_PRIVATE_FLAG, OP_WAIT_SYSCALL,
 };
 
-/// Signals whose handlers do not count as "could release it": SIGINT, which Python always handles;
-/// those that a fault raises in the running thread (a blocked one runs nothing), which crash
-/// reporters handle; and glibc's internal 32 and 33 (`sysdeps/unix/sysv/linux/internal-signals.h`,
-/// glibc 2.36).
-const HARMLESS_SIGNALS: u64 = bit(libc::SIGINT)
-    | bit(libc::SIGSEGV)
+/// Signals whose handlers do not count as "could release it": those that a fault raises in the running
+/// thread (a blocked one runs nothing), which crash reporters handle; and glibc's internal 32 and 33
+/// (`sysdeps/unix/sysv/linux/internal-signals.h`, glibc 2.36).
+const HARMLESS_SIGNALS: u64 = bit(libc::SIGSEGV)
     | bit(libc::SIGBUS)
     | bit(libc::SIGFPE)
     | bit(libc::SIGILL)
     | bit(libc::SIGABRT)
     | bit(32)
     | bit(33);
+
+/// That of SIGINT does not count where Python may be at work, which always has one.
+const OF_PYTHON: u64 = bit(libc::SIGINT);
 
 /// Signals of timers that cannot be seen from outside: what handles one is there to end a wait.
 const ALARMS: u64 = bit(libc::SIGALRM) | bit(libc::SIGVTALRM) | bit(libc::SIGPROF);
@@ -73,7 +74,8 @@ pub(super) fn grade(case: &Case<'_>) -> Option<Grade> {
         State::Unknown if nobody_left && !could_be_released && foreign_now(case) => {
             Confidence::Likely
         }
-        State::Unknown if nobody_left => Confidence::Suspect,
+        // A thread that has ended may have had it, and somebody may release it all the same.
+        State::Unknown if nobody_left || foreign_now(case) => Confidence::Suspect,
         State::HeldUnproven | State::Unknown | State::Free => return None,
     };
     if !case.fork.lost_known && !case.process.incomplete {
@@ -126,7 +128,7 @@ fn by_handlers(case: &Case<'_>, for_certain: bool) -> String {
         }
         false => "could release it",
     };
-    match case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS) {
+    match handlers(case) {
         Some(mask) => format!("a handler {could}: {}", signals(mask)),
         None => format!("whether there is a signal handler is not known, which {could}"),
     }
@@ -267,10 +269,15 @@ pub(super) fn could_be_released(case: &Case<'_>, say: &mut impl FnMut(&str, Stri
     handlers_or_timers(case, say)
 }
 
+/// The signals whose handlers count, as a mask; `None`: not known.
+fn handlers(case: &Case<'_>) -> Option<u64> {
+    let of_python = if case.evidence.python.is_absent() { 0 } else { OF_PYTHON };
+    case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS & !of_python)
+}
+
 fn handlers_or_timers(case: &Case<'_>, say: &mut impl FnMut(&str, String)) -> bool {
-    let handlers = case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS);
     let timers = case.evidence.timers;
-    match (handlers, timers) {
+    match (handlers(case), timers) {
         (Some(0), Some(0) | None) => false,
         (Some(0), Some(count)) => {
             say("timers", format!("{count} timers could run code that releases it"));

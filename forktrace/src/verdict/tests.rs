@@ -302,6 +302,17 @@ fn handlers_and_timers_could_post_a_semaphore_but_not_unlock_a_mutex() {
 }
 
 #[test]
+fn a_handler_of_sigint_counts_unless_it_may_be_the_one_of_python() {
+    let mut scene = Scene::semaphore();
+    scene.evidence.handlers = Some(1 << 1);
+    assert_eq!(scene.confidence(), Confidence::Certain, "not known whether it is of Python");
+    scene.evidence.python = Python::None(Python::NO_PYTHON.into());
+    assert_eq!(scene.confidence(), Confidence::Suspect);
+    scene.evidence.python = Python::Frames(Vec::new());
+    assert_eq!(scene.confidence(), Confidence::Certain);
+}
+
+#[test]
 fn gates_end_the_matter_in_silence() {
     type Change = fn(&mut Scene);
     let innocent: [(Change, Reason); 8] = [
@@ -424,10 +435,11 @@ fn without_the_inherited_page_nothing_is_certain() {
     scene.evidence.at_fork = AtFork::Unknown(Missing::LimitReached);
     assert_eq!(scene.confidence(), Confidence::Likely, "a foreign owner and nobody left");
     scene = scene.with_live_helper();
-    assert_eq!(scene.judge(), Verdict::Open(Reason::Undecided));
+    assert_eq!(scene.confidence(), Confidence::Suspect, "somebody may unlock it for its owner");
     let mut scene = Scene::semaphore();
     scene.evidence.at_fork = AtFork::Unknown(Missing::NoFault);
     assert_eq!(scene.confidence(), Confidence::Suspect);
+    assert_eq!(scene.with_live_helper().judge(), Verdict::Open(Reason::Undecided));
 }
 
 #[test]

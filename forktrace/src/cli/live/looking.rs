@@ -161,15 +161,16 @@ impl Live {
                 self.to_read.push_back((look, None));
             }
             _ => {
-                // Not known to be over: it may have been for ever, and somebody ended the process.
-                if !evidence.still_waiting && has_ended(look.task.pid, look.task.tid) {
-                    self.gone += 1;
-                }
                 let settled = is_settled(&verdict);
                 if let Verdict::Finding(_) = &verdict {
                     self.looks.found(look.task.pid, evidence.wait.uaddr);
                 }
-                self.looks.end(look.task.tid, evidence.wait.enter_ns, now, settled);
+                let (tid, enter_ns) = (look.task.tid, evidence.wait.enter_ns);
+                match evidence.still_waiting {
+                    true => self.looks.end(tid, enter_ns, now, settled),
+                    // It may have been interrupted only, or its process ended by somebody.
+                    false => self.looks.disturbed(tid, enter_ns, now),
+                }
                 self.order.push_unsequenced(event);
             }
         }

@@ -31,7 +31,7 @@ fn check(pid: u32) -> Result<(), String> {
     };
     memory::any_mapping(pid, collect).map_err(|error| error.to_string())?;
     match code.iter().any(|start| served::is_mapped_at(pid, *start)) {
-        _ if code.is_empty() => Err("not a Python process".into()),
+        _ if code.is_empty() => Err(Python::NO_PYTHON.into()),
         true => Err("the file system of its interpreter is a program".into()),
         false => Ok(()),
     }

@@ -135,7 +135,7 @@ fn one_thread_is_not_taken_for_another() {
 fn other_processes_are_told_at_once() {
     let me = std::process::id();
     let start = Instant::now();
-    assert_eq!(python::look(me, me, me, 0).python, Python::None("not a Python process".into()));
+    assert_eq!(python::look(me, me, me, 0).python, Python::None(Python::NO_PYTHON.into()));
     assert!(start.elapsed() < Duration::from_millis(100));
     assert!(matches!(python::look(u32::MAX, 1, 1, 0).python, Python::None(_)));
     assert!(read(me, me, me, 0).is_err());
