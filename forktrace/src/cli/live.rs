@@ -374,7 +374,7 @@ impl Live {
                 };
                 // What is in the maps by this number may be of the next one by now.
                 if !self.kernel.exit_tells_last_thread && !inspect::scan::lives(pid) {
-                    self.kernel.maps.forget(pid);
+                    self.forget(pid);
                 }
                 self.kernel.forget_locks(pid);
             }

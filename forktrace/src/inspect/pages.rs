@@ -187,6 +187,9 @@ pub(crate) enum Sight {
     None,
 }
 
+/// How often it is tried.
+const TRIALS: u32 = 3;
+
 /// What can be told of page frames here: tried on this process.
 pub(crate) fn sight() -> Sight {
     if shows_exclusive() {
@@ -198,12 +201,12 @@ pub(crate) fn sight() -> Sight {
     }
 }
 
-/// Whether this kernel shows the mark: tried on a page of our own that was just written.
+/// Whether this kernel shows the mark: tried on a page of our own that was just written. A page that the
+/// kernel moves meanwhile, or that a fork of another thread shares, has not got it.
 fn shows_exclusive() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| {
-        own_flags().is_some_and(|flags| flags & ANON != 0 && flags & EXCLUSIVE != 0)
-    })
+    let shown = || own_flags().is_some_and(|flags| flags & ANON != 0 && flags & EXCLUSIVE != 0);
+    *ANSWER.get_or_init(|| (0..TRIALS).any(|_| shown()))
 }
 
 /// Whether a page that is shown as merged by KSM may be one. Some kernels show every anonymous page as

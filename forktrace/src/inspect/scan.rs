@@ -54,6 +54,11 @@ fn has_ended(pid: u32, stat: &Stat) -> bool {
         && proc_text::numbers(pid, &format!("{pid}/task")).is_ok_and(|tids| tids.len() < 2)
 }
 
+/// The number of a process's parent; `None`: it is gone.
+pub fn parent(pid: u32) -> Option<u32> {
+    u32::try_from(stat(pid).ok()?.ppid).ok()
+}
+
 /// Whether a process has this number and is not about to end: after the end of another, the number was
 /// given away again.
 pub fn lives(pid: u32) -> bool {

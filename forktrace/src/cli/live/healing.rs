@@ -87,6 +87,18 @@ impl Live {
         family
     }
 
+    /// Forgets a process that has ended, where the programs cannot. If its number was given to a child
+    /// of ours in this very moment, that one is traced all the same.
+    pub(super) fn forget(&mut self, pid: u32) {
+        self.kernel.maps.forget(pid);
+        let parent = inspect::scan::parent(pid).filter(|_| inspect::scan::lives(pid));
+        let model = everything(self.narrowed.as_ref(), &self.pipeline);
+        let ours = parent.is_some_and(|parent| model.live(parent).is_some());
+        if self.follow && !self.trace_all && ours && self.kernel.maps.trace(pid).is_err() {
+            self.unfollowed = true;
+        }
+    }
+
     /// Has those processes looked at whose fork is not known: it may have been lost, and they may
     /// hang on what they inherited in it.
     fn search_unknown(&mut self, alive: &[u32]) {
