@@ -7,7 +7,6 @@ mod looking;
 
 use std::{collections::VecDeque, io, time::Duration};
 
-use forktrace_common::maps::WaitState;
 use rustc_hash::FxHashMap;
 use tokio::{
     sync::mpsc,
@@ -399,8 +398,7 @@ impl Live {
         self.give_back(now);
         self.look_around(now);
         let all = self.waits();
-        let waits: Vec<WaitState> =
-            all.iter().filter(|wait| self.is_long(wait, now)).copied().collect();
+        let waits = self.long(&all, now);
         let new: Vec<Event> =
             self.looks.update(&waits).into_iter().map(|wait| self.blocked(wait, now)).collect();
         self.count_gone(&all, now);

@@ -91,10 +91,13 @@ impl Live {
     /// of ours in this very moment, that one is traced all the same.
     pub(super) fn forget(&mut self, pid: u32) {
         self.kernel.maps.forget(pid);
+        if !self.follow || self.trace_all {
+            return;
+        }
         let parent = inspect::scan::parent(pid).filter(|_| inspect::scan::lives(pid));
         let model = everything(self.narrowed.as_ref(), &self.pipeline);
         let ours = parent.is_some_and(|parent| model.live(parent).is_some());
-        if self.follow && !self.trace_all && ours && self.kernel.maps.trace(pid).is_err() {
+        if ours && self.kernel.maps.trace(pid).is_err() {
             self.unfollowed = true;
         }
     }

@@ -76,6 +76,11 @@ impl Live {
         }
     }
 
+    /// Those of these waits that have.
+    pub(super) fn long(&self, waits: &[WaitState], now: u64) -> Vec<WaitState> {
+        waits.iter().filter(|wait| self.is_long(wait, now)).copied().collect()
+    }
+
     fn wait(&self, state: &WaitState) -> Wait {
         let known = self.lean.as_ref().and_then(|lean| lean.wait(state));
         known.map_or_else(|| decode::wait(state), |(wait, _)| wait)
@@ -207,9 +212,7 @@ impl Live {
     /// look: none is taken any more.
     pub(super) fn give_up(&mut self, now: u64) {
         let waits = self.waits();
-        let long: Vec<WaitState> =
-            waits.iter().filter(|wait| self.is_long(wait, now)).copied().collect();
-        self.looks.update(&long);
+        self.looks.update(&self.long(&waits, now));
         self.looks.give_up();
         self.count_gone(&waits, now);
     }
