@@ -21,6 +21,7 @@ mod probes;
 mod recording;
 mod reuse;
 mod stacks;
+mod stopped;
 mod tables;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             machine::trials(),
             reuse::trials(),
             stacks::trials(),
+            stopped::trials(),
             tables::trials(),
             prefork::trials(),
             privilege::trials(),

@@ -186,10 +186,9 @@ impl Lean {
                 self.denied.insert(subject.pid);
             }
             for blocked in &threads.blocked {
-                let known = before
-                    .get(&blocked.tid)
-                    .filter(|known| known.id == subject.id && known.blocked == *blocked);
-                let known = known.copied().unwrap_or(Known {
+                let known = before.get(&blocked.tid).filter(|known| known.id == subject.id);
+                let known = known.and_then(|known| known.now(*blocked, *began_ns));
+                let known = known.unwrap_or(Known {
                     id: subject.id,
                     pid: subject.pid,
                     blocked: *blocked,
@@ -198,10 +197,7 @@ impl Lean {
                     since_before: false,
                     seen_ns: *ended_ns,
                 });
-                self.waits.insert(
-                    blocked.tid,
-                    Known { seen_ns: *began_ns.max(&known.enter_ns), ..known },
-                );
+                self.waits.insert(blocked.tid, known);
             }
             self.looked_ns.insert(subject.id, *began_ns);
             for tid in &threads.tids {
@@ -230,12 +226,13 @@ impl Lean {
 
     /// Whether a wait is known to have lasted long enough to be told of.
     pub(super) fn is_long(&self, wait: &WaitState) -> bool {
-        self.known(wait).is_some_and(|known| self.lasts(known))
+        self.known(wait).is_some_and(|known| self.lasts(known) && !known.blocked.stopped)
     }
 
-    /// Every wait, as the programs' table would have it.
-    pub(super) fn waits(&self) -> Vec<WaitState> {
-        self.waits.values().map(Known::state).collect()
+    /// Every wait of a process that lives, as the programs' table would have it.
+    pub(super) fn waits(&self, model: &Model) -> Vec<WaitState> {
+        let lives = |known: &&Known| model.live(known.pid).is_some_and(|now| now.id == known.id);
+        self.waits.values().filter(lives).map(Known::state).collect()
     }
 
     fn known(&self, wait: &WaitState) -> Option<&Known> {
@@ -250,8 +247,9 @@ impl Lean {
 
     /// The threads of a process that wait for a word, by tid.
     pub(super) fn waits_for(&self, pid: u32, uaddr: u64) -> FxHashMap<u32, Waiter> {
-        let waits =
-            self.waits.values().filter(|known| (known.pid, known.blocked.uaddr) == (pid, uaddr));
+        let waits = self.waits.values().filter(|known| {
+            (known.pid, known.blocked.uaddr) == (pid, uaddr) && !known.blocked.stopped
+        });
         let waiter = |known: &Known| {
             let Blocked { tid, times, .. } = known.blocked;
             (tid, Waiter { tid, enter_ns: known.enter_ns, times: Some(times) })
@@ -266,12 +264,23 @@ impl Known {
         Known {
             id: process.id,
             pid: process.pid,
-            blocked: Blocked { tid: one.task.tid, uaddr, op, val, switches, times },
+            blocked: Blocked { tid: one.task.tid, uaddr, op, val, switches, times, stopped: false },
             not_before_ns: process.start_ns,
             enter_ns,
             since_before: true,
             seen_ns: enter_ns,
         }
+    }
+
+    /// This wait, if a thread of its process that is now found in that one is still in it. One that is
+    /// stopped meanwhile takes it up again when it goes on, unless it was woken.
+    fn now(&self, blocked: Blocked, began_ns: u64) -> Option<Self> {
+        if self.blocked == blocked && !blocked.stopped {
+            return Some(Known { seen_ns: began_ns.max(self.enter_ns), ..*self });
+        }
+        let call = |blocked: &Blocked| (blocked.uaddr, blocked.op, blocked.val);
+        let held_up = blocked.stopped && call(&self.blocked) == call(&blocked);
+        held_up.then_some(Known { blocked, ..*self })
     }
 
     fn wait(&self) -> Wait {
@@ -297,7 +306,7 @@ impl Known {
             timed: 0,
             tgid: self.pid,
             tid,
-            restarting: 0,
+            restarting: self.blocked.stopped.into(),
             found: self.since_before.into(),
         }
     }
@@ -321,7 +330,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::event::{ProcessFork, ProcessSnapshot};
+    use crate::event::{ProcessExit, ProcessFork, ProcessSnapshot};
 
     const PARENT: u32 = 10;
     const CHILD: u32 = 20;
@@ -340,7 +349,7 @@ mod tests {
     }
 
     fn blocked(tid: u32, switches: u64) -> Blocked {
-        Blocked { tid, uaddr: 0x1000, op: 0x80, val: 2, switches, times: 1 }
+        Blocked { tid, uaddr: 0x1000, op: 0x80, val: 2, switches, times: 1, stopped: false }
     }
 
     /// A round in which the child has one thread beside those that are blocked.
@@ -359,8 +368,8 @@ mod tests {
     }
 
     /// Begins and ends of the long waits.
-    fn long(lean: &Lean) -> Vec<(Option<u64>, u64, bool)> {
-        let waits = lean.waits().into_iter().filter(|wait| lean.is_long(wait));
+    fn long(lean: &Lean, model: &Model) -> Vec<(Option<u64>, u64, bool)> {
+        let waits = lean.waits(model).into_iter().filter(|wait| lean.is_long(wait));
         let waits = waits.map(|state| lean.wait(&state).unwrap().0);
         waits.map(|wait| (wait.not_before_ns, wait.enter_ns, wait.since_before)).collect()
     }
@@ -372,14 +381,14 @@ mod tests {
         lean.take(round(&model, 100, &[]), &model);
         lean.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
         lean.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&lean), [], "99 ns are shown");
+        assert_eq!(long(&lean, &model), [], "99 ns are shown");
         lean.take(round(&model, 301, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&lean), [(Some(100), 201, false)]);
+        assert_eq!(long(&lean, &model), [(Some(100), 201, false)]);
         // The same word, but the thread has run.
         assert!(lean.take(round(&model, 500, &[blocked(CHILD, 8)]), &model).is_empty());
-        assert_eq!(long(&lean), []);
+        assert_eq!(long(&lean, &model), []);
         lean.take(round(&model, 700, &[blocked(CHILD, 8)]), &model);
-        assert_eq!(long(&lean), [(Some(301), 501, false)]);
+        assert_eq!(long(&lean, &model), [(Some(301), 501, false)]);
     }
 
     #[test]
@@ -389,14 +398,51 @@ mod tests {
         let waits = [blocked(CHILD, 7), blocked(CHILD + 9, 1)];
         lean.take(round(&model, 100, &waits), &model);
         lean.take(round(&model, 300, &waits), &model);
-        assert_eq!(long(&lean), [(Some(FORK_NS), 101, false); 2]);
+        assert_eq!(long(&lean, &model), [(Some(FORK_NS), 101, false); 2]);
         let ended = lean.take(round(&model, 400, &[]), &model);
         let [Event { body: Body::FutexWait(wait), task: Some(task), .. }] = &ended[..] else {
             unreachable!("one end, of the thread that is still there: {ended:?}")
         };
         assert!(wait.over && !wait.goes_on() && wait.result.is_none());
         assert_eq!((task.tid, wait.wait.enter_ns), (CHILD, 101));
-        assert_eq!(long(&lean), []);
+        assert_eq!(long(&lean, &model), []);
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_has_not_gone_on() {
+        let model = model();
+        let mut lean = Lean::new(MIN_WAIT_NS);
+        let stopped = |tid| Blocked { stopped: true, ..blocked(tid, 8) };
+        lean.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
+        lean.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&lean, &model), [(Some(FORK_NS), 101, false)]);
+        for began_ns in [400, 500, 900] {
+            let both = [stopped(CHILD), stopped(CHILD + 1)];
+            assert!(lean.take(round(&model, began_ns, &both), &model).is_empty(), "no end");
+            assert_eq!(long(&lean, &model), [], "nothing is judged of it");
+            assert!(lean.waits(&model).iter().all(|wait| wait.restarting == 1));
+            assert!(lean.waits_for(CHILD, 0x1000).is_empty(), "it may have been woken");
+        }
+        let since =
+            |tid| lean.waits(&model).into_iter().find(|wait| wait.tid == tid).unwrap().enter_ns;
+        assert_eq!((since(CHILD), since(CHILD + 1)), (101, 401));
+        // It goes on, and waits: perhaps once more. The other one was woken.
+        assert!(lean.take(round(&model, 1000, &[blocked(CHILD, 9)]), &model).is_empty());
+        assert_eq!(lean.waits(&model).len(), 1);
+        lean.take(round(&model, 1101, &[blocked(CHILD, 9)]), &model);
+        assert_eq!(long(&lean, &model), [(Some(900), 1001, false)]);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_waits_for_nothing() {
+        let mut model = model();
+        let mut lean = Lean::new(MIN_WAIT_NS);
+        lean.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(lean.waits(&model).len(), 1);
+        let task = Some(Task { pid: CHILD, tid: CHILD, comm: String::new() });
+        let exit = Body::ProcessExit(ProcessExit {});
+        model.apply(&Event { boot_ns: 200, task, body: exit });
+        assert!(lean.waits(&model).is_empty());
     }
 
     #[test]
@@ -407,8 +453,8 @@ mod tests {
         lean.settle_standing(&Model::default());
         lean.settle_standing(&model);
         lean.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&lean), [(Some(FORK_NS), 60, true)]);
+        assert_eq!(long(&lean, &model), [(Some(FORK_NS), 60, true)]);
         lean.take(round(&model, 300, &[]), &model);
-        assert_eq!(long(&lean), []);
+        assert_eq!(long(&lean, &model), []);
     }
 }

@@ -108,6 +108,9 @@ pub(super) struct Live {
     looks_running: usize,
     /// Waits that ended with their thread before they had been looked at to the end.
     gone: u64,
+    /// Threads whose wait ended so and that may be about to end, as (tgid, tid), and when to know it,
+    /// `CLOCK_BOOTTIME`, ns.
+    leaving: Vec<((u32, u32), u64)>,
     /// Looks for which more is to be read, with what is to be read of native code.
     to_read: VecDeque<(evidence::Look, Option<Ask>)>,
     reads_running: usize,
@@ -170,6 +173,7 @@ impl Live {
             looks: Looks::default(),
             looks_running: 0,
             gone: 0,
+            leaving: Vec::new(),
             to_read: VecDeque::new(),
             reads_running: 0,
             sender,
@@ -446,7 +450,9 @@ impl Live {
         let now = kernel::boot_ns();
         self.give_up(now);
         counters.insert("waits_left_out".into(), self.before.left_out());
-        counters.insert("waits_not_looked_at".into(), self.not_looked_at(now));
+        let not_looked_at = self.not_looked_at(now);
+        counters.insert("waits_not_looked_at".into(), not_looked_at.waiting);
+        counters.insert("waits_interrupted".into(), not_looked_at.interrupted);
         counters.insert("waits_gone_before_a_look".into(), self.gone);
         counters.insert("processes_denied".into(), self.denied());
         counters.insert("processes_of_32_bits".into(), self.owners.of_32_bits());

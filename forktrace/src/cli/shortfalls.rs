@@ -74,6 +74,13 @@ pub(super) fn of(end: &TraceEnd, terms: Terms, judge: &Judge) -> Vec<String> {
         "not looked at to the end when tracing stopped, and may be for ever: trace longer (-d)",
     );
     say(
+        counter("waits_interrupted"),
+        "wait",
+        "waits",
+        "of forked children had been interrupted when tracing stopped, by a signal or because the \
+         process is stopped (SIGSTOP, a debugger), and may be for ever: let it go on, and trace again",
+    );
+    say(
         counter("waits_gone_before_a_look"),
         "wait",
         "waits",

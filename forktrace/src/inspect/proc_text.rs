@@ -96,6 +96,28 @@ pub(super) fn cgroup_in(text: &str) -> Option<String> {
     Some(found.to_owned())
 }
 
+/// What a task does, as far as it is needed (`State`; `task_state_array`, `fs/proc/array.c`, Linux 6.18).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    /// It sleeps until something wakes it (`S`).
+    Sleeps,
+    /// It is stopped, by a signal or by its tracer (`T`, `t`).
+    Stopped,
+    /// It runs, has ended, or sleeps in another way.
+    #[default]
+    Other,
+}
+
+impl State {
+    fn parse(value: &str) -> Self {
+        match value.chars().next() {
+            Some('S') => State::Sleeps,
+            Some('T' | 't') => State::Stopped,
+            _ => State::Other,
+        }
+    }
+}
+
 /// What is needed of a task's `status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Status {
@@ -105,8 +127,8 @@ pub(super) struct Status {
     pub(super) ignored: Option<u64>,
     /// The task's id in its innermost pid namespace (last of `NSpid`).
     pub(super) ns_id: Option<u32>,
-    /// It sleeps until something wakes it (`State` is `S`): neither runs nor is stopped.
-    pub(super) sleeps: bool,
+    /// What it does.
+    pub(super) state: State,
     /// How often it left a CPU, by itself or not.
     pub(super) switches: Option<u64>,
     /// How often by itself: it blocked.
@@ -126,7 +148,7 @@ impl Status {
         for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
             let value = value.trim();
             match name {
-                "State" => status.sleeps = value.starts_with('S'),
+                "State" => status.state = State::parse(value),
                 "SigCgt" => status.handlers = u64::from_str_radix(value, 16).ok(),
                 "SigIgn" => status.ignored = u64::from_str_radix(value, 16).ok(),
                 "NSpid" => {
@@ -157,7 +179,15 @@ mod tests {
         assert_eq!(status.handlers, Some(0x1_8000_0002));
         assert_eq!(status.ignored, Some(1 << 16));
         assert_eq!(status.ns_id, Some(3));
-        assert!(status.sleeps && !Status::parse("State:\tT (stopped)\n").sleeps);
+        assert_eq!(status.state, State::Sleeps);
+        for (text, state) in [
+            ("T (stopped)", State::Stopped),
+            ("t (tracing stop)", State::Stopped),
+            ("R (running)", State::Other),
+            ("", State::Other),
+        ] {
+            assert_eq!(Status::parse(&format!("State:\t{text}\n")).state, state);
+        }
         assert_eq!((status.switches, status.blocked), (Some(42), Some(40)));
     }
 

@@ -7,7 +7,7 @@
 
 use super::{
     Error,
-    proc_text::{self, Status},
+    proc_text::{self, State, Status},
     reach, threads,
 };
 use crate::event::Doing;
@@ -27,6 +27,8 @@ pub struct Blocked {
     pub switches: u64,
     /// How often of these it had blocked, this wait included.
     pub times: u64,
+    /// It is stopped: it may have been woken already, and shows its system call until it goes on.
+    pub stopped: bool,
 }
 
 /// The threads of a process at one look.
@@ -64,10 +66,10 @@ pub fn is_still(pid: u32, before: &Blocked) -> bool {
 
 fn blocked(pid: u32, tid: u32, doing: &Doing) -> Option<Blocked> {
     let Doing::Futex { uaddr, op, val, timed: false } = *doing else { return None };
-    // One that is stopped may have been woken already: it shows its system call until it goes on.
-    let status = Status::of(pid, tid).ok().filter(|status| status.sleeps)?;
+    let status = Status::of(pid, tid).ok().filter(|status| status.state != State::Other)?;
     let (switches, times) = (status.switches?, status.blocked?);
-    Some(Blocked { tid, uaddr, op, val, switches, times })
+    let stopped = status.state == State::Stopped;
+    Some(Blocked { tid, uaddr, op, val, switches, times, stopped })
 }
 
 #[cfg(test)]

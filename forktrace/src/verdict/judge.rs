@@ -208,6 +208,11 @@ impl Judge {
         }
     }
 
+    /// Whether there is a finding about this wait, (tid, address of the word), and it goes on.
+    pub fn is_open(&self, process: ProcId, wait: (u32, u64)) -> bool {
+        self.open.get(&process).is_some_and(|open| open.contains_key(&wait))
+    }
+
     /// The findings that are kept, in the order of their discovery.
     pub fn findings(&self) -> &[Judged] {
         &self.findings

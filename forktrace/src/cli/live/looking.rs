@@ -11,13 +11,17 @@ use crate::{
         native, probes,
     },
     decode,
-    event::{Body, Event, FutexWait, Task, Wait},
+    event::{Body, Doing, Event, FutexWait, Task, Wait},
     finding::Confidence,
     inspect::{self, standing::Found},
     kernel,
     model::Process,
     verdict::{self, Verdict},
 };
+
+/// How long a thread that is being ended may take from the end of its wait to where `/proc` shows it, ns.
+/// It has to be given a CPU.
+const LEAVING_NS: u64 = 200_000_000;
 
 /// The next round of looks that is over; never without `--lean`.
 pub(super) async fn next_round(lean: &mut Option<Lean>) -> Round {
@@ -65,7 +69,8 @@ impl Live {
 
     /// Every wait that is known, however short.
     pub(super) fn waits(&self) -> Vec<WaitState> {
-        self.lean.as_ref().map_or_else(|| self.kernel.maps.waits(), Lean::waits)
+        let model = everything(self.narrowed.as_ref(), &self.pipeline);
+        self.lean.as_ref().map_or_else(|| self.kernel.maps.waits(), |lean| lean.waits(model))
     }
 
     /// Whether a wait has lasted long enough to be looked at.
@@ -204,8 +209,13 @@ impl Live {
         };
         let old: Vec<&WaitState> = waits.iter().filter(old).collect();
         self.looks.keep_old(old.into_iter());
-        let gone = self.looks.take_gone().into_iter().filter(|(pid, tid)| has_ended(*pid, *tid));
-        self.gone += gone.count() as u64;
+        self.count_left(now);
+        for (pid, tid) in self.looks.take_gone() {
+            match has_ended(pid, tid) {
+                true => self.gone += 1,
+                false => self.leaving.push(((pid, tid), now.saturating_add(LEAVING_NS))),
+            }
+        }
     }
 
     /// Counts the waits that ended with their thread since the last time, and those in the middle of a
@@ -215,6 +225,16 @@ impl Live {
         self.looks.update(&self.long(&waits, now));
         self.looks.give_up();
         self.count_gone(&waits, now);
+        self.count_left(u64::MAX);
+    }
+
+    /// Counts those of the threads that might be about to end of which it is known by now.
+    fn count_left(&mut self, now: u64) {
+        let leaving = std::mem::take(&mut self.leaving);
+        let (due, rest): (Vec<_>, Vec<_>) =
+            leaving.into_iter().partition(|(_, due_ns)| *due_ns <= now);
+        self.gone += due.iter().filter(|((pid, tid), _)| has_ended(*pid, *tid)).count() as u64;
+        self.leaving = rest;
     }
 
     /// How many processes there are, or were, whose waits only a look could have found, and something
@@ -228,17 +248,35 @@ impl Live {
         all.into_iter().filter(wanted).count() as u64
     }
 
-    /// How many waits that are long, or had begun before tracing did, or are all that their process
-    /// does, were never looked at to the end though they could be for an inherited lock.
-    pub(super) fn not_looked_at(&self, now: u64) -> u64 {
-        let waits = self.waits();
-        let open = waits.iter().filter(|wait| !self.looks.has_ended(wait));
-        let is_due = |wait: &&WaitState| {
-            let due = wait.found != 0 || self.is_long(wait, now);
-            self.candidate(wait).is_some_and(|(process, _)| due || process.threads.len() == 1)
-        };
-        open.filter(is_due).count() as u64
+    /// Waits that are long, or had begun before tracing did, or are all that their process does, and
+    /// were never looked at to the end though they could be for an inherited lock.
+    pub(super) fn not_looked_at(&self, now: u64) -> NotLookedAt {
+        let mut count = NotLookedAt::default();
+        for wait in self.waits().iter().filter(|wait| !self.looks.has_ended(wait)) {
+            let Some((process, _)) = self.candidate(wait) else { continue };
+            let interrupted = wait.restarting != 0;
+            let long = match interrupted {
+                true => is_old(wait, now, self.min_wait_ns),
+                false => self.is_long(wait, now),
+            };
+            let due = wait.found != 0 || long || process.threads.len() == 1;
+            let left = || interrupted && has_left(wait);
+            if !due || left() || self.pipeline.judge.is_open(process.id, (wait.tid, wait.uaddr)) {
+                continue;
+            }
+            *if interrupted { &mut count.interrupted } else { &mut count.waiting } += 1;
+        }
+        count
     }
+}
+
+/// Waits that no look came to the end of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NotLookedAt {
+    /// The thread waited.
+    pub(super) waiting: u64,
+    /// A signal had interrupted the wait, or the process was stopped in it.
+    pub(super) interrupted: u64,
 }
 
 fn has_ended(pid: u32, tid: u32) -> bool {
@@ -260,5 +298,16 @@ fn is_settled(verdict: &Verdict) -> bool {
 
 /// Whether a wait has lasted long enough to be looked at.
 fn is_long(wait: &WaitState, now_ns: u64, min_wait_ns: u64) -> bool {
-    wait.restarting == 0 && now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
+    wait.restarting == 0 && is_old(wait, now_ns, min_wait_ns)
+}
+
+fn is_old(wait: &WaitState, now_ns: u64, min_wait_ns: u64) -> bool {
+    now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
+}
+
+/// Whether a thread does something else now than this wait, which a signal had interrupted.
+fn has_left(wait: &WaitState) -> bool {
+    let doing = inspect::threads::doing(wait.tgid, wait.tid);
+    matches!(doing, Doing::Syscall(_) | Doing::Futex { .. })
+        && !inspect::threads::is_in(&doing, &decode::wait(wait))
 }

@@ -1,0 +1,123 @@
+//! A hang whose process is stopped, as a debugger does with what it is attached to: it has not gone on,
+//! and nobody is told that all is well.
+
+use std::{thread::sleep, time::Duration};
+
+use anyhow::{Result, ensure};
+use forktrace_tests::{
+    Need,
+    run::{Ended, Job},
+    trial,
+    workload::{self, Facts},
+};
+use libtest_mimic::Trial;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+const START: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(60);
+/// From the word of a child that it is about to hang until it does.
+const SOON: Duration = Duration::from_millis(300);
+/// Several looks of `--lean`, and longer than a wait must last to be told of.
+const WHILE: Duration = Duration::from_millis(1500);
+
+const CLEAR: &str = "no child hangs on an inherited lock";
+const HUNG: &str = "on an inherited lock: inherited_mutex[";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let needs = [Need::Tracing, Need::Cc];
+    let trial = |name, test: fn(&[&str], &str) -> Result<()>, args, children| {
+        trial(name, &needs, move || test(args, children))
+    };
+    let lean: &[&str] = &["--lean"];
+    vec![
+        trial("stopped_once_found", once_found, &[], "single"),
+        trial("stopped_once_found_lean", once_found, lean, "single"),
+        trial("stopped_before_the_trace", before_the_trace, &[], "single"),
+        trial("stopped_before_the_trace_lean", before_the_trace, lean, "single"),
+        trial("stopped_before_it_is_found", before_it_is_found, &[], "single"),
+        trial("stopped_before_it_is_found_lean", before_it_is_found, lean, "single"),
+        trial("stopped_beside_a_thread", before_it_is_found, &[], "threads"),
+        trial("stopped_beside_a_thread_lean", before_it_is_found, lean, "threads"),
+    ]
+}
+
+fn hang(children: &str) -> Result<Job> {
+    Job::start(
+        &workload::command("inherited_mutex.c", &["normal", "thread", "keep", children, "30"])?,
+        &[],
+    )
+}
+
+/// Waits for the hang, and returns the process.
+fn stuck(job: &mut Job) -> Result<Pid> {
+    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    sleep(SOON);
+    let tid = Facts::read(&job.stdout()).one("stuck")?;
+    Ok(Pid::from_raw(i32::try_from(tid)?))
+}
+
+fn trace(job: &Job, args: &[&str]) -> Result<Job> {
+    let pid = job.pid().to_string();
+    let mut tracer = Job::forktrace(&[&["-v", "-p", &pid], args].concat())?;
+    tracer.until("attached", START, |tracer| tracer.stdout().contains(" alive "))?;
+    Ok(tracer)
+}
+
+fn end(tracer: Job) -> Result<Ended> {
+    tracer.signal(Signal::SIGINT)?;
+    let traced = tracer.wait(LIMIT)?;
+    traced.expect_code(0)?;
+    Ok(traced)
+}
+
+fn once_found(args: &[&str], children: &str) -> Result<()> {
+    let mut job = hang(children)?;
+    let child = stuck(&mut job)?;
+    let mut tracer = trace(&job, args)?;
+    tracer.until("found", START, |tracer| tracer.stdout().contains("HANG"))?;
+    kill(child, Signal::SIGSTOP)?;
+    sleep(WHILE);
+    kill(child, Signal::SIGCONT)?;
+    sleep(WHILE);
+    kill(child, Signal::SIGSTOP)?;
+    sleep(WHILE);
+    let traced = end(tracer)?;
+    let said = &traced.stdout;
+    ensure!(!said.contains("ENDED") && !said.contains("went on"), "{}", traced.said());
+    ensure!(said.contains(HUNG) && said.matches("HANG ").count() == 2, "{}", traced.said());
+    ensure!(!said.contains("interrupted when tracing stopped"), "{}", traced.said());
+    Ok(())
+}
+
+/// The full mode finds it all the same, `--lean` tells that there is something it cannot judge.
+fn before_the_trace(args: &[&str], children: &str) -> Result<()> {
+    let mut job = hang(children)?;
+    kill(stuck(&mut job)?, Signal::SIGSTOP)?;
+    let tracer = trace(&job, args)?;
+    sleep(2 * WHILE);
+    let traced = end(tracer)?;
+    match args {
+        [] => ensure!(traced.stdout.contains(HUNG), "{}", traced.said()),
+        _ => unsure(&traced)?,
+    }
+    Ok(())
+}
+
+fn before_it_is_found(args: &[&str], children: &str) -> Result<()> {
+    let mut job = hang(children)?;
+    let child = stuck(&mut job)?;
+    let tracer = trace(&job, args)?;
+    kill(child, Signal::SIGSTOP)?;
+    sleep(WHILE);
+    unsure(&end(tracer)?)
+}
+
+fn unsure(traced: &Ended) -> Result<()> {
+    let said = &traced.stdout;
+    let told = "had been interrupted when tracing stopped";
+    ensure!(!said.contains(CLEAR) && said.contains(told), "{}", traced.said());
+    Ok(())
+}
