@@ -74,8 +74,8 @@ fn expect_verdict(case: &Case, traced: &Traced) -> Result<()> {
         ensure!(strongest == case.least, "{strongest:?}, not {:?}: {}", case.least, all());
         return Ok(());
     }
-    let verdict = traced.verdict(case);
-    ensure!(verdict >= case.least, "{verdict:?} is less than {:?}: {}", case.least, all());
+    let (verdict, least) = (traced.verdict(case), traced.least(case));
+    ensure!(verdict >= least, "{verdict:?} is less than {least:?}: {}", all());
     for said in traced.said(case) {
         let sure = Some(said.confidence);
         ensure!(sure <= case.most, "{sure:?} is more than {:?}: {}", case.most, all());

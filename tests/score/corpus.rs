@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     Ran {
         /// The weakest of what was rightly said about what hangs.
         verdict: Option<Confidence>,
+        /// What must be said at least.
+        least: Option<Confidence>,
         /// Everything that was said.
         said: Vec<Said>,
     },
@@ -37,7 +39,7 @@ impl Outcome {
     /// In a word or two, as in the table.
     pub(crate) fn label(&self, case: &Case) -> String {
         let (verdict, said) = match self {
-            Outcome::Ran { verdict, said } => (verdict, said),
+            Outcome::Ran { verdict, said, .. } => (verdict, said),
             Outcome::Skipped(why) => return format!("skipped: {why}"),
             Outcome::Failed(_) => return "FAILED".to_owned(),
         };
@@ -123,7 +125,11 @@ fn one(case: &Case, flags: &[&str]) -> Outcome {
         return Outcome::Skipped(why);
     }
     match corpus::trace(case, flags) {
-        Ok(traced) => Outcome::Ran { verdict: traced.verdict(case), said: traced.said(case) },
+        Ok(traced) => Outcome::Ran {
+            verdict: traced.verdict(case),
+            least: traced.least(case),
+            said: traced.said(case),
+        },
         Err(error) => {
             eprintln!("{}: {error:#}", case.name);
             Outcome::Failed(format!("{error:#}"))

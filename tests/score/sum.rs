@@ -78,8 +78,8 @@ impl Sum {
 
     fn add(&mut self, row: &Row, run: &Outcome) {
         let case = row.case;
-        let (verdict, said) = match run {
-            Outcome::Ran { verdict, said } => (*verdict, said),
+        let (verdict, least, said) = match run {
+            Outcome::Ran { verdict, least, said } => (*verdict, *least, said),
             Outcome::Skipped(_) => {
                 self.skipped += 1;
                 return;
@@ -114,7 +114,7 @@ impl Sum {
         } else if verdict.is_none() && case.truth.kind().is_some() {
             self.misses.push(format!("{} ({})", case.name, case.truth));
         }
-        if verdict < case.least {
+        if verdict < least {
             self.regressions.push(format!("{}: {}", case.name, run.label(case)));
         }
         for one in said {

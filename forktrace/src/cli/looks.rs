@@ -166,8 +166,7 @@ impl Looks {
     pub(super) fn end(&mut self, tid: u32, enter_ns: u64, now_ns: u64, settled: bool) {
         if let Some(look) = self.waits.get_mut(&(tid, enter_ns)) {
             (look.busy, look.ended) = (false, true);
-            let age = now_ns.saturating_sub(enter_ns);
-            look.due_ns = if settled { u64::MAX } else { now_ns.saturating_add(age) };
+            look.due_ns = if settled { u64::MAX } else { twice_as_old(enter_ns, now_ns) };
             let (pid, uaddr) = look.word;
             let crowd = self.crowds.get_mut(&pid);
             if let Some(word) = crowd.and_then(|crowd| crowd.words.get_mut(&uaddr)) {
@@ -181,7 +180,7 @@ impl Looks {
     pub(super) fn disturbed(&mut self, tid: u32, enter_ns: u64, now_ns: u64) {
         if let Some(look) = self.waits.get_mut(&(tid, enter_ns)) {
             look.busy = false;
-            look.due_ns = now_ns.saturating_add(now_ns.saturating_sub(enter_ns));
+            look.due_ns = twice_as_old(enter_ns, now_ns);
         }
     }
 
@@ -191,6 +190,11 @@ impl Looks {
             crowd.words.remove(&uaddr);
         }
     }
+}
+
+/// When a wait is twice as old as now, ns.
+fn twice_as_old(enter_ns: u64, now_ns: u64) -> u64 {
+    now_ns.saturating_add(now_ns.saturating_sub(enter_ns))
 }
 
 #[cfg(test)]

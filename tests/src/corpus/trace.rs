@@ -84,6 +84,21 @@ impl Traced {
         self.stuck().into_iter().map(of).min()?
     }
 
+    /// What must be said at least, with the lock where it was: the size field of a heap block that begins
+    /// a page is on the page before. No copy of that is kept, so that nothing proves that a semaphore in it
+    /// was one at the fork. Where the block is depends on the environment, its length for one.
+    pub fn least(&self, case: &Case) -> Option<Confidence> {
+        let begins_a_page = |line: &&Value| {
+            let address = line.pointer("/lock/address").and_then(Value::as_str).unwrap_or_default();
+            let kind = line.pointer("/lock/kind").and_then(Value::as_str).unwrap_or_default();
+            address.ends_with("000") && kind.contains("sem")
+        };
+        match self.log.findings().iter().any(begins_a_page) {
+            true => case.least.min(Some(Confidence::Likely)),
+            false => case.least,
+        }
+    }
+
     fn beside_truth(&self, case: &Case, line: &Value) -> Option<Said> {
         let text = |path: &str| line.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let tid = number(line, "/tid")?;
