@@ -108,9 +108,6 @@ pub(super) struct Live {
     looks_running: usize,
     /// Waits that ended with their thread before they had been looked at to the end.
     gone: u64,
-    /// Threads whose wait ended so and that may be about to end, as (tgid, tid), and when to know it,
-    /// `CLOCK_BOOTTIME`, ns.
-    leaving: Vec<((u32, u32), u64)>,
     /// Looks for which more is to be read, with what is to be read of native code.
     to_read: VecDeque<(evidence::Look, Option<Ask>)>,
     reads_running: usize,
@@ -173,7 +170,6 @@ impl Live {
             looks: Looks::default(),
             looks_running: 0,
             gone: 0,
-            leaving: Vec::new(),
             to_read: VecDeque::new(),
             reads_running: 0,
             sender,

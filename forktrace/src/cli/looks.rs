@@ -19,6 +19,9 @@ const FEW: usize = 64;
 /// time a thread.
 const PAUSE_NS: u64 = 500_000;
 
+/// How long a thread that is being ended may take from the end of its wait to where `/proc` shows it, ns.
+const LEAVING_NS: u64 = 200_000_000;
+
 /// The waits over the threshold.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
@@ -27,6 +30,8 @@ pub(super) struct Looks {
     old: FxHashMap<WaitId, u32>,
     /// Those that ended before a look that was wanted could begin, as (tgid, tid).
     gone: Vec<(u32, u32)>,
+    /// Those of them that may be about to end, and when to know it, `CLOCK_BOOTTIME`, ns.
+    leaving: Vec<(u64, (u32, u32))>,
     /// By process.
     crowds: FxHashMap<u32, Crowd>,
 }
@@ -116,9 +121,22 @@ impl Looks {
         self.waits.retain(|_, look| look.seen);
     }
 
-    /// Takes the threads whose waits ended without the look that was wanted, as (tgid, tid).
-    pub(super) fn take_gone(&mut self) -> Vec<(u32, u32)> {
-        std::mem::take(&mut self.gone)
+    /// How many waits ended with their thread since the last time, and without the look that was wanted.
+    /// Those that came to an end of their own were none for ever. `has_ended`: of (tgid, tid). A thread
+    /// that is being ended has to be given a CPU before that can be seen: it is asked twice, the second
+    /// time at once where `now_ns` is [`u64::MAX`].
+    pub(super) fn count_gone(&mut self, now_ns: u64, has_ended: impl Fn(u32, u32) -> bool) -> u64 {
+        let ended = |(tgid, tid): (u32, u32)| has_ended(tgid, tid);
+        let leaving = std::mem::take(&mut self.leaving);
+        let (due, rest): (Vec<_>, Vec<_>) =
+            leaving.into_iter().partition(|(due_ns, _)| *due_ns <= now_ns);
+        self.leaving = rest;
+        let late = due.into_iter().filter(|(_, thread)| ended(*thread)).count();
+        let (gone, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.gone).into_iter().partition(|thread| ended(*thread));
+        let due_ns = now_ns.saturating_add(LEAVING_NS);
+        self.leaving.extend(left.into_iter().map(|thread| (due_ns, thread)));
+        (late + gone.len()) as u64
     }
 
     /// Forgets the words of crowds that nobody waits for any more.
@@ -201,6 +219,16 @@ fn twice_as_old(enter_ns: u64, now_ns: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// The threads of which it would be asked whether they have ended.
+    fn ended(looks: &mut Looks) -> Vec<(u32, u32)> {
+        let asked = std::cell::RefCell::default();
+        looks.count_gone(0, |tgid, tid| {
+            Vec::push(&mut *asked.borrow_mut(), (tgid, tid));
+            true
+        });
+        asked.into_inner()
+    }
+
     fn wait(tid: u32, enter_ns: u64) -> WaitState {
         WaitState { tid, enter_ns, ..WaitState::default() }
     }
@@ -243,8 +271,8 @@ mod tests {
         looks.update(&[]);
         looks.end(2, 100, 300, false);
         looks.update(&[]);
-        assert_eq!(looks.take_gone(), [(9, 1)]);
-        assert!(looks.take_gone().is_empty());
+        assert_eq!(ended(&mut looks), [(9, 1)]);
+        assert_eq!(ended(&mut looks), []);
     }
 
     #[test]
@@ -255,10 +283,10 @@ mod tests {
         looks.keep_old(old.iter());
         looks.update(&old[..1]);
         looks.keep_old(old[1..].iter());
-        assert!(looks.take_gone().is_empty(), "one is over the threshold, one goes on");
+        assert_eq!(ended(&mut looks), [], "one is over the threshold, one goes on");
         looks.update(&[]);
         looks.keep_old([].iter());
-        assert_eq!(looks.take_gone(), [(0, 2)]);
+        assert_eq!(ended(&mut looks), [(0, 2)]);
     }
 
     #[test]
@@ -271,7 +299,7 @@ mod tests {
         looks.end(3, 100, 300, false);
         looks.update(&waits[1..2]);
         looks.give_up();
-        assert_eq!(looks.take_gone(), [(0, 1)], "2 goes on, 3 was looked at");
+        assert_eq!(ended(&mut looks), [(0, 1)], "2 goes on, 3 was looked at");
     }
 
     #[test]
@@ -287,7 +315,26 @@ mod tests {
         assert!(looks.begin(&waits[0], 300, 1));
         looks.disturbed(1, 100, 300);
         looks.update(&[]);
-        assert_eq!(looks.take_gone(), [(0, 1)]);
+        assert_eq!(ended(&mut looks), [(0, 1)]);
+    }
+
+    #[test]
+    fn a_thread_that_is_about_to_end_is_counted_once_it_has() {
+        let mut looks = Looks::default();
+        let waits = [wait(1, 100), wait(2, 100), wait(3, 100)];
+        looks.update(&waits);
+        waits.iter().for_each(|wait| looks.want(wait));
+        looks.update(&[]);
+        let soon = 1_000 + LEAVING_NS;
+        assert_eq!(looks.count_gone(1_000, |_, tid| tid == 3), 1);
+        assert_eq!(looks.count_gone(soon - 1, |_, _| true), 0, "it is given time");
+        assert_eq!(looks.count_gone(soon, |_, tid| tid == 2), 1, "1 goes on");
+        assert_eq!(looks.count_gone(u64::MAX, |_, _| true), 0, "each is counted once");
+        looks.update(&waits[..1]);
+        looks.want(&waits[0]);
+        looks.update(&[]);
+        assert_eq!(looks.count_gone(soon, |_, _| false), 0);
+        assert_eq!(looks.count_gone(u64::MAX, |_, _| true), 1, "there is no later time");
     }
 
     /// Threads 1 to 4 of one process; the first two wait for one word.

@@ -78,7 +78,8 @@ pub(super) fn of(end: &TraceEnd, terms: Terms, judge: &Judge) -> Vec<String> {
         "wait",
         "waits",
         "of forked children had been interrupted when tracing stopped, by a signal or because the \
-         process is stopped (SIGSTOP, a debugger), and may be for ever: let it go on, and trace again",
+         process is stopped or frozen (SIGSTOP, a debugger, a paused container), and may be for ever: \
+         let it go on, and trace again",
     );
     say(
         counter("waits_gone_before_a_look"),

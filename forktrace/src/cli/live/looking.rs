@@ -8,7 +8,9 @@ use crate::{
     cli::{
         evidence,
         lean::{Lean, Round},
-        native, probes,
+        native,
+        pipeline::Pipeline,
+        probes,
     },
     decode,
     event::{Body, Doing, Event, FutexWait, Task, Wait},
@@ -18,10 +20,6 @@ use crate::{
     model::Process,
     verdict::{self, Verdict},
 };
-
-/// How long a thread that is being ended may take from the end of its wait to where `/proc` shows it, ns.
-/// It has to be given a CPU.
-const LEAVING_NS: u64 = 200_000_000;
 
 /// The next round of looks that is over; never without `--lean`.
 pub(super) async fn next_round(lean: &mut Option<Lean>) -> Round {
@@ -202,20 +200,14 @@ impl Live {
     }
 
     /// Counts the waits that ended with their thread before they could be looked at; `waits` are all of
-    /// this moment. Those that came to an end of their own were none for ever.
+    /// this moment.
     pub(super) fn count_gone(&mut self, waits: &[WaitState], now: u64) {
         let old = |wait: &&WaitState| {
             wait.found != 0 && !self.is_long(wait, now) && self.candidate(wait).is_some()
         };
         let old: Vec<&WaitState> = waits.iter().filter(old).collect();
         self.looks.keep_old(old.into_iter());
-        self.count_left(now);
-        for (pid, tid) in self.looks.take_gone() {
-            match has_ended(pid, tid) {
-                true => self.gone += 1,
-                false => self.leaving.push(((pid, tid), now.saturating_add(LEAVING_NS))),
-            }
-        }
+        self.gone += self.looks.count_gone(now, has_ended);
     }
 
     /// Counts the waits that ended with their thread since the last time, and those in the middle of a
@@ -225,16 +217,7 @@ impl Live {
         self.looks.update(&self.long(&waits, now));
         self.looks.give_up();
         self.count_gone(&waits, now);
-        self.count_left(u64::MAX);
-    }
-
-    /// Counts those of the threads that might be about to end of which it is known by now.
-    fn count_left(&mut self, now: u64) {
-        let leaving = std::mem::take(&mut self.leaving);
-        let (due, rest): (Vec<_>, Vec<_>) =
-            leaving.into_iter().partition(|(_, due_ns)| *due_ns <= now);
-        self.gone += due.iter().filter(|((pid, tid), _)| has_ended(*pid, *tid)).count() as u64;
-        self.leaving = rest;
+        self.gone += self.looks.count_gone(u64::MAX, has_ended);
     }
 
     /// How many processes there are, or were, whose waits only a look could have found, and something
@@ -261,12 +244,19 @@ impl Live {
             };
             let due = wait.found != 0 || long || process.threads.len() == 1;
             let left = || interrupted && has_left(wait);
-            if !due || left() || self.pipeline.judge.is_open(process.id, (wait.tid, wait.uaddr)) {
+            if !due || self.is_reported(wait) || left() {
                 continue;
             }
             *if interrupted { &mut count.interrupted } else { &mut count.waiting } += 1;
         }
         count
+    }
+
+    /// Whether there is a finding about a wait.
+    fn is_reported(&self, wait: &WaitState) -> bool {
+        let Pipeline { model, judge, .. } = &self.pipeline;
+        let process = model.live(wait.tgid).map(|process| process.id);
+        process.is_some_and(|id| judge.is_open(id, (wait.tid, wait.uaddr)))
     }
 }
 
