@@ -233,10 +233,18 @@ impl Drop for Job {
     }
 }
 
+/// How the conclusion begins that all is well, and no other.
+pub const ALL_CLEAR: &str = "no child hangs";
+
 impl Ended {
     /// The log that it recorded.
     pub fn log(&self) -> PathBuf {
         log_path(&self.folder)
+    }
+
+    /// Whether it says that all is well.
+    pub fn is_clear(&self) -> bool {
+        self.stdout.contains(ALL_CLEAR)
     }
 
     /// Both outputs, for a failure message.

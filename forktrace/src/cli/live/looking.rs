@@ -238,10 +238,8 @@ impl Live {
         for wait in self.waits().iter().filter(|wait| !self.looks.has_ended(wait)) {
             let Some((process, _)) = self.candidate(wait) else { continue };
             let interrupted = wait.restarting != 0;
-            let long = match interrupted {
-                true => is_old(wait, now, self.min_wait_ns),
-                false => self.is_long(wait, now),
-            };
+            let long =
+                self.is_long(wait, now) || interrupted && is_old(wait, now, self.min_wait_ns);
             let due = wait.found != 0 || long || process.threads.len() == 1;
             let left = || interrupted && has_left(wait);
             if !due || self.is_reported(wait) || left() {
