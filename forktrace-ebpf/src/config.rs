@@ -4,8 +4,8 @@ use aya_ebpf::{EbpfContext as _, helpers::bpf_get_current_pid_tgid, programs::Tr
 use forktrace_common::config::Config;
 
 use crate::{
-    hints::known,
     maps::{TRACED, TRACED_HINTS},
+    pid_bitmap::known,
 };
 
 /// Overwritten by the collector before loading.

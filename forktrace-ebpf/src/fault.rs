@@ -31,8 +31,8 @@ use forktrace_common::{
 
 use crate::{
     config::{config, current},
-    hints::possible,
     maps::{AT_RISK, FORKERS, PAGES, POOL, RISK_HINTS, SCRATCH, SNAPSHOTS, TAILS, TOUCHES, count},
+    pid_bitmap::possible,
     ring::now,
 };
 

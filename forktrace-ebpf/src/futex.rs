@@ -13,8 +13,8 @@ use forktrace_common::{
 
 use crate::{
     config::{argument, config, current, traced},
-    hints,
     maps::{AT_RISK, RISK_HINTS, WAIT_HINTS, WAITS, WAKES, count},
+    pid_bitmap,
     ring::{emit, now},
 };
 
@@ -108,7 +108,7 @@ pub(crate) fn sys_enter_futex_requeue(ctx: TracePointContext) -> u32 {
 #[tracepoint]
 pub(crate) fn sys_exit_futex(ctx: TracePointContext) -> u32 {
     let (_, tid) = current();
-    if !hints::possible(&WAIT_HINTS, tid) {
+    if !pid_bitmap::possible(&WAIT_HINTS, tid) {
         return 0;
     }
     let Some(entry) = WAITS.get_ptr_mut(&tid) else {
@@ -123,7 +123,7 @@ pub(crate) fn sys_exit_futex(ctx: TracePointContext) -> u32 {
     // SAFETY: as above; copied before the entry is removed.
     let wait = unsafe { *entry };
     let _ = WAITS.remove(&tid);
-    hints::clear(&WAIT_HINTS, tid);
+    pid_bitmap::clear(&WAIT_HINTS, tid);
     let end_ns = now();
     if config!(stream) != 0 || end_ns.saturating_sub(wait.enter_ns) >= config!(min_wait_ns) {
         emit::<WaitEnd>(&ctx, Kind::WaitEnd, end_ns, |end| {
@@ -155,7 +155,7 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
         found: 0,
     };
     // SAFETY: only this task writes its entry while it lives.
-    if hints::possible(&WAIT_HINTS, tid)
+    if pid_bitmap::possible(&WAIT_HINTS, tid)
         && let Some(old) = unsafe { WAITS.get(&tid) }
         && old.restarting != 0
         && old.uaddr == wait.uaddr
@@ -168,7 +168,7 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
         count(Counter::Waits);
     }
     match WAITS.insert(&tid, &wait, 0) {
-        Ok(()) => hints::note(&WAIT_HINTS, tid),
+        Ok(()) => pid_bitmap::note(&WAIT_HINTS, tid),
         Err(_) => count(Counter::WaitsUntracked),
     }
     if config!(stream) != 0 {
@@ -184,7 +184,7 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
 fn woke(ctx: &TracePointContext, tgid: u32, uaddr: u64, op: u32) {
     count(Counter::Wakes);
     // SAFETY: the entry is removed by the process's own exec or end only.
-    if hints::possible(&RISK_HINTS, tgid)
+    if pid_bitmap::possible(&RISK_HINTS, tgid)
         && let Some(risk) = unsafe { AT_RISK.get(&tgid) }
     {
         let key = WordKey { fork_ns: risk.fork_ns, uaddr, tgid, reserved: 0 };

@@ -13,11 +13,11 @@ mod fault;
 #[cfg(target_arch = "bpf")]
 mod futex;
 #[cfg(target_arch = "bpf")]
-mod hints;
-#[cfg(target_arch = "bpf")]
 mod lock;
 #[cfg(target_arch = "bpf")]
 mod maps;
+#[cfg(target_arch = "bpf")]
+mod pid_bitmap;
 #[cfg(target_arch = "bpf")]
 mod registers;
 #[cfg(target_arch = "bpf")]

@@ -17,7 +17,7 @@ use forktrace_common::{
     record::KINDS,
 };
 
-use crate::hints::Hints;
+use crate::pid_bitmap::Hints;
 
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);

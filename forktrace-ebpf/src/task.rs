@@ -17,12 +17,12 @@ use forktrace_common::{
 
 use crate::{
     config::{config, current, field, traced},
-    hints, lock,
+    lock,
     maps::{
         AT_RISK, ATTEMPTS, FORKERS, NEW_TASKS, RISK_HINTS, TRACED, TRACED_HINTS, WAIT_HINTS, WAITS,
         count,
     },
-    registers,
+    pid_bitmap, registers,
     ring::{dropped, emit, now},
 };
 
@@ -84,7 +84,7 @@ pub(crate) fn sched_process_fork(ctx: TracePointContext) -> u32 {
 fn follow(child: u32) {
     if config!(trace_all) == 0 && config!(follow) != 0 {
         match TRACED.insert(&child, &1, 0) {
-            Ok(()) => hints::note(&TRACED_HINTS, child),
+            Ok(()) => pid_bitmap::note(&TRACED_HINTS, child),
             Err(_) => count(Counter::ProcessesUntraced),
         }
     }
@@ -99,7 +99,7 @@ fn register(ctx: &TracePointContext, child: u32, risk: &Risk, tgid: u32) {
         unsafe { (*creator).forked = 1 };
     }
     match AT_RISK.insert(&child, risk, 0) {
-        Ok(()) => hints::note(&RISK_HINTS, child),
+        Ok(()) => pid_bitmap::note(&RISK_HINTS, child),
         Err(_) => {
             count(Counter::ChildrenUntracked);
             debug!(ctx, "no room to follow the memory of child {}", child);
@@ -128,7 +128,7 @@ fn leave(tgid: u32) -> Leftover {
         None => return Leftover::default(),
     };
     let _ = AT_RISK.remove(&tgid);
-    hints::clear(&RISK_HINTS, tgid);
+    pid_bitmap::clear(&RISK_HINTS, tgid);
     leftover
 }
 
@@ -171,9 +171,9 @@ pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
     if !traced(tgid) {
         return 0;
     }
-    if hints::possible(&WAIT_HINTS, tid) {
+    if pid_bitmap::possible(&WAIT_HINTS, tid) {
         let _ = WAITS.remove(&tid);
-        hints::clear(&WAIT_HINTS, tid);
+        pid_bitmap::clear(&WAIT_HINTS, tid);
     }
     let _ = NEW_TASKS.remove(&tid);
     if config!(locks) != 0 {
@@ -192,7 +192,7 @@ pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
         leftover = leave(tgid);
         if config!(trace_all) == 0 {
             let _ = TRACED.remove(&tgid);
-            hints::clear(&TRACED_HINTS, tgid);
+            pid_bitmap::clear(&TRACED_HINTS, tgid);
         }
     }
     emit::<Exit>(&ctx, Kind::Exit, now(), |exit| {

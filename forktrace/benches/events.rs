@@ -10,15 +10,17 @@
 use std::{hint::black_box, io};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use forktrace::{
+use forktrace_collect::{
     decode,
-    event::{Body, Event},
-    log::{Identity, LineKind, Reader, Writer},
-    model::Model,
-    order::{Orderer, Stamped},
-    verdict::{self, Judge},
+    reorder::{ReorderBuffer, Stamped},
 };
 use forktrace_common::record::{Exit, Fork, Header, Kind};
+use forktrace_log::{Identity, LineKind, Reader, Writer};
+use forktrace_model::{
+    event::{Body, Event},
+    model::Model,
+    verdict::{self, Judge},
+};
 use zerocopy::IntoBytes as _;
 
 /// Children of one process, [`ALIVE`] at a time; each is forked and ends.
@@ -103,7 +105,7 @@ fn each_event(criterion: &mut Criterion) {
     });
     group.bench_function("order", |bench| {
         let order = |stamped: Vec<Stamped>| {
-            let mut order = Orderer::new(20_000_000);
+            let mut order = ReorderBuffer::new(20_000_000);
             for one in stamped {
                 let now_ns = one.event.boot_ns;
                 order.push(one);

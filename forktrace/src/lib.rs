@@ -1,24 +1,12 @@
-//! forktrace finds the child process that hangs on a lock it inherited held across `fork`.
+//! The `forktrace` command: reports, exports and the command line.
 //!
-//! The rooms, and which way they depend: [`kernel`] and [`inspect`] make [`event::Event`]s from a
-//! live host, [`log`] from a file; [`model`] rebuilds the process tree from them, [`verdict`]
-//! judges, [`report`] prints, [`export`] converts, [`cli`] puts it together. Nothing pure depends on the kernel.
+//! The crates, and which way they depend: `forktrace_model` is pure (events, process tree, judge),
+//! `forktrace_log` reads and writes the event log, `forktrace_collect` watches a live host, and this
+//! crate prints ([`report`]), converts ([`export`]) and puts it together ([`cli`]).
 
-pub mod check;
 pub mod cli;
-pub mod decode;
-pub mod event;
 pub mod export;
-pub mod finding;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod inspect;
-pub mod kernel;
-pub mod locks;
-pub mod log;
-pub mod model;
-pub mod num;
-pub mod order;
 pub mod report;
-pub mod verdict;

@@ -6,16 +6,16 @@
 use std::{fs, path::Path, time::Duration};
 
 use assert_cmd::Command;
-use forktrace::{
+use forktrace::report::{
+    Clock, Style,
+    summary::{self, Summary},
+    text::Text,
+};
+use forktrace_log::{Checker, Line, LineKind, Reader};
+use forktrace_model::{
     event::{Body, Event, EventsLost, FutexWait, ProcessExit, ProcessFork, Task, Wait},
     finding::{Finding, MOST_SIBLINGS},
-    log::{Checker, Line, LineKind, Reader},
     model::Model,
-    report::{
-        Clock, Style,
-        summary::{self, Summary},
-        text::Text,
-    },
     verdict::{Forgotten, Judge, Judged, Outcome},
 };
 use jiff::tz::TimeZone;

@@ -12,7 +12,7 @@ const SAME_JOB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/same_job.bt")
 /// How long a tracer may take to get going or to end.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The tracepoints of full mode (`forktrace/src/kernel/loader.rs`), for programs that do nothing.
+/// The tracepoints of full mode (`crates/forktrace-collect/src/kernel/loader.rs`), for programs that do nothing.
 const FULL: &[&str] = &[
     "syscalls/sys_enter_futex",
     "syscalls/sys_exit_futex",

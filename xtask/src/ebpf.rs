@@ -16,7 +16,7 @@ const LINKER: &str = "0.10.3";
 pub(crate) fn run(check: bool) -> Result<()> {
     tools()?;
     let built = build()?;
-    let object = root().join("forktrace/src/kernel/forktrace.bpf.o");
+    let object = root().join("crates/forktrace-collect/src/kernel/forktrace.bpf.o");
     if check {
         let present = fs::read(&object).with_context(|| format!("reading {}", object.display()))?;
         ensure!(

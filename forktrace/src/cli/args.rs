@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use forktrace_common::maps;
 
 use super::{failure::Failure, usage};
-use crate::log;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -285,7 +284,7 @@ pub struct RotationArgs {
 
 impl RotationArgs {
     /// What was asked for; it makes sense for a recording in files only.
-    pub(super) fn built(&self, records: bool) -> Result<log::Rotation, Failure> {
+    pub(super) fn built(&self, records: bool) -> Result<forktrace_log::Rotation, Failure> {
         let rotates = self.rotate_size.is_some() || self.rotate_time.is_some();
         if self.keep.is_some() && !rotates {
             return Err(usage("--keep needs --rotate-size or --rotate-time"));
@@ -294,7 +293,7 @@ impl RotationArgs {
             return Err(usage("--rotate-size and --rotate-time need -o FILE.jsonl"));
         }
         let keep = self.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
-        Ok(log::Rotation { size: self.rotate_size, time: self.rotate_time, keep })
+        Ok(forktrace_log::Rotation { size: self.rotate_size, time: self.rotate_time, keep })
     }
 }
 

@@ -5,12 +5,10 @@ use std::io::{self, Write as _};
 use super::{
     budget::Budget,
     failure::Failure,
-    replay::{self, Files},
+    log_files::{self, Files},
 };
-use crate::{
-    log::{Cause, Checker, Reader},
-    report::{plural, sanitize},
-};
+use crate::report::{plural, sanitize};
+use forktrace_log::{Cause, Checker, Reader};
 
 /// How many problems are told.
 const TOLD: usize = 50;
@@ -18,7 +16,7 @@ const TOLD: usize = 50;
 /// Checks files in their order, with so many bytes of memory. Exit status 1: there is a problem.
 pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
     let mut budget = Budget::new(memory);
-    let progress = replay::progress(&files.readable, true);
+    let progress = log_files::progress(&files.readable, true);
     let mut checker = Checker::default();
     let mut out = io::stdout().lock();
     let (mut found, mut lines) = (0, 0);
@@ -29,7 +27,7 @@ pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
         }
     }
     'files: for path in &files.readable {
-        let input = replay::open(path, &progress)?;
+        let input = log_files::open(path, &progress)?;
         let damage = input.damage();
         let mut reader = Reader::new(input);
         let mut tell = |line: u64, text: &str| -> io::Result<()> {

@@ -9,10 +9,10 @@ use super::{
     output,
     trace::{nanoseconds, start_command},
 };
-use crate::{
-    kernel::{self, GatedChild, ProcessGroup},
+use crate::report::wrap;
+use forktrace_collect::kernel::{self, GatedChild, ProcessGroup};
+use forktrace_model::{
     model::{Model, Process},
-    report::wrap,
     verdict::Judge,
 };
 
@@ -138,7 +138,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     let options = kernel::Start { for_ourselves: true, stdout_is_taken: args.json };
     let child = GatedChild::spawn(&command, options)?;
     let group = ProcessGroup::of(child.pid());
-    let began_ns = kernel::boot_ns();
+    let began_ns = forktrace_collect::clock::boot_ns();
     let (kernel, ring) = kernel::load(&kernel::Options {
         trace_all: false,
         follow: true,

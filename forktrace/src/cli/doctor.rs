@@ -7,10 +7,8 @@ use super::{
     failure::Failure,
     output,
 };
-use crate::{
-    check::{Check, Status},
-    kernel, report,
-};
+use crate::report;
+use forktrace_collect::doctor::{Check, Status};
 
 /// Exit status where nothing can be traced: the same as that of an attempt.
 const CANNOT_TRACE: u8 = 3;
@@ -32,7 +30,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Failure> {
         ascii: args.ascii,
     };
     output::init_diagnostics(&shown);
-    let checks = kernel::examine();
+    let checks = forktrace_collect::doctor::examine();
     let mut out = BufWriter::new(io::stdout().lock());
     if args.json {
         let text = serde_json::to_string(&Answer { checks: &checks }).map_err(io::Error::from)?;

@@ -6,19 +6,22 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
-use crate::{
+use forktrace_model::{
     event::{
         AtFork, Body, Doing, Event, Evidence, FirstWrite, Missing, Probed, PythonLock, Task,
-        ThreadSample, Wait, Waiter, Window, native::Fate,
+        ThreadSample, Wait, Waiter, Window, stacks::Fate,
     },
+    locks,
+};
+
+use forktrace_collect::{
     inspect::{
         self,
         evidence::{DESCRIPTOR_LEN, DESCRIPTOR_TID, Inherited, descriptor_tid},
-        native::Ask,
         sample::{self, Blocked},
+        stacks::Ask,
     },
-    kernel::{self, Maps, Visitor},
-    locks,
+    kernel::{Maps, Visitor},
 };
 use forktrace_common::maps::{PAGE_SIZE, SIDE_CHILD, SIDE_FORKER, Touch, WaitState};
 
@@ -30,7 +33,7 @@ pub(super) enum Answer {
     /// It is known where the lock is: what the maps know of it is to be added.
     Placed(Box<Job>),
     /// A look was made.
-    Look(Box<Look>),
+    Sample(Box<Sample>),
 }
 
 /// A look to be made.
@@ -49,7 +52,7 @@ pub(super) struct Job {
 }
 
 /// A look that was made.
-pub(super) struct Look {
+pub(super) struct Sample {
     pub(super) task: Task,
     pub(super) evidence: Evidence,
     /// The stacks were read, and nothing more is to be.
@@ -117,7 +120,7 @@ impl Job {
                 task.comm.clone_from(&thread.comm);
             }
             if late && evidence.still_waiting && !evidence.denied {
-                inspect::late::add(&mut evidence, &task);
+                inspect::unobserved_fork::add(&mut evidence, &task);
             }
             evidence.probed = probed.map(|(parent, mut probed)| {
                 for hold in &mut probed.holds {
@@ -125,9 +128,9 @@ impl Job {
                 }
                 probed
             });
-            let look = Look { task, evidence, complete: false, python_read: false };
+            let look = Sample { task, evidence, complete: false, python_read: false };
             // The receiver is gone only when tracing has ended.
-            let _ = sender.send(Answer::Look(Box::new(look)));
+            let _ = sender.send(Answer::Sample(Box::new(look)));
         });
     }
 }
@@ -140,7 +143,7 @@ fn place(pid: u32, address: u64) -> Option<String> {
     Some(format!("{name}+{offset:#x}"))
 }
 
-impl Look {
+impl Sample {
     /// The look as an event.
     pub(super) fn event(&self, boot_ns: u64) -> Event {
         let body = Body::Evidence(Box::new(self.evidence.clone()));
@@ -184,7 +187,7 @@ impl Look {
                 let look = || inspect::python::look(pid, tid, ns_tid, uaddr);
                 let python = (!self.python_read).then(|| scope.spawn(look));
                 if let Some(ask) = ask {
-                    self.evidence.native = Some(Box::new(inspect::native::read(ask, registers)));
+                    self.evidence.native = Some(Box::new(inspect::stacks::read(ask, registers)));
                 }
                 if let Some(python) = python {
                     let look = python.join().unwrap_or_default();
@@ -202,12 +205,12 @@ impl Look {
             // The look may have waited for its turn.
             self.evidence.still_waiting &=
                 inspect::evidence::is_in(&self.task, &self.evidence.wait);
-            let _ = sender.send(Answer::Look(Box::new(self)));
+            let _ = sender.send(Answer::Sample(Box::new(self)));
         });
     }
 }
 
-impl Look {
+impl Sample {
     /// Adds the Python frames of the threads that may hold the lock.
     fn add_holders_python(&mut self, parent: u32) {
         let Some(native) = &mut self.evidence.native else { return };
@@ -322,7 +325,7 @@ impl Inherited for Captured {
             Waiters::Sampled(since) => since,
         };
         // Who waits now, not who did at the latest look; nothing is known of one that has run since.
-        let now = kernel::boot_ns();
+        let now = forktrace_collect::clock::boot_ns();
         let waits = |thread: &&ThreadSample| matches!(thread.doing, Doing::Futex { uaddr, .. } if uaddr == wait.uaddr);
         let waiter = |thread: &ThreadSample| {
             let known = since.get(&thread.tid).filter(|_| thread.ran == Some(false));

@@ -9,21 +9,18 @@ use std::{
 
 use super::{
     args::{ExportArgs, Format},
+    caveats::{self, TraceLimits},
     failure::{Failure, cause, say},
-    output, replay,
-    shortfalls::{self, Terms},
-    usage,
-    walk::{Sink, Walk},
+    log_files,
+    log_stream::{Sink, Walk},
+    output, usage,
 };
-use crate::{
-    event::{Body, Event, TraceEnd, TraceStart},
-    export::{
-        self, Teller,
-        story::LogEnd,
-        table::{Row, Rows},
-    },
-    log,
+use crate::export::{
+    self, TimelineBuilder,
+    table::{Row, Rows},
+    timeline::LogEnd,
 };
+use forktrace_model::event::{Body, Event, TraceEnd, TraceStart};
 
 /// Bytes buffered before a write.
 const BUFFER: usize = 1 << 16;
@@ -129,7 +126,7 @@ fn open(args: &ExportArgs) -> Result<Out, Failure> {
     let Some(path) = target(args) else {
         return Ok(Box::new(BufWriter::with_capacity(BUFFER, io::stdout())));
     };
-    let file = log::open_for_writing(&partial(path), output::sudo_user());
+    let file = forktrace_log::open_for_writing(&partial(path), output::sudo_user());
     Ok(Box::new(BufWriter::with_capacity(BUFFER, file.map_err(|error| failed(args, error))?)))
 }
 
@@ -142,7 +139,7 @@ fn failed(args: &ExportArgs, error: io::Error) -> Failure {
 
 /// Writes rows as they come: a table of any length needs no more memory than its log's processes.
 fn table(args: &ExportArgs, write: impl FnMut(&Row) -> io::Result<()>) -> Result<(), Failure> {
-    let files = replay::in_order(&args.files)?;
+    let files = log_files::in_order(&args.files)?;
     let table = Table { args, rows: Rows::default(), write, has_begun: false };
     Walk::new(&files, table, args.memory, true).run().map(drop)
 }
@@ -180,10 +177,10 @@ impl<W: FnMut(&Row) -> io::Result<()>> Sink for Table<'_, W> {
 }
 
 fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
-    let files = replay::in_order(&args.files)?;
+    let files = log_files::in_order(&args.files)?;
     let (listener, missing, _) = Walk::new(&files, Listener::default(), args.memory, true).run()?;
     let Listener { teller, terms, end, .. } = listener;
-    let mut shortfalls = shortfalls::of(&end, terms, teller.follow().judge());
+    let mut shortfalls = caveats::of(&end, terms, teller.follow().judge());
     shortfalls.extend(missing);
     let story = teller.finish(LogEnd { shortfalls });
     for (kind, count) in &story.left_out {
@@ -202,16 +199,16 @@ fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
 /// Listens to a log for what it tells.
 #[derive(Default)]
 struct Listener {
-    teller: Teller,
+    teller: TimelineBuilder,
     has_begun: bool,
-    terms: Terms,
+    terms: TraceLimits,
     end: TraceEnd,
 }
 
 impl Sink for Listener {
     fn begin(&mut self, start: &TraceStart, event: &Event) -> Result<(), Failure> {
         self.has_begun = true;
-        self.terms = Terms::of(start);
+        self.terms = TraceLimits::of(start);
         self.event(event)
     }
 

@@ -2,7 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{kernel, report::sanitize};
+use forktrace_collect::kernel;
+
+use crate::report::sanitize;
 
 /// Exit status of a wrong command line.
 pub(super) const USAGE: u8 = 2;

@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 use wildmatch::WildMatch;
 
 use super::{args::FilterArgs, failure::Failure, usage};
-use crate::{
+use forktrace_model::{
     event::{Body, Event},
     model::{Change, Model, ProcId, Process},
 };
@@ -242,7 +242,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::event::{
+    use forktrace_model::event::{
         ProcessExec, ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Task, ThreadName,
     };
 

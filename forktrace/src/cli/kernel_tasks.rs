@@ -3,10 +3,9 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::{
-    event::{Body, Event},
-    inspect::scan,
-};
+use forktrace_model::event::{Body, Event};
+
+use forktrace_collect::inspect::scan;
 
 /// What an event means beside the kernel's own tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +71,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::event::{ProcessExit, ProcessFork, Task};
+    use forktrace_model::event::{ProcessExit, ProcessFork, Task};
 
     fn event(pid: u32, body: Body) -> Event {
         let task = Some(Task { pid, tid: pid, comm: "kworker/0:1".into() });

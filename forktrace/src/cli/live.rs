@@ -1,9 +1,9 @@
 //! Tracing a live kernel: one loop over the ring buffer, a tick, finished looks and signals.
 
 mod adopting;
-mod healing;
 mod interrupts;
 mod looking;
+mod resync;
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -16,26 +16,29 @@ use tokio::{
 use self::{interrupts::Interrupts, looking::next_round};
 
 use super::{
+    caveats,
+    credentials::Owners,
     evidence,
     failure::say,
     filter::Narrowed,
     kernel_tasks::{KernelTasks, Means},
-    lean::Lean,
-    looks::Looks,
     losses::Losses,
-    owners::Owners,
     pipeline::Pipeline,
-    probes, shortfalls,
-    standing::Before,
+    preexisting_waits::Before,
+    probes,
+    sampler::Lean,
+    sampling_schedule::SamplingSchedule,
 };
-use crate::{
+use crate::report::plural;
+use forktrace_collect::{
     decode::{self, Record},
-    event::{Body, Event, TraceEnd},
-    inspect::{self, native::Ask},
+    inspect::{self, stacks::Ask},
     kernel::{self, AsyncRing, Kernel, Outcome, Ring, RunningChild},
+    reorder::{ReorderBuffer, Stamped},
+};
+use forktrace_model::{
+    event::{Body, Event, TraceEnd},
     model::{Change, Model, ProcId},
-    order::{Orderer, Stamped},
-    report::plural,
 };
 
 /// How often waits are looked at and what is due is done.
@@ -91,7 +94,7 @@ impl Stopped {
         match self {
             Stopped::Interrupted => "interrupted",
             Stopped::Duration => "duration",
-            Stopped::TargetsEnded => shortfalls::TARGETS_ENDED,
+            Stopped::TargetsEnded => caveats::TARGETS_ENDED,
             Stopped::Found => "found",
             Stopped::OutputClosed => "output closed",
         }
@@ -102,14 +105,14 @@ impl Stopped {
 pub(super) struct Live {
     kernel: Kernel,
     ring: AsyncRing,
-    order: Orderer,
+    order: ReorderBuffer,
     pub(super) pipeline: Pipeline,
-    looks: Looks,
+    looks: SamplingSchedule,
     looks_running: usize,
     /// Waits that ended with their thread before they had been looked at to the end.
     gone: u64,
     /// Looks for which more is to be read, with what is to be read of native code.
-    to_read: VecDeque<(evidence::Look, Option<Ask>)>,
+    to_read: VecDeque<(evidence::Sample, Option<Ask>)>,
     reads_running: usize,
     sender: mpsc::UnboundedSender<evidence::Answer>,
     receiver: mpsc::UnboundedReceiver<evidence::Answer>,
@@ -165,9 +168,9 @@ impl Live {
         Ok(Live {
             kernel,
             ring: ring.into_async()?,
-            order: Orderer::new(REORDER_NS),
+            order: ReorderBuffer::new(REORDER_NS),
             pipeline,
-            looks: Looks::default(),
+            looks: SamplingSchedule::default(),
             looks_running: 0,
             gone: 0,
             to_read: VecDeque::new(),
@@ -277,7 +280,7 @@ impl Live {
 
     /// Takes the records that are in the ring, at most a batch; whether none is left.
     fn drain(&mut self) -> bool {
-        let before = kernel::boot_ns();
+        let before = forktrace_collect::clock::boot_ns();
         let mut records = Vec::new();
         let emptied = self.ring.drain(|bytes| records.push(decode::decode(bytes)));
         self.take(records);
@@ -386,7 +389,7 @@ impl Live {
     }
 
     fn tick(&mut self) -> io::Result<()> {
-        let now = kernel::boot_ns();
+        let now = forktrace_collect::clock::boot_ns();
         if let Some(logger) = &mut self.kernel.diagnostics {
             logger.flush();
         }
@@ -436,14 +439,14 @@ impl Live {
     /// When the output cannot be written.
     pub(super) fn finish(&mut self, stopped: Stopped) -> io::Result<()> {
         while !self.drain() {}
-        self.check_losses(kernel::boot_ns(), true)?;
+        self.check_losses(forktrace_collect::clock::boot_ns(), true)?;
         for event in self.order.flush() {
             self.deliver(event)?;
         }
         let counters = self.kernel.maps.counters();
         let lost = counters.lost() + self.undecodable;
         let mut counters = counters.others;
-        let now = kernel::boot_ns();
+        let now = forktrace_collect::clock::boot_ns();
         self.give_up(now);
         counters.insert("waits_left_out".into(), self.before.left_out());
         let not_looked_at = self.not_looked_at(now);

@@ -2,7 +2,9 @@
 
 mod args;
 mod budget;
+mod caveats;
 mod check;
+mod credentials;
 mod demo;
 mod doctor;
 mod evidence;
@@ -10,26 +12,24 @@ mod export;
 mod failure;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod hostile;
+pub(crate) mod fuzzed;
 mod kernel_tasks;
-mod lean;
 mod live;
-mod looks;
+mod log_files;
+mod log_stream;
 mod losses;
-mod native;
 mod output;
-mod owners;
 mod pipeline;
+mod preexisting_waits;
 mod probes;
 mod progress;
 mod recording;
-mod replay;
 mod report;
+mod sampler;
+mod sampling_schedule;
 mod schema;
-mod shortfalls;
-mod standing;
+mod stack_reader;
 mod trace;
-mod walk;
 
 use std::process::ExitCode;
 
@@ -42,7 +42,7 @@ pub use args::Cli;
 use args::Command;
 use failure::Failure;
 
-use crate::kernel;
+use forktrace_collect::kernel;
 
 /// Runs the command that the process was started as.
 pub fn main() -> ExitCode {

@@ -15,20 +15,20 @@ use tracing_subscriber::{
 
 use super::{
     args::{Color, Events, OutputArgs},
+    caveats::TraceLimits,
     failure::{Failure, cause},
     pipeline::{Log, Out, Pipeline},
-    shortfalls::Terms,
 };
-use crate::{
+use crate::report::{
+    Clock, Style,
+    summary::{self, Summary},
+    text::Text,
+};
+use forktrace_collect::kernel;
+use forktrace_log::Recorder;
+use forktrace_model::{
     event::{Body, Event, TraceStart},
-    kernel,
-    log::{self, Recorder},
     model::Model,
-    report::{
-        Clock, Style,
-        summary::{self, Summary},
-        text::Text,
-    },
     verdict::{Judge, Judged},
 };
 
@@ -108,7 +108,7 @@ pub(super) fn pipeline_to(
         _ => FxHashSet::default(),
     };
     let (text, json) = if args.json {
-        (None, Some(Log::new(log::Writer::new(out, offset))))
+        (None, Some(Log::new(forktrace_log::Writer::new(out, offset))))
     } else {
         let quiet = args.quiet || events == Events::Findings;
         let clock = Clock { offset_ns: offset, zone: jiff::tz::TimeZone::system() };
@@ -121,7 +121,7 @@ pub(super) fn pipeline_to(
         json,
         recorder: None,
         boot_id,
-        terms: Terms::default(),
+        terms: TraceLimits::default(),
         shortfalls: Vec::new(),
         reader_gone: false,
         suspects: args.suspects,
@@ -141,8 +141,8 @@ fn clock(start: &Event) -> (String, i64) {
 /// Opens a file to record to.
 pub(super) fn open_log(
     path: &Path,
-    format: log::Format,
-    rotation: log::Rotation,
+    format: forktrace_log::Format,
+    rotation: forktrace_log::Rotation,
 ) -> Result<Recorder, Failure> {
     let cannot = |cause: String| Failure::CannotWrite { path: path.to_owned(), cause };
     Recorder::open(path, format, rotation, sudo_user()).map_err(|error| cannot(cause(&error)))
@@ -174,7 +174,7 @@ pub(super) fn start_event(
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         kernel: release,
         boot_id: boot_id.trim().into(),
-        clock_offset_ns: kernel::clock_offset_ns(),
+        clock_offset_ns: forktrace_collect::clock::clock_offset_ns(),
         min_wait_ns,
         filter,
         asked: asked.into(),

@@ -5,15 +5,15 @@ use std::io::{self, Write};
 use rustc_hash::FxHashSet;
 
 use super::{
+    caveats::{self, TraceLimits},
     failure::{cause, say},
-    shortfalls::{self, Terms},
 };
-use crate::{
+use crate::report::text::Text;
+use forktrace_log::{Identity, Recorder, proc_uid};
+use forktrace_model::{
     event::{Body, Event},
     finding::{Confidence, Finding},
-    log::{self, Identity, Recorder, proc_uid},
     model::{Change, Model, Process},
-    report::text::Text,
     verdict::{Forgotten, Judge, Judged, Outcome},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Pipeline {
     pub(super) recorder: Option<Recorder>,
     pub(super) boot_id: String,
     /// What the trace could find.
-    pub(super) terms: Terms,
+    pub(super) terms: TraceLimits,
     /// What makes the result incomplete, a sentence each.
     pub(super) shortfalls: Vec<String>,
     /// Whoever read stdout has gone away.
@@ -45,17 +45,17 @@ pub(super) struct Pipeline {
 
 /// A log on stdout.
 pub(super) struct Log {
-    writer: log::Writer<Out>,
+    writer: forktrace_log::Writer<Out>,
     failed: bool,
 }
 
 impl Log {
-    pub(super) fn new(writer: log::Writer<Out>) -> Self {
+    pub(super) fn new(writer: forktrace_log::Writer<Out>) -> Self {
         Log { writer, failed: false }
     }
 
     /// Writes, and says it once if that fails; tracing goes on.
-    fn write(&mut self, write: impl FnOnce(&mut log::Writer<Out>) -> io::Result<()>) {
+    fn write(&mut self, write: impl FnOnce(&mut forktrace_log::Writer<Out>) -> io::Result<()>) {
         if self.failed {
             return;
         }
@@ -87,9 +87,9 @@ impl Pipeline {
         }
         self.write_text(|text, pipeline| text.event(event, &pipeline.model))?;
         match &event.body {
-            Body::TraceStart(start) => self.terms = Terms::of(start),
+            Body::TraceStart(start) => self.terms = TraceLimits::of(start),
             Body::TraceEnd(end) => {
-                self.shortfalls = shortfalls::of(end, self.terms, &self.judge);
+                self.shortfalls = caveats::of(end, self.terms, &self.judge);
             }
             _ => {}
         }

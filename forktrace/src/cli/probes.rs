@@ -3,11 +3,12 @@
 //! Only processes with several threads: in one with a single thread there is no question of who
 //! holds a lock, and most processes, a shell's for example, never have a second.
 
-use crate::{
+use forktrace_model::{
     event::{Body, Event, Hold, Probed},
-    kernel::{Kernel, LockProbes},
     model::{Model, Process},
 };
+
+use forktrace_collect::kernel::{Kernel, LockProbes};
 
 /// How far before the futex word a lock's address may be, bytes: a `pthread_rwlock_t` waits on its
 /// second to fourth word.

@@ -4,11 +4,9 @@ use super::{
     failure::{cause, say},
     pipeline::Pipeline,
 };
-use crate::{
-    event::{Body, Event},
-    log::{Carried, Identity, Totals},
-    report::{count, plural},
-};
+use crate::report::{count, plural};
+use forktrace_log::{Carried, Identity, Totals};
+use forktrace_model::event::{Body, Event};
 
 impl Pipeline {
     /// Records one event. Before the last one, what is missing is made up for where that is possible.

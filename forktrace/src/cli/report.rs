@@ -2,21 +2,21 @@
 
 use super::{
     args::{Events, OutputArgs, ReportArgs},
-    check,
+    caveats, check,
     failure::{Failure, say},
     filter::{Filter, Narrowed},
+    log_files,
+    log_stream::{Sink, Walk},
     output,
     pipeline::Pipeline,
-    replay, shortfalls,
-    walk::{Sink, Walk},
 };
-use crate::event::{Event, TraceEnd, TraceStart};
+use forktrace_model::event::{Event, TraceEnd, TraceStart};
 
 /// Reads the log once, through the same pipeline as a live trace.
 pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
     output::init_diagnostics(&args.output);
     let filter = Filter::new(&args.filter)?;
-    let files = replay::in_order(&args.files)?;
+    let files = log_files::in_order(&args.files)?;
     if args.check {
         return check::run(&files, args.memory);
     }
@@ -35,15 +35,15 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
     pipeline.flush()?;
     if !ended {
         let end = TraceEnd::default();
-        pipeline.shortfalls = shortfalls::of(&end, pipeline.terms, &pipeline.judge);
+        pipeline.shortfalls = caveats::of(&end, pipeline.terms, &pipeline.judge);
     }
     pipeline.shortfalls.extend(missing);
-    let nothing = shortfalls::of_filter(report.narrowed.as_ref(), &pipeline.model);
+    let nothing = caveats::of_filter(report.narrowed.as_ref(), &pipeline.model);
     pipeline.shortfalls.extend(nothing.clone());
     output::summary(&mut pipeline, output::style(&args.output), args.output.quiet)?;
     let Some(nothing) = nothing else { return Ok(pipeline.status(args.exit_code).unwrap_or(0)) };
     say(&nothing);
-    Ok(shortfalls::NOTHING_FITTED)
+    Ok(caveats::NOTHING_FITTED)
 }
 
 /// Prints what is wanted.

@@ -3,11 +3,10 @@
 use std::io::{self, Write as _};
 
 use super::failure::Failure;
-use crate::log;
 
 /// Prints it.
 pub(super) fn run() -> Result<u8, Failure> {
-    let text = serde_json::to_string_pretty(&log::schema()).map_err(io::Error::from)?;
+    let text = serde_json::to_string_pretty(&forktrace_log::schema()).map_err(io::Error::from)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(0)
 }

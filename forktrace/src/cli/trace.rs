@@ -4,17 +4,19 @@ use std::{path::Path, time::Duration};
 
 use super::{
     args::{Events, OutputArgs, TraceArgs},
+    caveats,
     failure::{Failure, say},
     filter::{Filter, Narrowed},
     live::{Live, Stopped, Until},
-    output, shortfalls, usage,
+    output, usage,
 };
-use crate::{
-    event::Event,
-    finding::{Confidence, Kind},
+use forktrace_collect::{
     inspect,
     kernel::{self, GatedChild, Outcome},
-    log,
+};
+use forktrace_model::{
+    event::Event,
+    finding::{Confidence, Kind},
     verdict::Judged,
 };
 
@@ -55,7 +57,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recorder =
         recording.map(|(path, format)| output::open_log(path, format, rotation)).transpose()?;
-    let began_ns = kernel::boot_ns();
+    let began_ns = forktrace_collect::clock::boot_ns();
     let (kernel, ring) = kernel::load(&options)?;
     if let Some(probes) = &kernel.locks {
         tell_price(probes);
@@ -93,7 +95,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         let stopped = live.run(&until).await?;
         kernel::restore_interrupt();
         live.finish(stopped)?;
-        let nothing = shortfalls::of_filter(live.narrowed.as_ref(), &live.pipeline.model);
+        let nothing = caveats::of_filter(live.narrowed.as_ref(), &live.pipeline.model);
         live.pipeline.shortfalls.extend(nothing.clone());
         output::summary(&mut live.pipeline, output::style(out), out.quiet)?;
         say_of_probes(args.locks, live.pipeline.shown());
@@ -103,7 +105,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         if !args.cmd.is_empty() {
             say(&nothing);
         }
-        Ok(if code == 0 { shortfalls::NOTHING_FITTED } else { code })
+        Ok(if code == 0 { caveats::NOTHING_FITTED } else { code })
     });
     // A look that goes on may be one without end.
     runtime.shutdown_background();
@@ -111,8 +113,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
 }
 
 /// A file to record to, and how its name says to store it.
-fn named(path: &Path) -> Result<(&Path, log::Format), Failure> {
-    match log::format(path) {
+fn named(path: &Path) -> Result<(&Path, forktrace_log::Format), Failure> {
+    match forktrace_log::format(path) {
         Ok(format) => Ok((path, format)),
         Err(why) => Err(usage(&format!("cannot record to {}: {why}", path.display()))),
     }

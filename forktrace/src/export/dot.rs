@@ -2,17 +2,15 @@
 
 use std::io::{self, Write};
 
-use super::{Story, layout::Layout};
-use crate::{
-    finding::Confidence,
-    report::{count, duration, sanitize},
-};
+use super::{Timeline, layout::Layout};
+use crate::report::{count, duration, sanitize};
+use forktrace_model::finding::Confidence;
 
 /// Writes the tree; `suspects`: marking those too.
 ///
 /// # Errors
 /// When `w` cannot be written.
-pub fn write(w: &mut impl Write, story: &Story, suspects: bool) -> io::Result<()> {
+pub fn write(w: &mut impl Write, story: &Timeline, suspects: bool) -> io::Result<()> {
     let layout = Layout::new(story, suspects);
     writeln!(w, "digraph forktrace {{")?;
     writeln!(w, "  rankdir=LR;")?;

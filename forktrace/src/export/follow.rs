@@ -1,11 +1,12 @@
 //! One event after the other through model and judge, with whom each was about.
 
-use crate::{
+use forktrace_model::{
     event::{Body, Event},
-    log::{Identity, proc_uid},
     model::{Change, Model, ProcId, Process},
     verdict::{Judge, Outcome},
 };
+
+use forktrace_log::{Identity, proc_uid};
 
 /// Follows a log: what `report` does with an event, without printing anything.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! The process tree as rows, for every picture of it.
 
-use crate::finding::Confidence;
+use forktrace_model::finding::Confidence;
 
-use super::{Story, descent::Lines};
+use super::{Timeline, ancestors::Lines};
 
 /// Processes that are drawn. Of a bigger tree those are left out first that have no finding in or
 /// below them.
@@ -29,7 +29,7 @@ pub(super) struct Row {
 
 impl Layout {
     /// Lays out a story; `suspects`: marking those too.
-    pub(super) fn new(story: &Story, suspects: bool) -> Self {
+    pub(super) fn new(story: &Timeline, suspects: bool) -> Self {
         let count = story.processes.len();
         let mut marks = vec![None; count];
         for (_, found) in story.shown(suspects) {

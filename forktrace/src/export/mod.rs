@@ -2,10 +2,10 @@
 //!
 //! [`Follow`] takes a log's events through the same model and judge as a live trace and `report`, so
 //! that an export can never say something else. Tables are written from it event by event; pictures
-//! are drawn from a [`Story`], which is gathered in one pass and then stays as it is.
+//! are drawn from a [`Timeline`], which is gathered in one pass and then stays as it is.
 
+mod ancestors;
 pub mod csv;
-mod descent;
 pub mod dot;
 mod follow;
 pub mod html;
@@ -14,10 +14,10 @@ mod layout;
 pub mod parquet;
 pub mod perfetto;
 mod spans;
-pub mod story;
 pub mod svg;
 pub mod table;
+pub mod timeline;
 mod words;
 
 pub use follow::{Follow, Step};
-pub use story::{Story, Teller};
+pub use timeline::{Timeline, TimelineBuilder};

@@ -9,15 +9,13 @@ use std::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    Story,
+    Timeline,
     layout::{Layout, Row},
-    story::Found,
+    timeline::Found,
     words,
 };
-use crate::{
-    finding::Confidence,
-    report::{count, duration, sanitize},
-};
+use crate::report::{count, duration, sanitize};
+use forktrace_model::finding::Confidence;
 
 /// Sizes in pixels.
 const ROW: usize = 22;
@@ -34,7 +32,7 @@ const LONGEST: usize = 1_000;
 ///
 /// # Errors
 /// When `w` cannot be written.
-pub fn write(w: &mut impl Write, story: &Story, suspects: bool) -> io::Result<()> {
+pub fn write(w: &mut impl Write, story: &Timeline, suspects: bool) -> io::Result<()> {
     let layout = Layout::new(story, suspects);
     let width = NAMES + TIMES + 24;
     let height = TOP + ROW * (layout.rows.len() + usize::from(layout.hidden > 0)) + 16;
@@ -85,7 +83,7 @@ impl Scale {
 
 fn process(
     w: &mut impl Write,
-    story: &Story,
+    story: &Timeline,
     row: &Row,
     n: usize,
     places: &FxHashMap<usize, usize>,
@@ -115,7 +113,7 @@ fn process(
 
 fn waits(
     w: &mut impl Write,
-    story: &Story,
+    story: &Timeline,
     suspects: bool,
     places: &FxHashMap<usize, usize>,
     scale: Scale,
@@ -218,7 +216,7 @@ pub(crate) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::story::Process;
+    use crate::export::timeline::Process;
 
     #[test]
     fn a_name_is_text_whatever_it_says() {
@@ -227,7 +225,7 @@ mod tests {
             proc_uid: "<x>".into(),
             ..Process::default()
         };
-        let story = Story { processes: vec![process], ..Story::default() };
+        let story = Timeline { processes: vec![process], ..Timeline::default() };
         let mut svg = Vec::new();
         write(&mut svg, &story, false).unwrap_or_default();
         let svg = String::from_utf8_lossy(&svg);

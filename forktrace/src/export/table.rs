@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use super::Follow;
-use crate::{
+use crate::report::wait_op;
+use forktrace_log::Identity;
+use forktrace_model::{
     event::{Body, Event, Wait},
     finding::Finding,
-    log::Identity,
-    report::ops::wait_op,
     verdict::Outcome,
 };
 

@@ -1,10 +1,9 @@
 //! What pictures say of a finding, in few words. Fit for a terminal; a format's own escapes are the
 //! format's matter.
 
-use crate::{
-    finding::{Confidence, Finding, Kind},
-    report::sanitize,
-};
+use forktrace_model::finding::{Confidence, Finding, Kind};
+
+use crate::report::sanitize;
 
 /// Frames of a stack that are named.
 const FRAMES: usize = 6;

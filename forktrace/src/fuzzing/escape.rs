@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::{checks, line, tale};
+use super::{checks, line, sample_trace};
 use crate::{
-    event::{Body, ProcessExit},
     export,
-    log::{LineKind, Reader, Writer},
     report::{Style, sanitize, wrap},
 };
+use forktrace_log::{LineKind, Reader, Writer};
+use forktrace_model::event::{Body, ProcessExit};
 
 /// A text that a traced program chose. Each escape keeps it where it belongs, and what reads the
 /// format gets the same text back, with what is unseen made visible.
@@ -41,7 +41,7 @@ pub fn picture(data: &[u8]) {
     match choice % 5 {
         4 => {
             let style = line::style(choice / 5);
-            line::shown(style, |out| out.finding(&tale::finding(text, *other)));
+            line::shown(style, |out| out.finding(&sample_trace::finding(text, *other)));
         }
         which => in_a_picture(text, which, *other),
     }
@@ -67,7 +67,7 @@ fn sanitized(text: &str, style: Style) -> String {
 
 /// As two cells of a row of a table.
 fn in_a_row(text: &str, cell: &str) {
-    let out = line::row(&tale::exec(text));
+    let out = line::row(&sample_trace::exec(text));
     let mut read = csv::Reader::from_reader(out.as_slice());
     let rows: Vec<csv::StringRecord> = read.records().flatten().collect();
     let has = |row: &csv::StringRecord| row.iter().filter(|have| *have == cell).count() >= 2;
@@ -76,7 +76,7 @@ fn in_a_row(text: &str, cell: &str) {
 
 /// As a value of the event log, and where a reader complains of it.
 fn in_a_log(text: &str) {
-    let event = tale::exec(text);
+    let event = sample_trace::exec(text);
     let mut writer = Writer::new(Vec::new(), 0);
     assert!(writer.event(&event, None).is_ok());
     let out = writer.into_inner();
@@ -95,10 +95,10 @@ fn in_a_log(text: &str) {
 /// As a line of a report.
 fn as_a_line(text: &str, style: Style, choice: u8) {
     let event = match choice % 4 {
-        0 => tale::alive(text),
-        1 => tale::lost(text),
-        2 => tale::exec(text),
-        _ => tale::event(text, Body::ProcessExit(ProcessExit {})),
+        0 => sample_trace::alive(text),
+        1 => sample_trace::lost(text),
+        2 => sample_trace::exec(text),
+        _ => sample_trace::event(text, Body::ProcessExit(ProcessExit {})),
     };
     let out = line::told(style, &event);
     if style.width.is_none() {
@@ -108,7 +108,7 @@ fn as_a_line(text: &str, style: Style, choice: u8) {
 
 /// In one of the pictures.
 fn in_a_picture(text: &str, which: u8, choice: u8) {
-    let story = tale::story(text, choice);
+    let story = sample_trace::story(text, choice);
     let mut out = Vec::new();
     let written = match which {
         0 => export::html::data_island(&mut out, &story),

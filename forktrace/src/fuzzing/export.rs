@@ -1,20 +1,18 @@
 //! A hostile log in every format that it can be exported to.
 
-use super::{checks, recipe};
-use crate::{
-    event::Event,
-    export::{
-        self, Teller,
-        story::LogEnd,
-        table::{COLUMNS, Rows},
-    },
-    log::{Input, LineKind, Reader},
+use super::{checks, log_mutator};
+use crate::export::{
+    self, TimelineBuilder,
+    table::{COLUMNS, Rows},
+    timeline::LogEnd,
 };
+use forktrace_log::{Input, LineKind, Reader};
+use forktrace_model::event::Event;
 
 /// The pictures: HTML's data, DOT, SVG, Perfetto.
 pub fn page(data: &[u8]) {
-    let (parts, other) = recipe::log(data);
-    let mut teller = Teller::default();
+    let (parts, other) = log_mutator::log(data);
+    let mut teller = TimelineBuilder::default();
     for event in events(&parts) {
         teller.event(&event);
     }
@@ -32,7 +30,7 @@ pub fn page(data: &[u8]) {
 
 /// The tables: CSV, and Parquet, which takes longer, for one in sixteen.
 pub fn table(data: &[u8]) {
-    let (parts, other) = recipe::log(data);
+    let (parts, other) = log_mutator::log(data);
     let (mut rows, mut all) = (Rows::default(), Vec::new());
     for event in events(&parts) {
         let (row, finding) = rows.event(&event);
@@ -62,7 +60,7 @@ pub fn table(data: &[u8]) {
 fn events(parts: &[Vec<u8>]) -> Vec<Event> {
     let inputs = parts.iter().filter_map(|part| Input::new(part.as_slice()).ok());
     let lines = inputs.flat_map(Reader::new).flatten();
-    let event = |line: crate::log::Line| match line.kind {
+    let event = |line: forktrace_log::Line| match line.kind {
         LineKind::Event(event) => Some(event),
         _ => None,
     };

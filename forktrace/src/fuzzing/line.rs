@@ -2,23 +2,22 @@
 
 use jiff::tz::TimeZone;
 
-use super::{checks, recipe};
+use super::{checks, log_mutator};
 use crate::{
-    event::Event,
     export::{
         self,
         table::{COLUMNS, Rows},
     },
-    log::{Checker, Line, LineKind, ReadError, Reader, Writer},
-    model::Model,
     report::{Clock, Style, text::Text},
 };
+use forktrace_log::{Checker, Line, LineKind, ReadError, Reader, Writer};
+use forktrace_model::{event::Event, model::Model};
 
 /// A line: what it says is the same after it was written and read again, and harmless wherever it is
 /// shown. What is no line is an error that can be printed.
 pub fn line(data: &[u8]) {
     let Some((choice, data)) = data.split_first() else { return };
-    let bytes = recipe::line(data);
+    let bytes = log_mutator::line(data);
     let mut checker = Checker::default();
     checker.begin();
     let mut reader = Reader::new(bytes.as_slice());

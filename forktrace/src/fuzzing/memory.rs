@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary as _, Result, Unstructured};
 
-use crate::{
+use forktrace_model::{
     event::{AtFork, Libc, Mapping, Place, Wait, Window},
     locks::{self, Reading, Scene, State},
 };

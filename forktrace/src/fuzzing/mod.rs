@@ -9,26 +9,29 @@ mod corpus;
 mod escape;
 mod export;
 mod line;
+mod log_mutator;
 mod memory;
-mod recipe;
-mod tale;
+mod sample_trace;
 
 use forktrace_common::record::KINDS;
 
-use crate::{
-    cli::hostile,
+use crate::cli::fuzzed;
+
+use forktrace_collect::{
     decode,
-    event::Body,
     kernel::Format,
-    log::{Checker, Input, Reader},
-    order::{Orderer, Stamped},
+    reorder::{ReorderBuffer, Stamped},
 };
 
-pub use crate::inspect::hostile::{elf, name, proc};
-#[cfg(feature = "python")]
-pub use crate::inspect::python::hostile::python;
+use forktrace_model::event::Body;
+
+use forktrace_log::{Checker, Input, Reader};
+
 pub use escape::{escape, picture};
 pub use export::{page, table};
+pub use forktrace_collect::inspect::fuzzed::{elf, name, proc};
+#[cfg(feature = "python")]
+pub use forktrace_collect::inspect::python::fuzzed::python;
 pub use line::line;
 pub use memory::locks;
 
@@ -38,10 +41,10 @@ const PART: &[u8] = b"\0\xff\0";
 /// Records of the ring: a byte that says how long, so many bytes, and again. They are decoded and
 /// put in order.
 pub fn wire(data: &[u8]) {
-    let (mut rest, mut order) = (data, Orderer::new(1000));
+    let (mut rest, mut order) = (data, ReorderBuffer::new(1000));
     let (mut given, mut lost) = (0_u64, 0_u64);
     let (mut taken, mut released_ns) = (0_u64, 0);
-    let mut take = |event: crate::event::Event| {
+    let mut take = |event: forktrace_model::event::Event| {
         assert!(event.boot_ns >= released_ns, "the time goes back");
         released_ns = event.boot_ns;
         match event.body {
@@ -104,16 +107,16 @@ pub fn log(data: &[u8]) {
         }
     }
     read(&parts);
-    hostile::report(&parts, data.len() as u64);
+    fuzzed::report(&parts, data.len() as u64);
 }
 
 /// A log that is mostly one, made by a recipe: read, checked, and reported.
 pub fn replay(data: &[u8]) {
-    let (parts, other) = recipe::log(data);
+    let (parts, other) = log_mutator::log(data);
     if other & 7 == 1 {
         read(&parts);
     }
-    hostile::report(&parts, other);
+    fuzzed::report(&parts, other);
 }
 
 /// Reads and checks the parts of a log.

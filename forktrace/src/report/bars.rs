@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    Style, duration,
-    style::{Tone, wrap},
-};
+use super::{Style, duration, style::Tone, wrap};
 
 /// Columns of a bar where there is room.
 const WIDEST: usize = 20;

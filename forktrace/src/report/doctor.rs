@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use super::{
     plural,
-    style::{Style, Tone, wrap},
+    style::{Style, Tone},
+    wrap,
 };
-use crate::check::{Check, Status};
+use forktrace_collect::doctor::{Check, Status};
 
 /// Columns of the status, and of the name.
 const STATUS: usize = 9;

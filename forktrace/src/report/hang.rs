@@ -3,12 +3,10 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style,
-    clock::rounded_up,
-    duration, kinds, late, native, plural, python,
-    style::{Tone, wrap},
+    Clock, Style, duration, kinds, plural, python, rounded_up, stacks, style::Tone,
+    unobserved_fork, wrap,
 };
-use crate::finding::{Confidence, Finding, ForkSite, Holder};
+use forktrace_model::finding::{Confidence, Finding, ForkSite, Holder};
 
 /// Column at which a row's text begins.
 const COLUMN: usize = 14;
@@ -188,7 +186,7 @@ fn was_seen_taken(finding: &Finding) -> bool {
 
 fn held_by(finding: &Finding, style: Style) -> String {
     if let Some(fork) = &finding.unseen_fork {
-        return late::held_by(finding, fork, style);
+        return unobserved_fork::held_by(finding, fork, style);
     }
     let semaphore = kinds::is_semaphore(finding);
     let Some(holder) = &finding.holder else {
@@ -201,7 +199,7 @@ fn held_by(finding: &Finding, style: Style) -> String {
             None => "not known: the lock as it was at the fork was not seen",
         };
         let inside = python::with_at_fork(finding, style);
-        return format!("{why}{inside}{}", native::candidates(finding, style));
+        return format!("{why}{inside}{}", stacks::candidates(finding, style));
     };
     let process = match &finding.fork {
         Some(fork) if fork.by_pid == holder.pid => forking_process(fork, style),
@@ -215,7 +213,7 @@ fn held_by(finding: &Finding, style: Style) -> String {
     };
     let unless =
         if semaphore && !was_seen_taken(finding) { ", unless it was yet to be posted" } else { "" };
-    let since = native::fate(holder, holder.pid == finding.ppid, style);
+    let since = stacks::fate(holder, holder.pid == finding.ppid, style);
     let thread = holding_thread(holder, style);
     let inside = match holder.python.is_empty() {
         true => python::with_at_fork(finding, style),
@@ -243,7 +241,7 @@ fn forking_process(fork: &ForkSite, style: Style) -> String {
 
 fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
     if let Some(fork) = &finding.unseen_fork {
-        return late::forked(finding, fork, style, clock);
+        return unobserved_fork::forked(finding, fork, style, clock);
     }
     let Some(fork) = &finding.fork else {
         return "not known: the fork was not seen, it happened before tracing began".into();
@@ -260,7 +258,7 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
         text.push_str(&format!("; {threads} {were} not copied"));
         text.push_str(&lost_names(fork, finding.holder.as_ref(), style));
     }
-    match native::fork_site(finding, fork, style) {
+    match stacks::fork_site(finding, fork, style) {
         site if site.is_empty() => text,
         site => format!("{text}; at {site}"),
     }
@@ -293,7 +291,7 @@ fn lost_names(fork: &ForkSite, holder: Option<&Holder>, style: Style) -> String 
 pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, String)> {
     if finding.python.is_empty() {
         let why = finding.stack_cut.as_ref().or(finding.python_missing.as_ref());
-        return match native::stuck(finding, style) {
+        return match stacks::stuck(finding, style) {
             at if !at.is_empty() => vec![("stuck at", at)],
             _ => why
                 .map(|why| ("stuck at", format!("not known ({})", style.clean(why))))
@@ -307,7 +305,7 @@ pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, St
     let callers = finding.python.iter().skip(user).take(1 + CALLERS);
     let mut rows: Vec<_> =
         innermost.chain(callers).map(|frame| ("", python::line(frame, style))).collect();
-    match native::below_python(&finding.stack, style) {
+    match stacks::below_python(&finding.stack, style) {
         below if below.is_empty() => {}
         below => rows.push(("", format!("in {below}"))),
     }
@@ -320,10 +318,10 @@ pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
+    use crate::report::kinds::tests::finding;
+    use forktrace_model::{
         event::PythonFrame,
         finding::{Kind, UnseenFork},
-        report::kinds::tests::finding,
     };
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the HANG block says of the thing that is waited for, by kind of finding.
 
-use super::{Style, native};
-use crate::finding::{Finding, Kind};
+use super::{Style, stacks};
+use forktrace_model::finding::{Finding, Kind};
 
 /// The rows about what is waited for and who could end that, for the kinds that are no inherited
 /// lock: label and text of each.
@@ -38,7 +38,7 @@ fn woken_by(finding: &Finding) -> &'static str {
 pub(super) fn about(finding: &Finding, style: Style) -> String {
     let lock = &finding.lock;
     let place = match &lock.place {
-        Some(place) => native::place(place, style),
+        Some(place) => stacks::place(place, style),
         None => style.clean(&lock.mapping).into_owned(),
     };
     let known = [style.clean(&lock.kind).into_owned(), place];
@@ -72,7 +72,7 @@ pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::finding::{Confidence, ForkSite, Lock};
+    use forktrace_model::finding::{Confidence, ForkSite, Lock};
 
     /// A finding about a thread that was not copied, or none.
     pub(in crate::report) fn finding(kind: Kind, threads_lost: u32) -> Finding {

@@ -8,22 +8,24 @@ mod clock;
 pub mod doctor;
 pub mod hang;
 mod kinds;
-mod late;
-pub(crate) mod native;
-pub mod ops;
 mod python;
 mod siblings;
+pub(crate) mod stacks;
 mod style;
 pub mod summary;
 pub mod text;
 mod tree;
+mod unobserved_fork;
 
 #[cfg(test)]
 mod tests;
 
-pub use clock::{Clock, count, duration, plural};
+pub use clock::Clock;
+pub use forktrace_model::text::{count, duration, plural, sanitize};
+pub(crate) use forktrace_model::{
+    futex_op::wait_op,
+    text::{rounded_up, wrap},
+};
 pub(crate) use siblings::{First, Shown};
-pub(crate) use style::is_hostile;
-pub(crate) use style::wrap;
-pub use style::{Style, sanitize};
+pub use style::Style;
 pub(crate) use tree::cut_circles;

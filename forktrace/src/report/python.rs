@@ -1,7 +1,7 @@
 //! Python frames in a few words.
 
 use super::Style;
-use crate::{event::PythonFrame, finding::Finding};
+use forktrace_model::{event::PythonFrame, finding::Finding};
 
 /// A Python frame: `app.py:12 in hold`.
 pub(super) fn line(frame: &PythonFrame, style: Style) -> String {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use rustc_hash::FxHashMap;
 
 use super::{Style, hang, plural};
-use crate::{
+use forktrace_model::{
     event::PythonFrame,
     finding::{Confidence, Finding, Kind},
 };
@@ -147,8 +147,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::finding::UnseenFork;
     use crate::report::{Clock, kinds::tests::finding, text::Text};
+    use forktrace_model::finding::UnseenFork;
 
     /// What is printed of these, one after the other.
     fn printed(findings: &[Finding]) -> Vec<String> {

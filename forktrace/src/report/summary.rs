@@ -5,12 +5,8 @@ use std::{
     io::{self, Write},
 };
 
-use super::{
-    Style, count, kinds, plural,
-    style::{Tone, wrap},
-    tree,
-};
-use crate::{
+use super::{Style, count, kinds, plural, style::Tone, tree, wrap};
+use forktrace_model::{
     finding::{Confidence, Finding},
     model::{Counts, Process},
     verdict::{Forgotten, Judged},
@@ -26,20 +22,20 @@ const LOST: &str = "events lost";
 /// Everything that a summary is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary<'a> {
-    /// All processes of the trace, see [`crate::model::Model::all`].
+    /// All processes of the trace, see [`forktrace_model::model::Model::all`].
     pub processes: &'a [Process],
-    /// How many processes there were in all, see [`crate::model::Model::seen`].
+    /// How many processes there were in all, see [`forktrace_model::model::Model::seen`].
     pub seen: u64,
     /// Those that are no longer kept and stand below none of `processes`.
     pub forgotten: u64,
-    /// Totals, see [`crate::model::Model::counts`].
+    /// Totals, see [`forktrace_model::model::Model::counts`].
     pub counts: &'a Counts,
     /// The time from the first event to the last, `CLOCK_BOOTTIME`, ns; see
-    /// [`crate::model::Model::span_ns`].
+    /// [`forktrace_model::model::Model::span_ns`].
     pub span_ns: (u64, u64),
     /// The findings that are shown.
     pub findings: &'a [Judged],
-    /// How many more there were, see [`crate::verdict::Judge::forgotten`].
+    /// How many more there were, see [`forktrace_model::verdict::Judge::forgotten`].
     pub earlier: Forgotten,
     /// How many processes have suspects that are not shown.
     pub hidden: u64,
@@ -294,7 +290,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use super::*;
-    use crate::{finding::Kind, report::kinds::tests::finding};
+    use crate::report::kinds::tests::finding;
+    use forktrace_model::finding::Kind;
 
     fn about(pid: u32, tid: u32, confidence: Confidence) -> Finding {
         Finding { pid, tid, confidence, ..finding(Kind::InheritedLock, 1) }

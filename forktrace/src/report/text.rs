@@ -7,12 +7,8 @@ use std::{
 
 use forktrace_common::clone_flags;
 
-use super::{
-    Clock, Style, duration, hang, ops, plural,
-    siblings::Shown,
-    style::{Tone, wrap},
-};
-use crate::{
+use super::{Clock, Style, duration, hang, plural, siblings::Shown, style::Tone, wait_op, wrap};
+use forktrace_model::{
     event::{Body, Event, EventsLost, FutexWait, ProcessFork, ProcessSnapshot, Task},
     finding::Finding,
     model::Model,
@@ -194,7 +190,7 @@ impl<W: Write> Text<W> {
             Body::ThreadExit(_) => Row::new("texit", format!("thread {}", task?.tid)),
             Body::FutexWait(wait) => waiting(event, wait),
             Body::FutexWake(wake) => {
-                let op = ops::wait_op(wake.op);
+                let op = wait_op(wake.op);
                 Row::new("wake", format!("{}futex {:#x} {op}", by_thread(task), wake.uaddr))
             }
             Body::ProcessSnapshot(snapshot) => alive(snapshot, self.style),
@@ -271,7 +267,7 @@ fn waiting<'a>(event: &Event, waiting: &FutexWait) -> Row<'a> {
     let FutexWait { wait, result, .. } = waiting;
     let thread = by_thread(event.task.as_ref());
     let length = duration(event.boot_ns.saturating_sub(wait.enter_ns));
-    let op = ops::wait_op(wait.op);
+    let op = wait_op(wait.op);
     let timed = if wait.timed { "timed" } else { "untimed" };
     let more = if wait.is_older() { "more than " } else { "" };
     match result {
@@ -334,7 +330,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::event::{ProcessExec, ThreadStart};
+    use forktrace_model::event::{ProcessExec, ThreadStart};
 
     fn lines(width: Option<usize>) -> Vec<String> {
         let clock = Clock { offset_ns: 0, zone: jiff::tz::TimeZone::UTC };

@@ -9,7 +9,7 @@ use super::{
     count, duration, hang,
     style::Tone,
 };
-use crate::{
+use forktrace_model::{
     finding::Confidence,
     model::{ProcId, Process},
     verdict::Judged,

@@ -3,23 +3,24 @@
 
 use std::io::sink;
 
-use forktrace::{
-    event::{Kin, KinThread, Late, ProcessSnapshot, ThreadExit, ThreadStart},
-    export::{
-        Story, Teller, csv, dot, html, perfetto,
-        story::{Found, LogEnd, Process, WaitEnd},
-        svg, table,
-    },
-    log::proc_uid,
+use forktrace_model::event::{
+    ProcessSnapshot, Relative, RelativeThread, ThreadExit, ThreadStart, UnobservedFork,
 };
+
+use forktrace::export::{
+    Timeline, TimelineBuilder, csv, dot, html, perfetto, svg, table,
+    timeline::{Found, LogEnd, Process, WaitEnd},
+};
+
+use forktrace_log::proc_uid;
 
 use super::*;
 
 /// So many findings that each may cost what judging costs, but not what many processes do.
 const FINDINGS: u32 = 5_000;
 
-fn told(events: impl IntoIterator<Item = Event>) -> Story {
-    let mut teller = Teller::default();
+fn told(events: impl IntoIterator<Item = Event>) -> Timeline {
+    let mut teller = TimelineBuilder::default();
     for event in events {
         teller.event(&event);
     }
@@ -27,7 +28,7 @@ fn told(events: impl IntoIterator<Item = Event>) -> Story {
 }
 
 /// In every format that is made of a story.
-fn draw(story: &Story) {
+fn draw(story: &Timeline) {
     html::write(&mut sink(), story).unwrap();
     perfetto::write(&mut sink(), story, true).unwrap();
     dot::write(&mut sink(), story, true).unwrap();
@@ -121,10 +122,20 @@ fn late(mut look: Event) -> Event {
     let Body::Evidence(evidence) = &mut look.body else { unreachable!("it is a look") };
     let now = evidence.now.as_ref().unwrap();
     let owner = now.word(evidence.wait.uaddr + 8).unwrap();
-    let thread = KinThread { tid: owner, start_ns: 1, ..KinThread::default() };
-    let kin =
-        Kin { pid: 7, parent: true, same_pid_ns: true, threads: vec![thread], ..Kin::default() };
-    let late = Late { start_ns: at / 2, not_execed: true, kin: Some(kin), ..Late::default() };
+    let thread = RelativeThread { tid: owner, start_ns: 1, ..RelativeThread::default() };
+    let kin = Relative {
+        pid: 7,
+        parent: true,
+        same_pid_ns: true,
+        threads: vec![thread],
+        ..Relative::default()
+    };
+    let late = UnobservedFork {
+        start_ns: at / 2,
+        not_execed: true,
+        kin: Some(kin),
+        ..UnobservedFork::default()
+    };
     evidence.late = Some(Box::new(late));
     look
 }
@@ -173,7 +184,7 @@ fn a_picture_does_not_cost_more_the_more_stand_below_a_line_that_does_not_fit() 
         _ => Some(id - 1),
     };
     let process = |id| Process { id, pid: id, above: above(id), ..Process::default() };
-    let story = Story { processes: (0..all).map(process).collect(), ..Story::default() };
+    let story = Timeline { processes: (0..all).map(process).collect(), ..Timeline::default() };
     let mut dot = Vec::new();
     dot::write(&mut dot, &story, true).unwrap();
     let dot = String::from_utf8(dot).unwrap();

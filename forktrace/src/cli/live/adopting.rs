@@ -3,14 +3,12 @@
 use std::{collections::BTreeSet, io};
 
 use super::{Live, REORDER_NS};
-use crate::{
-    cli::{
-        failure::{Failure, say},
-        filter::Narrowed,
-    },
-    event::Body,
-    inspect, kernel,
+use crate::cli::{
+    failure::{Failure, say},
+    filter::Narrowed,
 };
+use forktrace_collect::inspect;
+use forktrace_model::event::Body;
 
 impl Live {
     /// Puts a command that waits for its release into the trace, under the name that it will have.
@@ -19,7 +17,7 @@ impl Live {
     /// When the table of traced processes is full or the output cannot be written.
     pub(in crate::cli) fn adopt_command(&mut self, pid: u32, name: &str) -> Result<(), Failure> {
         self.kernel.maps.trace(pid)?;
-        let now = kernel::boot_ns();
+        let now = forktrace_collect::clock::boot_ns();
         if let Ok(mut event) = inspect::scan::snapshot(pid, now, false) {
             if let (Some(task), Body::ProcessSnapshot(snapshot)) =
                 (&mut event.task, &mut event.body)
@@ -58,7 +56,7 @@ impl Live {
         }
         let pids: Vec<u32> = known.into_iter().collect();
         self.snapshot(&pids, None)?;
-        self.adopted_ns = Some(kernel::boot_ns());
+        self.adopted_ns = Some(forktrace_collect::clock::boot_ns());
         self.before.search(pids);
         Ok(())
     }
@@ -71,7 +69,7 @@ impl Live {
         let pids = everybody();
         self.kernel_tasks.look();
         self.snapshot(&pids, None)?;
-        self.adopted_ns = Some(kernel::boot_ns());
+        self.adopted_ns = Some(forktrace_collect::clock::boot_ns());
         self.before.search(pids);
         Ok(())
     }

@@ -4,19 +4,20 @@ use forktrace_common::maps::WaitState;
 use rustc_hash::FxHashSet;
 
 use super::{LOOKS_AT_ONCE, Live, READS_AT_ONCE, everything};
-use crate::{
-    cli::{
-        evidence,
-        lean::{Lean, Round},
-        native,
-        pipeline::Pipeline,
-        probes,
-    },
+use crate::cli::{
+    evidence,
+    pipeline::Pipeline,
+    probes,
+    sampler::{Lean, Round},
+    stack_reader,
+};
+use forktrace_collect::{
     decode,
+    inspect::{self, preexisting_waits::Found},
+};
+use forktrace_model::{
     event::{Body, Doing, Event, FutexWait, Task, Wait},
     finding::Confidence,
-    inspect::{self, standing::Found},
-    kernel,
     model::Process,
     verdict::{self, Verdict},
 };
@@ -144,14 +145,14 @@ impl Live {
             evidence::Answer::Placed(job) => {
                 job.start(&self.kernel.maps, self.sender.clone());
             }
-            evidence::Answer::Look(look) => self.looked(*look),
+            evidence::Answer::Sample(look) => self.looked(*look),
         }
     }
 
     /// Takes a look that has come back. Stacks are read only for what would be a finding, and
     /// Python's side also where it may tell a hang from a pool at rest.
-    fn looked(&mut self, mut look: evidence::Look) {
-        let now = kernel::boot_ns();
+    fn looked(&mut self, mut look: evidence::Sample) {
+        let now = forktrace_collect::clock::boot_ns();
         let running =
             if look.python_read { &mut self.reads_running } else { &mut self.looks_running };
         *running = running.saturating_sub(1);
@@ -162,7 +163,7 @@ impl Live {
         match &verdict {
             Verdict::Finding(finding) if !look.complete => {
                 let (maps, model) = (&self.kernel.maps, &self.pipeline.model);
-                let ask = native::ask(&look.task, evidence, finding, maps, model);
+                let ask = stack_reader::ask(&look.task, evidence, finding, maps, model);
                 self.to_read.push_back((look, Some(ask)));
             }
             Verdict::Open(_) if !look.python_read && verdict::wants_python(evidence) => {

@@ -1,4 +1,4 @@
-//! A [`Story`] as the page's script takes it: small, and with every text harmless.
+//! A [`Timeline`] as the page's script takes it: small, and with every text harmless.
 //!
 //! Times are µs since the trace began, negative before. Rows are arrays in the order of the fields
 //! here, which `script/data.js` names again; texts that repeat are places in [`Data::names`].
@@ -8,12 +8,15 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use crate::{
-    event::{PythonFrame, native},
-    export::story::{self, Found, Origin, Story, WaitEnd},
+use forktrace_model::{
+    event::{PythonFrame, stacks},
     finding::{Confidence, Finding},
-    report::{Clock, First, Shown, Style, duration, hang::Block, sanitize, summary::Totals},
     verdict::Forgotten,
+};
+
+use crate::{
+    export::timeline::{self, Found, Origin, Timeline, WaitEnd},
+    report::{Clock, First, Shown, Style, duration, hang::Block, sanitize, summary::Totals},
 };
 
 /// Texts with what they are: a label, or how they are meant.
@@ -121,7 +124,7 @@ impl Names {
 
 impl Data {
     /// What the page shows of a story.
-    pub(super) fn new(story: &Story) -> Self {
+    pub(super) fn new(story: &Timeline) -> Self {
         let mut names = Names::default();
         let time = |ns: u64| micros(ns, story.trace.start_ns);
         let processes = story.processes.iter().map(|process| row(process, &mut names, time));
@@ -179,7 +182,7 @@ fn micros(ns: u64, start_ns: u64) -> i64 {
     i64::try_from(past.div_euclid(1000)).unwrap_or(i64::MAX)
 }
 
-fn trace(story: &Story) -> Trace {
+fn trace(story: &Timeline) -> Trace {
     let trace = &story.trace;
     let epoch_ns = i128::from(trace.start_ns) + i128::from(trace.clock_offset_ns);
     Trace {
@@ -193,7 +196,7 @@ fn trace(story: &Story) -> Trace {
     }
 }
 
-fn row(process: &story::Process, names: &mut Names, time: impl Fn(u64) -> i64) -> Process {
+fn row(process: &timeline::Process, names: &mut Names, time: impl Fn(u64) -> i64) -> Process {
     let origin = match process.origin {
         Origin::Fork => 0,
         Origin::Snapshot => 1,
@@ -224,7 +227,7 @@ fn row(process: &story::Process, names: &mut Names, time: impl Fn(u64) -> i64) -
 }
 
 /// The sentences and counts that `report` ends with.
-fn words(story: &Story) -> (Rows, Rows) {
+fn words(story: &Timeline) -> (Rows, Rows) {
     let (shown, hidden): (Vec<&Found>, Vec<&Found>) =
         story.findings.iter().partition(|found| found.shown);
     let hidden: BTreeSet<u32> = hidden.iter().map(|found| found.finding.pid).collect();
@@ -248,7 +251,7 @@ fn words(story: &Story) -> (Rows, Rows) {
     (said.map(|(tone, text)| (tone.name(), text)).collect(), totals.rows())
 }
 
-fn cards(story: &Story) -> Vec<Card> {
+fn cards(story: &Timeline) -> Vec<Card> {
     let clock = Clock { offset_ns: story.trace.clock_offset_ns, zone: jiff::tz::TimeZone::UTC };
     let mut told = Shown::default();
     let mut places = FxHashMap::default();
@@ -264,7 +267,7 @@ fn cards(story: &Story) -> Vec<Card> {
     cards
 }
 
-fn card(found: &Found, story: &Story, clock: &Clock) -> Card {
+fn card(found: &Found, story: &Timeline, clock: &Clock) -> Card {
     let finding = &found.finding;
     let block = Block::new(finding, Style::default(), clock);
     let ended = (found.end == WaitEnd::Returned).then(|| {
@@ -288,7 +291,7 @@ fn card(found: &Found, story: &Story, clock: &Clock) -> Card {
 }
 
 fn stacks(finding: &Finding) -> Vec<(&'static str, Vec<(String, String)>)> {
-    let native = |stack: &[native::Frame]| stack.iter().map(frame).collect::<Vec<_>>();
+    let native = |stack: &[stacks::Frame]| stack.iter().map(frame).collect::<Vec<_>>();
     let fork = finding.fork.as_ref().map_or(&[][..], |fork| &fork.stack);
     let holder = finding.holder.as_ref().map_or(&[][..], |holder| &holder.stack);
     let all = [
@@ -305,7 +308,7 @@ fn python(frame: &PythonFrame) -> (String, String) {
     (sanitize(&frame.function).into_owned(), format!("{}{line}", sanitize(&frame.file)))
 }
 
-fn frame(frame: &native::Frame) -> (String, String) {
+fn frame(frame: &stacks::Frame) -> (String, String) {
     let offset = frame.offset.unwrap_or(frame.address);
     let module = sanitize(frame.module.as_deref().unwrap_or("?"));
     let function = frame

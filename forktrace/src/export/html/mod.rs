@@ -15,7 +15,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Story;
+use super::Timeline;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -50,7 +50,7 @@ const SCRIPT: &str = concat!(
 ///
 /// # Errors
 /// When `w` fails.
-pub fn write(w: &mut impl Write, story: &Story) -> io::Result<()> {
+pub fn write(w: &mut impl Write, story: &Timeline) -> io::Result<()> {
     let policy = policy();
     let mut rest = PAGE;
     for (mark, text) in [("{{policy}}", policy.as_str()), ("{{style}}", STYLE)] {
@@ -65,7 +65,7 @@ pub fn write(w: &mut impl Write, story: &Story) -> io::Result<()> {
 }
 
 /// Writes the one place of the page that holds what comes from traced programs.
-pub(crate) fn data_island(w: &mut impl Write, story: &Story) -> io::Result<()> {
+pub(crate) fn data_island(w: &mut impl Write, story: &Timeline) -> io::Result<()> {
     island(w, &data::Data::new(story))
 }
 

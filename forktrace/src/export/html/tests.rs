@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::export::story::{Process, Trace};
+use crate::export::timeline::{Process, Trace};
 
 const HOSTILE: &str = "</script><img src=x onerror=alert(1)><!--";
 
-fn page(story: &Story) -> String {
+fn page(story: &Timeline) -> String {
     let mut page = Vec::new();
     write(&mut page, story).unwrap();
     String::from_utf8(page).unwrap()
@@ -18,7 +18,7 @@ fn between<'a>(text: &'a str, from: &str, until: &str) -> &'a str {
 }
 
 /// A process whose every text is hostile.
-fn hostile() -> Story {
+fn hostile() -> Timeline {
     let process = Process {
         pid: 7,
         comm: HOSTILE.into(),
@@ -26,19 +26,19 @@ fn hostile() -> Story {
         ..Process::default()
     };
     let trace = Trace { command: vec![HOSTILE.into()], filter: HOSTILE.into(), ..Trace::default() };
-    Story { trace, processes: vec![process], ..Story::default() }
+    Timeline { trace, processes: vec![process], ..Timeline::default() }
 }
 
 #[test]
 fn every_mark_of_the_template_is_filled() {
-    let page = page(&Story::default());
+    let page = page(&Timeline::default());
     assert!(!page.contains("{{"), "{page}");
     assert!(page.ends_with("</html>\n"));
 }
 
 #[test]
 fn texts_of_programs_stay_within_the_data() {
-    let (plain, page) = (page(&Story::default()), page(&hostile()));
+    let (plain, page) = (page(&Timeline::default()), page(&hostile()));
     let data = between(&page, "id=\"data\">", "</script>");
     assert!(!data.contains('<'), "{data}");
     let data: serde_json::Value = serde_json::from_str(data).unwrap();
@@ -53,7 +53,7 @@ fn texts_of_programs_stay_within_the_data() {
 
 #[test]
 fn only_the_own_style_and_script_may_run_and_nothing_may_load() {
-    let page = page(&Story::default());
+    let page = page(&Timeline::default());
     let policy = between(&page, "Content-Security-Policy\" content=\"", "\"");
     assert!(policy.starts_with("default-src 'none'; "), "{policy}");
     assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
@@ -65,6 +65,6 @@ fn only_the_own_style_and_script_may_run_and_nothing_may_load() {
 
 #[test]
 fn the_licences_of_what_is_bundled_are_in_the_page() {
-    let page = page(&Story::default());
+    let page = page(&Timeline::default());
     assert!(page.contains("Copyright 2010-2026 Mike Bostock") && page.contains("Robert Penner"));
 }

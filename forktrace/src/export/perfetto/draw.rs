@@ -8,8 +8,8 @@ use super::proto::{
 };
 use crate::{
     export::{
-        Story,
-        story::{End, Found, Process, Thread, Wait, WaitEnd},
+        Timeline,
+        timeline::{End, Found, Process, Thread, Wait, WaitEnd},
         words,
     },
     report::{duration, sanitize},
@@ -39,7 +39,7 @@ pub(super) enum Kind {
 }
 
 /// Tracks, then what happens on them.
-pub(super) fn all(story: &Story, suspects: bool) -> (Vec<TrackDescriptor>, Vec<Drawn>) {
+pub(super) fn all(story: &Timeline, suspects: bool) -> (Vec<TrackDescriptor>, Vec<Drawn>) {
     let mut sheet = Sheet::new(story);
     sheet.findings(suspects);
     sheet.processes();
@@ -52,7 +52,7 @@ pub(super) fn all(story: &Story, suspects: bool) -> (Vec<TrackDescriptor>, Vec<D
 }
 
 /// Who is whose parent: one packet for each process, at its beginning.
-pub(super) fn process_trees(story: &Story) -> impl Iterator<Item = TracePacket> {
+pub(super) fn process_trees(story: &Timeline) -> impl Iterator<Item = TracePacket> {
     story.processes.iter().map(|process| TracePacket {
         timestamp: Some(shown_from(story, process)),
         process_tree: Some(ProcessTree {
@@ -73,7 +73,7 @@ fn number(id: u32) -> Option<i32> {
 }
 
 /// What was there before the trace is drawn from the trace's beginning on.
-fn shown_from(story: &Story, process: &Process) -> u64 {
+fn shown_from(story: &Timeline, process: &Process) -> u64 {
     process.began_ns.max(story.trace.start_ns)
 }
 
@@ -102,7 +102,7 @@ impl Names {
 }
 
 struct Sheet<'a> {
-    story: &'a Story,
+    story: &'a Timeline,
     tracks: Vec<TrackDescriptor>,
     drawn: Vec<Drawn>,
     /// Tracks by place in the story.
@@ -115,7 +115,7 @@ struct Sheet<'a> {
 }
 
 impl<'a> Sheet<'a> {
-    fn new(story: &'a Story) -> Self {
+    fn new(story: &'a Timeline) -> Self {
         let mut names = Names::default();
         let processes = story.processes.iter().map(|process| names.uuid(process.proc_uid.clone()));
         let processes = processes.collect();

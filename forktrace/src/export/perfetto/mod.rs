@@ -14,7 +14,7 @@ use std::io::{self, Write};
 
 use prost::Message as _;
 
-use super::Story;
+use super::Timeline;
 use draw::{Drawn, Kind};
 use intern::{Interner, Table};
 use proto::{
@@ -30,7 +30,7 @@ const SEQUENCE: u32 = 1;
 ///
 /// # Errors
 /// When `w` cannot be written.
-pub fn write(w: &mut impl Write, story: &Story, suspects: bool) -> io::Result<()> {
+pub fn write(w: &mut impl Write, story: &Timeline, suspects: bool) -> io::Result<()> {
     packet(w, clocks(story))?;
     for tree in draw::process_trees(story) {
         packet(w, TracePacket { trusted_packet_sequence_id: Some(SEQUENCE), ..tree })?;
@@ -89,7 +89,7 @@ fn packet(w: &mut impl Write, packet: TracePacket) -> io::Result<()> {
 }
 
 /// Both clocks at one instant, by which the viewer knows the time of day.
-fn clocks(story: &Story) -> TracePacket {
+fn clocks(story: &Timeline) -> TracePacket {
     let boot = story.trace.start_ns;
     let real = boot.saturating_add_signed(story.trace.clock_offset_ns);
     let clock = |id, ns| Clock { clock_id: Some(id), timestamp: Some(ns) };

@@ -3,15 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::*;
-use crate::{
-    event::{Body, Event, FutexWait, ProcessFork, Task, Wait},
-    export::{Teller, story::LogEnd},
-    log::{LineKind, Reader},
-};
+use crate::export::{TimelineBuilder, timeline::LogEnd};
+use forktrace_log::{LineKind, Reader};
+use forktrace_model::event::{Body, Event, FutexWait, ProcessFork, Task, Wait};
 
-fn golden() -> Story {
+fn golden() -> Timeline {
     let log = include_bytes!("../../../tests/golden/prefork.jsonl").as_slice();
-    let mut teller = Teller::default();
+    let mut teller = TimelineBuilder::default();
     for line in Reader::new(log) {
         if let LineKind::Event(event) = line.unwrap().kind {
             teller.event(&event);
@@ -20,7 +18,7 @@ fn golden() -> Story {
     teller.finish(LogEnd::default())
 }
 
-fn decoded(story: &Story) -> Vec<TracePacket> {
+fn decoded(story: &Timeline) -> Vec<TracePacket> {
     let mut bytes = Vec::new();
     write(&mut bytes, story, true).unwrap();
     Trace::decode(bytes.as_slice()).unwrap().packet
@@ -114,7 +112,7 @@ fn a_log_that_cannot_be_true_still_gives_a_trace_that_nests() {
         wait(5, 7, 0, Some(-4)),
         fork(0, u32::MAX, 0),
     ];
-    let mut teller = Teller::default();
+    let mut teller = TimelineBuilder::default();
     for event in &events {
         teller.event(event);
     }

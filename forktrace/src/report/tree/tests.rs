@@ -5,11 +5,11 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::{
+use crate::report::kinds::tests::finding;
+use forktrace_model::{
     event::{Body, Event, ProcessExit, ProcessFork, ProcessSnapshot, Task},
     finding::{Finding, Kind},
     model::Model,
-    report::kinds::tests::finding,
 };
 
 const SECOND: u64 = 1_000_000_000;

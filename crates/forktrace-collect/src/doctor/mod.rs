@@ -1,0 +1,156 @@
+//! What this host can do: every need of forktrace tried or looked up, and what to do about it.
+//!
+//! The neighbouring files make checks of what was found; here it is found. A check is `missing` if nothing can
+//! be traced without it, `limited` if something is lost.
+
+mod check;
+mod facts;
+#[cfg(test)]
+mod tests;
+mod tracepoints;
+mod trial;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
+};
+
+use aya::{maps::MapType, sys::is_map_supported};
+use nix::sys::resource::{Resource, getrlimit};
+
+use self::{tracepoints::Layouts, trial::Trial};
+use crate::{
+    inspect,
+    kernel::{
+        Error,
+        error::{causes, refused},
+        loader::{self, FAULTS, FORKS, NEWER_FUTEX, Options},
+        lock_probes::PROBE_TYPE,
+        namespace, privilege,
+        realtime::kernel_preempts,
+    },
+};
+
+pub use check::{Check, Status};
+
+/// How long one trial may take: some hundred times what it takes.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Checks everything, in an order in which causes come before what follows from them. Programs are
+/// loaded, attached for a moment while no process is traced, and ended again. Without privilege what
+/// needs it is not tried, and says so.
+pub fn examine() -> Vec<Check> {
+    let host = Host(PathBuf::from("/"));
+    let release = host.text("proc/sys/kernel/osrelease");
+    let release = release.as_deref().unwrap_or_default();
+    let has = &privilege::has;
+    let lacking = privilege::missing(has);
+    let users = host.link("proc/self/ns/user");
+    let layouts = within(|| {
+        loader::with_tracefs(|tracefs| Layouts {
+            place: tracefs.place().to_owned(),
+            survey: tracefs.survey(),
+            present: [&NEWER_FUTEX[..], &FORKS, &FAULTS]
+                .concat()
+                .into_iter()
+                .map(|(_, event)| event)
+                .filter(|event| tracefs.has(event))
+                .collect(),
+        })
+    });
+    let layouts = layouts.unwrap_or_else(|| Err(Error::Tracefs { cause: "no answer".into() }));
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+
+    let mut checks = vec![
+        facts::kernel(release),
+        facts::pid_namespace(namespace::check_pid_namespace()),
+        facts::capabilities(has, users.as_deref(), kernel_preempts()),
+        facts::open_files(privilege::open_files(), files),
+        facts::memory_lock(release, privilege::Limit::now()),
+        facts::lockdown(host.text("sys/kernel/security/lockdown").as_deref()),
+        tracepoints::tracefs(
+            &layouts,
+            host.text("proc/self/mounts").as_deref().unwrap_or_default(),
+        ),
+    ];
+    checks.extend(tracepoints::tracepoints(layouts.as_ref().ok()));
+    let trial = trial::may_try(&lacking, || try_all(&host));
+    checks.extend(trial.checks(host.has("sys/kernel/btf/vmlinux")));
+    let reach = within(inspect::reach).unwrap_or_default();
+    let scope = host.text("proc/sys/kernel/yama/ptrace_scope");
+    let scope = facts::ptrace_scope(scope.as_deref(), has(caps::Capability::CAP_SYS_PTRACE));
+    let closed = scope.status == Status::Missing;
+    checks.push(scope);
+    checks.extend(facts::processes(reach, &lacking, closed));
+    checks.push(facts::page_frames(within(inspect::sight).unwrap_or(inspect::Sight::None)));
+    checks.push(facts::python(cfg!(feature = "python")));
+    checks
+}
+
+/// What must be tried to be known.
+fn try_all(host: &Host) -> Trial {
+    // As large as a trace is by default: kernels before 5.11 count what maps could hold.
+    let options = Options {
+        trace_all: false,
+        follow: true,
+        min_wait_ns: 1_000_000_000,
+        stream: false,
+        snapshots: true,
+        fault_events: false,
+        locks: false,
+        lean: false,
+        snapshot_limit: 128 << 20,
+        ring_bytes: 16 << 20,
+        table_sizes: Vec::new(),
+        diagnostics: false,
+        late: true,
+        new_files: false,
+    };
+    let ring = within(|| is_map_supported(MapType::RingBuf).map_err(|error| causes(&error)));
+    let own = std::process::id();
+    let (wanted, late) = (options.clone(), || "no answer within 15 s".to_owned());
+    let loaded = within(move || {
+        let (kernel, ring) = loader::load(&wanted)?;
+        let registers = kernel.registers.candidates(own).map(drop);
+        drop((ring, kernel));
+        Ok(registers)
+    });
+    let with_locks = Options { locks: true, ..options };
+    let probes = within(move || loader::try_lock_probes(&with_locks));
+    Trial::Done {
+        ring: ring.unwrap_or_else(|| Err(late())),
+        loaded: loaded.unwrap_or_else(|| Err(refused("its programs", &late()))),
+        probes: probes.unwrap_or_else(|| Err(late())),
+        has_uprobes: host.has(PROBE_TYPE),
+    }
+}
+
+/// The answer of `work`, or `None` if there is none in time: a file of `/proc` may wait for a
+/// process that is stuck in the kernel.
+fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, answer) = mpsc::channel();
+    // Nobody listens any more if it took too long.
+    let thread = std::thread::Builder::new().spawn(move || drop(sender.send(work())));
+    thread.ok().and_then(|_| answer.recv_timeout(PATIENCE).ok())
+}
+
+/// The file system in which the kernel tells of itself.
+struct Host(PathBuf);
+
+impl Host {
+    fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        let text: io::Result<String> = fs::read_to_string(self.0.join(path));
+        text.ok()
+    }
+
+    fn link(&self, path: impl AsRef<Path>) -> Option<String> {
+        let target = fs::read_link(self.0.join(path)).ok()?;
+        Some(target.to_string_lossy().into_owned())
+    }
+
+    fn has(&self, path: impl AsRef<Path>) -> bool {
+        self.0.join(path).exists()
+    }
+}

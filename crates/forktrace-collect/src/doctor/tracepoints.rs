@@ -1,0 +1,164 @@
+//! Checks of tracefs and of each tracepoint. Pure.
+
+use std::path::PathBuf;
+
+use super::facts::{ABOVE, AS_ROOT};
+use crate::{
+    doctor::Check,
+    kernel::{
+        Error, FormatError,
+        loader::{FAULTS, FORKS, FUTEX, REQUIRED},
+        tracefs::Survey,
+    },
+};
+
+const NEWER_FUTEX: &str = "newer-futex-calls";
+const PAGE_FAULTS: &str = "page-faults";
+const CLONE: &str = "fork-calls";
+
+/// What tracefs shows.
+pub(super) struct Layouts {
+    /// Where it is mounted.
+    pub(super) place: PathBuf,
+    /// The tracepoints' fields.
+    pub(super) survey: Survey,
+    /// Which of those tracepoints exist that need not.
+    pub(super) present: Vec<&'static str>,
+}
+
+/// `mounts`: `/proc/self/mounts`, whose third column is the type.
+pub(super) fn tracefs(found: &Result<Layouts, Error>, mounts: &str) -> Check {
+    let name = "tracefs";
+    let is_tracefs = |line: &&str| line.split(' ').nth(2) == Some("tracefs");
+    let mounted = mounts.lines().find(is_tracefs).and_then(|line| line.split(' ').nth(1));
+    let closed = |cause: &str| match mounted {
+        Some(place) => {
+            Check::missing(name, format!("mounted at {place}, which may not be read"), AS_ROOT)
+        }
+        None => Check::missing(
+            name,
+            format!("not mounted, and forktrace cannot mount it for itself ({cause})"),
+            "sudo mount -t tracefs tracefs /sys/kernel/tracing; forktrace run as root mounts it for \
+             itself",
+        ),
+    };
+    match found {
+        Ok(layouts) if mounted.is_some() => {
+            Check::ok(name, format!("at {}", layouts.place.display()))
+        }
+        Ok(_) => Check::ok(name, "not mounted; forktrace mounts it for itself alone"),
+        Err(Error::Tracefs { cause }) => closed(cause),
+        Err(error) => closed(&error.to_string()),
+    }
+}
+
+/// One check for each tracepoint that must be there, and one for each group that need not.
+/// `None`: there is no tracefs to read them from.
+pub(super) fn tracepoints(layouts: Option<&Layouts>) -> Vec<Check> {
+    let names = REQUIRED.iter().chain(&FUTEX).map(|(_, event)| *event);
+    let Some(layouts) = layouts else {
+        let unread = |name| Check::missing(name, "not read: it is in tracefs", ABOVE);
+        let mut checks: Vec<Check> = names.map(short).map(unread).collect();
+        for group in [NEWER_FUTEX, PAGE_FAULTS, CLONE] {
+            checks.push(Check::limited(group, "not read: they are in tracefs", ABOVE));
+        }
+        return checks;
+    };
+    let mut checks: Vec<Check> = names.map(|event| tracepoint(&layouts.survey, event)).collect();
+    checks.push(newer_futex(layouts));
+    checks.push(page_faults(layouts));
+    checks.push(clone(layouts));
+    checks
+}
+
+fn short(event: &'static str) -> &'static str {
+    event.rsplit('/').next().unwrap_or(event)
+}
+
+fn tracepoint(survey: &Survey, event: &'static str) -> Check {
+    let name = short(event);
+    let is_of = |error: &&FormatError| match error {
+        FormatError::NoEvent { event: other, .. } | FormatError::NoField { event: other, .. } => {
+            other == event
+        }
+    };
+    let missing: Vec<String> =
+        survey.missing.iter().filter(is_of).map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        let remedy = "a kernel of Linux 5.8 or later with CONFIG_FTRACE_SYSCALLS";
+        return Check::missing(name, missing.join("; "), remedy);
+    }
+    match fields(survey, event) {
+        fields if !fields.is_empty() => Check::ok(name, fields),
+        _ if event == "sched/sched_process_exit" => {
+            Check::ok(name, "no group_dead (Linux 6.16 has it): ends are looked up in /proc")
+        }
+        _ => Check::ok(name, "there"),
+    }
+}
+
+/// The offsets found, such as `pid at 28, clone_flags at 32`.
+fn fields(survey: &Survey, event: &str) -> String {
+    let mut fields: Vec<(u32, &str)> = survey
+        .named
+        .iter()
+        .filter_map(|(name, offset)| Some((*offset, name.strip_prefix(event)?.strip_prefix('.')?)))
+        .collect();
+    fields.sort_unstable();
+    let words: Vec<String> =
+        fields.into_iter().map(|(offset, field)| format!("{field} at {offset}")).collect();
+    words.join(", ")
+}
+
+fn newer_futex(layouts: &Layouts) -> Check {
+    let missing = unusable(layouts, "sys_enter_futex_");
+    if !missing.is_empty() {
+        return Check::missing(NEWER_FUTEX, missing.join("; "), "a released kernel");
+    }
+    let calls = |event: &&str| event.contains("sys_enter_futex_");
+    let names: Vec<&str> = layouts
+        .present
+        .iter()
+        .copied()
+        .filter(calls)
+        .filter_map(|event| event.rsplit("sys_enter_").next())
+        .collect();
+    // Where futex(2) has its tracepoint, every system call that exists has.
+    match names.is_empty() {
+        true => Check::ok(NEWER_FUTEX, "none in this kernel, so that nothing waits in them"),
+        false => Check::ok(NEWER_FUTEX, names.join(", ")),
+    }
+}
+
+/// What is missing of tracepoints that exist.
+fn unusable(layouts: &Layouts, of: &str) -> Vec<String> {
+    let is_of = |error: &&FormatError| matches!(error, FormatError::NoField { event, .. } if event.contains(of));
+    layouts.survey.missing.iter().filter(is_of).map(ToString::to_string).collect()
+}
+
+fn page_faults(layouts: &Layouts) -> Check {
+    match FAULTS.iter().all(|(_, event)| layouts.present.contains(event)) {
+        true => Check::ok(PAGE_FAULTS, fields(&layouts.survey, "exceptions/page_fault_user")),
+        false => Check::limited(
+            PAGE_FAULTS,
+            "no tracepoints exceptions/page_fault_*: the kernel's count of page faults is used, \
+             which costs more and needs Linux 6.1; before that no page is kept, and few hangs are \
+             certain",
+            "a kernel for x86-64 with them",
+        ),
+    }
+}
+
+fn clone(layouts: &Layouts) -> Check {
+    let forks = FORKS.iter().filter(|(_, event)| layouts.present.contains(event));
+    let names: Vec<&str> =
+        forks.filter_map(|(_, event)| event.rsplit("sys_enter_").next()).collect();
+    match names.is_empty() {
+        true => Check::limited(
+            CLONE,
+            "no tracepoint of clone: --locks cannot tell who had a lock at a fork",
+            "a kernel with CONFIG_FTRACE_SYSCALLS",
+        ),
+        false => Check::ok(CLONE, format!("{} (for --locks)", names.join(", "))),
+    }
+}

@@ -1,0 +1,408 @@
+//! Typed access to the programs' maps.
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray},
+};
+use forktrace_common::{
+    maps::{
+        AT_RISK, ATTEMPTS, Attempt, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS,
+        ForkWindow, Forker, HOLDS, Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAGES,
+        PAST_HOLDS, POOL, PageIndex, PageKey, PastKey, Registers, Risk, SNAPSHOTS, TAILS, TOUCHES,
+        TRACED, TRACED_HINTS, Touch, TouchKey, WAIT_HINTS, WAITS, WAKES, WaitState, WakeState,
+        WordKey,
+    },
+    record::{KIND_NAMES, Leftover},
+};
+
+use super::{
+    Error,
+    batch::Batch,
+    cleaner::{Cleaner, Leavings},
+    error::refused,
+    handles::{Map, hash_map, ignore_missing, key, per_cpu, value},
+    missed_runs::Misses,
+    pid_bitmap::Hints,
+    realtime::Unpreempted,
+};
+use forktrace_model::event::Missing;
+
+/// Do not replace an entry (`include/uapi/linux/bpf.h`).
+const BPF_NOEXIST: u64 = 1;
+
+/// Exact counts kept in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records that did not fit in the ring, by kind, and runs of programs that the kernel left out;
+    /// kinds without a loss are left out.
+    pub dropped: BTreeMap<String, u64>,
+    /// The other counts, by name.
+    pub others: BTreeMap<String, u64>,
+}
+
+impl Counters {
+    /// Records lost in all.
+    pub fn lost(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+}
+
+/// The maps shared with the programs. Keys and values are bytes here; see [`maps`] for their types.
+pub struct Maps {
+    traced: Map<u32, u32>,
+    traced_hints: Hints,
+    waits: Map<u32, [u8; size_of::<WaitState>()]>,
+    wait_hints: Hints,
+    at_risk: Map<u32, [u8; size_of::<Risk>()]>,
+    pool: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
+    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
+    tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
+    pages: Map<[u8; size_of::<PageIndex>()], u64>,
+    touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
+    forkers: Map<u32, [u8; size_of::<Forker>()]>,
+    wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
+    attempts: Map<u32, [u8; size_of::<Attempt>()]>,
+    holds: Map<[u8; size_of::<LockKey>()], [u8; size_of::<Hold>()]>,
+    past_holds: Map<[u8; size_of::<PastKey>()], [u8; size_of::<Hold>()]>,
+    fork_windows: Map<u32, [u8; size_of::<ForkWindow>()]>,
+    drops: PerCpuArray<MapData, u64>,
+    counters: PerCpuArray<MapData, u64>,
+    misses: Misses,
+    cleaner: Cleaner,
+    all_waits: Batch,
+    snapshots_on: bool,
+    futex_on: bool,
+}
+
+impl Maps {
+    /// `snapshots_on`: pages are kept; `futex_on`: waits and wakes are seen.
+    pub(super) fn take(ebpf: &mut Ebpf, snapshots_on: bool, futex_on: bool) -> Result<Self, Error> {
+        let again = Leavings::open(ebpf)?;
+        let cleaner = Cleaner::start(again).map_err(|e| refused("a thread", &e))?;
+        Ok(Maps {
+            cleaner,
+            all_waits: Batch::open(ebpf, WAITS)?,
+            traced: hash_map(ebpf, TRACED)?,
+            traced_hints: hints(ebpf, TRACED_HINTS)?,
+            waits: hash_map(ebpf, WAITS)?,
+            wait_hints: hints(ebpf, WAIT_HINTS)?,
+            at_risk: hash_map(ebpf, AT_RISK)?,
+            pool: hash_map(ebpf, POOL)?,
+            snapshots: hash_map(ebpf, SNAPSHOTS)?,
+            tails: hash_map(ebpf, TAILS)?,
+            pages: hash_map(ebpf, PAGES)?,
+            touches: hash_map(ebpf, TOUCHES)?,
+            forkers: hash_map(ebpf, FORKERS)?,
+            wakes: hash_map(ebpf, WAKES)?,
+            attempts: hash_map(ebpf, ATTEMPTS)?,
+            holds: hash_map(ebpf, HOLDS)?,
+            past_holds: hash_map(ebpf, PAST_HOLDS)?,
+            fork_windows: hash_map(ebpf, FORK_WINDOWS)?,
+            drops: per_cpu(ebpf, DROPS)?,
+            counters: per_cpu(ebpf, COUNTERS)?,
+            misses: Misses::of(ebpf),
+            snapshots_on,
+            futex_on,
+        })
+    }
+
+    /// Traces a process. Its future children are followed from here on.
+    ///
+    /// # Errors
+    /// When the table of traced processes is full.
+    pub fn trace(&mut self, pid: u32) -> Result<(), Error> {
+        let _unpreempted = Unpreempted::here();
+        self.traced.insert(pid, 1, 0).map_err(|e| refused("another traced process", &e))?;
+        self.traced_hints.note(pid);
+        Ok(())
+    }
+
+    /// The processes that are traced now (none are listed when the whole host is).
+    pub fn traced(&self) -> Vec<u32> {
+        let _unpreempted = Unpreempted::here();
+        self.traced.keys().filter_map(Result::ok).collect()
+    }
+
+    /// Every wait, however short.
+    pub fn waits(&self) -> Vec<WaitState> {
+        let _unpreempted = Unpreempted::here();
+        const TID: usize = size_of::<u32>();
+        match self.all_waits.values::<TID, { size_of::<WaitState>() }>() {
+            Ok(waits) => waits.iter().map(|bytes| value::<WaitState>(bytes)).collect(),
+            Err(error) => {
+                tracing::trace!("reading the waits at once: {error}");
+                let waits = self.waits.iter().filter_map(Result::ok);
+                waits.map(|(_, bytes)| value::<WaitState>(&bytes)).collect()
+            }
+        }
+    }
+
+    /// Adds a wait that had begun before the programs were attached, unless the thread has begun
+    /// another one since. False: it was not added.
+    pub fn add_found_wait(&mut self, wait: &WaitState) -> bool {
+        let _unpreempted = Unpreempted::here();
+        self.wait_hints.note(wait.tid);
+        self.waits.insert(wait.tid, key::<_, { size_of::<WaitState>() }>(wait), BPF_NOEXIST).is_ok()
+    }
+
+    /// Takes a wait back that was added though it was over already.
+    pub fn remove_found_wait(&mut self, wait: &WaitState) {
+        let _unpreempted = Unpreempted::here();
+        let entry = self.waits.get(&wait.tid, 0).map(|bytes| value::<WaitState>(&bytes));
+        if entry.is_ok_and(|entry| entry.found != 0 && entry.enter_ns == wait.enter_ns) {
+            ignore_missing(self.waits.remove(&wait.tid));
+        }
+    }
+
+    /// Deletes what a child left behind at its exec or end, in the background.
+    pub fn clean(&self, tgid: u32, leftover: Leftover) {
+        self.cleaner.clean(tgid, leftover);
+    }
+
+    /// Forgets an ended process on kernels whose exit tracepoint does not say "last thread".
+    pub fn forget(&mut self, pid: u32) {
+        let _unpreempted = Unpreempted::here();
+        ignore_missing(self.traced.remove(&pid));
+        self.traced_hints.clear(pid);
+        ignore_missing(self.forkers.remove(&pid));
+        if let Some(risk) = self.risk(pid) {
+            ignore_missing(self.at_risk.remove(&pid));
+            let Risk { fork_ns, pages, woken_words, written, .. } = risk;
+            let leftover = Leftover { fork_ns, pages, woken_words, written, reserved: 0 };
+            self.clean(pid, leftover);
+        }
+    }
+
+    /// Deletes everything that belongs to no child at risk: after a loss, exits may not have told
+    /// what they left.
+    pub fn sweep(&mut self) {
+        // Listed before who is at risk: what a child leaves meanwhile must not look left behind.
+        let pool: Vec<_> = self.pool.keys().filter_map(Result::ok).collect();
+        let tails: Vec<_> = self.tails.keys().filter_map(Result::ok).collect();
+        let pages: Vec<_> = self.pages.keys().filter_map(Result::ok).collect();
+        let touches: Vec<_> = self.touches.keys().filter_map(Result::ok).collect();
+        let wakes: Vec<_> = self.wakes.keys().filter_map(Result::ok).collect();
+        let alive: std::collections::HashSet<(u32, u64)> = self
+            .at_risk
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
+            .collect();
+        // A page's tail may be all that is left of it.
+        for bytes in pool.into_iter().chain(tails) {
+            let page: PageKey = value(&bytes);
+            if !alive.contains(&(page.tgid, page.fork_ns)) {
+                let _unpreempted = Unpreempted::here();
+                ignore_missing(self.pool.remove(&bytes));
+                ignore_missing(self.snapshots.remove(&bytes));
+                ignore_missing(self.tails.remove(&bytes));
+            }
+        }
+        for bytes in pages {
+            let place: PageIndex = value(&bytes);
+            if !alive.contains(&(place.tgid, place.fork_ns)) {
+                let _unpreempted = Unpreempted::here();
+                ignore_missing(self.pages.remove(&bytes));
+            }
+        }
+        for bytes in touches {
+            let touch: TouchKey = value(&bytes);
+            if !alive.contains(&(touch.tgid, touch.fork_ns)) {
+                let _unpreempted = Unpreempted::here();
+                ignore_missing(self.touches.remove(&bytes));
+            }
+        }
+        for bytes in wakes {
+            let word: WordKey = value(&bytes);
+            if !alive.contains(&(word.tgid, word.fork_ns)) {
+                let _unpreempted = Unpreempted::here();
+                ignore_missing(self.wakes.remove(&bytes));
+            }
+        }
+    }
+
+    /// Counts so far.
+    pub fn counters(&self) -> Counters {
+        // Files are read for it: not as a real-time thread.
+        let left_out = self.misses.by_program();
+        if !left_out.is_empty() {
+            tracing::debug!(?left_out, "program runs that the kernel left out");
+        }
+        let not_run = left_out.values().fold(0, |all: u64, count| all.saturating_add(*count));
+        let _unpreempted = Unpreempted::here();
+        let dropped = (0u32..)
+            .zip(KIND_NAMES)
+            .map(|(index, name)| (name.to_owned(), total(&self.drops, index)))
+            .chain([(NOT_RUN.to_owned(), not_run)])
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let others = (0..COUNTERS_LEN)
+            .zip(COUNTER_NAMES)
+            .filter(|(_, name)| self.futex_on || !FUTEX_COUNTERS.contains(name))
+            .map(|(index, name)| (name.to_owned(), total(&self.counters, index)))
+            .collect();
+        Counters { dropped, others }
+    }
+
+    fn page(&self, place: &PageKey) -> Option<[u8; PAGE_SIZE]> {
+        if let Ok(page) = self.pool.get(&key(place), 0) {
+            return Some(page);
+        }
+        let head = self.snapshots.get(&key(place), 0).ok()?;
+        let tail = self.tails.get(&key(place), 0).ok()?;
+        let mut page = [0; PAGE_SIZE];
+        let (first, rest) = page.split_at_mut(PAGE_HEAD);
+        first.copy_from_slice(&head);
+        rest.copy_from_slice(&tail);
+        Some(page)
+    }
+
+    fn risk(&self, pid: u32) -> Option<Risk> {
+        self.at_risk.get(&pid, 0).ok().map(|bytes| value(&bytes))
+    }
+}
+
+/// Names in the log, by [`maps::Counter`].
+const COUNTER_NAMES: [&str; COUNTERS_LEN as usize] = [
+    "futex_waits",
+    "futex_wakes",
+    "waits_untracked",
+    "children_untracked",
+    "pages_kept",
+    "pages_refused",
+    "processes_untraced",
+    "lock_calls",
+    "lock_calls_untracked",
+];
+
+/// Runs that the kernel left out, among the losses by kind.
+const NOT_RUN: &str = "not_run";
+
+/// Those that say nothing where waits and wakes are not seen.
+const FUTEX_COUNTERS: [&str; 3] = ["futex_waits", "futex_wakes", "waits_untracked"];
+
+/// What is known of a child's memory as it inherited it.
+impl Maps {
+    /// The page that begins at `page` as the child inherited it, or why it is not known.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn inherited_page(&self, pid: u32, page: u64) -> Result<[u8; PAGE_SIZE], Missing> {
+        let _unpreempted = Unpreempted::here();
+        if !self.snapshots_on {
+            return Err(Missing::Off);
+        }
+        let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
+        let place = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
+        self.page(&place).ok_or(if risk.table_full != 0 {
+            Missing::LimitReached
+        } else if risk.forked != 0 {
+            Missing::ForkedItself
+        } else {
+            Missing::NoFault
+        })
+    }
+
+    /// The registers of the thread that forked a child, at the fork; `None`: not known.
+    pub fn registers_at_fork(&self, pid: u32) -> Option<Registers> {
+        let _unpreempted = Unpreempted::here();
+        self.risk(pid)
+            .map(|risk| risk.at_fork)
+            .filter(|registers| *registers != Registers::default())
+    }
+
+    /// The first write to a page since the fork, by the child or by the process that forked (see
+    /// [`TouchKey::side`]); `None`: not known.
+    pub fn first_write(&self, pid: u32, page: u64, side: u32) -> Option<Touch> {
+        let _unpreempted = Unpreempted::here();
+        let risk = self.risk(pid)?;
+        let place = TouchKey { fork_ns: risk.fork_ns, page, tgid: pid, side };
+        self.touches.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
+    }
+
+    /// How often the child has woken a futex word since it was forked; `None`: not known.
+    pub fn wakes_since_fork(&self, pid: u32, uaddr: u64) -> Option<u64> {
+        let _unpreempted = Unpreempted::here();
+        let risk = self.risk(pid).filter(|_| self.futex_on)?;
+        let word = WordKey { fork_ns: risk.fork_ns, uaddr, tgid: pid, reserved: 0 };
+        match self.wakes.get(&key(&word), 0) {
+            Ok(bytes) => Some(value::<WakeState>(&bytes).count),
+            Err(_) if risk.wakes_lost != 0 => None,
+            Err(_) => Some(0),
+        }
+    }
+}
+
+/// What probes on lock functions saw (`--locks`).
+impl Maps {
+    /// Who had the locks at `places` of process `parent` while the memory of its child `pid` was
+    /// copied, each with the lock's address. None for a lock: nobody was seen with it; more than
+    /// one: it changed hands meanwhile. All past holds are gone through, once.
+    pub fn holds_at_fork(&self, pid: u32, parent: u32, places: &[u64]) -> Vec<(u64, Hold)> {
+        let _unpreempted = Unpreempted::here();
+        let Some(risk) = self.risk(pid).filter(|risk| risk.enter_ns != 0) else {
+            return Vec::new();
+        };
+        let covers = |hold: &Hold| {
+            hold.tid != 0
+                && hold.since_ns <= risk.fork_ns
+                && (hold.until_ns == 0 || hold.until_ns >= risk.enter_ns)
+        };
+        let past = self.past_holds.iter().filter_map(Result::ok).filter_map(|(place, bytes)| {
+            let place: PastKey = value(&place);
+            let wanted = place.tgid == parent && places.contains(&place.addr);
+            wanted.then(|| (place.addr, value::<Hold>(&bytes)))
+        });
+        let present = places.iter().filter_map(|addr| Some((*addr, self.hold(parent, *addr)?)));
+        let mut holds: Vec<_> = past.chain(present).filter(|(_, hold)| covers(hold)).collect();
+        holds.sort_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
+        holds.dedup_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
+        holds
+    }
+
+    /// The last that was seen of the lock at `addr` in process `pid` itself.
+    pub fn hold(&self, pid: u32, addr: u64) -> Option<Hold> {
+        let _unpreempted = Unpreempted::here();
+        let place = LockKey { addr, tgid: pid, reserved: 0 };
+        self.holds.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
+    }
+
+    /// Where the probed call that a thread is in returns to.
+    pub fn return_of(&self, tid: u32) -> Option<u64> {
+        let _unpreempted = Unpreempted::here();
+        let attempt = self.attempts.get(&tid, 0).ok()?;
+        Some(value::<Attempt>(&attempt).caller)
+    }
+
+    /// Forgets what was seen of the locks of a process that ended or runs another program.
+    pub fn forget_locks(&mut self, pid: u32) {
+        {
+            let _unpreempted = Unpreempted::here();
+            ignore_missing(self.fork_windows.remove(&pid));
+        }
+        let keys: Vec<_> = self.holds.keys().filter_map(Result::ok).collect();
+        for bytes in keys.into_iter().filter(|bytes| value::<LockKey>(bytes).tgid == pid) {
+            let _unpreempted = Unpreempted::here();
+            ignore_missing(self.holds.remove(&bytes));
+        }
+        let keys: Vec<_> = self.past_holds.keys().filter_map(Result::ok).collect();
+        for bytes in keys.into_iter().filter(|bytes| value::<PastKey>(bytes).tgid == pid) {
+            let _unpreempted = Unpreempted::here();
+            ignore_missing(self.past_holds.remove(&bytes));
+        }
+    }
+}
+
+fn total(array: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
+    array.get(&index, 0).map_or(0, |values| values.iter().sum())
+}
+
+fn hints(ebpf: &Ebpf, name: &str) -> Result<Hints, Error> {
+    // It stays where it is: programs that are loaded later need its descriptor.
+    match ebpf.map(name) {
+        Some(aya::maps::Map::Array(map)) => Hints::map(map, name),
+        _ => Err(refused(&format!("map {name}"), &"it is no array")),
+    }
+}

@@ -1,0 +1,58 @@
+//! The live kernel: loading and attaching the eBPF programs, reading what they tell.
+//!
+//! The only home of aya, of `unsafe` and of everything that needs privilege.
+
+#[cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "mallopt"))]
+mod allocator;
+#[expect(unsafe_code, reason = "bpf(2), for many entries at once")]
+mod batch;
+mod btf;
+mod cleaner;
+pub(crate) mod error;
+mod handles;
+#[expect(unsafe_code, reason = "reads the auxiliary vector")]
+mod installed;
+#[expect(unsafe_code, reason = "calls pthread functions")]
+mod libc_lock;
+pub(crate) mod loader;
+pub(crate) mod lock_probes;
+mod maps;
+mod missed_runs;
+pub(crate) mod namespace;
+#[expect(unsafe_code, reason = "bytes that programs of the kernel write too")]
+mod pid_bitmap;
+pub(crate) mod privilege;
+#[expect(unsafe_code, reason = "scheduling of the thread")]
+pub(crate) mod realtime;
+#[expect(unsafe_code, reason = "bpf(2), for an iterator over one task")]
+mod registers;
+#[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
+mod ring;
+#[expect(unsafe_code, reason = "reads and restores signals' actions")]
+mod signals;
+#[expect(unsafe_code, reason = "fork and exec")]
+mod suspended_child;
+pub(crate) mod tracefs;
+
+pub use allocator::give_back as give_back_memory;
+pub use error::Error;
+pub use installed::check_installation;
+pub use loader::{Kernel, Options};
+pub use lock_probes::{LockProbes, price};
+pub use maps::{Counters, Maps};
+pub use namespace::check_pid_namespace;
+pub use registers::Visitor;
+pub use ring::{AsyncRing, Ring};
+pub use signals::{ProcessGroup, restore_interrupt};
+pub use suspended_child::{GatedChild, Outcome, RunningChild, Start};
+pub use tracefs::{Format, FormatError};
+
+/// Loads and attaches the programs, and gives up the privilege that this took: in this thread and
+/// those that are made from here on.
+///
+/// # Errors
+/// Every failure is an [`Error`] whose message names the cause and the remedy.
+pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
+    privilege::check_memory()?;
+    loader::load(options)
+}

@@ -1,0 +1,12 @@
+//! The live side of forktrace: what the kernel and `/proc` tell of processes, as events.
+//!
+//! [`kernel`] is the only home of aya, of `unsafe` and of everything that needs privilege; [`inspect`]
+//! reads living processes without stopping them; [`decode`] and [`reorder`] make events in the order of
+//! their time; [`doctor`] tries what a host can do.
+
+pub mod clock;
+pub mod decode;
+pub mod doctor;
+pub mod inspect;
+pub mod kernel;
+pub mod reorder;

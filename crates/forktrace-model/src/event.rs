@@ -1,0 +1,393 @@
+//! The one currency of the collector: what happened, as recorded or replayed.
+//!
+//! An [`Event`] comes from the ring buffer, from `/proc` or from a recorded log, and everything
+//! after that (model, verdict, reports) sees no difference. The serde names are those of the event
+//! log (SCHEMA.md); a change here is a change of the schema.
+
+mod evidence;
+mod known;
+mod lock_facts;
+pub mod stacks;
+mod unobserved_fork;
+
+pub use evidence::{
+    AtFork, Doing, Evidence, Libc, Mapping, Missing, Module, OwnerThread, Place, Python,
+    PythonFrame, ThreadSample, Window,
+};
+pub use known::{Known, KnownExec, KnownFork, KnownThread};
+pub use lock_facts::{
+    FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, RLOCK,
+    Waiter,
+};
+pub use unobserved_fork::{Learnt, Relative, RelativeThread, UnobservedFork, is_older};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::json_number;
+
+/// Something that happened to a task, or to the trace itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// `CLOCK_BOOTTIME`, ns.
+    pub boot_ns: u64,
+    /// The task it happened to; `None` for events about the trace itself.
+    pub task: Option<Task>,
+    /// What happened.
+    pub body: Body,
+}
+
+/// Names a task as the kernel does, in the initial pid namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Task {
+    /// Thread group id: the process.
+    pub pid: u32,
+    /// The task itself.
+    pub tid: u32,
+    /// The task's name, at most 15 bytes. Chosen by the traced program: hostile until sanitised.
+    pub comm: String,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum Body {
+    /// First line of a log.
+    #[serde(rename = "trace.start")]
+    TraceStart(Box<TraceStart>),
+    /// A process that was alive when the tracer attached, or when it looked again after a loss.
+    #[serde(rename = "process.snapshot")]
+    ProcessSnapshot(ProcessSnapshot),
+    /// The task made a new process.
+    #[serde(rename = "process.fork")]
+    ProcessFork(ProcessFork),
+    /// The task made a new thread of its own process.
+    #[serde(rename = "thread.start")]
+    ThreadStart(ThreadStart),
+    /// The task replaced its process's program.
+    #[serde(rename = "process.exec")]
+    ProcessExec(ProcessExec),
+    /// The task was its process's last thread and ended.
+    #[serde(rename = "process.exit")]
+    ProcessExit(ProcessExit),
+    /// The task ended. Its process may live on.
+    #[serde(rename = "thread.exit")]
+    ThreadExit(ThreadExit),
+    /// The task blocks, or blocked, on a futex for longer than the threshold.
+    #[serde(rename = "futex.wait")]
+    FutexWait(FutexWait),
+    /// The task woke a futex word (only when everything is streamed).
+    #[serde(rename = "futex.wake")]
+    FutexWake(FutexWake),
+    /// What the process of a long wait looked like while it was waiting.
+    #[serde(rename = "evidence")]
+    Evidence(Box<Evidence>),
+    /// Events were lost before this point.
+    #[serde(rename = "events.lost")]
+    EventsLost(EventsLost),
+    /// Every living process of the trace has been looked at again after a loss.
+    #[serde(rename = "trace.resync")]
+    Resync(Resync),
+    /// The process runs as another user, or in another cgroup, than was told before.
+    #[serde(rename = "process.owner")]
+    ProcessOwner(ProcessOwner),
+    /// Last line of a file whose trace goes on in another one.
+    #[serde(rename = "trace.rotated")]
+    Rotated(Rotated),
+    /// Last line of a log.
+    #[serde(rename = "trace.end")]
+    TraceEnd(TraceEnd),
+}
+
+impl Body {
+    /// Its `type` in the event log.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Body::TraceStart(_) => "trace.start",
+            Body::ProcessSnapshot(_) => "process.snapshot",
+            Body::ProcessFork(_) => "process.fork",
+            Body::ThreadStart(_) => "thread.start",
+            Body::ProcessExec(_) => "process.exec",
+            Body::ProcessExit(_) => "process.exit",
+            Body::ThreadExit(_) => "thread.exit",
+            Body::FutexWait(_) => "futex.wait",
+            Body::FutexWake(_) => "futex.wake",
+            Body::Evidence(_) => "evidence",
+            Body::EventsLost(_) => "events.lost",
+            Body::Resync(_) => "trace.resync",
+            Body::ProcessOwner(_) => "process.owner",
+            Body::Rotated(_) => "trace.rotated",
+            Body::TraceEnd(_) => "trace.end",
+        }
+    }
+}
+
+/// Where a trace comes from and how it was made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceStart {
+    /// Version of forktrace.
+    pub version: String,
+    /// The tracer's own command line.
+    pub command: Vec<String>,
+    /// Kernel release, as `uname -r`.
+    pub kernel: String,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME` at the start, ns.
+    #[serde(with = "json_number::signed")]
+    #[schemars(with = "json_number::Number")]
+    pub clock_offset_ns: i64,
+    /// Waits at least this long are recorded and judged, ns.
+    #[serde(with = "json_number")]
+    #[schemars(with = "json_number::Number")]
+    pub min_wait_ns: u64,
+    /// Which processes are traced, in words.
+    pub filter: String,
+    /// Processes that were asked for by their pid: suspects about them are shown where nobody is
+    /// left in them who could go on.
+    #[serde(default)]
+    pub asked: Box<[u32]>,
+    /// Whether pages were kept as children inherited them.
+    pub snapshots: bool,
+    /// No futex call was watched: blocked threads were found by looking now and then (`--lean`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lean: bool,
+    /// Byte offsets used to read tracepoints, by `event.field`.
+    pub offsets: std::collections::BTreeMap<String, u32>,
+    /// Names the trace, the same in all of its parts; empty: not told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace_id: String,
+    /// Which part of the trace this file is, from 1; 0: the only one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: u32,
+    /// How many lines after this one repeat what was known at the end of the part before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub carried: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A living process as `/proc` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessSnapshot {
+    /// Parent process.
+    pub ppid: u32,
+    /// Start of the process on `CLOCK_BOOTTIME`, ns, exact to one clock tick (10 ms).
+    #[serde(with = "json_number")]
+    #[schemars(with = "json_number::Number")]
+    pub start_ns: u64,
+    /// Path of the program, where it may be read.
+    pub exe: Option<String>,
+    /// The pid inside the process's own pid namespace, where that differs.
+    pub ns_pid: Option<u32>,
+    /// Living threads, the leader included.
+    pub threads: Vec<ThreadName>,
+    /// True when taken again because events were lost.
+    pub resync: bool,
+    /// When the look was over, on `CLOCK_BOOTTIME`, ns. The event's own time is its beginning: of
+    /// threads that ended in between nothing is known. 0: not told.
+    #[serde(with = "json_number", default)]
+    #[schemars(with = "json_number::Number")]
+    pub read_ns: u64,
+    /// True for the command that forktrace started and held back: it begins to run now.
+    #[serde(default)]
+    pub command: bool,
+    /// Effective user id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Path in the cgroup hierarchy, as `/proc/<pid>/cgroup` shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// What was known of it already, where the line does not come from `/proc` but from the events
+    /// before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Box<Known>>,
+}
+
+/// To whom a process belongs now. A field that is missing is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessOwner {
+    /// Effective user id.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    /// Path in the cgroup hierarchy, as `/proc/<pid>/cgroup` shows it.
+    #[serde(default)]
+    pub cgroup: Option<String>,
+}
+
+/// A thread and its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadName {
+    /// The thread.
+    pub tid: u32,
+    /// Its name.
+    pub comm: String,
+}
+
+/// A new process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessFork {
+    /// The new process (its first thread has the same number).
+    pub child_pid: u32,
+    /// Flags of clone; see [`forktrace_common::clone_flags`].
+    #[serde(with = "json_number::hex")]
+    #[schemars(with = "json_number::Hex")]
+    pub clone_flags: u64,
+}
+
+/// A new thread.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadStart {
+    /// The new thread.
+    pub child_tid: u32,
+    /// Flags of clone; see [`forktrace_common::clone_flags`].
+    #[serde(with = "json_number::hex")]
+    #[schemars(with = "json_number::Hex")]
+    pub clone_flags: u64,
+}
+
+/// A program replaced.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessExec {
+    /// The thread that called exec. It now has the process's own number.
+    pub old_tid: u32,
+    /// Path of the new program as given to exec, at most 255 bytes.
+    pub filename: String,
+}
+
+/// A process that ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessExit {}
+
+/// A thread that ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadExit {
+    /// Whether it was its process's last; `None` where the kernel does not say (before 6.16).
+    pub group_dead: Option<bool>,
+}
+
+/// A futex wait.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FutexWait {
+    /// The wait itself.
+    #[serde(flatten)]
+    pub wait: Wait,
+    /// `None`: still blocked at this event's time, unless it is `over`. Otherwise the system call's
+    /// result.
+    pub result: Option<i64>,
+    /// The thread was found to be in this wait no more; how it ended was not seen (`--lean`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+impl FutexWait {
+    /// Whether the wait goes on at this event's time.
+    pub fn goes_on(&self) -> bool {
+        self.result.is_none() && !self.over
+    }
+}
+
+/// What a task asked the kernel to wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Wait {
+    /// `CLOCK_BOOTTIME` at system call entry, ns. With the tid, the wait's identity.
+    #[serde(with = "json_number")]
+    #[schemars(with = "json_number::Number")]
+    pub enter_ns: u64,
+    /// Address of the futex word.
+    #[serde(with = "json_number::hex")]
+    #[schemars(with = "json_number::Hex")]
+    pub uaddr: u64,
+    /// `op` with its flags; see [`forktrace_common::futex`].
+    pub op: u32,
+    /// Value that the word was expected to have.
+    #[serde(with = "json_number::hex")]
+    #[schemars(with = "json_number::Hex")]
+    pub val: u64,
+    /// Whether the wait ends by itself.
+    pub timed: bool,
+    /// The task was found in this wait: it began at an unknown time before `enter_ns`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub since_before: bool,
+    /// Where only looks tell of waits (`--lean`): it began after this time, and before `enter_ns`, at
+    /// which the task was found in it; `CLOCK_BOOTTIME`, ns.
+    #[serde(with = "json_number::opt", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<json_number::Number>")]
+    pub not_before_ns: Option<u64>,
+}
+
+impl Wait {
+    /// Whether it may have lasted for longer than since `enter_ns`.
+    pub fn is_older(&self) -> bool {
+        self.since_before || self.not_before_ns.is_some()
+    }
+}
+
+/// A futex wake.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FutexWake {
+    /// Address of the futex word.
+    #[serde(with = "json_number::hex")]
+    #[schemars(with = "json_number::Hex")]
+    pub uaddr: u64,
+    /// `op` with its flags.
+    pub op: u32,
+}
+
+/// A loss of events.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventsLost {
+    /// Records lost.
+    #[serde(with = "json_number")]
+    #[schemars(with = "json_number::Number")]
+    pub count: u64,
+    /// The same by kind, see [`forktrace_common::record::KIND_NAMES`]; kinds without a loss are
+    /// left out.
+    pub by_kind: std::collections::BTreeMap<String, u64>,
+}
+
+/// The end of a new look at `/proc`: the `process.snapshot`s before it that have `resync` set are
+/// all that was alive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Resync {
+    /// How many processes were seen alive.
+    pub processes: u32,
+    /// When the list of processes was begun, `CLOCK_BOOTTIME`, ns: one that was made later may be
+    /// missing in it. 0: the list is complete.
+    #[serde(default, with = "json_number", skip_serializing_if = "is_none_lost")]
+    #[schemars(with = "json_number::Number")]
+    pub listed_ns: u64,
+}
+
+/// The end of a file that is not the trace's last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rotated {
+    /// The part that follows.
+    pub next: u32,
+}
+
+/// How a trace ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceEnd {
+    /// Why: `interrupted`, `duration`, `targets ended`, …
+    pub reason: String,
+    /// Exact counts by name, most of them kept in the kernel.
+    pub counters: std::collections::BTreeMap<String, u64>,
+    /// Records lost in all.
+    #[serde(with = "json_number")]
+    #[schemars(with = "json_number::Number")]
+    pub lost: u64,
+    /// Lines that could not be written to this log, as on a full disk.
+    #[serde(default, skip_serializing_if = "is_none_lost")]
+    pub unwritten: u64,
+    /// How long everything was traced, what had begun before included, ns; `None`: not known.
+    #[serde(default, with = "json_number::opt", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<json_number::Number>")]
+    pub traced_ns: Option<u64>,
+}
+
+fn is_none_lost(number: &u64) -> bool {
+    *number == 0
+}

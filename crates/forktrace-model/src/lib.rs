@@ -1,0 +1,15 @@
+//! What happened to a forked process, and whether it can ever go on: pure, without a kernel, a clock
+//! or files.
+//!
+//! [`event`]s come from a live kernel or from a recorded log; [`model`] rebuilds the process tree from
+//! them, [`locks`] reads the bytes around a futex word, [`verdict`] judges and gives [`finding`]s.
+
+pub mod event;
+pub mod finding;
+pub mod frames;
+pub mod futex_op;
+pub mod json_number;
+pub mod locks;
+pub mod model;
+pub mod text;
+pub mod verdict;
