@@ -21,6 +21,7 @@ pub use lock_facts::{
 };
 pub use unobserved_fork::{Learnt, Relative, RelativeThread, UnobservedFork, is_older};
 
+use forktrace_common::futex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -322,6 +323,17 @@ impl Wait {
     /// Whether it may have lasted for longer than since `enter_ns`.
     pub fn is_older(&self) -> bool {
         self.since_before || self.not_before_ns.is_some()
+    }
+
+    /// The command of a `futex` system call, without flags. The marks for the other system calls
+    /// ([`futex::OP_WAITV`], [`futex::OP_WAIT_SYSCALL`]) stay what they are and match no command.
+    pub fn command(&self) -> u32 {
+        self.op & futex::FUTEX_CMD_MASK
+    }
+
+    /// Whether the caller promised that no other process uses the word.
+    pub fn is_private(&self) -> bool {
+        self.op & futex::FUTEX_PRIVATE_FLAG != 0
     }
 }
 

@@ -4,7 +4,7 @@ use arbitrary::{Arbitrary as _, Result, Unstructured};
 
 use forktrace_model::{
     event::{AtFork, Libc, Mapping, Place, Wait, Window},
-    locks::{self, Reading, Scene, State},
+    locks::{self, Reading, Scene, State, word_words},
 };
 
 /// Most bytes of a window.
@@ -87,7 +87,7 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
 }
 
 fn check(reading: &Reading) {
-    super::checks::terminal(reading.detail.as_bytes(), false);
+    super::checks::terminal(word_words::detail(&reading.word).as_bytes(), false);
 }
 
 fn mapping(u: &mut Unstructured<'_>) -> Result<Option<Mapping>> {

@@ -130,6 +130,15 @@ pub struct Mapping {
     pub offset: u64,
 }
 
+impl Mapping {
+    /// Whether `malloc` may have handed out memory here: the program break's area, or anonymous
+    /// private memory (further arenas and large blocks).
+    pub fn is_heap(&self) -> bool {
+        let anonymous = self.path.is_empty() || self.path == "[heap]";
+        anonymous && !self.shared && self.perms.starts_with("rw")
+    }
+}
+
 /// A place in the static data of a program or library.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Module {
@@ -162,6 +171,28 @@ pub struct Window {
     #[serde(with = "json_number::hex_bytes")]
     #[schemars(with = "json_number::HexBytes")]
     pub bytes: Vec<u8>,
+}
+
+impl Window {
+    /// The byte at `address`, if the window holds it.
+    pub fn byte(&self, address: u64) -> Option<u8> {
+        let at = usize::try_from(address.checked_sub(self.address)?).ok()?;
+        self.bytes.get(at).copied()
+    }
+
+    /// The 32-bit word at `address`, if the window holds it. Little endian, as x86-64 is.
+    pub fn word(&self, address: u64) -> Option<u32> {
+        let start = usize::try_from(address.checked_sub(self.address)?).ok()?;
+        let bytes = self.bytes.get(start..start.checked_add(4)?)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    /// The 64-bit word at `address`, if the window holds it.
+    pub fn long(&self, address: u64) -> Option<u64> {
+        let low = self.word(address)?;
+        let high = self.word(address.checked_add(4)?)?;
+        Some(u64::from(low) | u64::from(high) << 32)
+    }
 }
 
 /// Memory as inherited at the fork, or why it is not known.

@@ -8,12 +8,20 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State, detail};
+use super::{
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word, WordFact,
+    family::FamilyRemedy,
+};
 
 /// `_GLIBCXX_GUARD_PENDING_BIT`.
 const PENDING: u32 = 0x100;
 /// `_GLIBCXX_GUARD_WAITING_BIT`, with the one before it.
 const AWAITED: u32 = 0x1_0100;
+
+pub(super) static GUARD: LockFamily = LockFamily {
+    remedy: FamilyRemedy::Once,
+    ..LockFamily::new("cxx-static-guard", "C++ static initialisation guard", Language::Cxx)
+};
 
 /// Recognises guards.
 pub(super) struct CxaGuard;
@@ -30,21 +38,20 @@ impl Decoder for CxaGuard {
         }
         let then = scene.at_fork.and_then(|window| window.word(wait.uaddr));
         let (at_fork, meaning) = match then {
-            Some(PENDING | AWAITED) => (State::Held { owner: None }, "being initialised"),
-            Some(_) => (State::Free, "not being initialised"),
-            None => (State::Unknown, "being initialised"),
+            Some(PENDING | AWAITED) => (State::Held { owner: None }, Meaning::BeingInitialised),
+            Some(_) => (State::Free, Meaning::NotBeingInitialised),
+            None => (State::Unknown, Meaning::BeingInitialised),
         };
+        let now = Word::new(AWAITED, Meaning::BeingInitialised);
         Some(Reading {
-            kind: "C++ static initialisation guard",
+            family: &GUARD,
             address: wait.uaddr,
             at_fork,
             now: State::Held { owner: None },
             value_at_fork: then,
             value: AWAITED,
-            anyone_may_release: false,
-            detail: detail("word", &AWAITED, then.as_ref(), |word| {
-                format!("{word:#x} ({meaning})")
-            }),
+            word: WordFact::now(Part::Word, Base::Hex, now)
+                .inherited(then.map(|word| Word::new(word, meaning))),
         })
     }
 }

@@ -11,13 +11,25 @@
 
 use forktrace_common::futex::{FUTEX_WAIT, FUTEX_WAIT_BITSET};
 
-use super::{Reading, Scene, State, TID_LIMIT, glibc_sem};
+use super::{
+    Base, Language, LockFamily, Part, Reading, Scene, State, TID_LIMIT, Word, WordFact, glibc_sem,
+};
 use crate::event::Window;
 
 /// Offset of `__g_signals` in a `pthread_cond_t` up to glibc 2.40 and since.
 const COND_SIGNALS: [u64; 2] = [40, 32];
 /// `sizeof (pthread_cond_t)`.
 const COND_SIZE: u64 = 48;
+
+pub(super) static CONDITION_VARIABLE: LockFamily =
+    event("glibc-condition-variable", "glibc condition variable", Some(Language::C));
+pub(super) static BARRIER: LockFamily = event("glibc-barrier", "glibc barrier", Some(Language::C));
+/// A word of which nothing else is known.
+pub(super) static WORD: LockFamily = event("futex-word", "futex word", None);
+
+const fn event(id: &'static str, name: &'static str, language: Option<Language>) -> LockFamily {
+    LockFamily { language, anyone_may_release: true, ..LockFamily::new(id, name, Language::C) }
+}
 
 /// The word as something that is waited for without being held. Asked only when no decoder knows
 /// the lock. A reading of it is `HeldUnproven` at the fork: unchanged since, held by nobody;
@@ -29,9 +41,9 @@ pub(super) fn read(scene: &Scene<'_>) -> Option<Reading> {
     }
     let now = scene.now.word(wait.uaddr).filter(|word| wait.val == u64::from(*word))?;
     let then = scene.at_fork.and_then(|window| window.word(wait.uaddr));
-    let (kind, address) = named(scene);
+    let (family, address) = named(scene);
     Some(Reading {
-        kind,
+        family,
         address,
         at_fork: match then {
             Some(then) if then == now => State::HeldUnproven,
@@ -41,28 +53,21 @@ pub(super) fn read(scene: &Scene<'_>) -> Option<Reading> {
         now: State::Free,
         value_at_fork: then,
         value: now,
-        anyone_may_release: true,
-        detail: match then {
-            Some(then) if then == now => {
-                format!("word was {then:#x} in the page as inherited and still is")
-            }
-            Some(then) => format!("word was {then:#x} in the page as inherited, and is {now:#x}"),
-            None => format!("word is {now:#x} now"),
-        },
+        word: WordFact::now(Part::Word, Base::Hex, Word::bare(now)).inherited(then.map(Word::bare)),
     })
 }
 
 /// What the word belongs to, where the bytes around it tell, and where that begins.
-fn named(scene: &Scene<'_>) -> (&'static str, u64) {
+fn named(scene: &Scene<'_>) -> (&'static LockFamily, u64) {
     let uaddr = scene.wait.uaddr;
     if scene.wait.command() == FUTEX_WAIT_BITSET && glibc_sem::is_cond(scene.now, uaddr) {
         let address = cond_address(scene.now, uaddr);
-        return ("glibc condition variable", address.unwrap_or(uaddr));
+        return (&CONDITION_VARIABLE, address.unwrap_or(uaddr));
     }
     if scene.wait.command() == FUTEX_WAIT && is_barrier(scene.now, uaddr) == Some(true) {
-        return ("glibc barrier", uaddr.saturating_sub(4));
+        return (&BARRIER, uaddr.saturating_sub(4));
     }
-    ("futex word", uaddr)
+    (&WORD, uaddr)
 }
 
 /// Where the condition variable begins whose first or second group is waited for.

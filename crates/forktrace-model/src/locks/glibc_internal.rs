@@ -12,7 +12,10 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State};
+use super::{
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word, WordFact,
+    family::FamilyRemedy, word_fact::Identity,
+};
 
 /// The files of glibc that have locks: beginnings of their names, with and without versions as in
 /// glibc up to 2.34.
@@ -27,6 +30,11 @@ const FILES: [&str; 8] = [
     "libresolv-2.",
 ];
 
+pub(super) static INTERNAL: LockFamily = LockFamily {
+    remedy: FamilyRemedy::LibraryOwn,
+    ..LockFamily::new("glibc-internal", "glibc internal lock", Language::C)
+};
+
 /// Recognises them by where they are. Asked after [`super::glibc_mutex`]: the loader's are mutexes.
 pub(super) struct GlibcInternal;
 
@@ -40,29 +48,31 @@ impl Decoder for GlibcInternal {
         let now = scene.now.word(wait.uaddr).filter(|word| *word == 2)?;
         let then = scene.at_fork.and_then(|window| window.word(wait.uaddr));
         let state = |word| match word {
-            1 | 2 => Some((State::Held { owner: None }, "locked")),
-            0 => Some((State::Free, "free")),
+            1 | 2 => Some((State::Held { owner: None }, Meaning::Locked)),
+            0 => Some((State::Free, Meaning::Free)),
             _ => None,
         };
-        let (at_fork, detail) = match then {
+        let (at_fork, inherited) = match then {
             Some(word) => {
                 let (at_fork, meaning) = state(word)?;
-                let detail = format!(
-                    "word was {word} ({meaning}) in the page as inherited, in glibc's own data"
-                );
-                (at_fork, detail)
+                (at_fork, Some(Word::new(word, meaning)))
             }
-            None => (State::Unknown, "word is 2 (locked, with waiters) now".to_owned()),
+            None => (State::Unknown, None),
         };
         Some(Reading {
-            kind: "glibc internal lock",
+            family: &INTERNAL,
             address: wait.uaddr,
             at_fork,
             now: State::Held { owner: None },
             value_at_fork: then,
             value: now,
-            anyone_may_release: false,
-            detail,
+            word: WordFact::now(
+                Part::Word,
+                Base::Decimal,
+                Word::new(now, Meaning::LockedWithWaiters),
+            )
+            .inherited(inherited)
+            .identity(inherited.map(|_| Identity::GlibcData)),
         })
     }
 }

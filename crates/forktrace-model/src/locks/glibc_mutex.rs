@@ -8,9 +8,10 @@
 use forktrace_common::futex;
 
 use super::{
-    Decoder, Reading, Scene, State, detail,
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word, WordFact,
     glibc_layout::{Fields, NO_ELISION, PSHARED, TYPE_MASK},
     is_tid,
+    word_fact::Thing,
 };
 
 const NORMAL: u32 = 0;
@@ -20,6 +21,18 @@ const ERRORCHECK: u32 = 2;
 /// Most users believed. Every waiter on a condition variable counts as one, and at most one of
 /// them exists a thread.
 const MAX_USERS: u32 = super::TID_LIMIT;
+
+pub(super) static NORMAL_MUTEX: LockFamily = mutex("glibc-mutex", "glibc mutex");
+pub(super) static RECURSIVE_MUTEX: LockFamily =
+    mutex("glibc-mutex-recursive", "glibc mutex (recursive)");
+pub(super) static ERRORCHECK_MUTEX: LockFamily =
+    mutex("glibc-mutex-errorcheck", "glibc mutex (error-checking)");
+pub(super) static ADAPTIVE_MUTEX: LockFamily =
+    mutex("glibc-mutex-adaptive", "glibc mutex (adaptive)");
+
+const fn mutex(id: &'static str, name: &'static str) -> LockFamily {
+    LockFamily::new(id, name, Language::C)
+}
 
 /// Recognises mutexes that are neither robust nor priority inheriting or protecting.
 pub(super) struct GlibcMutex;
@@ -39,14 +52,14 @@ impl Decoder for GlibcMutex {
         }
         let then = scene.at_fork.and_then(|window| Fields::at(window, wait.uaddr));
         Some(Reading {
-            kind: name(&now),
+            family: family(&now),
             address: wait.uaddr,
             at_fork: then.map_or(State::Unknown, |then| inherited(&then, &now)),
             now: State::Held { owner: Some(now.owner) },
             value_at_fork: then.map(|then| then.lock),
             value: now.lock,
-            anyone_may_release: false,
-            detail: detail("word", &now, then.as_ref(), meaning),
+            word: WordFact::now(Part::Word, Base::Decimal, word(&now))
+                .inherited(then.as_ref().map(word)),
         })
     }
 }
@@ -72,21 +85,21 @@ fn inherited(then: &Fields, now: &Fields) -> State {
     }
 }
 
-fn name(fields: &Fields) -> &'static str {
+fn family(fields: &Fields) -> &'static LockFamily {
     match fields.kind & TYPE_MASK {
-        NORMAL => "glibc mutex",
-        RECURSIVE => "glibc mutex (recursive)",
-        ERRORCHECK => "glibc mutex (error-checking)",
-        _ => "glibc mutex (adaptive)",
+        NORMAL => &NORMAL_MUTEX,
+        RECURSIVE => &RECURSIVE_MUTEX,
+        ERRORCHECK => &ERRORCHECK_MUTEX,
+        _ => &ADAPTIVE_MUTEX,
     }
 }
 
-fn meaning(fields: &Fields) -> String {
-    let state = match fields.lock {
-        0 => "free",
-        1 => "locked",
-        2 => "locked, with waiters",
-        _ => "no mutex",
+fn word(fields: &Fields) -> Word {
+    let meaning = match fields.lock {
+        0 => Meaning::Free,
+        1 => Meaning::Locked,
+        2 => Meaning::LockedWithWaiters,
+        _ => Meaning::NotOf(Thing::Mutex),
     };
-    format!("{} ({state}) and owner {}", fields.lock, fields.owner)
+    Word { owner: Some(fields.owner), ..Word::new(fields.lock, meaning) }
 }

@@ -18,7 +18,8 @@
 use forktrace_common::futex::{FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_WAIT};
 
 use super::{
-    Decoder, Reading, Scene, State, TID_LIMIT, detail,
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, TID_LIMIT, Word,
+    WordFact,
     glibc_layout::{Fields, NO_ELISION, PSHARED, TYPE_MASK},
     is_tid,
 };
@@ -30,6 +31,22 @@ const PRIO_INHERIT: u32 = 32;
 const TID_MASK: u32 = 0x3fff_ffff;
 /// `FUTEX_WAITERS`.
 const WAITERS: u32 = 0x8000_0000;
+
+pub(super) static ROBUST_NORMAL: LockFamily = mutex("glibc-mutex-robust", "glibc mutex (robust)");
+pub(super) static ROBUST_RECURSIVE: LockFamily =
+    mutex("glibc-mutex-robust-recursive", "glibc mutex (robust, recursive)");
+pub(super) static ROBUST_ERRORCHECK: LockFamily =
+    mutex("glibc-mutex-robust-errorcheck", "glibc mutex (robust, error-checking)");
+pub(super) static ROBUST_ADAPTIVE: LockFamily =
+    mutex("glibc-mutex-robust-adaptive", "glibc mutex (robust, adaptive)");
+pub(super) static ROBUST_PRIO_INHERIT: LockFamily =
+    mutex("glibc-mutex-robust-pi", "glibc mutex (robust, priority inheriting)");
+pub(super) static ONLY_PRIO_INHERIT: LockFamily =
+    mutex("glibc-mutex-pi", "glibc mutex (priority inheriting)");
+
+const fn mutex(id: &'static str, name: &'static str) -> LockFamily {
+    LockFamily::new(id, name, Language::C)
+}
 
 /// Recognises mutexes that are robust, priority inheriting or both.
 pub(super) struct GlibcRobust;
@@ -57,14 +74,14 @@ impl Decoder for GlibcRobust {
         let owner = held_by(&now)?;
         let then = scene.at_fork.and_then(|window| Fields::at(window, wait.uaddr));
         Some(Reading {
-            kind: name(&now),
+            family: family(&now),
             address: wait.uaddr,
             at_fork: then.map_or(State::Unknown, |then| inherited(&then, &now)),
             now: State::Held { owner: Some(owner) },
             value_at_fork: then.map(|then| then.lock),
             value: now.lock,
-            anyone_may_release: false,
-            detail: detail("word", &now, then.as_ref(), meaning),
+            word: WordFact::now(Part::Word, Base::Hex, word(&now))
+                .inherited(then.as_ref().map(word)),
         })
     }
 }
@@ -98,21 +115,22 @@ fn inherited(then: &Fields, now: &Fields) -> State {
     }
 }
 
-fn name(fields: &Fields) -> &'static str {
+fn family(fields: &Fields) -> &'static LockFamily {
     let robust = fields.kind & ROBUST != 0;
     match (fields.kind & PRIO_INHERIT != 0, robust, fields.kind & TYPE_MASK) {
-        (false, _, 1) => "glibc mutex (robust, recursive)",
-        (false, _, 2) => "glibc mutex (robust, error-checking)",
-        (false, _, 3) => "glibc mutex (robust, adaptive)",
-        (false, ..) => "glibc mutex (robust)",
-        (true, true, _) => "glibc mutex (robust, priority inheriting)",
-        (true, false, _) => "glibc mutex (priority inheriting)",
+        (false, _, 1) => &ROBUST_RECURSIVE,
+        (false, _, 2) => &ROBUST_ERRORCHECK,
+        (false, _, 3) => &ROBUST_ADAPTIVE,
+        (false, ..) => &ROBUST_NORMAL,
+        (true, true, _) => &ROBUST_PRIO_INHERIT,
+        (true, false, _) => &ONLY_PRIO_INHERIT,
     }
 }
 
-fn meaning(fields: &Fields) -> String {
-    match fields.lock & TID_MASK {
-        0 => format!("{:#x} (free)", fields.lock),
-        owner => format!("{:#x} (locked by {owner})", fields.lock),
-    }
+fn word(fields: &Fields) -> Word {
+    let meaning = match fields.lock & TID_MASK {
+        0 => Meaning::Free,
+        owner => Meaning::LockedBy(owner),
+    };
+    Word::new(fields.lock, meaning)
 }

@@ -11,7 +11,10 @@
 
 use forktrace_common::futex;
 
-use super::{Decoder, Reading, Scene, State, TID_LIMIT, detail, is_tid};
+use super::{
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, TID_LIMIT, Word,
+    WordFact, is_tid,
+};
 use crate::event::{Wait, Window};
 
 const WRPHASE_FUTEX: u64 = 8;
@@ -36,8 +39,10 @@ const FUTEX_USED: u32 = 2;
 /// `PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP`, the largest value of `__flags`.
 const WRITERS_FIRST: u32 = 2;
 
-const FOR_WRITING: &str = "glibc rwlock (held for writing)";
-const FOR_READING: &str = "glibc rwlock (held for reading)";
+pub(super) static FOR_WRITING: LockFamily =
+    LockFamily::new("glibc-rwlock-writing", "glibc rwlock (held for writing)", Language::C);
+pub(super) static FOR_READING: LockFamily =
+    LockFamily::new("glibc-rwlock-reading", "glibc rwlock (held for reading)", Language::C);
 
 /// Recognises read-write locks.
 pub(super) struct GlibcRwlock;
@@ -62,14 +67,14 @@ fn read_at(scene: &Scene<'_>, offset: u64) -> Option<Reading> {
     let hold = now.waited_for(offset, scene.wait)?;
     let then = scene.at_fork.and_then(|window| Fields::at(window, address));
     Some(Reading {
-        kind: hold.name(),
+        family: hold.family(),
         address,
         at_fork: then.map_or(State::Unknown, |then| then.inherited_as(&now, hold)),
         now: now.state(hold),
         value_at_fork: then.map(|then| then.readers),
         value: now.readers,
-        anyone_may_release: false,
-        detail: detail("state", &now, then.as_ref(), Fields::meaning),
+        word: WordFact::now(Part::State, Base::Hex, now.word())
+            .inherited(then.as_ref().map(Fields::word)),
     })
 }
 
@@ -81,10 +86,10 @@ enum Hold {
 }
 
 impl Hold {
-    fn name(self) -> &'static str {
+    fn family(self) -> &'static LockFamily {
         match self {
-            Hold::Writing => FOR_WRITING,
-            Hold::Reading => FOR_READING,
+            Hold::Writing => &FOR_WRITING,
+            Hold::Reading => &FOR_READING,
         }
     }
 }
@@ -182,13 +187,12 @@ impl Fields {
         }
     }
 
-    fn meaning(&self) -> String {
-        let state = match (self.hold(), self.readers >> READER_SHIFT) {
-            (None, _) => "free".into(),
-            (Some(Hold::Writing), _) => format!("held for writing by {}", self.cur_writer),
-            (Some(Hold::Reading), 1) => "held by 1 reader".into(),
-            (Some(Hold::Reading), readers) => format!("held by {readers} readers"),
+    fn word(&self) -> Word {
+        let meaning = match self.hold() {
+            None => Meaning::Free,
+            Some(Hold::Writing) => Meaning::HeldForWriting { by: Some(self.cur_writer) },
+            Some(Hold::Reading) => Meaning::HeldByReaders(self.readers >> READER_SHIFT),
         };
-        format!("{:#x} ({state})", self.readers)
+        Word::new(self.readers, meaning)
     }
 }

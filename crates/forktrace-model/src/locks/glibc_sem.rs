@@ -14,7 +14,12 @@
 
 use forktrace_common::futex::{FUTEX_CLOCK_REALTIME, FUTEX_WAIT_BITSET};
 
-use super::{Decoder, Reading, Scene, State, TID_LIMIT};
+use super::{
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, TID_LIMIT, Word,
+    WordFact,
+    family::FamilyRemedy,
+    word_fact::{Identity, Thing},
+};
 use crate::event::{Mapping, Window};
 
 const WAITERS: u64 = 4;
@@ -32,6 +37,18 @@ const CHUNK_FLAGS: u64 = 7;
 const CHUNK_ALIGNMENT: u64 = 16;
 /// A chunk's bytes that are not the caller's: its size field.
 const CHUNK_OVERHEAD: u64 = 8;
+
+/// A semaphore, which may be used as a lock or as a signal.
+pub static SEMAPHORE: LockFamily = LockFamily {
+    anyone_may_release: true,
+    ..LockFamily::new("glibc-semaphore", "glibc semaphore", Language::C)
+};
+/// The same in a program in Python.
+pub(super) static PYTHON_SEMAPHORE: LockFamily = LockFamily {
+    anyone_may_release: true,
+    remedy: FamilyRemedy::PythonThreading,
+    ..LockFamily::new("python-lock-sem", "Python threading lock (sem_t)", Language::Python)
+};
 
 /// Recognises semaphores.
 pub(super) struct GlibcSem;
@@ -53,7 +70,7 @@ impl Decoder for GlibcSem {
         let then = scene.at_fork.and_then(|window| Fields::at(window, wait.uaddr));
         let block = scene.block();
         Some(Reading {
-            kind: "glibc semaphore",
+            family: &SEMAPHORE,
             address: wait.uaddr,
             at_fork: then.map_or(State::Unknown, |then| match (then.value, block) {
                 (0, Block::Same(_)) if then.is_same(&now) => State::Held { owner: None },
@@ -64,8 +81,7 @@ impl Decoder for GlibcSem {
             now: State::Held { owner: None },
             value_at_fork: then.map(|then| then.value),
             value: now.value,
-            anyone_may_release: true,
-            detail: detail(&now, then.as_ref(), block),
+            word: word_fact(&now, then.as_ref(), block),
         })
     }
 }
@@ -169,24 +185,17 @@ fn fits(size: u64, field: u64, mapping: &Mapping) -> bool {
         && end.is_some_and(|end| end <= mapping.end)
 }
 
-fn detail(now: &Fields, then: Option<&Fields>, block: Block) -> String {
-    let meaning = |fields: &Fields| if fields.value == 0 { "held" } else { "free" };
-    match (then, block) {
-        (Some(then), Block::Same(bytes)) => format!(
-            "word was {} ({}) in the page as inherited, in a heap block of {bytes} bytes that is \
-             the same since",
-            then.value,
-            meaning(then)
-        ),
-        (Some(then), Block::Younger) => {
-            format!("word was {} in the page as inherited, in a block that is gone", then.value)
+fn word_fact(now: &Fields, then: Option<&Fields>, block: Block) -> WordFact {
+    let meaning = |value| if value == 0 { Meaning::Held } else { Meaning::Free };
+    let fact = WordFact::now(Part::Word, Base::Decimal, Word::new(now.value, meaning(now.value)));
+    let Some(Fields { value, .. }) = then.copied() else { return fact };
+    let (inherited, identity) = match block {
+        Block::Same(bytes) => (Word::new(value, meaning(value)), Identity::SameBlock { bytes }),
+        Block::Younger => (Word::bare(value), Identity::BlockGone),
+        Block::Unknown if value == 0 => {
+            (Word::new(value, Meaning::HeldOrUnused), Identity::Unproven(Thing::Semaphore))
         }
-        (Some(then), Block::Unknown) => format!(
-            "word was {} ({}) in the page as inherited, but nothing proves that it was a \
-             semaphore then",
-            then.value,
-            if then.value == 0 { "held or unused" } else { "free" }
-        ),
-        (None, _) => format!("word is {} ({}) now", now.value, meaning(now)),
-    }
+        Block::Unknown => (Word::new(value, Meaning::Free), Identity::Unproven(Thing::Semaphore)),
+    };
+    fact.inherited(Some(inherited)).identity(Some(identity))
 }

@@ -6,6 +6,7 @@
 
 mod cxa_guard;
 mod event;
+mod family;
 mod glibc_internal;
 mod glibc_layout;
 mod glibc_mutex;
@@ -20,8 +21,12 @@ mod neighbours;
 mod parking_lot;
 mod py_mutex;
 mod rust_std;
+mod word_fact;
+pub mod word_words;
 
-use forktrace_common::futex;
+pub use family::{FAMILIES, FamilyRemedy, Language, LockFamily};
+pub use glibc_sem::SEMAPHORE;
+pub use word_fact::{Base, Identity, Meaning, Part, Thing, Word, WordFact};
 
 use crate::event::{Libc, Mapping, Place, Wait, Window};
 
@@ -59,8 +64,8 @@ impl Scene<'_> {
 /// A lock recognised around a futex word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The lock's kind, for `lock.kind` in the log: `glibc mutex`, …
-    pub kind: &'static str,
+    /// What sort of lock it is.
+    pub family: &'static LockFamily,
     /// Address of the lock object (the futex word may be inside it).
     pub address: u64,
     /// The lock in the memory as inherited.
@@ -71,18 +76,8 @@ pub struct Reading {
     pub value_at_fork: Option<u32>,
     /// The same word while waiting.
     pub value: u32,
-    /// True for locks that anybody may release (a semaphore): a signal handler or timer could.
-    pub anyone_may_release: bool,
-    /// What the word means, for the proof line: `word was 1 (locked), owner 4207`.
-    pub detail: String,
-}
-
-impl Reading {
-    /// Whether the bytes could as well be those of an event, such as a condition variable, whose word
-    /// changes with each wake ([`rust_std`]).
-    pub fn may_be_event(&self) -> bool {
-        self.kind.starts_with(rust_std::KINDS)
-    }
+    /// What the word means, at the fork and now.
+    pub word: WordFact,
 }
 
 /// Whether a lock was held.
@@ -132,30 +127,10 @@ pub static DECODERS: &[&dyn Decoder] = &[
     &rust_std::rwlock::RustRwLock,
 ];
 
-/// The proof line: what the lock's `word` was as inherited, if that is known, and else what it is
-/// now, as `meaning` tells it.
-fn detail<T>(word: &str, now: &T, then: Option<&T>, meaning: impl Fn(&T) -> String) -> String {
-    match then {
-        Some(then) => format!("{word} was {} in the page as inherited", meaning(then)),
-        None => format!("{word} is {} now", meaning(now)),
-    }
-}
-
-/// The same of a lock whose bytes may have been something else at the fork.
-fn doubtful<T>(
-    word: &str,
-    now: &T,
-    then: Option<&T>,
-    at_fork: State,
-    meaning: impl Fn(&T) -> String,
-) -> String {
-    let told = detail(word, now, then, meaning);
-    match at_fork {
-        State::Unknown if then.is_some() => {
-            told + ", but nothing proves that it was this lock's then"
-        }
-        _ => told,
-    }
+/// That the bytes of a lock which was held at the fork, if they are known, may have been something
+/// else then: all that is said where its state is `Unknown`.
+fn unproven(at_fork: State, known: bool) -> Option<Identity> {
+    (known && at_fork == State::Unknown).then_some(Identity::Unproven(Thing::ThisLock))
 }
 
 /// The first decoder's answer, if any recognises the lock.
@@ -185,50 +160,6 @@ const TID_LIMIT: u32 = 1 << 22;
 /// Whether a word can be a thread id.
 fn is_tid(word: u32) -> bool {
     (1..TID_LIMIT).contains(&word)
-}
-
-impl Wait {
-    /// The command of a `futex` system call, without flags. The marks for the other system calls
-    /// ([`futex::OP_WAITV`], [`futex::OP_WAIT_SYSCALL`]) stay what they are and match no command.
-    fn command(&self) -> u32 {
-        self.op & futex::FUTEX_CMD_MASK
-    }
-
-    /// Whether the caller promised that no other process uses the word.
-    fn is_private(&self) -> bool {
-        self.op & futex::FUTEX_PRIVATE_FLAG != 0
-    }
-}
-
-impl Mapping {
-    /// Whether `malloc` may have handed out memory here: the program break's area, or anonymous
-    /// private memory (further arenas and large blocks).
-    pub fn is_heap(&self) -> bool {
-        let anonymous = self.path.is_empty() || self.path == "[heap]";
-        anonymous && !self.shared && self.perms.starts_with("rw")
-    }
-}
-
-impl Window {
-    /// The byte at `address`, if the window holds it.
-    pub fn byte(&self, address: u64) -> Option<u8> {
-        let at = usize::try_from(address.checked_sub(self.address)?).ok()?;
-        self.bytes.get(at).copied()
-    }
-
-    /// The 32-bit word at `address`, if the window holds it. Little endian, as x86-64 is.
-    pub fn word(&self, address: u64) -> Option<u32> {
-        let start = usize::try_from(address.checked_sub(self.address)?).ok()?;
-        let bytes = self.bytes.get(start..start.checked_add(4)?)?;
-        Some(u32::from_le_bytes(bytes.try_into().ok()?))
-    }
-
-    /// The 64-bit word at `address`, if the window holds it.
-    pub fn long(&self, address: u64) -> Option<u64> {
-        let low = self.word(address)?;
-        let high = self.word(address.checked_add(4)?)?;
-        Some(u64::from(low) | u64::from(high) << 32)
-    }
 }
 
 #[cfg(test)]

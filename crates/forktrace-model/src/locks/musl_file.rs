@@ -8,7 +8,10 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State, is_tid};
+use super::{
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word, WordFact,
+    family::FamilyRemedy, is_tid,
+};
 use crate::event::Window;
 
 /// Offsets in a `FILE`. Its first words are farther from the lock than memory is read.
@@ -28,6 +31,11 @@ const NONE: u32 = u32::MAX;
 const NEWLINE: u32 = 10;
 /// Largest buffer believed, bytes.
 const LARGEST: u64 = 1 << 32;
+
+pub(super) static FILE_LOCK: LockFamily = LockFamily {
+    remedy: FamilyRemedy::LibraryOwn,
+    ..LockFamily::new("musl-file", "musl FILE lock", Language::C)
+};
 
 /// Recognises the locks of files.
 pub(super) struct MuslFile;
@@ -54,21 +62,19 @@ impl Decoder for MuslFile {
             }
             Some(_) => State::HeldUnproven,
         };
+        let inherited = then.map(|word| match at_fork {
+            State::Held { owner: Some(owner) } => Word::new(word, Meaning::LockedBy(owner)),
+            _ => Word::bare(word),
+        });
+        let locked = Word::new(now, Meaning::LockedBy(owner));
         Some(Reading {
-            kind: "musl FILE lock",
+            family: &FILE_LOCK,
             address: wait.uaddr,
             at_fork,
             now: State::Held { owner: Some(owner) },
             value_at_fork: then,
             value: now,
-            anyone_may_release: false,
-            detail: match (then, at_fork) {
-                (Some(word), State::Held { owner: Some(owner) }) => {
-                    format!("word was {word:#x} (locked by {owner}) in the page as inherited")
-                }
-                (Some(word), _) => format!("word was {word:#x} in the page as inherited"),
-                (None, _) => format!("word is {now:#x} (locked by {owner}) now"),
-            },
+            word: WordFact::now(Part::Word, Base::Hex, locked).inherited(inherited),
         })
     }
 }

@@ -10,7 +10,10 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State, TID_LIMIT, detail, is_tid};
+use super::{
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, TID_LIMIT, Word,
+    WordFact, is_tid, word_fact::Thing,
+};
 use crate::event::Window;
 
 const LOCK: u64 = 4;
@@ -28,6 +31,21 @@ const PSHARED: u32 = 128;
 /// The word of a locked mutex of the normal type: `EBUSY`.
 const BUSY: u32 = 16;
 const AWAITED: u32 = 0x8000_0000;
+
+pub(super) static NORMAL_MUTEX: LockFamily = mutex("musl-mutex", "musl mutex");
+pub(super) static RECURSIVE_MUTEX: LockFamily =
+    mutex("musl-mutex-recursive", "musl mutex (recursive)");
+pub(super) static ERRORCHECK_MUTEX: LockFamily =
+    mutex("musl-mutex-errorcheck", "musl mutex (error-checking)");
+pub(super) static ROBUST_NORMAL: LockFamily = mutex("musl-mutex-robust", "musl mutex (robust)");
+pub(super) static ROBUST_RECURSIVE: LockFamily =
+    mutex("musl-mutex-robust-recursive", "musl mutex (robust, recursive)");
+pub(super) static ROBUST_ERRORCHECK: LockFamily =
+    mutex("musl-mutex-robust-errorcheck", "musl mutex (robust, error-checking)");
+
+const fn mutex(id: &'static str, name: &'static str) -> LockFamily {
+    LockFamily::new(id, name, Language::C)
+}
 
 /// Recognises mutexes that are not priority inheriting.
 pub(super) struct MuslMutex;
@@ -48,14 +66,14 @@ impl Decoder for MuslMutex {
         let held = now.held()?;
         let then = scene.at_fork.and_then(|window| Fields::at(window, address));
         Some(Reading {
-            kind: now.name(),
+            family: now.family(),
             address,
             at_fork: then.map_or(State::Unknown, |then| then.inherited_as(&now)),
             now: held,
             value_at_fork: then.map(|then| then.lock),
             value: now.lock,
-            anyone_may_release: false,
-            detail: detail("word", &now, then.as_ref(), Fields::meaning),
+            word: WordFact::now(Part::Word, Base::Hex, now.word())
+                .inherited(then.as_ref().map(Fields::word)),
         })
     }
 }
@@ -107,24 +125,24 @@ impl Fields {
         }
     }
 
-    fn name(&self) -> &'static str {
+    fn family(&self) -> &'static LockFamily {
         match (self.kind & ROBUST != 0, self.kind & TYPE_MASK) {
-            (false, RECURSIVE) => "musl mutex (recursive)",
-            (false, ERRORCHECK) => "musl mutex (error-checking)",
-            (false, _) => "musl mutex",
-            (true, RECURSIVE) => "musl mutex (robust, recursive)",
-            (true, ERRORCHECK) => "musl mutex (robust, error-checking)",
-            (true, _) => "musl mutex (robust)",
+            (false, RECURSIVE) => &RECURSIVE_MUTEX,
+            (false, ERRORCHECK) => &ERRORCHECK_MUTEX,
+            (false, _) => &NORMAL_MUTEX,
+            (true, RECURSIVE) => &ROBUST_RECURSIVE,
+            (true, ERRORCHECK) => &ROBUST_ERRORCHECK,
+            (true, _) => &ROBUST_NORMAL,
         }
     }
 
-    fn meaning(&self) -> String {
-        let state = match (self.lock & !AWAITED, self.held()) {
-            (0, _) => "free".into(),
-            (_, Some(State::Held { owner: Some(owner) })) => format!("locked by {owner}"),
-            (_, Some(_)) => "locked".into(),
-            (_, None) => "no mutex".to_owned(),
+    fn word(&self) -> Word {
+        let meaning = match (self.lock & !AWAITED, self.held()) {
+            (0, _) => Meaning::Free,
+            (_, Some(State::Held { owner: Some(owner) })) => Meaning::LockedBy(owner),
+            (_, Some(_)) => Meaning::Locked,
+            (_, None) => Meaning::NotOf(Thing::Mutex),
         };
-        format!("{:#x} ({state})", self.lock)
+        Word::new(self.lock, meaning)
     }
 }

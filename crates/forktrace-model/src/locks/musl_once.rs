@@ -10,12 +10,20 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State, detail};
+use super::{
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word, WordFact,
+    family::FamilyRemedy,
+};
 
 /// The function runs.
 const RUNNING: u32 = 1;
 /// It runs, and somebody waits.
 const AWAITED: u32 = 3;
+
+pub(super) static ONCE: LockFamily = LockFamily {
+    remedy: FamilyRemedy::Once,
+    ..LockFamily::new("musl-once", "musl pthread_once", Language::C)
+};
 
 /// Recognises functions that are run once.
 pub(super) struct MuslOnce;
@@ -30,20 +38,20 @@ impl Decoder for MuslOnce {
         let now = scene.now.word(wait.uaddr).filter(|word| *word == AWAITED)?;
         let then = scene.at_fork.and_then(|window| window.word(wait.uaddr));
         let (at_fork, meaning) = match then {
-            Some(RUNNING | AWAITED) => (State::Held { owner: None }, "running"),
-            Some(0 | 2) => (State::Free, "not running"),
+            Some(RUNNING | AWAITED) => (State::Held { owner: None }, Meaning::Running),
+            Some(0 | 2) => (State::Free, Meaning::NotRunning),
             Some(_) => return None,
-            None => (State::Unknown, "running"),
+            None => (State::Unknown, Meaning::Running),
         };
         Some(Reading {
-            kind: "musl pthread_once",
+            family: &ONCE,
             address: wait.uaddr,
             at_fork,
             now: State::Held { owner: None },
             value_at_fork: then,
             value: now,
-            anyone_may_release: false,
-            detail: detail("word", &now, then.as_ref(), |word| format!("{word} ({meaning})")),
+            word: WordFact::now(Part::Word, Base::Decimal, Word::new(now, Meaning::Running))
+                .inherited(then.map(|word| Word::new(word, meaning))),
         })
     }
 }

@@ -8,7 +8,10 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{Decoder, Reading, Scene, State, TID_LIMIT, detail};
+use super::{
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, TID_LIMIT, Word,
+    WordFact, word_fact::Thing,
+};
 use crate::event::Window;
 
 const WAITERS: u64 = 4;
@@ -20,6 +23,11 @@ const UNUSED_WORD: u64 = 12;
 
 const WRITER: u32 = 0x7fff_ffff;
 const AWAITED: u32 = 0x8000_0000;
+
+pub(super) static FOR_WRITING: LockFamily =
+    LockFamily::new("musl-rwlock-writing", "musl rwlock (held for writing)", Language::C);
+pub(super) static FOR_READING: LockFamily =
+    LockFamily::new("musl-rwlock-reading", "musl rwlock (held for reading)", Language::C);
 
 /// Recognises read-write locks.
 pub(super) struct MuslRwlock;
@@ -36,20 +44,20 @@ impl Decoder for MuslRwlock {
         if !awaited || wait.val != u64::from(now.lock) || now.shared != shared {
             return None;
         }
-        let kind = match now.hold()? {
-            Hold::Writing => "musl rwlock (held for writing)",
-            Hold::Reading => "musl rwlock (held for reading)",
+        let family = match now.hold()? {
+            Hold::Writing => &FOR_WRITING,
+            Hold::Reading => &FOR_READING,
         };
         let then = scene.at_fork.and_then(|window| Fields::at(window, wait.uaddr));
         Some(Reading {
-            kind,
+            family,
             address: wait.uaddr,
             at_fork: then.map_or(State::Unknown, |then| then.inherited_as(&now)),
             now: State::Held { owner: None },
             value_at_fork: then.map(|then| then.lock),
             value: now.lock,
-            anyone_may_release: false,
-            detail: detail("word", &now, then.as_ref(), Fields::meaning),
+            word: WordFact::now(Part::Word, Base::Hex, now.word())
+                .inherited(then.as_ref().map(Fields::word)),
         })
     }
 }
@@ -98,14 +106,13 @@ impl Fields {
         }
     }
 
-    fn meaning(&self) -> String {
-        let state = match (self.hold(), self.lock & !AWAITED) {
-            (Some(Hold::Writing), _) => "held for writing".into(),
-            (Some(Hold::Reading), 1) => "held by 1 reader".into(),
-            (Some(Hold::Reading), readers) => format!("held by {readers} readers"),
-            (None, 0) => "free".into(),
-            (None, _) => "no lock".to_owned(),
+    fn word(&self) -> Word {
+        let meaning = match (self.hold(), self.lock & !AWAITED) {
+            (Some(Hold::Writing), _) => Meaning::HeldForWriting { by: None },
+            (Some(Hold::Reading), readers) => Meaning::HeldByReaders(readers),
+            (None, 0) => Meaning::Free,
+            (None, _) => Meaning::NotOf(Thing::RwLock),
         };
-        format!("{:#x} ({state})", self.lock)
+        Word::new(self.lock, meaning)
     }
 }

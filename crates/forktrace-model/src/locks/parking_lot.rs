@@ -15,7 +15,10 @@
 
 use forktrace_common::futex::FUTEX_WAIT;
 
-use super::{ADDRESS_LIMIT, Decoder, Reading, Scene, State, doubtful, neighbours::was_there};
+use super::{
+    ADDRESS_LIMIT, Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word,
+    WordFact, family::FamilyRemedy, neighbours::was_there, unproven,
+};
 use crate::event::{Mapping, Wait, Window};
 
 /// Members of `ThreadData`; the futex word is its parker.
@@ -53,6 +56,23 @@ const MAX_READERS: u64 = super::TID_LIMIT as u64;
 
 const HELD: State = State::Held { owner: None };
 
+pub(super) static MUTEX: LockFamily =
+    LockFamily::new("parking-lot-mutex", "parking_lot Mutex", Language::Rust);
+pub(super) static ONCE: LockFamily = LockFamily {
+    remedy: FamilyRemedy::Once,
+    ..LockFamily::new("parking-lot-once", "parking_lot Once", Language::Rust)
+};
+pub(super) static FOR_WRITING: LockFamily = LockFamily::new(
+    "parking-lot-rwlock-writing",
+    "parking_lot RwLock (held for writing)",
+    Language::Rust,
+);
+pub(super) static FOR_READING: LockFamily = LockFamily::new(
+    "parking-lot-rwlock-reading",
+    "parking_lot RwLock (held for reading)",
+    Language::Rust,
+);
+
 /// Recognises the crate's locks.
 pub(super) struct ParkingLot;
 
@@ -71,14 +91,15 @@ impl Decoder for ParkingLot {
             None => (State::Unknown, HELD),
         };
         Some(Reading {
-            kind: hold.name(),
+            family: hold.family(),
             address,
             at_fork,
             now: since,
             value_at_fork: then.map(low_half),
             value: low_half(value),
-            anyone_may_release: false,
-            detail: hold.detail(value, then, at_fork),
+            word: WordFact::now(Part::State, Base::Hex, hold.word(value))
+                .inherited(then.map(|bits| hold.word(bits)))
+                .identity(unproven(at_fork, then.is_some())),
         })
     }
 
@@ -174,12 +195,12 @@ enum Hold {
 }
 
 impl Hold {
-    fn name(self) -> &'static str {
+    fn family(self) -> &'static LockFamily {
         match self {
-            Hold::Mutex => "parking_lot Mutex",
-            Hold::Once => "parking_lot Once",
-            Hold::Writing => "parking_lot RwLock (held for writing)",
-            Hold::Reading => "parking_lot RwLock (held for reading)",
+            Hold::Mutex => &MUTEX,
+            Hold::Once => &ONCE,
+            Hold::Writing => &FOR_WRITING,
+            Hold::Reading => &FOR_READING,
         }
     }
 
@@ -226,19 +247,16 @@ impl Hold {
         matches!(self, Hold::Writing | Hold::Reading)
     }
 
-    fn detail(self, value: u64, then: Option<u64>, at_fork: State) -> String {
-        let meaning = |bits| match (self.is_held(bits), self) {
-            (false, _) => "free".to_owned(),
-            (true, Hold::Mutex) => "locked".to_owned(),
-            (true, Hold::Once) => "being run".to_owned(),
-            (true, _) if rw_hold(bits) == Some(Hold::Writing) => "held for writing".to_owned(),
-            (true, _) => match readers(bits) {
-                1 => "held by 1 reader".to_owned(),
-                count => format!("held by {count} readers"),
-            },
+    fn word(self, bits: u64) -> Word {
+        let meaning = match (self.is_held(bits), self) {
+            (false, _) => Meaning::Free,
+            (true, Hold::Mutex) => Meaning::Locked,
+            (true, Hold::Once) => Meaning::BeingRun,
+            (true, _) if rw_hold(bits) == Some(Hold::Writing) => {
+                Meaning::HeldForWriting { by: None }
+            }
+            (true, _) => Meaning::HeldByReaders(low_half(readers(bits))),
         };
-        doubtful("state", &value, then.as_ref(), at_fork, |bits| {
-            format!("{bits:#x} ({})", meaning(*bits))
-        })
+        Word::new(bits, meaning)
     }
 }

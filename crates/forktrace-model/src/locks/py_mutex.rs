@@ -23,7 +23,14 @@
 
 use forktrace_common::futex::{FUTEX_CLOCK_REALTIME, FUTEX_WAIT_BITSET};
 
-use super::{ADDRESS_LIMIT, Decoder, Reading, Scene, State, is_tid, neighbours::was_there};
+use super::{
+    ADDRESS_LIMIT, Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word,
+    WordFact,
+    family::FamilyRemedy,
+    is_tid,
+    neighbours::was_there,
+    word_fact::{Identity, Thing},
+};
 use crate::event::{Place, Wait, Window};
 
 /// Members of `struct wait_entry`, from its semaphore: two before it, three after it.
@@ -50,6 +57,22 @@ const ONE_WAITER: u64 = 1 << 32;
 /// How far apart two local variables of a waiter's calls may be, bytes.
 const FRAMES: u64 = 4096;
 
+/// Any thread may release a `threading.Lock`, and a Python signal handler too.
+pub(super) static LOCK: LockFamily = LockFamily {
+    anyone_may_release: true,
+    remedy: FamilyRemedy::PythonThreading,
+    ..LockFamily::new("python-lock", "Python threading.Lock (PyMutex)", Language::Python)
+};
+pub(super) static RLOCK: LockFamily = LockFamily {
+    remedy: FamilyRemedy::PythonThreading,
+    ..LockFamily::new("python-rlock", "Python threading.RLock (PyMutex)", Language::Python)
+};
+/// A lock of C code, or of a build without the global interpreter lock.
+pub(super) static OTHER: LockFamily = LockFamily {
+    anyone_may_release: true,
+    ..LockFamily::new("python-mutex", "Python lock (PyMutex)", Language::Python)
+};
+
 /// Recognises `PyMutex`es.
 pub(super) struct PyMutex;
 
@@ -65,15 +88,13 @@ impl Decoder for PyMutex {
             then.map_or((State::Unknown, HELD), |then| states(sort, place, now, then));
         let then = then.and_then(|window| window.byte(address));
         Some(Reading {
-            kind: sort.name(),
+            family: sort.family(),
             address,
             at_fork,
             now: since,
             value_at_fork: then.map(u32::from),
             value: value.into(),
-            // Any thread may release a threading.Lock, and a Python signal handler too.
-            anyone_may_release: sort != Sort::RLock,
-            detail: detail(value, then, sort, at_fork),
+            word: word_fact(value, then, sort, at_fork),
         })
     }
 
@@ -181,37 +202,32 @@ impl Sort {
         }
     }
 
-    fn name(self) -> &'static str {
+    fn family(self) -> &'static LockFamily {
         match self {
-            Sort::Lock => "Python threading.Lock (PyMutex)",
-            Sort::RLock => "Python threading.RLock (PyMutex)",
-            Sort::Other => "Python lock (PyMutex)",
+            Sort::Lock => &LOCK,
+            Sort::RLock => &RLOCK,
+            Sort::Other => &OTHER,
         }
     }
 
-    fn beside(self) -> &'static str {
+    /// What says that a lock which was held at the fork is the same lock now.
+    fn same(self, owner: Option<u32>) -> Identity {
         match self {
-            Sort::Lock | Sort::RLock => "in a living object of the same type as now",
-            Sort::Other => "beside the same bytes as now",
+            Sort::Lock | Sort::RLock => Identity::SameObject { owner },
+            Sort::Other => Identity::SameNeighbours,
         }
     }
 }
 
-fn detail(value: u8, then: Option<u8>, sort: Sort, at_fork: State) -> String {
-    let meaning = |byte: u8| if is_held(byte) { "held" } else { "free" };
-    match (then, at_fork) {
-        (Some(then), State::Held { owner }) => format!(
-            "byte was {then} ({}) in the page as inherited, {}{}",
-            meaning(then),
-            sort.beside(),
-            owner.map(|owner| format!(", with owner {owner}")).unwrap_or_default()
-        ),
-        (Some(then), State::Unknown) => format!(
-            "byte was {then} ({}) in the page as inherited, but nothing proves that it was a lock \
-             then",
-            meaning(then)
-        ),
-        (Some(then), _) => format!("byte was {then} ({}) in the page as inherited", meaning(then)),
-        (None, _) => format!("byte is {value} ({}) now", meaning(value)),
-    }
+fn word_fact(value: u8, then: Option<u8>, sort: Sort, at_fork: State) -> WordFact {
+    let word =
+        |byte: u8| Word::new(byte, if is_held(byte) { Meaning::Held } else { Meaning::Free });
+    let identity = match at_fork {
+        State::Held { owner } => Some(sort.same(owner)),
+        State::Unknown => Some(Identity::Unproven(Thing::Lock)),
+        State::Free | State::HeldUnproven => None,
+    };
+    WordFact::now(Part::Byte, Base::Decimal, word(value))
+        .inherited(then.map(word))
+        .identity(identity.filter(|_| then.is_some()))
 }

@@ -12,7 +12,7 @@ use super::{WaitCase, gates::owned_by_child, holder::has_heir, probed};
 use crate::{
     event::{AtFork, Doing, Missing},
     finding::{Confidence, Proof},
-    locks::State,
+    locks::{State, word_words},
 };
 use forktrace_common::futex::{
     FUTEX_CMD_MASK, FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_PRIVATE_FLAG, OP_WAIT_SYSCALL,
@@ -105,7 +105,7 @@ pub(super) fn grade(case: &WaitCase<'_>) -> Option<Grade> {
     if let Some(limit) = super::orphan::limit(case) {
         confidence = confidence.min(limit);
     }
-    if case.reading.anyone_may_release && alarm_is_set(case) {
+    if case.reading.family.anyone_may_release && alarm_is_set(case) {
         confidence = Confidence::Suspect;
     }
     let mut say = |rule: &str, detail: String| {
@@ -155,10 +155,12 @@ fn passed_on_at_exit(case: &WaitCase<'_>) -> bool {
 
 fn say_held(case: &WaitCase<'_>, say: &mut impl FnMut(&str, String)) {
     match (&case.reading.at_fork, case.at_fork()) {
-        (State::Held { .. }, _) => say("held-at-fork", case.reading.detail.clone()),
-        (State::HeldUnproven, _) => say("unchanged-since-fork", case.reading.detail.clone()),
+        (State::Held { .. }, _) => say("held-at-fork", word_words::detail(&case.reading.word)),
+        (State::HeldUnproven, _) => {
+            say("unchanged-since-fork", word_words::detail(&case.reading.word))
+        }
         (State::Unknown, AtFork::Known(_)) => {
-            say("fork-state-unproven", case.reading.detail.clone());
+            say("fork-state-unproven", word_words::detail(&case.reading.word));
         }
         (_, AtFork::Unknown(missing)) => {
             say(
@@ -263,7 +265,7 @@ pub(super) fn ends_only_from_inside(doing: &Doing) -> bool {
 /// it, or throw the waiter out of its wait: a handler may do all of this, and that there is one is
 /// all that can be seen of it.
 pub(super) fn could_be_released(case: &WaitCase<'_>, say: &mut impl FnMut(&str, String)) -> bool {
-    if !case.reading.anyone_may_release && !heir_may_have_it(case) {
+    if !case.reading.family.anyone_may_release && !heir_may_have_it(case) {
         return false;
     }
     handlers_or_timers(case, say)

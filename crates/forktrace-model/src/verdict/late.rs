@@ -20,7 +20,7 @@ use crate::{
         UnobservedFork, is_older,
     },
     finding::{Confidence, Finding, Holder, Kind, Proof, UnseenFork},
-    locks::{self, Reading, State},
+    locks::{self, Reading, State, word_words},
     model::{Fork, Model},
 };
 
@@ -110,7 +110,7 @@ pub fn wants_python(evidence: &Evidence) -> bool {
     let of_python = evidence.target.as_ref().is_some_and(|place| place.python_type.is_some());
     evidence.late.is_some()
         && gates::wait(evidence).is_none()
-        && read(evidence).is_ok_and(|(reading, _)| reading.anyone_may_release || of_python)
+        && read(evidence).is_ok_and(|(reading, _)| reading.family.anyone_may_release || of_python)
 }
 
 /// What is waited for, and whether that is something which nobody holds.
@@ -190,7 +190,7 @@ fn grade(
     };
     let inherited_owner = say_owner(case, late, owner, &mut say);
     if inherited_owner.is_none() && !matches!(case.reading.at_fork, State::Held { .. }) {
-        say("held-at-fork-unknown", case.reading.detail.clone());
+        say("held-at-fork-unknown", word_words::detail(&case.reading.word));
     }
     let nobody_left = nobody_left(case, &mut say);
     let could_be_released = could_be_released(case, &mut say);
@@ -238,7 +238,7 @@ fn say_owner(
         None => "the page was kept as it was inherited".to_owned(),
     };
     if let State::Held { owner: then } = case.reading.at_fork {
-        say("held-at-fork", format!("{}; {how}", case.reading.detail));
+        say("held-at-fork", format!("{}; {how}", word_words::detail(&case.reading.word)));
         if let (Some(then), State::Held { owner: now }) = (then, case.reading.now)
             && now == Some(then)
         {
@@ -298,7 +298,7 @@ fn has_thread(kin: &Relative, number: u32) -> bool {
 /// kind that only who took it releases.
 fn is_held_by_nobody_here(case: &WaitCase<'_>) -> bool {
     let owned = matches!(case.reading.now, State::Held { owner: Some(_) });
-    let by_its_kind = !case.reading.anyone_may_release && !case.reading.may_be_event();
+    let by_its_kind = !case.reading.family.anyone_may_release && !case.reading.family.may_be_event;
     owned || by_its_kind
 }
 

@@ -276,7 +276,7 @@ fn finding(case: &WaitCase<'_>, kind: Kind, grade: grade::Grade) -> Finding {
         lock: Lock {
             address: reading.address,
             futex: case.evidence.wait.uaddr,
-            kind: advice::kind_in_words(reading.kind, is_python),
+            kind: advice::kind_in_words(reading.family.name, is_python),
             op: wait_op(case.evidence.wait.op),
             value: reading.value,
             value_at_fork: reading.value_at_fork,

@@ -21,7 +21,7 @@ const BELOW: [&str; 2] = ["syscall", "futex_wait"];
 /// that are not read yet will tell.
 pub(super) fn may_wait_for_event(case: &WaitCase<'_>) -> bool {
     let Some(native) = &case.evidence.native else { return false };
-    if !case.reading.may_be_event() || case.evidence.wakes_since_fork.is_some() {
+    if !case.reading.family.may_be_event || case.evidence.wakes_since_fork.is_some() {
         return false;
     }
     let symbols = native.stack.frames.iter().map_while(|frame| frame.symbol.as_deref());

@@ -22,7 +22,7 @@ use super::{WaitCase, ordinary, probed};
 use crate::{
     event::{AtFork, FirstWrite, KeptMethod, LockUse, Missing, PythonFrame, PythonThread, Waiter},
     finding::{Confidence, Proof},
-    locks::State,
+    locks::{Identity, State},
 };
 
 /// The longest time between the first write of an attempt and its system call, ns. The instructions
@@ -58,16 +58,15 @@ pub(super) fn prove_by_release(case: &mut WaitCase<'_>) {
     if case.reading.at_fork != State::HeldUnproven {
         return;
     }
-    let said = if released_by(case).is_some() {
-        ", and the process that forked posted it since"
+    let identity = if released_by(case).is_some() {
+        Identity::PostedByForker
     } else if probed::covers_fork(case) {
-        ""
+        Identity::HeldAcrossFork
     } else {
         return;
     };
-    let word = case.reading.value_at_fork.unwrap_or_default();
     case.reading.at_fork = State::Held { owner: None };
-    case.reading.detail = format!("word was {word} (held) in the page as inherited{said}");
+    case.reading.word = case.reading.word.proven_held(identity);
 }
 
 /// The owner of a Python `RLock` at the fork, which has it still: its descriptor had the tid then.
@@ -239,7 +238,7 @@ fn elsewhere(case: &WaitCase<'_>, say: &mut impl FnMut(&str, String)) -> bool {
 
 /// Whether the waiter uses the word as a lock, not as a signal. `None`: it may be either.
 fn is_lock(case: &WaitCase<'_>, say: &mut impl FnMut(&str, String)) -> Option<bool> {
-    if !case.reading.anyone_may_release {
+    if !case.reading.family.anyone_may_release {
         return Some(true);
     }
     let lock = case.evidence.python_lock.as_ref()?;
@@ -377,7 +376,7 @@ fn read_before(case: &WaitCase<'_>) -> bool {
 pub(super) fn nobody_waited(case: &WaitCase<'_>) -> bool {
     let AtFork::Known(then) = &case.evidence.at_fork else { return false };
     let waiters = case.evidence.wait.uaddr.checked_add(4).and_then(|at| then.word(at));
-    case.reading.anyone_may_release && waiters == Some(0)
+    case.reading.family.anyone_may_release && waiters == Some(0)
 }
 
 /// An `RLock` tells its owner by the number that Python gives to threads. It is the address of the

@@ -11,7 +11,7 @@ use super::{WaitCase, grade, ordinary};
 use crate::{
     event::Evidence,
     finding::{Confidence, Proof},
-    locks::State,
+    locks::{State, word_words},
 };
 
 /// Grades a wait for an event; `None`: not even a suspect.
@@ -30,7 +30,7 @@ pub(super) fn grade(case: &WaitCase<'_>) -> Option<grade::Grade> {
     if case.reading.at_fork != State::HeldUnproven || woken || case.evidence.threads.len() != 1 {
         return None;
     }
-    say("unchanged-since-fork", case.reading.detail.clone());
+    say("unchanged-since-fork", word_words::detail(&case.reading.word));
     if !grade::nobody_left(case, &mut say) {
         return None;
     }
@@ -70,7 +70,7 @@ pub(super) fn grade_signal(case: &WaitCase<'_>) -> Option<grade::Grade> {
         proofs.push(Proof { rule: rule.to_owned(), detail });
     };
     let alone = case.evidence.threads.len() == 1 && !case.fork.lost.is_empty();
-    if !alone || !case.reading.anyone_may_release || !grade::nobody_left(case, &mut say) {
+    if !alone || !case.reading.family.anyone_may_release || !grade::nobody_left(case, &mut say) {
         return None;
     }
     let lost = case.fork.lost.len();

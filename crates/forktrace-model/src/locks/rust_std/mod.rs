@@ -24,11 +24,16 @@ pub(super) mod rwlock;
 
 use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, FUTEX_WAIT_BITSET};
 
-use super::{Scene, State, neighbours::was_there};
+use super::{
+    Base, Language, LockFamily, Meaning, Part, Scene, State, Word, WordFact, neighbours::was_there,
+    unproven,
+};
 use crate::event::Wait;
 
-/// How the names of all kinds of these locks begin.
-pub(super) const KINDS: &str = "Rust std ";
+/// A lock of the standard library, whose condition variables look the same.
+const fn family(id: &'static str, name: &'static str) -> LockFamily {
+    LockFamily { may_be_event: true, ..LockFamily::new(id, name, Language::Rust) }
+}
 
 /// The value that a wait of the standard library expects; `None` for others' waits.
 fn expected(wait: &Wait) -> Option<u32> {
@@ -46,9 +51,15 @@ fn held(scene: &Scene<'_>, address: u64, then: u32, now: u32) -> Option<State> {
     (then != now).then_some(state)
 }
 
-/// The proof line.
-fn detail(then: Option<u32>, now: u32, at_fork: State, meaning: impl Fn(u32) -> String) -> String {
-    super::doubtful("word", &now, then.as_ref(), at_fork, |bits| {
-        format!("{bits:#x} ({})", meaning(*bits))
-    })
+/// The facts of the word that was `then` at the fork.
+fn word_fact(
+    then: Option<u32>,
+    now: u32,
+    at_fork: State,
+    meaning: impl Fn(u32) -> Meaning,
+) -> WordFact {
+    let word = |bits| Word::new(bits, meaning(bits));
+    WordFact::now(Part::Word, Base::Hex, word(now))
+        .inherited(then.map(word))
+        .identity(unproven(at_fork, then.is_some()))
 }

@@ -4,11 +4,13 @@
 //! `std/src/sys/sync/mutex/futex.rs`, Rust 1.95: 0 is unlocked, 1 locked, 2 locked with waiters. A
 //! waiter makes it 2 and expects that.
 
-use super::super::{Decoder, Reading, Scene, State};
+use super::super::{Decoder, LockFamily, Meaning, Reading, Scene, State, word_fact::Thing};
 
 const UNLOCKED: u32 = 0;
 const LOCKED: u32 = 1;
 const CONTENDED: u32 = 2;
+
+pub(in crate::locks) static MUTEX: LockFamily = super::family("rust-mutex", "Rust std Mutex");
 
 /// Recognises mutexes.
 pub(in crate::locks) struct RustMutex;
@@ -28,24 +30,22 @@ impl Decoder for RustMutex {
             Some(_) => State::Free,
         };
         Some(Reading {
-            kind: "Rust std Mutex",
+            family: &MUTEX,
             address,
             at_fork,
             now: State::Held { owner: None },
             value_at_fork: then,
             value: CONTENDED,
-            anyone_may_release: false,
-            detail: super::detail(then, CONTENDED, at_fork, meaning),
+            word: super::word_fact(then, CONTENDED, at_fork, meaning),
         })
     }
 }
 
-fn meaning(word: u32) -> String {
+fn meaning(word: u32) -> Meaning {
     match word {
-        UNLOCKED => "unlocked",
-        LOCKED => "locked",
-        CONTENDED => "locked, with waiters",
-        _ => "no mutex",
+        UNLOCKED => Meaning::Free,
+        LOCKED => Meaning::Locked,
+        CONTENDED => Meaning::LockedWithWaiters,
+        _ => Meaning::NotOf(Thing::Mutex),
     }
-    .to_owned()
 }

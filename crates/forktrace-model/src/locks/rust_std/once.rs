@@ -4,13 +4,18 @@
 //! `std/src/sys/sync/once/futex.rs`, Rust 1.95: 0 complete, 1 running, 2 poisoned, 3 incomplete;
 //! 4 is added when there are waiters. Who waits for one that is running expects 5.
 
-use super::super::{Decoder, Reading, Scene, State};
+use super::super::{
+    Decoder, LockFamily, Meaning, Reading, Scene, State, family::FamilyRemedy, word_fact::Thing,
+};
 
 const COMPLETE: u32 = 0;
 const RUNNING: u32 = 1;
 const POISONED: u32 = 2;
 const INCOMPLETE: u32 = 3;
 const QUEUED: u32 = 4;
+
+pub(in crate::locks) static ONCE: LockFamily =
+    LockFamily { remedy: FamilyRemedy::Once, ..super::family("rust-once", "Rust std Once") };
 
 /// Recognises initialisations that are being run.
 pub(in crate::locks) struct RustOnce;
@@ -33,25 +38,23 @@ impl Decoder for RustOnce {
             Some(_) => State::Free,
         };
         Some(Reading {
-            kind: "Rust std Once",
+            family: &ONCE,
             address,
             at_fork,
             now: State::Held { owner: None },
             value_at_fork: then,
             value: WAITED_FOR,
-            anyone_may_release: false,
-            detail: super::detail(then, WAITED_FOR, at_fork, meaning),
+            word: super::word_fact(then, WAITED_FOR, at_fork, meaning),
         })
     }
 }
 
-fn meaning(word: u32) -> String {
+fn meaning(word: u32) -> Meaning {
     match word & !QUEUED {
-        COMPLETE => "complete",
-        RUNNING => "being initialised",
-        POISONED => "poisoned",
-        INCOMPLETE => "not initialised",
-        _ => "no initialisation",
+        COMPLETE => Meaning::Complete,
+        RUNNING => Meaning::BeingInitialised,
+        POISONED => Meaning::Poisoned,
+        INCOMPLETE => Meaning::NotInitialised,
+        _ => Meaning::NotOf(Thing::Once),
     }
-    .to_owned()
 }

@@ -5,7 +5,7 @@
 //! then a word that counts wakes of writers. A reader waits on the state and expects it as it is
 //! with the readers' bit; a writer waits on the counter and expects what it is.
 
-use super::super::{Decoder, Reading, Scene, State, TID_LIMIT};
+use super::super::{Decoder, LockFamily, Meaning, Reading, Scene, State, TID_LIMIT};
 
 /// `MASK` and `WRITE_LOCKED`.
 const WRITE_LOCKED: u32 = (1 << 30) - 1;
@@ -14,6 +14,11 @@ const WRITERS_WAITING: u32 = 1 << 31;
 
 /// `writer_notify`, from the state.
 const WRITER_NOTIFY: u64 = 4;
+
+pub(in crate::locks) static FOR_WRITING: LockFamily =
+    super::family("rust-rwlock-writing", "Rust std RwLock (held for writing)");
+pub(in crate::locks) static FOR_READING: LockFamily =
+    super::family("rust-rwlock-reading", "Rust std RwLock (held for reading)");
 
 /// Recognises read-write locks.
 pub(in crate::locks) struct RustRwLock;
@@ -37,14 +42,13 @@ impl Decoder for RustRwLock {
             return None;
         }
         Some(Reading {
-            kind: hold.name(),
+            family: hold.family(),
             address,
             at_fork,
             now: since,
             value_at_fork: then,
             value: now,
-            anyone_may_release: false,
-            detail: super::detail(then, now, at_fork, meaning),
+            word: super::word_fact(then, now, at_fork, meaning),
         })
     }
 }
@@ -89,21 +93,18 @@ impl Hold {
         }
     }
 
-    fn name(self) -> &'static str {
+    fn family(self) -> &'static LockFamily {
         match self {
-            Hold::Writing => "Rust std RwLock (held for writing)",
-            Hold::Reading => "Rust std RwLock (held for reading)",
+            Hold::Writing => &FOR_WRITING,
+            Hold::Reading => &FOR_READING,
         }
     }
 }
 
-fn meaning(state: u32) -> String {
+fn meaning(state: u32) -> Meaning {
     match Hold::of(state) {
-        None => "free".to_owned(),
-        Some(Hold::Writing) => "held for writing".to_owned(),
-        Some(Hold::Reading) => match state & WRITE_LOCKED {
-            1 => "held by 1 reader".to_owned(),
-            count => format!("held by {count} readers"),
-        },
+        None => Meaning::Free,
+        Some(Hold::Writing) => Meaning::HeldForWriting { by: None },
+        Some(Hold::Reading) => Meaning::HeldByReaders(state & WRITE_LOCKED),
     }
 }
