@@ -95,3 +95,6 @@ fn identity(identity: Identity) -> String {
     };
     text.to_owned()
 }
+
+#[cfg(test)]
+mod tests;

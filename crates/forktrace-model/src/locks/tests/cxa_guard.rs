@@ -1,5 +1,5 @@
 use super::{Case, WAIT, survives_truncation};
-use crate::locks::State;
+use crate::locks::{Meaning, State, Word};
 
 /// A static variable whose constructor runs in a thread of the parent.
 fn guard() -> Case {
@@ -15,10 +15,10 @@ fn guard() -> Case {
 #[test]
 fn a_variable_that_was_being_initialised() {
     let reading = guard().read().unwrap();
-    assert_eq!(reading.kind, "C++ static initialisation guard");
+    assert_eq!(reading.family.name, "C++ static initialisation guard");
     assert_eq!(reading.at_fork, State::Held { owner: None });
     assert_eq!((reading.value_at_fork, reading.value), (Some(0x100), 0x1_0100));
-    assert_eq!(reading.detail, "word was 0x100 (being initialised) in the page as inherited");
+    assert_eq!(reading.word.inherited, Some(Word::new(0x100_u32, Meaning::BeingInitialised)));
     survives_truncation(&guard());
     let awaited = guard().with_inherited(0, 0x1_0100).read().unwrap();
     assert_eq!(awaited.at_fork, State::Held { owner: None });

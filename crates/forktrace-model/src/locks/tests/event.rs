@@ -1,5 +1,5 @@
 use super::{Case, LOCK, Reading, Scene, WAIT, WAIT_BITSET, read_event};
-use crate::locks::State;
+use crate::locks::{State, Word};
 
 fn read(case: &Case) -> Option<Reading> {
     assert_eq!(case.read(), None, "no lock");
@@ -50,12 +50,11 @@ fn what_is_waited_for_without_being_held() {
     ];
     for (case, kind, address) in cases {
         let reading = read(&case).unwrap();
-        assert_eq!((reading.kind, reading.address), (kind, address));
+        assert_eq!((reading.family.name, reading.address), (kind, address));
         assert_eq!((reading.at_fork, reading.now), (State::HeldUnproven, State::Free));
-        assert!(reading.anyone_may_release);
-        let word = reading.value;
-        let said = format!("word was {word:#x} in the page as inherited and still is");
-        assert_eq!(reading.detail, said);
+        assert!(reading.family.anyone_may_release);
+        let bare = Word::bare(reading.value);
+        assert_eq!((reading.word.inherited, reading.word.now), (Some(bare), bare));
     }
 }
 
@@ -77,7 +76,7 @@ fn a_word_that_changed_says_nothing() {
 
 #[test]
 fn barriers_by_their_numbers() {
-    let kind = |case: Case| read(&case).unwrap().kind;
+    let kind = |case: Case| read(&case).unwrap().family.name;
     assert_eq!(kind(barrier().with(0, 0)), "futex word", "nobody came");
     assert_eq!(kind(barrier().with(8, 1)), "futex word", "for one alone");
     assert_eq!(kind(barrier().with(0, 2)), "futex word", "all came");

@@ -1,5 +1,8 @@
 use super::{Case, WAIT, survives_truncation};
-use crate::{event::Libc, locks::State};
+use crate::{
+    event::Libc,
+    locks::{Identity, Meaning, State, Word},
+};
 
 /// `tzset_lock`, held by a thread that reads a zone file.
 fn zone() -> Case {
@@ -18,10 +21,11 @@ fn zone() -> Case {
 #[test]
 fn a_word_in_glibcs_own_data_is_a_lock_of_its() {
     let reading = zone().read().unwrap();
-    assert_eq!(reading.kind, "glibc internal lock");
+    assert_eq!(reading.family.name, "glibc internal lock");
     assert_eq!(reading.at_fork, State::Held { owner: None });
     assert_eq!(reading.value_at_fork, Some(1));
-    assert_eq!(reading.detail, "word was 1 (locked) in the page as inherited, in glibc's own data");
+    assert_eq!(reading.word.inherited, Some(Word::new(1_u32, Meaning::Locked)));
+    assert_eq!(reading.word.identity, Some(Identity::GlibcData));
     survives_truncation(&zone());
     for older in ["/lib/libc-2.31.so", "/lib/ld-2.31.so", "/lib/libpthread-2.31.so"] {
         let mut case = zone();
@@ -38,7 +42,9 @@ fn what_it_was_at_the_fork() {
     assert_eq!(zone().with_inherited(0, 3).read(), None, "no lock's word");
     let mut unknown = zone();
     unknown.at_fork = None;
-    assert_eq!(unknown.read().unwrap().at_fork, State::Unknown);
+    let reading = unknown.read().unwrap();
+    assert_eq!(reading.at_fork, State::Unknown);
+    assert_eq!((reading.word.inherited, reading.word.identity), (None, None));
 }
 
 #[test]
@@ -68,5 +74,5 @@ fn a_mutex_of_the_loader_stays_a_mutex() {
         "51000000000000000200000001000000fd13000001000000010000000000000000000000000000000000000000000000",
     );
     case.module = Some("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
-    assert_eq!(case.read().unwrap().kind, "glibc mutex (recursive)");
+    assert_eq!(case.read().unwrap().family.name, "glibc mutex (recursive)");
 }

@@ -1,5 +1,7 @@
 use super::{Case, WAIT, WAIT_BITSET, survives_truncation};
-use crate::locks::{Reading, State};
+use crate::locks::{
+    Base, Meaning, Part, Reading, State, Word, WordFact, glibc_mutex::NORMAL_MUTEX,
+};
 
 /// `pthread_mutexattr_settype(PTHREAD_MUTEX_NORMAL)`; held by tid 5113.
 fn normal() -> Case {
@@ -45,20 +47,30 @@ fn adaptive() -> Case {
     )
 }
 
+/// The word of a mutex that tid 5113 holds.
+fn word(value: u32, meaning: Meaning) -> Word {
+    Word { owner: Some(5113), ..Word::new(value, meaning) }
+}
+
 #[test]
 fn reads_a_held_mutex() {
     let reading = normal().read().unwrap();
     assert_eq!(
         reading,
         Reading {
-            kind: "glibc mutex",
+            family: &NORMAL_MUTEX,
             address: super::LOCK,
             at_fork: State::Held { owner: Some(5113) },
             now: State::Held { owner: Some(5113) },
             value_at_fork: Some(1),
             value: 2,
-            anyone_may_release: false,
-            detail: "word was 1 (locked) and owner 5113 in the page as inherited".into(),
+            word: WordFact {
+                part: Part::Word,
+                base: Base::Decimal,
+                inherited: Some(word(1, Meaning::Locked)),
+                now: word(2, Meaning::LockedWithWaiters),
+                identity: None,
+            },
         }
     );
 }
@@ -71,7 +83,7 @@ fn names_the_kind_and_the_owner() {
         (adaptive(), "glibc mutex (adaptive)", 5125),
     ] {
         let reading = case.read().unwrap();
-        assert_eq!(reading.kind, kind);
+        assert_eq!(reading.family.name, kind);
         assert_eq!(reading.at_fork, State::Held { owner: Some(tid) });
         survives_truncation(&case);
     }
@@ -84,7 +96,8 @@ fn without_inherited_memory_the_past_is_unknown() {
     case.at_fork = None;
     let reading = case.read().unwrap();
     assert_eq!((reading.at_fork, reading.value_at_fork), (State::Unknown, None));
-    assert_eq!(reading.detail, "word is 2 (locked, with waiters) and owner 5113 now");
+    let now = word(2, Meaning::LockedWithWaiters);
+    assert_eq!((reading.word.inherited, reading.word.now), (None, now));
 }
 
 #[test]
@@ -118,7 +131,7 @@ fn a_word_without_owner_is_somebody_elses() {
     assert_eq!(normal().with(8, 0x5555_5555).read(), None);
     let mut rust = normal();
     rust.wait.op = WAIT_BITSET & !0x100;
-    assert_eq!(rust.read().unwrap().kind, "Rust std Mutex");
+    assert_eq!(rust.read().unwrap().family.name, "Rust std Mutex");
 }
 
 #[test]
@@ -140,5 +153,5 @@ fn other_kinds_and_impossible_words_are_refused() {
 fn a_process_shared_mutex_is_recognised_by_its_shared_op() {
     let mut shared = normal().with(16, 128);
     shared.wait.op = 0;
-    assert_eq!(shared.read().unwrap().kind, "glibc mutex");
+    assert_eq!(shared.read().unwrap().family.name, "glibc mutex");
 }

@@ -1,7 +1,7 @@
 use forktrace_common::futex::{FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_PRIVATE_FLAG};
 
 use super::{Case, WAIT, survives_truncation};
-use crate::locks::{Reading, State};
+use crate::locks::{Meaning, Reading, State, Word};
 
 /// `PTHREAD_MUTEX_ROBUST` of the normal type; held by tid 1395.
 fn normal() -> Case {
@@ -64,10 +64,10 @@ fn the_word_names_the_owner() {
     ];
     for (case, kind, owner) in cases {
         let reading = case.read().unwrap();
-        assert_eq!((reading.kind, held_by(&reading)), (kind, Some(owner)));
-        let said = format!("word was {owner:#x} (locked by {owner}) in the page as inherited");
-        assert_eq!(reading.detail, said);
-        assert!(!reading.anyone_may_release);
+        assert_eq!((reading.family.name, held_by(&reading)), (kind, Some(owner)));
+        let locked = Word::new(owner, Meaning::LockedBy(owner));
+        assert_eq!(reading.word.inherited, Some(locked));
+        assert!(!reading.family.anyone_may_release);
         survives_truncation(&case);
     }
     let mut newer = prio_inherit();

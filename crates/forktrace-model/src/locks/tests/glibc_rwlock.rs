@@ -1,5 +1,5 @@
 use super::{Case, LOCK, WAIT, WAIT_BITSET, survives_truncation};
-use crate::locks::State;
+use crate::locks::{Meaning, State, Word};
 
 const WRITING: &str = "glibc rwlock (held for writing)";
 const READING: &str = "glibc rwlock (held for reading)";
@@ -53,12 +53,12 @@ fn reader_behind_queued_writer() -> Case {
 fn names_the_writer() {
     for (case, tid) in [(writer_behind_writer(), 5145), (reader_behind_writer(), 5149)] {
         let reading = case.read().unwrap();
-        assert_eq!((reading.kind, reading.address), (WRITING, LOCK));
+        assert_eq!((reading.family.name, reading.address), (WRITING, LOCK));
         assert_eq!(reading.at_fork, State::Held { owner: Some(tid) });
         assert_eq!(reading.now, State::Held { owner: Some(tid) });
         assert_eq!(reading.value_at_fork, Some(3));
-        let said = format!("state was 0x3 (held for writing by {tid}) in the page as inherited");
-        assert_eq!(reading.detail, said);
+        let written = Word::new(3_u32, Meaning::HeldForWriting { by: Some(tid) });
+        assert_eq!(reading.word.inherited, Some(written));
         survives_truncation(&case);
     }
 }
@@ -67,10 +67,10 @@ fn names_the_writer() {
 fn readers_are_counted_not_named() {
     for case in [writer_behind_reader(), reader_behind_queued_writer()] {
         let reading = case.read().unwrap();
-        assert_eq!((reading.kind, reading.address), (READING, LOCK));
+        assert_eq!((reading.family.name, reading.address), (READING, LOCK));
         assert_eq!(reading.at_fork, State::Held { owner: None });
-        assert_eq!(reading.detail, "state was 0x8 (held by 1 reader) in the page as inherited");
-        assert!(!reading.anyone_may_release);
+        assert_eq!(reading.word.inherited, Some(Word::new(8_u32, Meaning::HeldByReaders(1))));
+        assert!(!reading.family.anyone_may_release);
         survives_truncation(&case);
     }
 }
@@ -80,8 +80,8 @@ fn a_writer_queued_behind_readers_at_the_fork_is_no_owner() {
     // A writer waits behind three readers; the child's writer then waits behind that one.
     let queued = writer_behind_writer().with(0, 0x1a).with(8, 2).with(24, 0);
     let reading = queued.read().unwrap();
-    assert_eq!((reading.kind, reading.at_fork), (READING, State::Held { owner: None }));
-    assert_eq!(reading.detail, "state was 0x1a (held by 3 readers) in the page as inherited");
+    assert_eq!((reading.family.name, reading.at_fork), (READING, State::Held { owner: None }));
+    assert_eq!(reading.word.inherited, Some(Word::new(0x1a_u32, Meaning::HeldByReaders(3))));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::{Case, LOCK, WAIT, WAIT_BITSET, survives_truncation};
-use crate::locks::State;
+use crate::locks::{Identity, Meaning, State, Thing, Word};
 
 /// A semaphore of one token in a block of `malloc`, taken.
 fn held() -> Case {
@@ -26,15 +26,12 @@ fn cond() -> Case {
 #[test]
 fn reads_a_semaphore_in_a_heap_block() {
     let reading = held().read().unwrap();
-    assert_eq!((reading.kind, reading.address), ("glibc semaphore", LOCK));
+    assert_eq!((reading.family.name, reading.address), ("glibc semaphore", LOCK));
     assert_eq!(reading.at_fork, State::Held { owner: None });
     assert_eq!((reading.value_at_fork, reading.value), (Some(0), 0));
-    assert!(reading.anyone_may_release);
-    assert_eq!(
-        reading.detail,
-        "word was 0 (held) in the page as inherited, in a heap block of 48 bytes that is the \
-         same since"
-    );
+    assert!(reading.family.anyone_may_release);
+    assert_eq!(reading.word.inherited, Some(Word::new(0_u32, Meaning::Held)));
+    assert_eq!(reading.word.identity, Some(Identity::SameBlock { bytes: 48 }));
     survives_truncation(&held());
 }
 
@@ -75,6 +72,8 @@ fn a_block_that_is_younger_than_the_fork_was_no_lock_then() {
     for size in [0x41, 0x2_0c51, 0] {
         let young = held().with_inherited(-8, size).read().unwrap();
         assert_eq!(young.at_fork, State::Free, "size field {size:#x}");
+        assert_eq!(young.word.inherited, Some(Word::bare(0_u32)));
+        assert_eq!(young.word.identity, Some(Identity::BlockGone));
     }
     // The block before it was freed or allocated meanwhile: the block itself is the same.
     let neighbour = held().with_inherited(-8, 0x30).read().unwrap();
@@ -87,7 +86,8 @@ fn only_the_heap_proves() {
     data.mapping.as_mut().unwrap().path = "/usr/bin/program".into();
     let reading = data.read().unwrap();
     assert_eq!(reading.at_fork, State::HeldUnproven);
-    assert!(reading.detail.ends_with("but nothing proves that it was a semaphore then"));
+    assert_eq!(reading.word.inherited, Some(Word::new(0_u32, Meaning::HeldOrUnused)));
+    assert_eq!(reading.word.identity, Some(Identity::Unproven(Thing::Semaphore)));
     let mut arena = held();
     arena.mapping.as_mut().unwrap().path.clear();
     assert_eq!(arena.read().unwrap().at_fork, State::Held { owner: None });
@@ -143,5 +143,5 @@ fn other_waits_are_refused() {
     }
     let mut shared = held().with(8, 128);
     shared.wait.op = 0x109;
-    assert_eq!(shared.read().unwrap().kind, "glibc semaphore");
+    assert_eq!(shared.read().unwrap().family.name, "glibc semaphore");
 }

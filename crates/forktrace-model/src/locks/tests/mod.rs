@@ -9,6 +9,7 @@
 
 mod cxa_guard;
 mod event;
+mod family;
 mod glibc_internal;
 mod glibc_mutex;
 mod glibc_robust;
@@ -19,6 +20,7 @@ mod musl;
 mod parking_lot;
 mod py_mutex;
 mod rust_std;
+mod word_fact;
 
 use super::{Reading, Scene, read, read_event};
 use crate::event::{Libc, Mapping, Wait, Window};

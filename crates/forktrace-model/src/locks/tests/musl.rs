@@ -1,5 +1,8 @@
 use super::{Case, LOCK, WAIT, survives_truncation};
-use crate::{event::Libc, locks::State};
+use crate::{
+    event::Libc,
+    locks::{Meaning, State, Thing, Word},
+};
 
 /// A lock of a program that is linked with musl, waited for `offset` bytes into it.
 fn case(offset: u64, val: u64, at_fork: &str, now: &str) -> Case {
@@ -92,37 +95,39 @@ fn file() -> Case {
 #[test]
 fn mutexes() {
     let cases = [
-        (normal(), "musl mutex", None, "word was 0x10 (locked) in the page as inherited"),
+        (normal(), "musl mutex", None, Word::new(0x10_u32, Meaning::Locked)),
         (
             recursive(),
             "musl mutex (recursive)",
             Some(1489),
-            "word was 0x5d1 (locked by 1489) in the page as inherited",
+            Word::new(0x5d1_u32, Meaning::LockedBy(1489)),
         ),
         (
             errorcheck(),
             "musl mutex (error-checking)",
             Some(1525),
-            "word was 0x5f5 (locked by 1525) in the page as inherited",
+            Word::new(0x5f5_u32, Meaning::LockedBy(1525)),
         ),
         (
             robust(),
             "musl mutex (robust)",
             Some(1502),
-            "word was 0x5de (locked by 1502) in the page as inherited",
+            Word::new(0x5de_u32, Meaning::LockedBy(1502)),
         ),
     ];
-    for (case, kind, owner, detail) in cases {
+    for (case, kind, owner, word) in cases {
         let reading = case.read().unwrap();
-        assert_eq!((reading.kind, reading.address), (kind, LOCK));
+        assert_eq!((reading.family.name, reading.address), (kind, LOCK));
         assert_eq!((reading.at_fork, reading.now), (State::Held { owner }, State::Held { owner }));
-        assert_eq!(reading.detail, detail);
-        assert!(!reading.anyone_may_release);
+        assert_eq!(reading.word.inherited, Some(word));
+        assert!(!reading.family.anyone_may_release);
         survives_truncation(&case);
         assert_eq!(case.with_inherited(4, 0).read().unwrap().at_fork, State::Free);
     }
     let other = recursive().with_inherited(0, 2).read().unwrap();
     assert_eq!(other.at_fork, State::HeldUnproven, "another type then");
+    let odd = normal().with_inherited(4, 0x11).read().unwrap();
+    assert_eq!(odd.word.inherited, Some(Word::new(0x11_u32, Meaning::NotOf(Thing::Mutex))));
 }
 
 #[test]
@@ -137,7 +142,7 @@ fn words_that_are_no_mutex() {
     assert_eq!(normal().with(0, 128).read(), None, "a shared mutex waits with a shared op");
     let mut shared = recursive().with(0, 129);
     shared.wait.op = 0;
-    assert_eq!(shared.read().unwrap().kind, "musl mutex (recursive)");
+    assert_eq!(shared.read().unwrap().family.name, "musl mutex (recursive)");
     let mut wait = normal();
     wait.wait.val = 0x8000_0011;
     assert_eq!(wait.read(), None);
@@ -150,7 +155,7 @@ fn words_that_are_no_mutex() {
 fn a_static_program_has_the_same_locks() {
     for mut case in [normal(), recursive(), written(), read(), file()] {
         case.libc = None;
-        assert!(case.read().unwrap().kind.starts_with("musl "));
+        assert!(case.read().unwrap().family.name.starts_with("musl "));
     }
     let mut case = once();
     case.libc = None;
@@ -160,14 +165,18 @@ fn a_static_program_has_the_same_locks() {
 #[test]
 fn rwlocks() {
     let cases = [
-        (written(), "musl rwlock (held for writing)", "0x7fffffff (held for writing)"),
-        (read(), "musl rwlock (held for reading)", "0x1 (held by 1 reader)"),
+        (
+            written(),
+            "musl rwlock (held for writing)",
+            Word::new(0x7fff_ffff_u32, Meaning::HeldForWriting { by: None }),
+        ),
+        (read(), "musl rwlock (held for reading)", Word::new(1_u32, Meaning::HeldByReaders(1))),
     ];
-    for (case, kind, said) in cases {
+    for (case, kind, word) in cases {
         let reading = case.read().unwrap();
-        assert_eq!((reading.kind, reading.address), (kind, LOCK));
+        assert_eq!((reading.family.name, reading.address), (kind, LOCK));
         assert_eq!(reading.at_fork, State::Held { owner: None });
-        assert_eq!(reading.detail, format!("word was {said} in the page as inherited"));
+        assert_eq!(reading.word.inherited, Some(word));
         survives_truncation(&case);
         assert_eq!(case.clone().with_inherited(0, 0).read().unwrap().at_fork, State::Free);
         let other = case.clone().with_inherited(8, 128).read().unwrap();
@@ -185,8 +194,11 @@ fn rwlocks() {
 #[test]
 fn functions_run_once() {
     let reading = once().read().unwrap();
-    assert_eq!((reading.kind, reading.at_fork), ("musl pthread_once", State::Held { owner: None }));
-    assert_eq!(reading.detail, "word was 1 (running) in the page as inherited");
+    assert_eq!(
+        (reading.family.name, reading.at_fork),
+        ("musl pthread_once", State::Held { owner: None })
+    );
+    assert_eq!(reading.word.inherited, Some(Word::new(1_u32, Meaning::Running)));
     survives_truncation(&once());
     assert_eq!(once().with_inherited(0, 0).read().unwrap().at_fork, State::Free);
     assert_eq!(once().with_inherited(0, 7).read(), None);
@@ -198,9 +210,11 @@ fn functions_run_once() {
 #[test]
 fn files() {
     let reading = file().read().unwrap();
-    assert_eq!((reading.kind, reading.address), ("musl FILE lock", LOCK + 140));
+    assert_eq!((reading.family.name, reading.address), ("musl FILE lock", LOCK + 140));
     assert_eq!(reading.at_fork, State::Held { owner: Some(1501) });
-    assert_eq!(reading.detail, "word was 0x5dd (locked by 1501) in the page as inherited");
+    assert_eq!(reading.word.inherited, Some(Word::new(0x5dd_u32, Meaning::LockedBy(1501))));
+    let odd = file().with_inherited(140, 0x8000_0000).read().unwrap();
+    assert_eq!(odd.word.inherited, Some(Word::bare(0x8000_0000_u32)));
     survives_truncation(&file());
     for word in [0, u32::MAX] {
         assert_eq!(file().with_inherited(140, word).read().unwrap().at_fork, State::Free);

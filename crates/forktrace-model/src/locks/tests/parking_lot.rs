@@ -2,7 +2,7 @@
 //! the process forked, and the child waits for it.
 
 use super::indirect::Parked;
-use crate::locks::State;
+use crate::locks::{Identity, Meaning, State, Thing, Word};
 
 const PARK: (u32, u64) = (0x80, 1);
 const HELD: State = State::Held { owner: None };
@@ -61,22 +61,23 @@ fn read_locked() -> Parked {
 fn reads_a_mutex_and_its_own_address() {
     assert_eq!(mutex().target(), Some(0x5587_e6f3_0af0));
     let reading = mutex().read().unwrap();
-    assert_eq!((reading.kind, reading.address), ("parking_lot Mutex", 0x5587_e6f3_0af0));
+    assert_eq!((reading.family.name, reading.address), ("parking_lot Mutex", 0x5587_e6f3_0af0));
     assert_eq!((reading.at_fork, reading.now), (HELD, HELD));
     assert_eq!((reading.value_at_fork, reading.value), (Some(1), 3));
-    assert_eq!(reading.detail, "state was 0x1 (locked) in the page as inherited");
+    assert_eq!(reading.word.inherited, Some(Word::new(1_u32, Meaning::Locked)));
+    assert_eq!(reading.word.identity, None);
     mutex().survives_truncation();
 }
 
 #[test]
 fn reads_both_sides_of_a_read_write_lock() {
     let reading = written().read().unwrap();
-    assert_eq!(reading.kind, "parking_lot RwLock (held for writing)");
+    assert_eq!(reading.family.name, "parking_lot RwLock (held for writing)");
     assert_eq!((reading.at_fork, reading.value_at_fork, reading.value), (HELD, Some(8), 9));
     let reading = read_locked().read().unwrap();
-    assert_eq!(reading.kind, "parking_lot RwLock (held for reading)");
+    assert_eq!(reading.family.name, "parking_lot RwLock (held for reading)");
     assert_eq!((reading.address, reading.at_fork), (0x564a_21e1_9a20, HELD));
-    assert_eq!(reading.detail, "state was 0x10 (held by 1 reader) in the page as inherited");
+    assert_eq!(reading.word.inherited, Some(Word::new(0x10_u32, Meaning::HeldByReaders(1))));
     written().survives_truncation();
     read_locked().survives_truncation();
 }
@@ -102,7 +103,7 @@ fn another_hold_or_another_use_of_the_memory_proves_nothing() {
     assert!(over(read_locked().with_inherited(0, 8)), "it was held for writing");
     let reading = mutex().with_inherited(-8, 9).read().unwrap();
     assert_eq!(reading.at_fork, State::Unknown, "other bytes before it");
-    assert!(reading.detail.ends_with("but nothing proves that it was this lock's then"));
+    assert_eq!(reading.word.identity, Some(Identity::Unproven(Thing::ThisLock)));
     let mut of_a_file = mutex().with_inherited(-8, 9);
     of_a_file.lock.mapping.as_mut().unwrap().path = "/srv/app/server".into();
     assert_eq!(of_a_file.read().unwrap().at_fork, HELD, "a variable is what it was");
@@ -111,9 +112,10 @@ fn another_hold_or_another_use_of_the_memory_proves_nothing() {
 #[test]
 fn an_initialisation_being_run_is_held() {
     let once = mutex().with_lock(0, 12).with_inherited(0, 4).read().unwrap();
-    assert_eq!((once.kind, once.at_fork), ("parking_lot Once", HELD));
+    assert_eq!((once.family.name, once.at_fork), ("parking_lot Once", HELD));
+    assert_eq!(once.word.inherited, Some(Word::new(4_u32, Meaning::BeingRun)));
     let poisoned = mutex().with_lock(0, 14).with_inherited(0, 6).read().unwrap();
-    assert_eq!((poisoned.kind, poisoned.at_fork), ("parking_lot Once", HELD));
+    assert_eq!((poisoned.family.name, poisoned.at_fork), ("parking_lot Once", HELD));
     for byte in [0, 1, 2, 5] {
         let free = mutex().with_lock(0, 12).with_inherited(0, byte).read().unwrap();
         assert_eq!(free.at_fork, State::Free, "{byte}");

@@ -2,7 +2,7 @@
 //! child waits for it.
 
 use super::indirect::Parked;
-use crate::locks::State;
+use crate::locks::{Identity, Meaning, State, Thing, Word};
 
 const SEM_WAIT: (u32, u64) = (0x189, 0);
 const HELD: State = State::Held { owner: None };
@@ -53,23 +53,21 @@ fn rlock() -> Parked {
 fn reads_a_lock_and_its_own_address() {
     assert_eq!(lock().target(), Some(0x7f9c_315c_b7e0));
     let reading = lock().read().unwrap();
-    assert_eq!(reading.kind, "Python threading.Lock (PyMutex)");
+    assert_eq!(reading.family.name, "Python threading.Lock (PyMutex)");
     assert_eq!((reading.address, reading.at_fork, reading.now), (0x7f9c_315c_b7e0, HELD, HELD));
     assert_eq!((reading.value_at_fork, reading.value), (Some(1), 3));
-    assert!(reading.anyone_may_release, "any thread, and a handler, may release a Lock");
-    assert_eq!(
-        reading.detail,
-        "byte was 1 (held) in the page as inherited, in a living object of the same type as now"
-    );
+    assert!(reading.family.anyone_may_release, "any thread, and a handler, may release a Lock");
+    assert_eq!(reading.word.inherited, Some(Word::new(1_u32, Meaning::Held)));
+    assert_eq!(reading.word.identity, Some(Identity::SameObject { owner: None }));
     lock().survives_truncation();
 }
 
 #[test]
 fn reads_a_recursive_lock() {
     let reading = rlock().read().unwrap();
-    assert_eq!(reading.kind, "Python threading.RLock (PyMutex)");
+    assert_eq!(reading.family.name, "Python threading.RLock (PyMutex)");
     assert_eq!((reading.at_fork, reading.now), (HELD, HELD));
-    assert!(!reading.anyone_may_release);
+    assert!(!reading.family.anyone_may_release);
     rlock().survives_truncation();
 }
 
@@ -105,9 +103,11 @@ fn a_lock_of_c_code_has_no_type() {
     let mut inner = lock();
     inner.lock.python_type = None;
     let reading = inner.read().unwrap();
-    assert_eq!((reading.kind, reading.at_fork), ("Python lock (PyMutex)", HELD));
+    assert_eq!((reading.family.name, reading.at_fork), ("Python lock (PyMutex)", HELD));
+    assert_eq!(reading.word.identity, Some(Identity::SameNeighbours));
     let moved = inner.with_inherited(-8, 0x31).read().unwrap();
     assert_eq!(moved.at_fork, State::Unknown);
+    assert_eq!(moved.word.identity, Some(Identity::Unproven(Thing::Lock)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! the process forked, and the child waits for it. The dumps begin with the `Arc`'s second counter.
 
 use super::{Case, LOCK, survives_truncation};
-use crate::locks::State;
+use crate::locks::{Identity, Language, Meaning, State, Thing, Word};
 
 /// `FUTEX_WAIT_BITSET`, private, on the monotonic clock.
 const WAIT: u32 = 0x89;
@@ -45,30 +45,31 @@ fn inherited(case: &Case, word: u32) -> State {
 #[test]
 fn reads_each_lock() {
     let expected = [
-        (mutex(), "Rust std Mutex", 1, 2, "word was 0x1 (locked)"),
-        (once(), "Rust std Once", 1, 5, "word was 0x1 (being initialised)"),
+        (mutex(), "Rust std Mutex", 1, 2, Meaning::Locked),
+        (once(), "Rust std Once", 1, 5, Meaning::BeingInitialised),
         (
             read_locked(),
             "Rust std RwLock (held for reading)",
             1,
             0x8000_0001,
-            "word was 0x1 (held by 1 reader)",
+            Meaning::HeldByReaders(1),
         ),
         (
             write_locked(),
             "Rust std RwLock (held for writing)",
             0x3fff_ffff,
             0x7fff_ffff,
-            "word was 0x3fffffff (held for writing)",
+            Meaning::HeldForWriting { by: None },
         ),
     ];
-    for (case, kind, then, now, detail) in expected {
+    for (case, kind, then, now, meaning) in expected {
         let reading = case.read().unwrap();
-        assert_eq!((reading.kind, reading.address), (kind, LOCK));
+        assert_eq!((reading.family.name, reading.address), (kind, LOCK));
         assert_eq!((reading.at_fork, reading.now), (HELD, HELD), "{kind}");
         assert_eq!((reading.value_at_fork, reading.value), (Some(then), now), "{kind}");
-        assert_eq!(reading.detail, format!("{detail} in the page as inherited"));
-        assert!(!reading.anyone_may_release, "{kind}");
+        assert_eq!(reading.word.inherited, Some(Word::new(then, meaning)));
+        assert_eq!(reading.word.identity, None, "{kind}");
+        assert!(!reading.family.anyone_may_release, "{kind}");
         survives_truncation(&case);
     }
 }
@@ -101,8 +102,8 @@ fn a_word_that_is_the_same_since_may_be_a_counter() {
 fn other_bytes_before_it_are_another_use_of_the_memory() {
     for case in [mutex(), read_locked(), write_locked()] {
         let reading = case.with_inherited(-8, 0x31).read().unwrap();
-        assert_eq!(reading.at_fork, State::Unknown, "{}", reading.kind);
-        assert!(reading.detail.ends_with("but nothing proves that it was this lock's then"));
+        assert_eq!(reading.at_fork, State::Unknown, "{}", reading.family.name);
+        assert_eq!(reading.word.identity, Some(Identity::Unproven(Thing::ThisLock)));
     }
     let of_a_file = once().with_inherited(-8, 0x31);
     assert_eq!(of_a_file.read().unwrap().at_fork, HELD, "a variable is what it was");
@@ -137,7 +138,7 @@ fn a_parked_thread_waits_for_no_lock() {
         assert_eq!(parked.clone().with_inherited(0, inherited).read(), None, "{inherited}");
     }
     let writer = parked.clone().with_inherited(0, 0x3fff_ffff).read().unwrap();
-    assert_eq!(writer.kind, "Rust std RwLock (held for writing)");
+    assert_eq!(writer.family.name, "Rust std RwLock (held for writing)");
     parked.at_fork = None;
     assert_eq!(parked.read(), None);
 }
@@ -157,8 +158,9 @@ fn other_waits_are_refused() {
     for op in [0x80, 0x189, 0x9, 0x89 | 1 << 16] {
         for mut case in [mutex(), once(), read_locked(), write_locked()] {
             case.wait.op = op;
-            let kind = case.read().map(|reading| reading.kind);
-            assert!(kind.is_none_or(|kind| !kind.starts_with("Rust")), "{op:#x}: {kind:?}");
+            let family = case.read().map(|reading| reading.family);
+            let is_rust = family.is_some_and(|it| it.language == Some(Language::Rust));
+            assert!(!is_rust, "{op:#x}: {family:?}");
         }
     }
     let mut timed = mutex();
