@@ -1,5 +1,6 @@
 //! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`,
-//! `cargo xtask score`, `cargo xtask bench`, `cargo xtask fuzz`, `cargo xtask soak`.
+//! `cargo xtask score`, `cargo xtask bench`, `cargo xtask fuzz`, `cargo xtask soak`,
+//! `cargo xtask structure`.
 
 mod bench;
 mod ebpf;
@@ -7,6 +8,7 @@ mod fuzz;
 mod pythons;
 mod score;
 mod soak;
+mod structure;
 mod test;
 mod vm;
 
@@ -89,6 +91,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Check the sizes of files, and the directions in which the rooms of a crate use each other.
+    Structure,
 }
 
 fn main() -> Result<()> {
@@ -103,6 +107,7 @@ fn main() -> Result<()> {
         Chore::Bench { args } => bench::run(&args),
         Chore::Fuzz { target, runs, keep } => fuzz::run(target.as_deref(), runs, keep),
         Chore::Soak { args } => soak::run(&args),
+        Chore::Structure => structure::run(),
     }
 }
 
