@@ -32,7 +32,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Make the Pythons of other versions that some tests need, with debootstrap, as root.
+    /// Make the Pythons that some tests need: other versions, with debootstrap as root, and one with
+    /// packages that read exports.
     Pythons,
     /// Run every test, as root on this machine's kernel, and print what was skipped and why.
     Test {
