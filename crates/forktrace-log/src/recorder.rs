@@ -9,10 +9,10 @@ use std::{
 };
 
 use super::{
-    Identity, Writer,
+    file::open_for_writing,
     name::{earlier_part, part_path},
-    open_for_writing,
     part::{Format, Part},
+    writer::{Identity, Writer},
 };
 use forktrace_model::{
     event::{Body, Event, EventsLost, Resync, Rotated},
