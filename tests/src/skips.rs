@@ -68,7 +68,8 @@ impl Skips {
             true => String::new(),
             false => format!(". To install what is missing: {}", commands.join(" && ")),
         };
-        format!("skipped: {count} ({}){command}", reasons.join("; "))
+        let tests = if count == 1 { "test" } else { "tests" };
+        format!("skipped: {count} {tests} ({}){command}", reasons.join("; "))
     }
 
     /// Adds these to the ones that earlier test programs have left in a file.
@@ -112,13 +113,13 @@ mod tests {
     fn one_line_says_what_is_missing_and_what_brings_it() {
         assert_eq!(
             some().line_for("sudo "),
-            "skipped: 3 (no chromium: 1; no musl-gcc: 2). To install what is missing: \
+            "skipped: 3 tests (no chromium: 1; no musl-gcc: 2). To install what is missing: \
              sudo apt install chromium musl-tools && cargo xtask pythons"
         );
         assert_eq!(Skips::default().line_for(""), "skipped: 0");
         let mut kernel = Skips::default();
         kernel.add(&[lacks("not on this kernel: no Landlock")]);
-        assert_eq!(kernel.line_for(""), "skipped: 1 (not on this kernel: no Landlock: 1)");
+        assert_eq!(kernel.line_for(""), "skipped: 1 test (not on this kernel: no Landlock: 1)");
     }
 
     #[test]
@@ -128,7 +129,10 @@ mod tests {
         Skips::default().add_to(file.path()).unwrap();
         some().add_to(file.path()).unwrap();
         let sum: Sum = serde_json::from_slice(&fs::read(file.path()).unwrap()).unwrap();
-        assert!(sum.line.starts_with("skipped: 6 (no chromium: 2; no musl-gcc: 4)"), "{sum:?}");
+        assert!(
+            sum.line.starts_with("skipped: 6 tests (no chromium: 2; no musl-gcc: 4)"),
+            "{sum:?}"
+        );
         assert!(sum.skips.pythons && sum.skips.packages.len() == 2);
     }
 }

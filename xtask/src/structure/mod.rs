@@ -2,6 +2,7 @@
 //! use each other (`rooms.rs` has the table). The compiler sees to the directions between crates, and
 //! clippy to the sizes of functions.
 
+mod directions;
 mod imports;
 mod rooms;
 mod sizes;
@@ -19,7 +20,7 @@ use crate::root;
 pub(crate) fn run() -> Result<()> {
     let root = root();
     let mut problems = sizes::problems(&root)?;
-    problems.extend(rooms::problems(&root)?);
+    problems.extend(directions::problems(&root)?);
     problems.iter().for_each(|problem| println!("{problem}"));
     ensure!(problems.is_empty(), "{} problems in the structure of the tree", problems.len());
     println!("sizes of files, directions of imports: no problem");
