@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    need::{Install, Missing, lacks, not_found},
+    need::{Install, Missing, Need, not_found},
     workload,
 };
 
@@ -44,9 +44,10 @@ impl Rooted {
 
     /// What is not there, or `None` if it can be used.
     pub(crate) fn missing(self) -> Option<Missing> {
-        if !crate::is_root() {
-            return Some(lacks("not root"));
-        }
+        Need::Root.missing().or_else(|| self.not_made())
+    }
+
+    fn not_made(self) -> Option<Missing> {
         let mut command = Command::new("chroot");
         let output = command.arg(self.root()).args([&self.program(), "--version"]).output();
         if output.is_ok_and(|output| output.status.success()) {

@@ -14,7 +14,7 @@ mod reports;
 mod rust;
 mod trace;
 
-pub use trace::{Said, Traced, trace};
+pub use trace::{Said, Traced, begins_a_page, trace};
 
 use std::fmt;
 
