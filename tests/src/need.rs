@@ -108,9 +108,7 @@ impl Need {
     /// What is not there, or `None` if all is.
     pub fn missing(self) -> Option<Missing> {
         match self {
-            Need::Root => {
-                (!is_root()).then(|| lacks("not root, as which `cargo xtask test` runs them"))
-            }
+            Need::Root => (!is_root()).then(|| lacks("not root (`cargo xtask test` runs as root)")),
             Need::Tracing => Need::Root.missing().or_else(cannot_trace),
             Need::FaultEvents => Need::Tracing.missing().or_else(no_fault_events),
             Need::Cc | Need::Cxx | Need::Musl | Need::Cargo
