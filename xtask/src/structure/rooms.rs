@@ -31,7 +31,7 @@ pub(super) static CRATES: &[Crate] = &[
             ("event", &["json_number"]),
             ("frames", &["event"]),
             ("finding", &["json_number", "event"]),
-            ("locks", &["event"]),
+            ("locks", &["json_number", "event"]),
             ("model", &["event"]),
             ("verdict", &["futex_op", "event", "frames", "finding", "locks", "model"]),
         ],
