@@ -18,8 +18,9 @@ use forktrace_common::record::{Exit, Fork, Header, Kind};
 use forktrace_log::{Identity, LineKind, Reader, Writer};
 use forktrace_model::{
     event::{Body, Event},
+    hazards::{self},
+    judge::Judge,
     model::Model,
-    verdict::{self, Judge},
 };
 use zerocopy::IntoBytes as _;
 
@@ -137,16 +138,15 @@ fn each_event(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One look at a child that hangs: rare, but each costs more.
+/// One sample of a child that hangs: rare, but each costs more.
 fn evidence(criterion: &mut Criterion) {
     let mut model = Model::default();
     let mut events = recorded().into_iter().inspect(|event| drop(model.apply(event)));
     let event = events.find(|event| matches!(event.body, Body::Evidence(_))).unwrap();
     drop(events);
-    let Body::Evidence(evidence) = &event.body else { return };
     let mut group = criterion.benchmark_group("evidence");
     group.bench_function("verdict", |bench| {
-        bench.iter(|| verdict::judge(black_box(&event), evidence, &model));
+        bench.iter(|| hazards::judge(black_box(&event), &model));
     });
     group.bench_function("finding", |bench| {
         bench.iter_with_large_drop(|| {

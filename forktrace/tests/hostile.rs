@@ -14,9 +14,9 @@ use forktrace::report::{
 use forktrace_log::{Checker, Line, LineKind, Reader};
 use forktrace_model::{
     event::{Body, Event, EventsLost, FutexWait, ProcessExit, ProcessFork, Task, Wait},
-    finding::{Finding, MOST_SIBLINGS},
+    finding::{Detail, Finding, ForkInfo, LockPlace, MOST_SIBLINGS},
+    judge::{Forgotten, Judge, Judged, Outcome},
     model::Model,
-    verdict::{Forgotten, Judge, Judged, Outcome},
 };
 use jiff::tz::TimeZone;
 use nix::{
@@ -263,7 +263,7 @@ fn hangs(times: u32) -> (Model, Judge, Vec<Finding>) {
     let mut take = |event: &Event, findings: &mut Vec<Finding>| {
         model.apply(event);
         if let Some(Outcome::Found(finding)) = judge.apply(event, &model) {
-            model.pin(finding.pid);
+            model.pin(finding.subject.pid);
             findings.push(finding);
         }
     };
@@ -295,7 +295,7 @@ fn a_finding_does_not_cost_more_the_more_siblings_hang() {
     const FINDINGS: u32 = 10_000;
     let (model, judge, findings) = hangs(FINDINGS);
     assert_eq!(findings.len(), FINDINGS as usize);
-    let named = |at: u32| findings.get(at as usize).unwrap().same_lock_in.len();
+    let named = |at: u32| findings.get(at as usize).unwrap().same_fault_in.len();
     assert_eq!(named(10), 10);
     assert_eq!(named(FINDINGS - 1), MOST_SIBLINGS);
     let mut text = unread();
@@ -329,11 +329,13 @@ fn findings_about_one_number_do_not_cost_more_the_more_processes_had_it() {
     let mut findings = Vec::new();
     let mut found = judge.findings().first().unwrap().clone();
     // As small as it can be: there are many.
-    found.finding.evidence.clear();
-    found.finding.stack.clear();
-    found.finding.candidates.clear();
-    found.finding.holder = None;
-    if let Some(fork) = &mut found.finding.fork {
+    found.finding.proofs.clear();
+    if let Detail::Wait(wait) = &mut found.finding.detail {
+        wait.stack.clear();
+        wait.candidates.clear();
+        wait.holder = None;
+    }
+    if let ForkInfo::Observed(fork) = &mut found.finding.fork {
         fork.stack.clear();
         fork.lost.clear();
     }
@@ -342,8 +344,8 @@ fn findings_about_one_number_do_not_cost_more_the_more_processes_had_it() {
         model.pin(2);
         model.apply(&exit(at, 2));
         let mut judged = found.clone();
-        judged.finding.pid = 2;
-        if let Some(fork) = &mut judged.finding.fork {
+        judged.finding.subject.pid = 2;
+        if let ForkInfo::Observed(fork) = &mut judged.finding.fork {
             fork.boot_ns = u64::from(at);
         }
         findings.push(judged);

@@ -12,9 +12,12 @@ mod strangers;
 mod table;
 mod watch;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use forktrace_tests::{Need, clean_up};
 
@@ -70,19 +73,7 @@ fn bench(cli: &Cli) -> Result<bool> {
         scale::RUNS.iter().for_each(|run| println!("{:16} {}", run.name, run.about));
         return Ok(true);
     }
-    for name in &cli.names {
-        let known = name == "cost" || scale::RUNS.iter().any(|run| run.name == name);
-        ensure!(known, "nothing is called {name}; --list shows the names");
-    }
-    // The tests' own build has checks that cost more than what is measured.
-    let built = std::env::var_os("FORKTRACE_BIN");
-    ensure!(
-        built.is_some(),
-        "start it as `cargo xtask bench`, or name a forktrace in FORKTRACE_BIN"
-    );
-    if let Some(missing) = Need::Tracing.missing().or_else(|| Need::Cc.missing()) {
-        anyhow::bail!("cannot measure: {missing}");
-    }
+    check(cli)?;
     let asked = |name: &str| cli.names.is_empty() || cli.names.iter().any(|asked| asked == name);
     let last = PathBuf::from(FOLDER).join(if cli.quick { "quick.json" } else { "last.json" });
     let before = match &cli.against {
@@ -95,19 +86,7 @@ fn bench(cli: &Cli) -> Result<bool> {
     println!("{}\n", outcome.headline());
     let mut whole = true;
     if asked("cost") {
-        let rounds = cli.rounds.unwrap_or(if cli.quick { 2 } else { 5 });
-        cost::measure(rounds, cli.quick, &cli.setting, |costs| {
-            outcome.costs = costs;
-            // A run takes minutes: what it knows is not lost if it is ended.
-            file.as_deref().map_or(Ok(()), |file| outcome.write(file))
-        })?;
-        print!("{}", table::costs(&outcome.costs));
-        let disturbed: usize = outcome.costs.iter().map(|cost| cost.disturbed).sum();
-        if disturbed > 0 {
-            println!(
-                "\nanother tracer was at work during {disturbed} measurements: not to be relied on"
-            );
-        }
+        costs(cli, &mut outcome, file.as_deref())?;
     }
     for run in scale::RUNS.iter().filter(|run| asked(run.name)) {
         println!("\n{}: {}", run.name, run.about);
@@ -130,4 +109,40 @@ fn bench(cli: &Cli) -> Result<bool> {
         println!("\nfigures: {}", file.display());
     }
     Ok(whole)
+}
+
+/// Whether what is asked for is known, and can be measured here.
+fn check(cli: &Cli) -> Result<()> {
+    for name in &cli.names {
+        let known = name == "cost" || scale::RUNS.iter().any(|run| run.name == name);
+        ensure!(known, "nothing is called {name}; --list shows the names");
+    }
+    // The tests' own build has checks that cost more than what is measured.
+    let built = std::env::var_os("FORKTRACE_BIN");
+    ensure!(
+        built.is_some(),
+        "start it as `cargo xtask bench`, or name a forktrace in FORKTRACE_BIN"
+    );
+    if let Some(missing) = Need::Tracing.missing().or_else(|| Need::Cc.missing()) {
+        bail!("cannot measure: {missing}");
+    }
+    Ok(())
+}
+
+/// Measures what programs cost under each setting, and prints it. What is known so far goes to the file.
+fn costs(cli: &Cli, outcome: &mut Outcome, file: Option<&Path>) -> Result<()> {
+    let rounds = cli.rounds.unwrap_or(if cli.quick { 2 } else { 5 });
+    cost::measure(rounds, cli.quick, &cli.setting, |costs| {
+        outcome.costs = costs;
+        // A run takes minutes: what it knows is not lost if it is ended.
+        file.map_or(Ok(()), |file| outcome.write(file))
+    })?;
+    print!("{}", table::costs(&outcome.costs));
+    let disturbed: usize = outcome.costs.iter().map(|cost| cost.disturbed).sum();
+    if disturbed > 0 {
+        println!(
+            "\nanother tracer was at work during {disturbed} measurements: not to be relied on"
+        );
+    }
+    Ok(())
 }

@@ -166,7 +166,8 @@ impl Came {
 }
 
 fn trace(software: &Software) -> Came {
-    if let Some(why) = Need::Tracing.missing().or_else(|| missing(software)) {
+    let tracing = Need::Tracing.missing().map(|missing| missing.why);
+    if let Some(why) = tracing.or_else(|| missing(software)) {
         return Came::Skipped(why);
     }
     let ran = traced(software);

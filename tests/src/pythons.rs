@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::workload;
+use crate::{
+    need::{Install, Missing, Need, not_found},
+    workload,
+};
 
 /// A Python that is run in its own root folder, with `chroot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +42,20 @@ impl Rooted {
         pythons.join(self.version())
     }
 
-    /// Why it cannot be used, or `None` if it can.
-    pub(crate) fn missing(self) -> Option<String> {
-        if !crate::is_root() {
-            return Some("not root".into());
-        }
+    /// What is not there, or `None` if it can be used.
+    pub(crate) fn missing(self) -> Option<Missing> {
+        Need::Root.missing().or_else(|| self.not_made())
+    }
+
+    fn not_made(self) -> Option<Missing> {
         let mut command = Command::new("chroot");
         let output = command.arg(self.root()).args([&self.program(), "--version"]).output();
-        let there = output.is_ok_and(|output| output.status.success());
-        (!there).then(|| format!("no Python {}: run `cargo xtask pythons`", self.version()))
+        if output.is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        let maker = not_found("debootstrap", &["debootstrap"]).map(|maker| maker.install);
+        let install = maker.into_iter().flatten().chain([Install::Pythons]).collect();
+        Some(Missing { why: format!("no Python {}", self.version()), install })
     }
 
     /// The command line that runs a workload (`name.py`), copied to where it is seen.

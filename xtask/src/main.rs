@@ -1,5 +1,6 @@
 //! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`,
-//! `cargo xtask score`, `cargo xtask bench`, `cargo xtask fuzz`, `cargo xtask soak`.
+//! `cargo xtask score`, `cargo xtask bench`, `cargo xtask fuzz`, `cargo xtask soak`,
+//! `cargo xtask structure`.
 
 mod bench;
 mod ebpf;
@@ -7,6 +8,7 @@ mod fuzz;
 mod pythons;
 mod score;
 mod soak;
+mod structure;
 mod test;
 mod vm;
 
@@ -30,7 +32,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Make the Pythons of other versions that some tests need, with debootstrap, as root.
+    /// Make the Pythons that some tests need: other versions, with debootstrap as root, and one with
+    /// packages that read exports.
     Pythons,
     /// Run every test, as root on this machine's kernel, and print what was skipped and why.
     Test {
@@ -89,6 +92,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Check the sizes of files, and the directions in which the rooms of a crate use each other.
+    Structure,
 }
 
 fn main() -> Result<()> {
@@ -103,6 +108,7 @@ fn main() -> Result<()> {
         Chore::Bench { args } => bench::run(&args),
         Chore::Fuzz { target, runs, keep } => fuzz::run(target.as_deref(), runs, keep),
         Chore::Soak { args } => soak::run(&args),
+        Chore::Structure => structure::run(),
     }
 }
 

@@ -1,11 +1,15 @@
-//! Pythons of other versions than this machine's, for the tests: Debian puts each into a root
-//! folder of its own, `target/pythons/VERSION`, where `chroot` runs it.
+//! Pythons for the tests. Those of other versions than this machine's are Debian's: each is put into a
+//! root folder of its own, `target/pythons/VERSION`, where `chroot` runs it. One with packages that
+//! read exports is a virtual environment, `target/python`.
 
 use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{is_root, root};
+use crate::{is_root, root, status};
+
+/// Packages of PyPI that read exports.
+const READERS: [&str; 2] = ["duckdb==2.0.1", "perfetto==0.59.1"];
 
 /// Versions, and the Debian release that has each. The first is for virtual machines alone.
 pub(crate) const PYTHONS: [(&str, &str); 3] =
@@ -15,10 +19,28 @@ pub(crate) const PYTHONS: [(&str, &str); 3] =
 const MIRROR: &str = "http://deb.debian.org/debian";
 
 pub(crate) fn run() -> Result<()> {
+    readers()?;
     PYTHONS.iter().skip(1).try_for_each(|(version, release)| make(version, release, &mirror()))
 }
 
-/// Makes all of them.
+/// Makes the Python that reads exports.
+fn readers() -> Result<()> {
+    let folder = root().join("target/python");
+    let python = folder.join("bin/python");
+    let imports = Command::new(&python).args(["-c", "import duckdb, perfetto"]).output();
+    if imports.is_ok_and(|output| output.status.success()) {
+        println!("{} is there", folder.display());
+        return Ok(());
+    }
+    println!("making {} with {}", folder.display(), READERS.join(" and "));
+    let made = status(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+    made.context("on Debian: apt install python3-venv")?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(READERS);
+    status(&mut pip)
+}
+
+/// Makes those of all versions.
 pub(crate) fn run_all() -> Result<()> {
     PYTHONS.iter().try_for_each(|(version, release)| make(version, release, &mirror()))
 }
@@ -45,7 +67,7 @@ fn make(version: &str, release: &str, mirror: &str) -> Result<()> {
         &["debootstrap", "--variant=minbase", &package, release],
         &[&partial, std::path::Path::new(mirror)],
     );
-    made.context("debootstrap is Debian's package of that name")?;
+    made.context("on Debian: apt install debootstrap")?;
     as_root(&["mv", "-T", "--"], &[&partial, &folder])
 }
 

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Line, LineKind};
+use super::reader::{Line, LineKind};
 use forktrace_model::event::{Body, Event, FutexWait, Task, TraceStart};
 
 /// Something that is wrong with a log.

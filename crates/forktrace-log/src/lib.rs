@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod finding_line;
 mod input;
 mod name;
 mod part;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use check::{Checker, Problem};
 pub use file::open_for_writing;
+pub use finding_line::{FindingLine, LockLine, ProofLine, WaitLine};
 pub use input::{Damage, Input};
 pub use name::format;
 pub use part::{Format, Part};
@@ -29,5 +31,5 @@ pub use writer::{Identity, Writer, proc_uid};
 /// The version of the log's format that is written, and the newest that is read.
 pub const SCHEMA: u64 = 1;
 
-/// Value of `type` in the lines that carry a [`forktrace_model::finding::Finding`].
+/// Value of `type` in the lines that carry a [`FindingLine`].
 pub const FINDING: &str = "finding";

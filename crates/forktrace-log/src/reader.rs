@@ -4,10 +4,9 @@ use std::io::{self, BufRead, Read};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{FINDING, SCHEMA};
+use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{Body, Event, Task},
-    finding::Finding,
     json_number,
 };
 
@@ -34,7 +33,7 @@ pub enum LineKind {
     /// Something happened.
     Event(Event),
     /// Something was found.
-    Finding(Box<Finding>),
+    Finding(Box<FindingLine>),
     /// A type that this version does not know. Not an error: newer writers add types.
     Unknown {
         /// Value of `type`; hostile until sanitised.

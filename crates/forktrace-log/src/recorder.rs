@@ -9,15 +9,13 @@ use std::{
 };
 
 use super::{
-    Identity, Writer,
+    file::open_for_writing,
+    finding_line::FindingLine,
     name::{earlier_part, part_path},
-    open_for_writing,
     part::{Format, Part},
+    writer::{Identity, Writer},
 };
-use forktrace_model::{
-    event::{Body, Event, EventsLost, Resync, Rotated},
-    finding::Finding,
-};
+use forktrace_model::event::{Body, Event, EventsLost, Resync, Rotated};
 
 /// How long a line may wait to be handed to the operating system.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -181,7 +179,7 @@ impl Recorder {
     }
 
     /// Writes one finding, see [`Writer::finding`], and hands all to the operating system.
-    pub fn finding(&mut self, finding: &Finding, boot_ns: u64, identity: Option<&Identity>) {
+    pub fn finding(&mut self, finding: &FindingLine, boot_ns: u64, identity: Option<&Identity>) {
         // A part keeps its own errors.
         let _ = self.writer.finding(finding, boot_ns, identity);
         self.flush();

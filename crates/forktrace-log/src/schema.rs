@@ -3,14 +3,13 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{FINDING, SCHEMA};
+use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{
         EventsLost, Evidence, FutexWait, FutexWake, ProcessExec, ProcessExit, ProcessFork,
         ProcessOwner, ProcessSnapshot, Resync, Rotated, Task, ThreadExit, ThreadStart, TraceEnd,
         TraceStart,
     },
-    finding::Finding,
     json_number,
 };
 
@@ -76,7 +75,7 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("futex.wait", reference::<FutexWait>(generator), true);
     add("futex.wake", reference::<FutexWake>(generator), true);
     add("evidence", reference::<Evidence>(generator), true);
-    add(FINDING, reference::<Finding>(generator), false);
+    add(FINDING, reference::<FindingLine>(generator), false);
     add("events.lost", reference::<EventsLost>(generator), false);
     add("trace.resync", reference::<Resync>(generator), false);
     add("trace.rotated", reference::<Rotated>(generator), false);

@@ -6,11 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 
-use super::{FINDING, SCHEMA};
+use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::text::is_hostile;
 use forktrace_model::{
     event::{Body, Event, Task},
-    finding::Finding,
     json_number,
 };
 
@@ -113,7 +112,7 @@ impl<W: Write> Writer<W> {
     /// Writes one finding that was made at `boot_ns` (`CLOCK_BOOTTIME`, ns).
     pub fn finding(
         &mut self,
-        finding: &Finding,
+        finding: &FindingLine,
         boot_ns: u64,
         identity: Option<&Identity>,
     ) -> io::Result<()> {

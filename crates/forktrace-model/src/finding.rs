@@ -1,160 +1,99 @@
-//! What the judge concludes, as it is printed and logged (`finding` lines, SCHEMA.md).
+//! What the judge concludes: one envelope for every hazard, with the hazard's own detail inside.
+
+mod fact;
+mod hazard_id;
+mod remedy;
+mod wait;
+
+pub use fact::{Effect, Fact, Origin, OwnerName, PageEvidence, Rule};
+pub use hazard_id::HazardId;
+pub use remedy::Remedy;
+pub use wait::{Holder, Lock, LockPlace, WaitDetail};
 
 use rustc_hash::FxHashSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{
-        Doing, PythonFrame,
-        stacks::{Fate, Frame, Place, TaskNow},
-    },
+    event::{PythonFrame, ThreadName, stacks::Frame},
     json_number,
 };
 
-/// Most processes that [`Finding::same_lock_in`] names: were it all of them, the findings about many
+/// Most processes that [`Finding::same_fault_in`] names: were it all of them, the findings about many
 /// stuck workers would have a length that grows with the square of their number.
 pub const MOST_SIBLINGS: usize = 1000;
 
-/// A hazard of fork that was found, with everything that speaks for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A hazard of fork that was found, with everything that speaks for it and against it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// What is wrong.
-    pub kind: Kind,
-    /// How sure this is.
+    /// Which hazard.
+    pub hazard: HazardId,
+    /// What it does to the process.
+    pub severity: Severity,
+    /// How sure this is, whatever the severity.
     pub confidence: Confidence,
-    /// The stuck process.
+    /// Whom it is about.
+    pub subject: Subject,
+    /// The fork that made the process.
+    pub fork: ForkInfo,
+    /// What the conclusion rests on and what weakens it, strongest first.
+    pub proofs: Vec<Fact>,
+    /// Other processes of the forking process with this very fault, by pid: one fault in all of them.
+    /// At most [`MOST_SIBLINGS`].
+    pub same_fault_in: Vec<u32>,
+    /// What this hazard tells beyond that.
+    pub detail: Detail,
+    /// What to do.
+    pub remedy: Option<Remedy>,
+}
+
+/// The process and the task that a finding is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The process.
     pub pid: u32,
-    /// The stuck task.
+    /// The task.
     pub tid: u32,
-    /// The stuck task's name.
+    /// The task's name. Chosen by the traced program: hostile until sanitised.
     pub comm: String,
-    /// The stuck process's parent.
+    /// The process's parent.
     pub ppid: u32,
     /// The pid inside the process's own pid namespace, where that differs.
     pub ns_pid: Option<u32>,
-    /// How long it had been waiting when this was judged, ns.
-    #[serde(with = "json_number")]
-    #[schemars(with = "json_number::Number")]
-    pub waited_ns: u64,
-    /// The lock.
-    pub lock: Lock,
-    /// Who held the lock at the fork, where known; of a self-deadlock the stuck task itself.
-    pub holder: Option<Holder>,
-    /// The fork, where it was observed.
-    pub fork: Option<ForkSite>,
-    /// What is known of the fork where it was not observed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unseen_fork: Option<UnseenFork>,
-    /// The wait had begun before tracing did: it has lasted longer than `waited_ns`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub since_before: bool,
-    /// How long it can have been waiting at most, ns, where the wait had begun before tracing did: the
-    /// task itself is no older.
-    #[serde(with = "json_number::opt", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<json_number::Number>")]
-    pub at_most_ns: Option<u64>,
-    /// The wait was found by looking now and then (`--lean`): it began after this time
-    /// (`CLOCK_BOOTTIME`, ns), and has lasted `waited_ns` at least.
-    #[serde(with = "json_number::opt", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<json_number::Number>")]
-    pub not_before_ns: Option<u64>,
-    /// The rules that led here, strongest first.
-    pub evidence: Vec<Proof>,
-    /// Other processes of the same fork's maker that were found stuck on the same lock: one fault in
-    /// all of them. No more than 1,000 are named.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub same_lock_in: Vec<u32>,
-    /// Python frames of the stuck task, innermost first.
-    pub python: Vec<PythonFrame>,
-    /// Why there are no Python frames, when there are none.
-    pub python_missing: Option<String>,
-    /// Native frames of the stuck task, innermost first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stack: Vec<Frame>,
-    /// Why native callers may be missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stack_cut: Option<String>,
-    /// Where nothing says who held the lock: threads of the forking process that may have, beside
-    /// the one that forked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub candidates: Vec<TaskNow>,
-    /// Where a thread that is not in the stuck process was at the fork, in a `with` block of the lock:
-    /// its Python frame of that time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub with_at_fork: Option<PythonFrame>,
-    /// What to do.
-    pub advice: String,
 }
 
-impl Finding {
-    /// Whether nobody was left in the stuck process who could have gone on.
-    pub fn is_deadlock(&self) -> bool {
-        let rules = ["single-thread", "all-threads-blocked"];
-        self.evidence.iter().any(|proof| rules.contains(&proof.rule.as_str()))
-    }
-
-    /// Whether the task waits for something that is a lock for certain, which Python tells, and that
-    /// no other thread is known to take or release by hand.
-    pub fn is_for_python_lock(&self) -> bool {
-        let said = |rule: &str| self.evidence.iter().any(|proof| proof.rule == rule);
-        said("python-lock") && !said("taken-by-hand") && !said("releases-by-hand")
-    }
-
-    /// Drops what only its HANG block tells, which is nearly all of its size.
-    pub fn drop_details(&mut self) {
-        self.python = Vec::new();
-        self.stack = Vec::new();
-        self.candidates = Vec::new();
-        self.advice = String::new();
-        if let Some(fork) = &mut self.fork {
-            fork.lost = Vec::new();
-            fork.stack = Vec::new();
-        }
-        if let Some(holder) = &mut self.holder {
-            holder.stack = Vec::new();
-            holder.python = Vec::new();
-        }
-    }
-
-    /// The process that forked the stuck one, where that is known: its children have its program, so
-    /// that an address means the same in all of them.
-    pub fn forked_by(&self) -> Option<u32> {
-        let seen = self.fork.as_ref().map(|fork| fork.by_pid);
-        seen.or_else(|| self.unseen_fork.as_ref()?.by_pid)
-    }
-
-    /// `at least ` where there may be more than those in `same_lock_in`.
-    pub fn or_more(&self) -> &'static str {
-        if self.same_lock_in.len() < MOST_SIBLINGS { "" } else { "at least " }
-    }
-
-    /// Whether it is shown to people. A suspect is where suspects were asked for and, also unasked,
-    /// where somebody pointed at this very process (`asked`, by pid) and it is a deadlock or waits
-    /// for a lock, or at its parent and it waits for a lock: then the question is not whether it
-    /// hangs, but why.
-    pub fn is_shown(&self, suspects: bool, asked: &FxHashSet<u32>) -> bool {
-        let parent = self.unseen_fork.as_ref().and_then(|fork| fork.by_pid);
-        let pointed_at = self.unseen_fork.is_some() && asked.contains(&self.pid);
-        let above = parent.is_some_and(|parent| asked.contains(&parent));
-        suspects
-            || self.confidence > Confidence::Suspect
-            || pointed_at && self.is_deadlock()
-            || (pointed_at || above) && self.is_for_python_lock()
-    }
+/// The fork that made the process of a finding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ForkInfo {
+    /// It was observed.
+    Observed(Box<ForkSite>),
+    /// It was not: it happened before the trace, or its event was lost.
+    Unobserved(Box<UnobservedForkSite>),
+    /// Nothing is known of it.
+    #[default]
+    None,
 }
 
-/// What is wrong.
+/// What a hazard tells beyond the envelope.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Detail {
+    /// Nothing: the proofs have it all.
+    #[default]
+    None,
+    /// A task waits and cannot go on.
+    Wait(Box<WaitDetail>),
+}
+
+/// What a hazard does to the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The task waits for a lock that was held at the instant of the fork.
-    InheritedLock,
-    /// The task waits for something that nobody holds, a condition variable for example, and
-    /// nobody is left in its process who could wake it.
-    LostWaker,
-    /// The task waits for a lock that it has itself, taken after the fork.
-    SelfDeadlock,
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A task can never go on.
+    Hang,
+    /// Data is, or may be, wrong.
+    Corruption,
+    /// Nothing is wrong yet.
+    Risk,
 }
 
 /// How sure a finding is; ordered from weak to strong.
@@ -163,9 +102,9 @@ pub enum Kind {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
-    /// Looks like it; something that is alive may still release the lock. Hidden by default.
+    /// Something that is alive may still resolve it. Hidden by default.
     Suspect,
-    /// Held and nobody seems left to release it, but something could not be excluded.
+    /// Nobody seems left who could resolve it, but something could not be excluded.
     Likely,
     /// Proven.
     Certain,
@@ -182,68 +121,8 @@ impl Confidence {
     }
 }
 
-/// The lock of a finding.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Lock {
-    /// Address of the lock object.
-    #[serde(with = "json_number::hex")]
-    #[schemars(with = "json_number::Hex")]
-    pub address: u64,
-    /// Address of the futex word.
-    #[serde(with = "json_number::hex")]
-    #[schemars(with = "json_number::Hex")]
-    pub futex: u64,
-    /// Its kind in words: `glibc mutex`.
-    pub kind: String,
-    /// The wait's `op` in words: `WAIT_BITSET private realtime`.
-    pub op: String,
-    /// The word while waiting.
-    pub value: u32,
-    /// The word as inherited, where known.
-    pub value_at_fork: Option<u32>,
-    /// Where the word lies: `heap`, a file's path, …
-    pub mapping: String,
-    /// The same more closely, where it is data of a program or on a stack.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
-}
-
-/// Who held a lock at the fork.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Holder {
-    /// Its process.
-    pub pid: u32,
-    /// The thread.
-    pub tid: u32,
-    /// The thread's name: now where it lives, otherwise at the fork, where known.
-    pub comm: Option<String>,
-    /// What became of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fate: Option<Fate>,
-    /// What it was doing when this was judged, where it lives.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub doing: Option<Doing>,
-    /// Whether it still has the lock, in its own process; absent: not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holding: Option<bool>,
-    /// Its stack unless it has released the lock, innermost first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stack: Vec<Frame>,
-    /// Its Python frames at that time, innermost first, where it has not released the lock.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub python: Vec<PythonFrame>,
-}
-
-impl Holder {
-    /// A holder of whom no more is known.
-    pub fn new(pid: u32, tid: u32, comm: Option<String>) -> Self {
-        let (fate, doing, holding) = (None, None, None);
-        Holder { pid, tid, comm, fate, doing, holding, stack: Vec::new(), python: Vec::new() }
-    }
-}
-
-/// The fork that made the stuck process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A fork that was observed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForkSite {
     /// `CLOCK_BOOTTIME`, ns.
     #[serde(with = "json_number")]
@@ -258,7 +137,7 @@ pub struct ForkSite {
     /// Threads of the forking process that the child does not have.
     pub threads_lost: u32,
     /// Their names, by tid.
-    pub lost: Vec<crate::event::ThreadName>,
+    pub lost: Vec<ThreadName>,
     /// Stack of the thread that forked, at the fork, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Frame>,
@@ -267,9 +146,9 @@ pub struct ForkSite {
     pub stack_cut: Option<String>,
 }
 
-/// A fork that was not seen: it happened before tracing began, or its event was lost.
+/// A fork that was not observed: it happened before tracing began, or its event was lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UnseenFork {
+pub struct UnobservedForkSite {
     /// `CLOCK_BOOTTIME`, ns, exact to one clock tick (10 ms): the start of the child.
     #[serde(with = "json_number")]
     #[schemars(with = "json_number::Number")]
@@ -290,11 +169,140 @@ pub struct UnseenFork {
     pub owner_tid: Option<u32>,
 }
 
-/// One rule that was applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Proof {
-    /// Short name of the rule: `held-at-fork`.
-    pub rule: String,
-    /// What was seen, in words.
-    pub detail: String,
+/// What a finding is about within its process: later findings about it take its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    about: About,
+    tid: u32,
+    place: u64,
+}
+
+/// What sort of thing a key names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum About {
+    /// One thread's wait on one futex word: not one system call, since a signal may interrupt it and the
+    /// thread goes back to it. There is one finding about it, of whatever hazard.
+    Wait,
+    /// The process, as far as one hazard is concerned.
+    Hazard(HazardId),
+}
+
+impl Key {
+    /// The wait of thread `tid` on the futex word at `uaddr`.
+    pub fn of_wait(tid: u32, uaddr: u64) -> Self {
+        Key { about: About::Wait, tid, place: uaddr }
+    }
+}
+
+impl Finding {
+    /// What it is about within its process.
+    pub fn key(&self) -> Key {
+        match &self.detail {
+            Detail::Wait(wait) => Key::of_wait(self.subject.tid, wait.lock.futex),
+            Detail::None => Key { about: About::Hazard(self.hazard), tid: 0, place: 0 },
+        }
+    }
+
+    /// The wait, if the hazard is one.
+    pub fn wait(&self) -> Option<&WaitDetail> {
+        match &self.detail {
+            Detail::Wait(wait) => Some(wait),
+            Detail::None => None,
+        }
+    }
+
+    /// The fork, where it was observed.
+    pub fn fork_site(&self) -> Option<&ForkSite> {
+        match &self.fork {
+            ForkInfo::Observed(fork) => Some(fork),
+            _ => None,
+        }
+    }
+
+    /// What is known of the fork, where it was not observed.
+    pub fn unobserved_fork(&self) -> Option<&UnobservedForkSite> {
+        match &self.fork {
+            ForkInfo::Unobserved(fork) => Some(fork),
+            _ => None,
+        }
+    }
+
+    /// What it waits for, if the hazard is a wait.
+    pub fn lock(&self) -> Option<&Lock> {
+        Some(&self.wait()?.lock)
+    }
+
+    /// Who had the lock at the fork, where known; of a self-deadlock the stuck task itself.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.wait()?.holder.as_ref()
+    }
+
+    /// Native frames of the task, innermost first.
+    pub fn stack(&self) -> &[Frame] {
+        self.wait().map_or(&[], |wait| &wait.stack)
+    }
+
+    /// Python frames of the task, innermost first.
+    pub fn python(&self) -> &[PythonFrame] {
+        self.wait().map_or(&[], |wait| &wait.python)
+    }
+
+    /// Whether a rule was applied.
+    pub fn has(&self, rule: Rule) -> bool {
+        self.proofs.iter().any(|fact| fact.rule() == rule)
+    }
+
+    /// Whether nobody was left in the process who could have gone on.
+    pub fn is_deadlock(&self) -> bool {
+        self.has(Rule::SingleThread) || self.has(Rule::AllThreadsBlocked)
+    }
+
+    /// Whether the task waits for something that is a lock for certain, which Python tells, and that
+    /// no other thread is known to take or release by hand.
+    pub fn is_for_python_lock(&self) -> bool {
+        self.has(Rule::PythonLock)
+            && !self.has(Rule::TakenByHand)
+            && !self.has(Rule::ReleasesByHand)
+    }
+
+    /// Drops what only its block prints, which is nearly all of its size.
+    pub fn drop_details(&mut self) {
+        self.remedy = None;
+        if let ForkInfo::Observed(fork) = &mut self.fork {
+            fork.lost = Vec::new();
+            fork.stack = Vec::new();
+        }
+        if let Detail::Wait(wait) = &mut self.detail {
+            wait.drop_details();
+        }
+    }
+
+    /// The process that forked the one of the finding, where that is known: its children have its
+    /// program, so that an address means the same in all of them.
+    pub fn forked_by(&self) -> Option<u32> {
+        match &self.fork {
+            ForkInfo::Observed(fork) => Some(fork.by_pid),
+            ForkInfo::Unobserved(fork) => fork.by_pid,
+            ForkInfo::None => None,
+        }
+    }
+
+    /// Whether there may be more processes with this fault than are named.
+    pub fn may_have_more_siblings(&self) -> bool {
+        self.same_fault_in.len() >= MOST_SIBLINGS
+    }
+
+    /// Whether it is shown to people. A suspect is shown where suspects were asked for and, also
+    /// unasked, where somebody pointed at this very process (`asked`, by pid) and it is a deadlock or
+    /// waits for a lock, or at its parent and it waits for a lock: then the question is not whether it
+    /// hangs, but why.
+    pub fn is_shown(&self, suspects: bool, asked: &FxHashSet<u32>) -> bool {
+        let parent = self.unobserved_fork().and_then(|fork| fork.by_pid);
+        let pointed_at = self.unobserved_fork().is_some() && asked.contains(&self.subject.pid);
+        let above = parent.is_some_and(|parent| asked.contains(&parent));
+        suspects
+            || self.confidence > Confidence::Suspect
+            || pointed_at && self.is_deadlock()
+            || (pointed_at || above) && self.is_for_python_lock()
+    }
 }

@@ -2,14 +2,15 @@
 //! or files.
 //!
 //! [`event`]s come from a live kernel or from a recorded log; [`model`] rebuilds the process tree from
-//! them, [`locks`] reads the bytes around a futex word, [`verdict`] judges and gives [`finding`]s.
+//! them, [`locks`] reads the bytes around a futex word, [`hazards`] say what is wrong, and [`judge`] keeps the [`finding`]s.
 
 pub mod event;
 pub mod finding;
 pub mod frames;
 pub mod futex_op;
+pub mod hazards;
 pub mod json_number;
+pub mod judge;
 pub mod locks;
 pub mod model;
 pub mod text;
-pub mod verdict;

@@ -5,8 +5,9 @@ use super::filter::Narrowed;
 use crate::report::plural;
 use forktrace_model::{
     event::{TraceEnd, TraceStart},
+    hazards::Reason,
+    judge::Judge,
     model::Model,
-    verdict::{Judge, Reason},
 };
 
 /// Why something could not be read, and what to look at. With the capabilities that a trace cannot begin

@@ -12,8 +12,8 @@ use super::{
 use crate::report::wrap;
 use forktrace_collect::kernel::{self, GatedChild, ProcessGroup};
 use forktrace_model::{
+    judge::Judge,
     model::{Model, Process},
-    verdict::Judge,
 };
 
 /// One demo.
@@ -295,7 +295,8 @@ fn inherited_lock(_: &Model, judge: &Judge) -> Vec<String> {
             format!(
                 "process {} hangs on a {} that was held when it was forked; the demo's processes \
                  have now been ended",
-                finding.pid, finding.lock.kind
+                finding.subject.pid,
+                finding.lock().map_or("lock", |lock| lock.family.name)
             )
         })
         .collect()

@@ -28,8 +28,8 @@ use forktrace_collect::kernel;
 use forktrace_log::Recorder;
 use forktrace_model::{
     event::{Body, Event, TraceStart},
+    judge::{Judge, Judged},
     model::Model,
-    verdict::{Judge, Judged},
 };
 
 /// Bytes buffered before a write; a flush follows at every tick and finding.
@@ -199,7 +199,7 @@ pub(super) fn summary(pipeline: &mut Pipeline, style: Style, quiet: bool) -> io:
         .iter()
         .cloned()
         .partition(|judged| pipeline.shows(&judged.finding));
-    let hidden: BTreeSet<u32> = hidden.iter().map(|judged| judged.finding.pid).collect();
+    let hidden: BTreeSet<u32> = hidden.iter().map(|judged| judged.finding.subject.pid).collect();
     let (earlier, earlier_hidden) = pipeline.forgotten();
     let recorded: Vec<(String, bool)> = pipeline.recorded().into_iter().collect();
     pipeline.write_text(|text, pipeline| {

@@ -8,13 +8,13 @@ use super::{
     caveats::{self, TraceLimits},
     failure::{cause, say},
 };
-use crate::report::text::Text;
+use crate::report::{logged, reasons, text::Text};
 use forktrace_log::{Identity, Recorder, proc_uid};
 use forktrace_model::{
     event::{Body, Event},
     finding::{Confidence, Finding},
+    judge::{Forgotten, Judge, Judged, Outcome},
     model::{Change, Model, Process},
-    verdict::{Forgotten, Judge, Judged, Outcome},
 };
 
 /// Where text goes.
@@ -102,7 +102,7 @@ impl Pipeline {
             }
             Some(Outcome::Silent(reason)) if self.reasons => {
                 if let Some(task) = &event.task {
-                    say(&format!("{}[{}] waits: {}", task.comm, task.tid, reason.text()));
+                    say(&format!("{}[{}] waits: {}", task.comm, task.tid, reasons::text(reason)));
                 }
             }
             Some(Outcome::Silent(_)) | None => {}
@@ -120,14 +120,15 @@ impl Pipeline {
     }
 
     fn found(&mut self, boot_ns: u64, finding: &Finding) -> io::Result<()> {
-        self.model.pin(finding.pid);
-        let identity = self.model.live(finding.pid).map(|process| self.identify(process));
-        if let Some(json) = &mut self.json {
-            json.write(|writer| writer.finding(finding, boot_ns, identity.as_ref()));
+        self.model.pin(finding.subject.pid);
+        let identity = self.model.live(finding.subject.pid).map(|process| self.identify(process));
+        let line = (self.json.is_some() || self.recorder.is_some()).then(|| logged::line(finding));
+        if let (Some(json), Some(line)) = (&mut self.json, &line) {
+            json.write(|writer| writer.finding(line, boot_ns, identity.as_ref()));
             json.write(|writer| writer.flush());
         }
-        if let Some(recorder) = &mut self.recorder {
-            recorder.finding(finding, boot_ns, identity.as_ref());
+        if let (Some(recorder), Some(line)) = (&mut self.recorder, &line) {
+            recorder.finding(line, boot_ns, identity.as_ref());
         }
         if self.shows(finding) {
             self.write_text(|text, _| text.finding(finding))?;

@@ -44,12 +44,12 @@ pub(super) fn ask(
         task: task.clone(),
         threads: Ask::tids(&evidence.threads),
         uaddr: evidence.wait.uaddr,
-        lock: finding.lock.address,
+        lock: finding.lock().map_or(0, |lock| lock.address),
         takers: probed.map(|hold| hold.caller).collect(),
         around,
         fork: fork_moment(maps, task.pid),
         parent: fork.filter(runs_on).map(|fork| fork.by_pid),
-        holder_is_named: finding.holder.is_some(),
+        holder_is_named: finding.holder().is_some(),
         holders,
     }
 }
@@ -74,7 +74,7 @@ fn holders(evidence: &Evidence, finding: &Finding, model: &Model, fork: &Fork) -
         fate: fate(model, fork, tid),
         ..TaskNow::default()
     };
-    match &finding.holder {
+    match finding.holder() {
         // Its number is one of another pid namespace.
         Some(_) if evidence.ns_pid.is_some() => Vec::new(),
         Some(holder) if holder.pid != fork.by_pid => {

@@ -14,11 +14,7 @@ use forktrace_collect::{
     inspect,
     kernel::{self, GatedChild, Outcome},
 };
-use forktrace_model::{
-    event::Event,
-    finding::{Confidence, Kind},
-    verdict::Judged,
-};
+use forktrace_model::{event::Event, finding::Confidence, finding::HazardId, judge::Judged};
 
 /// What to trace.
 enum Target {
@@ -137,10 +133,10 @@ fn tell_price(probes: &kernel::LockProbes) {
 fn say_of_probes<'a>(probed: bool, mut shown: impl Iterator<Item = &'a Judged>) {
     let open = shown.any(|judged| {
         let finding = &judged.finding;
-        finding.kind == Kind::InheritedLock
+        finding.hazard == HazardId::InheritedLock
             && finding.confidence < Confidence::Certain
-            && finding.holder.is_none()
-            && finding.fork.is_some()
+            && finding.holder().is_none()
+            && finding.fork_site().is_some()
     });
     if probed {
         eprintln!("forktrace: ending the probes; with many processes this takes some seconds");

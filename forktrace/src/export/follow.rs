@@ -2,8 +2,8 @@
 
 use forktrace_model::{
     event::{Body, Event},
+    judge::{Judge, Outcome},
     model::{Change, Model, ProcId, Process},
-    verdict::{Judge, Outcome},
 };
 
 use forktrace_log::{Identity, proc_uid};

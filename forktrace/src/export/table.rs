@@ -1,5 +1,6 @@
 //! The flat table: one row for each event and each finding of a log, in their order.
 
+use crate::report::{advice, logged};
 use std::borrow::Cow;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use forktrace_log::Identity;
 use forktrace_model::{
     event::{Body, Event, Wait},
     finding::Finding,
-    verdict::Outcome,
+    judge::Outcome,
 };
 
 /// One cell.
@@ -137,7 +138,7 @@ pub const COLUMNS: &[Column] = &[
         cell: |row| row.result.map_or(Value::Null, Value::Int),
     },
     Column { name: "lost", kind: Type::Int, cell: |row| int(row.lost) },
-    Column { name: "finding", kind: Type::Text, cell: |row| finding(row, |f| word(&f.kind)) },
+    Column { name: "finding", kind: Type::Text, cell: |row| finding(row, |f| word(&f.hazard)) },
     Column {
         name: "confidence",
         kind: Type::Text,
@@ -146,54 +147,52 @@ pub const COLUMNS: &[Column] = &[
     Column {
         name: "lock",
         kind: Type::Text,
-        cell: |row| finding(row, |f| hex(Some(f.lock.address))),
+        cell: |row| finding(row, |f| hex(f.lock().map(|lock| lock.address))),
     },
     Column {
         name: "lock_kind",
         kind: Type::Text,
-        cell: |row| finding(row, |f| text(Some(&f.lock.kind))),
+        cell: |row| finding(row, |f| text(f.lock().map(|lock| lock.family.name))),
     },
     Column {
         name: "lock_mapping",
         kind: Type::Text,
-        cell: |row| finding(row, |f| text(Some(&f.lock.mapping))),
+        cell: |row| finding(row, |f| text(f.lock().map(|lock| logged::place(&lock.mapping)))),
     },
     Column {
         name: "holder_pid",
         kind: Type::Int,
-        cell: |row| finding(row, |f| int(f.holder.as_ref().map(|holder| holder.pid))),
+        cell: |row| finding(row, |f| int(f.holder().map(|holder| holder.pid))),
     },
     Column {
         name: "holder_tid",
         kind: Type::Int,
-        cell: |row| finding(row, |f| int(f.holder.as_ref().map(|holder| holder.tid))),
+        cell: |row| finding(row, |f| int(f.holder().map(|holder| holder.tid))),
     },
     Column {
         name: "holder_comm",
         kind: Type::Text,
-        cell: |row| {
-            finding(row, |f| text(f.holder.as_ref().and_then(|holder| holder.comm.as_deref())))
-        },
+        cell: |row| finding(row, |f| text(f.holder().and_then(|holder| holder.comm.as_deref()))),
     },
     Column {
         name: "forked_by_pid",
         kind: Type::Int,
-        cell: |row| finding(row, |f| int(f.fork.as_ref().map(|fork| fork.by_pid))),
+        cell: |row| finding(row, |f| int(f.fork_site().map(|fork| fork.by_pid))),
     },
     Column {
         name: "forked_by_comm",
         kind: Type::Text,
-        cell: |row| finding(row, |f| text(f.fork.as_ref().map(|fork| fork.by_comm.as_str()))),
+        cell: |row| finding(row, |f| text(f.fork_site().map(|fork| fork.by_comm.as_str()))),
     },
     Column {
         name: "threads_lost",
         kind: Type::Int,
-        cell: |row| finding(row, |f| int(f.fork.as_ref().map(|fork| fork.threads_lost))),
+        cell: |row| finding(row, |f| int(f.fork_site().map(|fork| fork.threads_lost))),
     },
     Column {
         name: "advice",
         kind: Type::Text,
-        cell: |row| finding(row, |f| text(Some(&f.advice))),
+        cell: |row| finding(row, |f| text(f.remedy.map(advice::text))),
     },
 ];
 
@@ -243,12 +242,12 @@ impl Rows {
                 ts: row.ts,
                 boot_ns: row.boot_ns,
                 kind: "finding",
-                pid: Some(finding.pid),
-                tid: Some(finding.tid),
-                comm: Some(finding.comm.clone()),
+                pid: Some(finding.subject.pid),
+                tid: Some(finding.subject.tid),
+                comm: Some(finding.subject.comm.clone()),
                 identity: row.identity.clone(),
                 wait: row.wait.clone(),
-                waited_ns: Some(finding.waited_ns),
+                waited_ns: finding.wait().map(|wait| wait.waited_ns),
                 finding: Some(Box::new(finding)),
                 ..Row::default()
             }),

@@ -13,6 +13,7 @@ mod waits;
 
 pub use builder::{LogEnd, TimelineBuilder};
 
+use crate::report::logged;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -284,6 +285,7 @@ pub struct Loss {
 #[derive(Clone, Debug, Serialize)]
 pub struct Found {
     /// The finding in its strongest form, as in `finding` lines (SCHEMA.md).
+    #[serde(serialize_with = "as_line")]
     pub finding: Finding,
     /// The stuck process.
     pub process: u32,
@@ -304,4 +306,8 @@ pub struct Found {
     pub end: WaitEnd,
     /// Whether `report` shows it without being asked for suspects.
     pub shown: bool,
+}
+
+fn as_line<S: serde::Serializer>(finding: &Finding, serializer: S) -> Result<S::Ok, S::Error> {
+    logged::line(finding).serialize(serializer)
 }

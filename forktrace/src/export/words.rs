@@ -1,45 +1,38 @@
 //! What pictures say of a finding, in few words. Fit for a terminal; a format's own escapes are the
 //! format's matter.
 
-use forktrace_model::finding::{Confidence, Finding, Kind};
+use forktrace_model::finding::Finding;
 
-use crate::report::sanitize;
+use crate::report::{hang, hazards, logged, sanitize};
 
 /// Frames of a stack that are named.
 const FRAMES: usize = 6;
 
 /// The stuck task: `server[4312]`, `server[4312] thread 4315`.
 pub(super) fn who(finding: &Finding) -> String {
-    let thread = match finding.tid == finding.pid {
+    let thread = match finding.subject.tid == finding.subject.pid {
         true => String::new(),
-        false => format!(" thread {}", finding.tid),
+        false => format!(" thread {}", finding.subject.tid),
     };
-    format!("{}[{}]{thread}", sanitize(&finding.comm), finding.pid)
+    format!("{}[{}]{thread}", sanitize(&finding.subject.comm), finding.subject.pid)
 }
 
 /// Its confidence in a word.
 pub(super) fn confidence(finding: &Finding) -> &'static str {
-    match finding.confidence {
-        Confidence::Certain => "certain",
-        Confidence::Likely => "likely",
-        Confidence::Suspect => "suspect",
-    }
+    hang::word(finding.confidence)
 }
 
 /// What is wrong.
 pub(super) fn headline(finding: &Finding) -> String {
-    let what = match finding.kind {
-        Kind::InheritedLock => "inherited lock",
-        Kind::LostWaker => "nobody left to wake it",
-        Kind::SelfDeadlock => "a lock that it has itself",
-    };
-    format!("HANG ({}): {what}", confidence(finding))
+    let words = hazards::words(finding.hazard);
+    let label = hazards::label(finding.severity);
+    format!("{label} ({}): {}", confidence(finding), words.headline)
 }
 
-/// The lock: `0x5582 (glibc mutex, /srv/app/server)`.
+/// The lock: `0x5582 (glibc mutex, /srv/app/server)`; empty: it is about none.
 pub(super) fn lock(finding: &Finding) -> String {
-    let lock = &finding.lock;
-    let parts = [&lock.kind, &lock.mapping].map(|text| sanitize(text));
+    let Some(lock) = finding.lock() else { return String::new() };
+    let parts = [lock.family.name, logged::place(&lock.mapping)].map(sanitize);
     let parts: Vec<_> = parts.into_iter().filter(|text| !text.is_empty()).collect();
     match parts.is_empty() {
         true => format!("{:#x}", lock.address),
@@ -49,22 +42,22 @@ pub(super) fn lock(finding: &Finding) -> String {
 
 /// Who had it at the fork; empty: not known.
 pub(super) fn holder(finding: &Finding) -> String {
-    let Some(holder) = &finding.holder else { return String::new() };
+    let Some(holder) = finding.holder() else { return String::new() };
     let comm = holder.comm.as_deref().map(sanitize).unwrap_or_default();
     format!("thread {comm}[{}] of process {}", holder.tid, holder.pid)
 }
 
 /// Where it is stuck: Python's lines, otherwise functions; empty: not known.
 pub(super) fn stuck_at(finding: &Finding) -> String {
-    let python = finding.python.iter().map(|f| format!("{}:{} {}", f.file, f.line, f.function));
-    let native = finding.stack.iter().map(|frame| {
+    let python = finding.python().iter().map(|f| format!("{}:{} {}", f.file, f.line, f.function));
+    let native = finding.stack().iter().map(|frame| {
         let symbol = frame.symbol.clone().unwrap_or_else(|| format!("{:#x}", frame.address));
         match (&frame.file, frame.line) {
             (Some(file), Some(line)) => format!("{symbol} ({file}:{line})"),
             _ => symbol,
         }
     });
-    let frames: Vec<String> = match finding.python.is_empty() {
+    let frames: Vec<String> = match finding.python().is_empty() {
         true => native.take(FRAMES).collect(),
         false => python.take(FRAMES).collect(),
     };

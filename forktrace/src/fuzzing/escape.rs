@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{checks, line, sample_trace};
+use super::{checks, line, sample_finding, sample_trace};
 use crate::{
     export,
     report::{Style, sanitize, wrap},
@@ -41,7 +41,7 @@ pub fn picture(data: &[u8]) {
     match choice % 5 {
         4 => {
             let style = line::style(choice / 5);
-            line::shown(style, |out| out.finding(&sample_trace::finding(text, *other)));
+            line::shown(style, |out| out.finding(&sample_finding::finding(text, *other)));
         }
         which => in_a_picture(text, which, *other),
     }

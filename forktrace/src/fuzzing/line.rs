@@ -72,10 +72,8 @@ fn taken(line: &Line, style: Style) {
                 row(event);
             }
         }
-        LineKind::Finding(finding) => {
-            shown(style, |text| text.finding(finding));
-        }
-        LineKind::Unknown { .. } => {}
+        // A finding is made again from its evidence, and never shown from its line.
+        LineKind::Finding(_) | LineKind::Unknown { .. } => {}
     }
 }
 

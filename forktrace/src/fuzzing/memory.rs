@@ -4,7 +4,7 @@ use arbitrary::{Arbitrary as _, Result, Unstructured};
 
 use forktrace_model::{
     event::{AtFork, Libc, Mapping, Place, Wait, Window},
-    locks::{self, Reading, Scene, State, word_words},
+    locks::{self, Reading, Scene, State},
 };
 
 /// Most bytes of a window.
@@ -16,15 +16,9 @@ pub fn locks(data: &[u8]) {
     let _ = scene(Unstructured::new(data));
 }
 
-fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
-    let u = &mut unstructured;
-    let start = match u8::arbitrary(u)? % 8 {
-        0 => u64::MAX - 64,
-        1 => 0,
-        2 => (1 << 47) - 64,
-        _ => 0x7f00_0000_1000,
-    };
-    let wait = Wait {
+/// A wait for a word soon after `start`.
+fn wait(u: &mut Unstructured<'_>, start: u64) -> Result<Wait> {
+    Ok(Wait {
         enter_ns: 1,
         uaddr: start.wrapping_add(u64::from(u8::arbitrary(u)?)),
         op: match u8::arbitrary(u)? % 8 {
@@ -39,7 +33,18 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
         },
         val: u64::arbitrary(u)?,
         ..Wait::default()
+    })
+}
+
+fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
+    let u = &mut unstructured;
+    let start = match u8::arbitrary(u)? % 8 {
+        0 => u64::MAX - 64,
+        1 => 0,
+        2 => (1 << 47) - 64,
+        _ => 0x7f00_0000_1000,
     };
+    let wait = wait(u, start)?;
     let libc = *u.choose(&[None, Some(Libc::Glibc), Some(Libc::Musl), Some(Libc::Glibc)])?;
     let mapping = mapping(u)?;
     let module =
@@ -87,7 +92,7 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
 }
 
 fn check(reading: &Reading) {
-    super::checks::terminal(word_words::detail(&reading.word).as_bytes(), false);
+    super::checks::terminal(crate::report::lock_words::detail(&reading.word).as_bytes(), false);
 }
 
 fn mapping(u: &mut Unstructured<'_>) -> Result<Option<Mapping>> {

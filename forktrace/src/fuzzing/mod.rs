@@ -11,6 +11,7 @@ mod export;
 mod line;
 mod log_mutator;
 mod memory;
+mod sample_finding;
 mod sample_trace;
 
 use forktrace_common::record::KINDS;

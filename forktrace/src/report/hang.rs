@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, duration, kinds, plural, python, rounded_up, stacks, style::Tone,
-    unobserved_fork, wrap,
+    Clock, Style, advice, duration, hazards, plural, proofs, python, rounded_up, stacks,
+    style::Tone, unobserved_fork, wrap,
 };
-use forktrace_model::finding::{Confidence, Finding, ForkSite, Holder};
+use forktrace_model::finding::{Confidence, Finding, ForkSite, Holder, Rule, WaitDetail};
 
 /// Column at which a row's text begins.
 const COLUMN: usize = 14;
@@ -35,23 +35,29 @@ impl Block {
     /// The block of one finding.
     pub fn new(finding: &Finding, style: Style, clock: &Clock) -> Self {
         let mut rows = Vec::new();
-        if let Some(ns_pid) = finding.ns_pid {
+        if let Some(ns_pid) = finding.subject.ns_pid {
             rows.push(("namespace", format!("pid {ns_pid} inside of its own pid namespace")));
         }
-        rows.extend(kinds::rows(finding, style).unwrap_or_else(|| {
-            [("waits for", waits_for(finding, style)), ("held by", held_by(finding, style))]
-        }));
+        if let Some(wait) = finding.wait() {
+            rows.extend(hazards::rows(finding, wait, style).unwrap_or_else(|| {
+                [
+                    ("waits for", waits_for(finding, wait, style)),
+                    ("held by", held_by(finding, wait, style)),
+                ]
+            }));
+        }
         rows.push(("forked", forked(finding, style, clock)));
         rows.extend(stuck_at(finding, style));
-        let proof: Vec<_> = finding.evidence.iter().map(|p| style.clean(&p.detail)).collect();
+        let proof: Vec<_> =
+            proofs::of(finding).map(|text| style.clean(&text).into_owned()).collect();
         if !proof.is_empty() {
             rows.push(("proof", proof.join("; ")));
         }
-        if !finding.same_lock_in.is_empty() {
+        if !finding.same_fault_in.is_empty() {
             rows.push(("also in", also_in(finding)));
         }
-        if !finding.advice.is_empty() {
-            rows.push(("what to do", style.clean(&finding.advice).into_owned()));
+        if let Some(remedy) = finding.remedy {
+            rows.push(("what to do", style.clean(advice::text(remedy)).into_owned()));
         }
         Block { header: who(finding, style), sure: word(finding.confidence), rows }
     }
@@ -68,15 +74,15 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
 
 /// The other processes with the same fault.
 fn also_in(finding: &Finding) -> String {
-    let pids: Vec<_> = finding.same_lock_in.iter().take(PIDS).map(u32::to_string).collect();
-    let more = match finding.same_lock_in.len().saturating_sub(pids.len()) {
+    let pids: Vec<_> = finding.same_fault_in.iter().take(PIDS).map(u32::to_string).collect();
+    let more = match finding.same_fault_in.len().saturating_sub(pids.len()) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let processes = plural(finding.same_lock_in.len() as u64, "process", "processes");
+    let processes = plural(finding.same_fault_in.len() as u64, "process", "processes");
     let from = finding.forked_by().map(|pid| format!(" forked by {pid}"));
     let from = from.unwrap_or_default();
-    let least = finding.or_more();
+    let least = if finding.may_have_more_siblings() { "at least " } else { "" };
     format!("{least}{processes}{from}: {}{more}; it is one fault in all of them", pids.join(", "))
 }
 
@@ -90,7 +96,7 @@ pub(super) fn tone(confidence: Confidence) -> Tone {
 }
 
 /// A confidence in a word.
-pub(super) fn word(confidence: Confidence) -> &'static str {
+pub(crate) fn word(confidence: Confidence) -> &'static str {
     match confidence {
         Confidence::Certain => "certain",
         Confidence::Likely => "likely",
@@ -98,33 +104,31 @@ pub(super) fn word(confidence: Confidence) -> &'static str {
     }
 }
 
-/// Who is stuck, since when, and whether it can go on.
+/// Whom it is about, since when, and whether it can go on.
 fn who(finding: &Finding, style: Style) -> String {
-    let thread = match finding.tid == finding.pid {
+    let subject = &finding.subject;
+    let thread = match subject.tid == subject.pid {
         true => String::new(),
-        false => format!(" thread {}", finding.tid),
+        false => format!(" thread {}", subject.tid),
+    };
+    let name = format!("{}[{}]{thread}", style.clean(&subject.comm), subject.pid);
+    let Some(wait) = finding.wait() else {
+        return format!("{name}: {}", hazards::words(finding.hazard).headline);
     };
     let verdict = match finding.confidence {
         Confidence::Certain => "cannot wake up",
         Confidence::Likely => "probably cannot wake up",
         Confidence::Suspect => "may not wake up",
     };
-    format!(
-        "{}[{}]{thread} has been stuck for {} and {verdict}",
-        style.clean(&finding.comm),
-        finding.pid,
-        how_long(finding),
-    )
+    format!("{name} has been stuck for {} and {verdict}", how_long(wait))
 }
 
 /// How long it has been stuck: of a wait that is older than the trace, between what and what.
-fn how_long(finding: &Finding) -> String {
-    let waited = duration(finding.waited_ns);
-    match finding.at_most_ns {
+fn how_long(wait: &WaitDetail) -> String {
+    let waited = duration(wait.waited_ns);
+    match wait.at_most_ns {
         Some(most) => format!("{waited} to {}", rounded_up(most)),
-        None if finding.since_before || finding.not_before_ns.is_some() => {
-            format!("more than {waited}")
-        }
+        None if wait.since_before || wait.not_before_ns.is_some() => format!("more than {waited}"),
         None => waited,
     }
 }
@@ -136,7 +140,7 @@ pub(super) fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io:
     let sure = word(finding.confidence);
     let width = style.block_width();
     let lines = wrap(&text, width - HEADER_COLUMN, width - HEADER_COLUMN);
-    write!(w, "{}  ", style.paint(tone, "HANG"))?;
+    write!(w, "{}  ", style.paint(tone, hazards::label(finding.severity)))?;
     let mut used = HEADER_COLUMN;
     for (at, line) in lines.iter().enumerate() {
         if at > 0 {
@@ -162,35 +166,37 @@ pub(super) fn row(w: &mut impl Write, style: Style, label: &str, text: &str) -> 
     Ok(())
 }
 
-fn waits_for(finding: &Finding, style: Style) -> String {
-    let lock = &finding.lock;
-    let about = kinds::about(finding, style);
-    if kinds::is_semaphore(finding) && lock.value_at_fork.is_some() && !was_seen_taken(finding) {
+fn waits_for(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
+    let lock = &wait.lock;
+    let about = hazards::about(lock, style);
+    if hazards::is_semaphore(lock) && lock.value_at_fork.is_some() && !was_seen_taken(finding) {
         return format!("semaphore {:#x}{about}, at zero since before the fork", lock.address);
     }
     let state = match (finding.confidence, lock.value_at_fork) {
         (Confidence::Certain | Confidence::Likely, Some(_)) => " taken before the fork",
-        (Confidence::Likely, None) if finding.unseen_fork.is_some() => " taken before the fork",
+        (Confidence::Likely, None) if finding.unobserved_fork().is_some() => {
+            " taken before the fork"
+        }
         (Confidence::Suspect, Some(_)) if was_seen_taken(finding) => " taken before the fork",
         (Confidence::Suspect, Some(_)) => "",
         (_, None) => "; its state at the fork is not known",
     };
-    let what = if kinds::is_semaphore(finding) { "semaphore" } else { "lock" };
+    let what = if hazards::is_semaphore(lock) { "semaphore" } else { "lock" };
     format!("{what} {:#x}{about}{state}", lock.address)
 }
 
 /// Whether probes saw who took the lock.
 fn was_seen_taken(finding: &Finding) -> bool {
-    finding.holder.is_some() && finding.evidence.iter().any(|proof| proof.rule == "holder-seen")
+    finding.holder().is_some() && finding.has(Rule::HolderSeen)
 }
 
-fn held_by(finding: &Finding, style: Style) -> String {
-    if let Some(fork) = &finding.unseen_fork {
-        return unobserved_fork::held_by(finding, fork, style);
+fn held_by(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
+    if let Some(fork) = finding.unobserved_fork() {
+        return unobserved_fork::held_by(finding, wait, fork, style);
     }
-    let semaphore = kinds::is_semaphore(finding);
-    let Some(holder) = &finding.holder else {
-        let why = match finding.lock.value_at_fork {
+    let semaphore = hazards::is_semaphore(&wait.lock);
+    let Some(holder) = finding.holder() else {
+        let why = match wait.lock.value_at_fork {
             Some(_) if semaphore => {
                 "not known: nothing in a semaphore says who took it, or whether a thread that was \
                  not copied was yet to post it"
@@ -198,25 +204,25 @@ fn held_by(finding: &Finding, style: Style) -> String {
             Some(_) => "not known: nothing in the lock says who took it",
             None => "not known: the lock as it was at the fork was not seen",
         };
-        let inside = python::with_at_fork(finding, style);
-        return format!("{why}{inside}{}", stacks::candidates(finding, style));
+        let inside = python::with_at_fork(finding, wait, style);
+        return format!("{why}{inside}{}", stacks::candidates(finding, wait, style));
     };
-    let process = match &finding.fork {
+    let process = match finding.fork_site() {
         Some(fork) if fork.by_pid == holder.pid => forking_process(fork, style),
-        _ if holder.pid == finding.pid => format!("process {}", holder.pid),
+        _ if holder.pid == finding.subject.pid => format!("process {}", holder.pid),
         _ => format!("ancestor process {}", holder.pid),
     };
-    let parent = if holder.pid == finding.ppid { "parent " } else { "" };
-    let here = match finding.fork.as_ref().is_some_and(|fork| fork.by_tid == holder.tid) {
+    let parent = if holder.pid == finding.subject.ppid { "parent " } else { "" };
+    let here = match finding.fork_site().is_some_and(|fork| fork.by_tid == holder.tid) {
         true => "it is the thread that forked",
         false => "that thread does not exist here",
     };
     let unless =
         if semaphore && !was_seen_taken(finding) { ", unless it was yet to be posted" } else { "" };
-    let since = stacks::fate(holder, holder.pid == finding.ppid, style);
+    let since = stacks::fate(holder, holder.pid == finding.subject.ppid, style);
     let thread = holding_thread(holder, style);
     let inside = match holder.python.is_empty() {
-        true => python::with_at_fork(finding, style),
+        true => python::with_at_fork(finding, wait, style),
         false => String::new(),
     };
     format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}{inside}")
@@ -240,10 +246,10 @@ fn forking_process(fork: &ForkSite, style: Style) -> String {
 }
 
 fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
-    if let Some(fork) = &finding.unseen_fork {
+    if let Some(fork) = finding.unobserved_fork() {
         return unobserved_fork::forked(finding, fork, style, clock);
     }
-    let Some(fork) = &finding.fork else {
+    let Some(fork) = finding.fork_site() else {
         return "not known: the fork was not seen, it happened before tracing began".into();
     };
     let thread = match fork.by_tid == fork.by_pid {
@@ -256,7 +262,7 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
         let were = if fork.threads_lost == 1 { "was" } else { "were" };
         let threads = plural(fork.threads_lost.into(), "other thread", "other threads");
         text.push_str(&format!("; {threads} {were} not copied"));
-        text.push_str(&lost_names(fork, finding.holder.as_ref(), style));
+        text.push_str(&lost_names(fork, finding.holder(), style));
     }
     match stacks::fork_site(finding, fork, style) {
         site if site.is_empty() => text,
@@ -289,9 +295,10 @@ fn lost_names(fork: &ForkSite, holder: Option<&Holder>, style: Style) -> String 
 
 /// The rows that say where the task is stuck, as far as that is known.
 pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, String)> {
-    if finding.python.is_empty() {
-        let why = finding.stack_cut.as_ref().or(finding.python_missing.as_ref());
-        return match stacks::stuck(finding, style) {
+    let Some(wait) = finding.wait() else { return Vec::new() };
+    if finding.python().is_empty() {
+        let why = wait.stack_cut.as_ref().or(wait.python_missing.as_ref());
+        return match stacks::stuck(wait, style) {
             at if !at.is_empty() => vec![("stuck at", at)],
             _ => why
                 .map(|why| ("stuck at", format!("not known ({})", style.clean(why))))
@@ -299,13 +306,13 @@ pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, St
                 .collect(),
         };
     }
-    let user = finding.python.iter().position(python::is_user_code).unwrap_or(0);
+    let user = finding.python().iter().position(python::is_user_code).unwrap_or(0);
     // The library function that waits, where it is not the program's own, then the program's line.
-    let innermost = finding.python.iter().take(usize::from(user > 0));
-    let callers = finding.python.iter().skip(user).take(1 + CALLERS);
+    let innermost = finding.python().iter().take(usize::from(user > 0));
+    let callers = finding.python().iter().skip(user).take(1 + CALLERS);
     let mut rows: Vec<_> =
         innermost.chain(callers).map(|frame| ("", python::line(frame, style))).collect();
-    match stacks::below_python(&finding.stack, style) {
+    match stacks::below_python(finding.stack(), style) {
         below if below.is_empty() => {}
         below => rows.push(("", format!("in {below}"))),
     }
@@ -317,21 +324,28 @@ pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, St
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
-    use crate::report::kinds::tests::finding;
+    use crate::report::hazards::tests::finding;
     use forktrace_model::{
         event::PythonFrame,
-        finding::{Kind, UnseenFork},
+        finding::HazardId,
+        finding::{Detail, ForkInfo},
     };
 
     #[test]
     fn where_a_lost_thread_had_the_lock_is_told_beside_who_may_have() {
         let frame = PythonFrame { file: "app.py".into(), line: 35, function: "hold".into() };
-        let seen = Finding { with_at_fork: Some(frame), ..finding(Kind::InheritedLock, 1) };
-        let said = held_by(&seen, Style::default());
-        assert!(said.ends_with("was in a with block of it, at app.py:35 in hold"), "{said}");
-        let late = Finding { fork: None, unseen_fork: Some(UnseenFork::default()), ..seen };
-        let said = held_by(&late, Style::default());
-        assert!(said.ends_with("of it, or about to enter one, at app.py:35 in hold"), "{said}");
+        let mut seen = finding(HazardId::InheritedLock, 1);
+        if let Detail::Wait(wait) = &mut seen.detail {
+            wait.with_at_fork = Some(frame);
+        }
+        let said = |finding: &Finding| held_by(finding, finding.wait().unwrap(), Style::default());
+        let text = said(&seen);
+        assert!(text.ends_with("was in a with block of it, at app.py:35 in hold"), "{text}");
+        let fork = ForkInfo::Unobserved(Box::default());
+        let text = said(&Finding { fork, ..seen });
+        assert!(text.ends_with("of it, or about to enter one, at app.py:35 in hold"), "{text}");
     }
 }

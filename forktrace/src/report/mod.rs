@@ -3,12 +3,17 @@
 //! Names, paths and functions come from the traced programs and may hold anything: each goes
 //! through [`sanitize`] before it is printed.
 
+pub mod advice;
 mod bars;
 mod clock;
 pub mod doctor;
 pub mod hang;
-mod kinds;
+pub mod hazards;
+pub mod lock_words;
+pub mod logged;
+pub mod proofs;
 mod python;
+pub mod reasons;
 mod siblings;
 pub(crate) mod stacks;
 mod style;

@@ -1,7 +1,10 @@
 //! Python frames in a few words.
 
 use super::Style;
-use forktrace_model::{event::PythonFrame, finding::Finding};
+use forktrace_model::{
+    event::PythonFrame,
+    finding::{Finding, WaitDetail},
+};
 
 /// A Python frame: `app.py:12 in hold`.
 pub(super) fn line(frame: &PythonFrame, style: Style) -> String {
@@ -25,14 +28,14 @@ pub(super) fn is_user_code(frame: &PythonFrame) -> bool {
 /// inside of this call to its end (`Popen._launch`, `Lib/multiprocessing/popen_fork.py`, CPython 3.8 to
 /// 3.14): the thread that forked was there too.
 pub(super) fn fork_site(finding: &Finding, style: Style) -> Option<String> {
-    if finding.tid != finding.pid {
+    if finding.subject.tid != finding.subject.pid {
         return None;
     }
     let launches = |frame: &PythonFrame| {
         frame.function.ends_with("_launch") && frame.file.ends_with("multiprocessing/popen_fork.py")
     };
-    let launch = finding.python.iter().position(launches)?;
-    let callers = finding.python.get(launch..)?;
+    let launch = finding.python().iter().position(launches)?;
+    let callers = finding.python().get(launch..)?;
     let caller = callers.iter().find(|frame| is_user_code(frame))?;
     Some(line(caller, style))
 }
@@ -44,10 +47,10 @@ pub(super) fn innermost(frames: &[PythonFrame], style: Style) -> String {
 }
 
 /// Where a thread was that the process does not have, as the end of a sentence about the holder.
-pub(super) fn with_at_fork(finding: &Finding, style: Style) -> String {
-    let Some(frame) = &finding.with_at_fork else { return String::new() };
+pub(super) fn with_at_fork(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
+    let Some(frame) = &wait.with_at_fork else { return String::new() };
     let line = line(frame, style);
-    let or = if finding.unseen_fork.is_some() { ", or about to enter one" } else { "" };
+    let or = if finding.unobserved_fork().is_some() { ", or about to enter one" } else { "" };
     format!(
         "; at the fork a thread that does not exist here was in a with block of it{or}, at {line}"
     )

@@ -8,7 +8,8 @@ use rustc_hash::FxHashMap;
 use super::{Style, hang, plural};
 use forktrace_model::{
     event::PythonFrame,
-    finding::{Confidence, Finding, Kind},
+    finding::HazardId,
+    finding::{Confidence, Finding},
 };
 
 /// How many faults are remembered, at most: then it begins anew, with whole blocks.
@@ -36,22 +37,23 @@ pub(crate) struct First {
 /// What makes two findings one fault.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Fault {
-    kind: Kind,
+    hazard: HazardId,
     confidence: Confidence,
     forked_by: u32,
     address: u64,
-    lock: String,
+    lock: &'static str,
 }
 
 impl Fault {
     /// `None` where it is not known who forked: then it may be another program's address.
     fn of(finding: &Finding) -> Option<Self> {
+        let lock = finding.lock()?;
         Some(Fault {
-            kind: finding.kind,
+            hazard: finding.hazard,
             confidence: finding.confidence,
             forked_by: finding.forked_by()?,
-            address: finding.lock.address,
-            lock: finding.lock.kind.clone(),
+            address: lock.address,
+            lock: lock.family.id,
         })
     }
 }
@@ -60,7 +62,7 @@ impl Shown {
     /// The task of which the same has been told. Not the very same one, of which more is known now.
     pub(crate) fn told(&self, finding: &Finding) -> Option<&First> {
         let first = self.first.get(&Fault::of(finding)?)?;
-        (first.tid != finding.tid).then_some(first)
+        (first.tid != finding.subject.tid).then_some(first)
     }
 
     /// Remembers a finding that has been written.
@@ -72,21 +74,22 @@ impl Shown {
         if self.of_task.len() >= MOST_TOLD {
             *self = Shown::default();
         }
-        let task = (finding.pid, finding.tid);
+        let task = (finding.subject.pid, finding.subject.tid);
         self.of_task.entry(task).or_default().push(fault.clone());
+        let address = fault.address;
         self.first.entry(fault).or_insert_with(|| First {
-            address: finding.lock.address,
-            comm: finding.comm.clone(),
-            pid: finding.pid,
-            tid: finding.tid,
-            python: finding.python.clone(),
+            address,
+            comm: finding.subject.comm.clone(),
+            pid: finding.subject.pid,
+            tid: finding.subject.tid,
+            python: finding.python().to_vec(),
             functions: functions(finding),
         });
     }
 
     /// Forgets a task that waits no more: nobody should be sent there.
     pub(super) fn ended(&mut self, finding: &Finding) {
-        let task = (finding.pid, finding.tid);
+        let task = (finding.subject.pid, finding.subject.tid);
         for fault in self.of_task.remove(&task).unwrap_or_default() {
             if self.first.get(&fault).is_some_and(|first| (first.pid, first.tid) == task) {
                 self.first.remove(&fault);
@@ -116,19 +119,20 @@ impl First {
         };
         let mut text = format!(
             "{:#x} as {}[{}]{thread} above; ",
-            finding.lock.address,
+            self.address,
             style.clean(&self.comm),
             self.pid,
         );
-        text.push_str(&match finding.same_lock_in.len() as u64 {
+        text.push_str(&match finding.same_fault_in.len() as u64 {
             0 => "one fault, in the same process".into(),
             others => {
                 let processes = plural(others.saturating_add(1), "process", "processes");
-                format!("one fault, now in {}{processes}", finding.or_more())
+                let least = if finding.may_have_more_siblings() { "at least " } else { "" };
+                format!("one fault, now in {least}{processes}")
             }
         });
         hang::row(w, style, "same lock", &text)?;
-        if self.python != finding.python || self.functions != functions(finding) {
+        if self.python != finding.python() || self.functions != functions(finding) {
             for (label, text) in hang::stuck_at(finding, style) {
                 hang::row(w, style, label, &text)?;
             }
@@ -139,7 +143,7 @@ impl First {
 
 /// The functions of a stack, without the lines in them.
 fn functions(finding: &Finding) -> Vec<Option<String>> {
-    finding.stack.iter().map(|frame| frame.symbol.clone()).collect()
+    finding.stack().iter().map(|frame| frame.symbol.clone()).collect()
 }
 
 #[cfg(test)]
@@ -147,8 +151,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::report::{Clock, kinds::tests::finding, text::Text};
-    use forktrace_model::finding::UnseenFork;
+    use crate::report::{Clock, hazards::tests::finding, text::Text};
+    use forktrace_model::finding::{Detail, ForkInfo, ForkSite, UnobservedForkSite, WaitDetail};
 
     /// What is printed of these, one after the other.
     fn printed(findings: &[Finding]) -> Vec<String> {
@@ -162,15 +166,29 @@ mod tests {
     }
 
     fn of(tid: u32, siblings: &[u32]) -> Finding {
-        let same_lock_in = siblings.to_vec();
-        Finding { pid: tid, tid, same_lock_in, ..finding(Kind::InheritedLock, 1) }
+        let mut finding = finding(HazardId::InheritedLock, 1);
+        (finding.subject.pid, finding.subject.tid) = (tid, tid);
+        Finding { same_fault_in: siblings.to_vec(), ..finding }
     }
 
     /// The same of a fork that was not seen, by that process or by nobody knows whom.
     fn late(tid: u32, siblings: &[u32], by_pid: Option<u32>) -> Finding {
-        let unseen_fork = Some(UnseenFork { by_pid, ..UnseenFork::default() });
-        let at_most_ns = Some(2_000_000_000);
-        Finding { fork: None, unseen_fork, at_most_ns, ..of(tid, siblings) }
+        let site = UnobservedForkSite { by_pid, ..UnobservedForkSite::default() };
+        let fork = ForkInfo::Unobserved(Box::new(site));
+        let finding = Finding { fork, ..of(tid, siblings) };
+        with(finding, |wait| wait.at_most_ns = Some(2_000_000_000))
+    }
+
+    fn with(mut finding: Finding, change: impl FnOnce(&mut WaitDetail)) -> Finding {
+        if let Detail::Wait(wait) = &mut finding.detail {
+            change(wait);
+        }
+        finding
+    }
+
+    fn forked_by(by_pid: u32, finding: Finding) -> Finding {
+        let site = ForkSite { by_pid, ..finding.fork_site().unwrap().clone() };
+        Finding { fork: ForkInfo::Observed(Box::new(site)), ..finding }
     }
 
     #[test]
@@ -191,9 +209,9 @@ mod tests {
         let python = |function: &str| {
             vec![PythonFrame { file: "app.py".into(), line: 3, function: function.into() }]
         };
-        let first = Finding { python: python("count"), ..of(7, &[]) };
-        let same = Finding { python: python("count"), ..of(8, &[7]) };
-        let other = Finding { python: python("flush"), ..of(9, &[7, 8]) };
+        let first = with(of(7, &[]), |wait| wait.python = python("count"));
+        let same = with(of(8, &[7]), |wait| wait.python = python("count"));
+        let other = with(of(9, &[7, 8]), |wait| wait.python = python("flush"));
         let blocks = printed(&[first, same, other]);
         assert!(!blocks.get(1).unwrap().contains("stuck at"), "{blocks:#?}");
         assert!(blocks.get(2).unwrap().contains("app.py:3 in flush"), "{blocks:#?}");
@@ -205,14 +223,10 @@ mod tests {
             let blocks = printed(&[of(7, &[]), one]);
             assert!(!blocks.last().unwrap().contains("same lock"), "{blocks:#?}");
         };
-        let mut elsewhere = of(8, &[]);
-        elsewhere.lock.address = 0x2000;
-        whole(elsewhere);
-        let mut of_another = of(8, &[]);
-        of_another.fork.as_mut().unwrap().by_pid = 2;
-        whole(of_another);
+        whole(with(of(8, &[]), |wait| wait.lock.address = 0x2000));
+        whole(forked_by(2, of(8, &[])));
         whole(Finding { confidence: Confidence::Certain, ..of(8, &[7]) });
-        whole(Finding { fork: None, ..of(8, &[]) });
+        whole(Finding { fork: ForkInfo::None, ..of(8, &[]) });
         whole(late(8, &[], None));
         // The very same task, of which more is known.
         whole(of(7, &[]));
@@ -242,11 +256,7 @@ mod tests {
     fn what_was_told_is_not_remembered_for_ever() {
         let mut shown = Shown::default();
         for pid in 0..3 * MOST_TOLD as u32 {
-            let mut fork = of(7, &[]).fork;
-            if let Some(fork) = &mut fork {
-                fork.by_pid = pid;
-            }
-            shown.add(&Finding { fork, ..of(pid, &[]) });
+            shown.add(&forked_by(pid, of(pid, &[])));
             assert!(shown.of_task.len() <= MOST_TOLD && shown.first.len() <= MOST_TOLD);
         }
     }

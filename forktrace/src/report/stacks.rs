@@ -6,7 +6,7 @@ use forktrace_model::{
         Doing,
         stacks::{Fate, Frame, Place, TaskNow},
     },
-    finding::{Finding, ForkSite, Holder},
+    finding::{Finding, ForkSite, Holder, WaitDetail},
 };
 
 /// Functions shown of a stuck thread, beside the one that waits.
@@ -18,9 +18,9 @@ const CANDIDATES: usize = 3;
 
 /// Where the stuck thread is: the C library's function that waits, then those that led there.
 /// Empty where nothing is known.
-pub(super) fn stuck(finding: &Finding, style: Style) -> String {
-    let at = chain(&finding.stack, CALLERS, style);
-    match &finding.stack_cut {
+pub(super) fn stuck(wait: &WaitDetail, style: Style) -> String {
+    let at = chain(&wait.stack, CALLERS, style);
+    match &wait.stack_cut {
         Some(why) if !at.is_empty() => {
             format!("{at} (further callers are not known: {})", style.clean(why))
         }
@@ -75,9 +75,9 @@ pub(super) fn fate(holder: &Holder, of_parent: bool, style: Style) -> String {
 }
 
 /// Who may have held a lock that does not say it.
-pub(super) fn candidates(finding: &Finding, style: Style) -> String {
-    let all = &finding.candidates;
-    let Some(fork) = finding.fork.as_ref().filter(|_| !all.is_empty()) else {
+pub(super) fn candidates(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
+    let all = &wait.candidates;
+    let Some(fork) = finding.fork_site().filter(|_| !all.is_empty()) else {
         return String::new();
     };
     let shown: Vec<_> = all.iter().take(CANDIDATES).map(|one| candidate(one, style)).collect();

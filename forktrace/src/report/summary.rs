@@ -5,11 +5,11 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Style, count, kinds, plural, style::Tone, tree, wrap};
+use super::{Style, count, hazards, plural, style::Tone, tree, wrap};
 use forktrace_model::{
     finding::{Confidence, Finding},
+    judge::{Forgotten, Judged},
     model::{Counts, Process},
-    verdict::{Forgotten, Judged},
 };
 
 /// Column at which a row's text begins.
@@ -35,7 +35,7 @@ pub struct Summary<'a> {
     pub span_ns: (u64, u64),
     /// The findings that are shown.
     pub findings: &'a [Judged],
-    /// How many more there were, see [`forktrace_model::verdict::Judge::forgotten`].
+    /// How many more there were, see [`forktrace_model::judge::Judge::forgotten`].
     pub earlier: Forgotten,
     /// How many processes have suspects that are not shown.
     pub hidden: u64,
@@ -79,7 +79,7 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         processes: summary.seen,
         counts: summary.counts,
         findings: summary.findings.iter().map(|judged| &judged.finding).collect(),
-        waiting: waiting.map(|judged| judged.finding.pid).collect(),
+        waiting: waiting.map(|judged| judged.finding.subject.pid).collect(),
         earlier: summary.earlier,
         hidden: summary.hidden,
         remedy: "--suspects",
@@ -132,7 +132,8 @@ impl<'a> Totals<'a> {
         if suspects > 0 {
             findings.push_str(&format!(", {}", plural(suspects, "suspect", "suspects")));
         }
-        let threads: BTreeSet<_> = self.findings.iter().map(|f| (f.pid, f.tid)).collect();
+        let threads: BTreeSet<_> =
+            self.findings.iter().map(|f| (f.subject.pid, f.subject.tid)).collect();
         let processes: BTreeSet<_> = threads.iter().map(|(pid, _)| pid).collect();
         if threads.len() > processes.len() {
             let earlier = [Confidence::Certain, Confidence::Likely, Confidence::Suspect]
@@ -201,7 +202,7 @@ impl<'a> Totals<'a> {
         .filter(|(.., n)| *n > 0);
         let (confidence, tone, surely, n) = parts.next()?;
         let children = plural(n, "child", "children");
-        let all: BTreeSet<u32> = self.findings.iter().map(|finding| finding.pid).collect();
+        let all: BTreeSet<u32> = self.findings.iter().map(|finding| finding.subject.pid).collect();
         let over = all.difference(&self.waiting).count();
         let hang = match (over == all.len() && over > 0, n) {
             (true, _) => "hung",
@@ -209,7 +210,7 @@ impl<'a> Totals<'a> {
             (false, _) => "hang",
         };
         let alike = self.findings.iter().copied().filter(|f| f.confidence == confidence);
-        let how = kinds::together(alike);
+        let how = hazards::together(alike);
         let names = |confidence, n| names(&self.stuck(confidence), n, style);
         let mut said = format!("{children}{surely} {hang}{how}{}", names(confidence, n));
         for (confidence, _, surely, n) in parts {
@@ -231,10 +232,10 @@ impl<'a> Totals<'a> {
     /// The processes about which nothing is surer than this, by pid, with their names.
     fn stuck(&self, confidence: Confidence) -> BTreeMap<u32, &'a str> {
         let surer = self.findings.iter().filter(|finding| finding.confidence > confidence);
-        let surer: BTreeSet<u32> = surer.map(|finding| finding.pid).collect();
+        let surer: BTreeSet<u32> = surer.map(|finding| finding.subject.pid).collect();
         let alike = self.findings.iter().filter(|finding| finding.confidence == confidence);
-        let alike = alike.filter(|finding| !surer.contains(&finding.pid));
-        alike.map(|finding| (finding.pid, finding.comm.as_str())).collect()
+        let alike = alike.filter(|finding| !surer.contains(&finding.subject.pid));
+        alike.map(|finding| (finding.subject.pid, finding.subject.comm.as_str())).collect()
     }
 
     /// Why the result is incomplete, a sentence each.
@@ -290,11 +291,13 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use super::*;
-    use crate::report::kinds::tests::finding;
-    use forktrace_model::finding::Kind;
+    use crate::report::hazards::tests::finding;
+    use forktrace_model::finding::HazardId;
 
     fn about(pid: u32, tid: u32, confidence: Confidence) -> Finding {
-        Finding { pid, tid, confidence, ..finding(Kind::InheritedLock, 1) }
+        let mut finding = finding(HazardId::InheritedLock, 1);
+        (finding.subject.pid, finding.subject.tid) = (pid, tid);
+        Finding { confidence, ..finding }
     }
 
     fn totals<'a>(findings: &'a [Finding], counts: &'a Counts) -> Totals<'a> {
@@ -302,7 +305,7 @@ mod tests {
             processes: 60,
             counts,
             findings: findings.iter().collect(),
-            waiting: findings.iter().map(|finding| finding.pid).collect(),
+            waiting: findings.iter().map(|finding| finding.subject.pid).collect(),
             earlier: Forgotten::default(),
             hidden: 0,
             remedy: "--suspects",

@@ -109,9 +109,9 @@ impl<W: Write> Text<W> {
         self.shown.ended(finding);
         let text = format!(
             "ENDED {}[{}] is no longer stuck: its wait for {:#x} ended after {}",
-            self.style.clean(&finding.comm),
-            finding.tid,
-            finding.lock.address,
+            self.style.clean(&finding.subject.comm),
+            finding.subject.tid,
+            finding.lock().map_or(0, |lock| lock.address),
             duration(waited_ns),
         );
         let width = self.style.block_width();

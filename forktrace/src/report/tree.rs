@@ -11,8 +11,8 @@ use super::{
 };
 use forktrace_model::{
     finding::Confidence,
+    judge::Judged,
     model::{ProcId, Process},
-    verdict::Judged,
 };
 
 /// A tree of more processes than this is folded.
@@ -327,8 +327,10 @@ fn places(processes: &[Process], findings: &[Judged]) -> FxHashMap<usize, Mark> 
     let mut places: FxHashMap<usize, Mark> = FxHashMap::default();
     for judged in findings {
         let finding = &judged.finding;
-        let fork = (finding.pid, finding.fork.as_ref().map(|fork| fork.boot_ns));
-        let Some(place) = by_fork.get(&fork).or_else(|| latest.get(&finding.pid)) else { continue };
+        let fork = (finding.subject.pid, finding.fork_site().as_ref().map(|fork| fork.boot_ns));
+        let Some(place) = by_fork.get(&fork).or_else(|| latest.get(&finding.subject.pid)) else {
+            continue;
+        };
         let mark = Mark {
             confidence: finding.confidence,
             since_ns: judged.since_ns,

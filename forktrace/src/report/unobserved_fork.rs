@@ -1,17 +1,22 @@
 //! Rows of the HANG block about a fork that was not seen.
 
 use super::{Clock, Style, python};
-use forktrace_model::finding::{Finding, Holder, UnseenFork};
+use forktrace_model::finding::{Finding, Holder, UnobservedForkSite, WaitDetail};
 
 /// Who had the lock.
-pub(super) fn held_by(finding: &Finding, fork: &UnseenFork, style: Style) -> String {
-    let Some(holder) = &finding.holder else {
-        let why = match finding.lock.value_at_fork {
+pub(super) fn held_by(
+    finding: &Finding,
+    wait: &WaitDetail,
+    fork: &UnobservedForkSite,
+    style: Style,
+) -> String {
+    let Some(holder) = &wait.holder else {
+        let why = match wait.lock.value_at_fork {
             _ if fork.owner_tid.is_some() => return owner(fork),
             Some(_) => "nothing in the lock says who took it".into(),
             None => format!("the fork happened {}", why(fork)),
         };
-        return format!("not known: {why}{}", python::with_at_fork(finding, style));
+        return format!("not known: {why}{}", python::with_at_fork(finding, wait, style));
     };
     let process = match (&fork.by_comm, fork.by_pid == Some(holder.pid)) {
         (Some(comm), true) => format!("parent {}[{}]", style.clean(comm), holder.pid),
@@ -26,7 +31,7 @@ pub(super) fn held_by(finding: &Finding, fork: &UnseenFork, style: Style) -> Str
 }
 
 /// Who has it by the number in the lock.
-fn owner(fork: &UnseenFork) -> String {
+fn owner(fork: &UnobservedForkSite) -> String {
     let number = fork.owner_tid.unwrap_or_default();
     format!(
         "thread {number}, by the number in the lock; that is no thread of this process, and of which \
@@ -43,7 +48,7 @@ fn thread(holder: &Holder, style: Style) -> String {
 }
 
 /// Why it was not seen.
-fn why(fork: &UnseenFork) -> &'static str {
+fn why(fork: &UnobservedForkSite) -> &'static str {
     match fork.lost {
         true => "while events were lost",
         false => "before tracing began",
@@ -51,12 +56,21 @@ fn why(fork: &UnseenFork) -> &'static str {
 }
 
 /// When the process was forked and by whom, as far as that can be told after the fact.
-pub(super) fn forked(finding: &Finding, fork: &UnseenFork, style: Style, clock: &Clock) -> String {
-    let no_older = if finding.at_most_ns.is_some() { "; the hang is no older" } else { "" };
+pub(super) fn forked(
+    finding: &Finding,
+    fork: &UnobservedForkSite,
+    style: Style,
+    clock: &Clock,
+) -> String {
+    let no_older = if finding.wait().is_some_and(|wait| wait.at_most_ns.is_some()) {
+        "; the hang is no older"
+    } else {
+        ""
+    };
     format!("{}{no_older}", forked_by(fork, style, clock))
 }
 
-fn forked_by(fork: &UnseenFork, style: Style, clock: &Clock) -> String {
+fn forked_by(fork: &UnobservedForkSite, style: Style, clock: &Clock) -> String {
     let when = format!("{}, {}", clock.date_and_time(fork.boot_ns), why(fork));
     let (Some(pid), Some(comm)) = (fork.by_pid, &fork.by_comm) else {
         return format!("{when}; by whom is not known");

@@ -133,7 +133,7 @@ fn late(mut look: Event) -> Event {
     let late = UnobservedFork {
         start_ns: at / 2,
         not_execed: true,
-        kin: Some(kin),
+        relative: Some(kin),
         ..UnobservedFork::default()
     };
     evidence.late = Some(Box::new(late));
@@ -166,7 +166,7 @@ fn findings_do_not_cost_an_export_more_the_longer_their_lines_of_ancestors() {
     let story = told(events.clone());
     assert_eq!(story.findings.len(), FINDINGS as usize);
     let found = story.findings.last().unwrap();
-    assert_eq!(found.finding.holder.as_ref().unwrap().pid, 7);
+    assert_eq!(found.finding.holder().as_ref().unwrap().pid, 7);
     assert!(found.holder_thread.is_none() && found.thread.is_some());
     assert_eq!(story.processes.last().unwrap().above, Some(MANY - 2));
     draw(&story);
@@ -198,7 +198,9 @@ fn what_a_finding_says_is_not_said_whole_of_each_of_its_waits() {
     let judged = judge.findings().first().unwrap();
     let mut finding = judged.finding.clone();
     let mapping = "/x".repeat(1 << 19);
-    finding.lock.mapping.clone_from(&mapping);
+    if let Detail::Wait(wait) = &mut finding.detail {
+        wait.lock.mapping = LockPlace::Named(mapping.clone());
+    }
     let found = Found {
         finding,
         process: 0,

@@ -14,7 +14,7 @@ mod reports;
 mod rust;
 mod trace;
 
-pub use trace::{Said, Traced, trace};
+pub use trace::{Said, Traced, begins_a_page, trace};
 
 use std::fmt;
 
@@ -254,7 +254,7 @@ impl Case {
 
     /// Why it cannot be traced here, or `None` if it can.
     pub fn missing(&self) -> Option<String> {
-        self.needed().into_iter().find_map(Need::missing)
+        self.needed().into_iter().find_map(Need::missing).map(|missing| missing.why)
     }
 }
 

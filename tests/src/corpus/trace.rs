@@ -62,6 +62,14 @@ pub struct Said {
     pub wrong: Option<String>,
 }
 
+/// Whether the lock of a finding is a semaphore at the beginning of a page: then it is likely at best. The
+/// size field of its heap block is on the page before, and no copy of that page is kept, so nothing proves
+/// that it was a semaphore at the fork. Where the block is depends on the environment, such as its length.
+pub fn begins_a_page(finding: &Value) -> bool {
+    let text = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    text("/lock/address").ends_with("000") && text("/lock/kind").contains("sem")
+}
+
 impl Traced {
     /// All findings, each in its last form, beside the truth.
     pub fn said(&self, case: &Case) -> Vec<Said> {
@@ -84,16 +92,9 @@ impl Traced {
         self.stuck().into_iter().map(of).min()?
     }
 
-    /// What must be said at least, with the lock where it was: the size field of a heap block that begins
-    /// a page is on the page before. No copy of that is kept, so that nothing proves that a semaphore in it
-    /// was one at the fork. Where the block is depends on the environment, its length for one.
+    /// What must be said at least, with the lock where it was, see [`begins_a_page`].
     pub fn least(&self, case: &Case) -> Option<Confidence> {
-        let begins_a_page = |line: &&Value| {
-            let address = line.pointer("/lock/address").and_then(Value::as_str).unwrap_or_default();
-            let kind = line.pointer("/lock/kind").and_then(Value::as_str).unwrap_or_default();
-            address.ends_with("000") && kind.contains("sem")
-        };
-        match self.log.findings().iter().any(begins_a_page) {
+        match self.log.findings().iter().any(|finding| begins_a_page(finding)) {
             true => case.least.min(Some(Confidence::Likely)),
             false => case.least,
         }

@@ -170,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_is_told_by_its_word_and_operation() {
+        let (uaddr, op) = (0x1000, futex::FUTEX_WAIT_BITSET | futex::FUTEX_PRIVATE_FLAG);
+        let doing = Doing::Futex { uaddr, op, val: 2, timed: false };
+        let wait = Wait { uaddr, op, ..Wait::default() };
+        assert!(is_in(&doing, &wait));
+        assert!(!is_in(&doing, &Wait { uaddr: uaddr + 4, ..wait.clone() }));
+        assert!(!is_in(&Doing::Running, &wait));
+    }
+
+    #[test]
     fn threads_that_block_and_a_thread_that_runs() {
         let pid = std::process::id();
         let lock = Arc::new(Mutex::new(()));
@@ -226,11 +236,6 @@ mod tests {
         assert_eq!(sample(running).doing, Doing::Running);
         assert_eq!(sample(running).ran, Some(true));
         assert!(!sample(running).comm.is_empty());
-
-        let wait = Wait { uaddr, op, ..Wait::default() };
-        assert!(is_in(&sample(on_lock).doing, &wait));
-        assert!(!is_in(&sample(on_lock).doing, &Wait { uaddr: uaddr + 4, ..wait.clone() }));
-        assert!(!is_in(&Doing::Running, &wait));
 
         drop(guard);
         *pair.0.lock().unwrap() = true;

@@ -50,7 +50,7 @@ pub fn add(evidence: &mut Evidence, task: &Task) {
         start_ns,
         thread_start_ns: scan::thread_start_ns(task.pid, task.tid).ok(),
         not_execed: own.forked,
-        kin,
+        relative: kin,
         learnt: known,
         tids_in_order: tids_in_order(),
     }));
@@ -190,7 +190,7 @@ mod tests {
         let mut evidence = Evidence::default();
         add(&mut evidence, &task);
         let late = evidence.late.unwrap();
-        assert!(late.start_ns > 0 && late.kin.is_none() && late.learnt.is_none());
+        assert!(late.start_ns > 0 && late.relative.is_none() && late.learnt.is_none());
         assert!(evidence.memory_shared_with.is_empty());
         child.kill().unwrap();
         child.wait().unwrap();

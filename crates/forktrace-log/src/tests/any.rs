@@ -1,22 +1,19 @@
-//! Strategies: any event, any finding.
+//! Strategies: any event.
 
 use proptest::{collection::btree_map, collection::vec, option, prelude::*};
 
-use forktrace_model::{
-    event::*,
-    finding::{Confidence, Finding, ForkSite, Holder, Kind, Lock, Proof, UnseenFork},
-};
+use forktrace_model::event::*;
 
 /// Texts as a traced program may choose them, control characters and all.
 pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z/_.-]{0,15}", any::<String>()]
 }
 
-fn task() -> impl Strategy<Value = Task> {
+pub(super) fn task() -> impl Strategy<Value = Task> {
     (any::<u32>(), any::<u32>(), text()).prop_map(|(pid, tid, comm)| Task { pid, tid, comm })
 }
 
-fn thread_name() -> impl Strategy<Value = ThreadName> {
+pub(super) fn thread_name() -> impl Strategy<Value = ThreadName> {
     (any::<u32>(), text()).prop_map(|(tid, comm)| ThreadName { tid, comm })
 }
 
@@ -262,7 +259,7 @@ fn late() -> impl Strategy<Value = UnobservedFork> {
             start_ns,
             thread_start_ns: tids_in_order.then_some(start_ns),
             not_execed: kin.is_some() || tids_in_order,
-            kin,
+            relative: kin,
             learnt,
             tids_in_order,
         },
@@ -414,99 +411,4 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
             body
         }),
     ]
-}
-
-fn lock() -> impl Strategy<Value = Lock> {
-    let place = option::of(super::native::place());
-    (any::<[u64; 2]>(), text(), any::<u32>(), any::<Option<u32>>(), place).prop_map(
-        |([address, futex], word, value, value_at_fork, place)| Lock {
-            address,
-            futex,
-            kind: word.clone(),
-            op: word.clone(),
-            value,
-            value_at_fork,
-            mapping: word,
-            place,
-        },
-    )
-}
-
-fn fork_site() -> impl Strategy<Value = ForkSite> {
-    let stack = super::native::stack();
-    (any::<u64>(), any::<[u32; 3]>(), text(), vec(thread_name(), 0..3), stack).prop_map(
-        |(boot_ns, [by_pid, by_tid, threads_lost], by_comm, lost, stack)| ForkSite {
-            boot_ns,
-            by_pid,
-            by_tid,
-            by_comm,
-            threads_lost,
-            lost,
-            stack: stack.frames,
-            stack_cut: stack.cut,
-        },
-    )
-}
-
-/// Any finding.
-pub(super) fn finding() -> impl Strategy<Value = Finding> {
-    let kind = vec![Kind::InheritedLock, Kind::LostWaker, Kind::SelfDeadlock];
-    let confidence = vec![Confidence::Certain, Confidence::Likely, Confidence::Suspect];
-    let sure = (prop::sample::select(kind), prop::sample::select(confidence));
-    let holder =
-        (super::native::task_now(), any::<Option<bool>>()).prop_map(|(now, holding)| Holder {
-            pid: now.pid,
-            tid: now.tid,
-            comm: now.comm,
-            fate: holding.map(|_| now.fate),
-            doing: holding.map(|_| now.doing),
-            holding,
-            stack: now.stack.frames,
-            python: now.python,
-        });
-    let proof = (text(), text()).prop_map(|(rule, detail)| Proof { rule, detail });
-    let unseen = (any::<u64>(), any::<Option<u32>>(), option::of(text()), any::<bool>()).prop_map(
-        |(boot_ns, by_pid, by_comm, lost)| UnseenFork {
-            boot_ns,
-            by_pid,
-            by_tid: by_pid,
-            by_thread: by_comm.clone(),
-            by_comm,
-            lost,
-            owner_tid: by_pid,
-        },
-    );
-    let fork = option::of(fork_site());
-    let causes = (option::of(holder), fork, vec(proof, 0..3), option::of(unseen)).boxed();
-    let task = (task(), any::<u32>(), any::<Option<u32>>(), any::<u64>());
-    let native = (super::native::stack(), vec(super::native::task_now(), 0..2));
-    let python = (vec(python_frame(), 0..3), option::of(text()), text(), native.boxed()).boxed();
-    (sure, task, lock(), causes, python).prop_map(
-        |((kind, confidence), (task, ppid, ns_pid, waited_ns), lock, causes, python)| Finding {
-            kind,
-            confidence,
-            pid: task.pid,
-            tid: task.tid,
-            comm: task.comm,
-            ppid,
-            ns_pid,
-            waited_ns,
-            lock,
-            holder: causes.0,
-            fork: causes.1,
-            unseen_fork: causes.3,
-            since_before: ppid % 2 == 0,
-            at_most_ns: (ppid % 5 == 0).then_some(waited_ns),
-            not_before_ns: (ppid % 3 == 0).then_some(waited_ns),
-            evidence: causes.2,
-            same_lock_in: ns_pid.into_iter().collect(),
-            with_at_fork: python.0.first().cloned(),
-            python: python.0,
-            python_missing: python.1,
-            stack: python.3.0.frames,
-            stack_cut: python.3.0.cut,
-            candidates: python.3.1,
-            advice: python.2,
-        },
-    )
 }

@@ -2,7 +2,7 @@ use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{any, identity, start};
+use super::{any, any_finding, identity, start};
 use crate::{Writer, schema};
 
 fn validator() -> Validator {
@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn every_line_that_can_be_written_fits_the_schema(
         events in prop::collection::vec(any::event(), 1..6),
-        finding in any::finding(),
+        finding in any_finding::finding(),
     ) {
         let validator = validator();
         let mut writer = Writer::new(Vec::new(), 0);

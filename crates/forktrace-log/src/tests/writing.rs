@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{any, end, fork, identity, read, start};
+use super::{any, any_finding, end, fork, identity, read, start};
 use crate::{LineKind, Writer, proc_uid};
 use forktrace_model::event::{Body, Event, ProcessSnapshot};
 
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn every_finding_comes_back_as_it_was_written(finding in any::finding(), boot_ns: u64) {
+    fn every_finding_comes_back_as_it_was_written(finding in any_finding::finding(), boot_ns: u64) {
         let id = identity();
         let mut writer = Writer::new(Vec::new(), 0);
         writer.event(&start(), None).unwrap();

@@ -23,7 +23,8 @@ pub struct UnobservedFork {
     pub not_execed: bool,
     /// A living process that shows that this one was forked and has not exec'ed since; `None`:
     /// nothing shows it.
-    pub kin: Option<Relative>,
+    #[serde(rename = "kin")]
+    pub relative: Option<Relative>,
     /// How the memory as inherited ([`super::Evidence::at_fork`]) was learnt; `None`: it was not.
     pub learnt: Option<Learnt>,
     /// Every task number of this boot has been given out at most once, so that a lower one is an

@@ -22,7 +22,6 @@ mod parking_lot;
 mod py_mutex;
 mod rust_std;
 mod word_fact;
-pub mod word_words;
 
 pub use family::{FAMILIES, FamilyRemedy, Language, LockFamily};
 pub use glibc_sem::SEMAPHORE;

@@ -156,22 +156,22 @@ pub enum Identity {
 
 impl WordFact {
     /// A word whose values are written in `base`, with nothing known of the fork.
-    pub(super) fn now(part: Part, base: Base, now: Word) -> Self {
+    pub fn now(part: Part, base: Base, now: Word) -> Self {
         WordFact { part, base, inherited: None, now, identity: None }
     }
 
     /// The same with the word as inherited, where that is known.
-    pub(super) fn inherited(self, inherited: Option<Word>) -> Self {
+    pub fn inherited(self, inherited: Option<Word>) -> Self {
         WordFact { inherited, ..self }
     }
 
     /// The same with what says whether the word as inherited was this lock's.
-    pub(super) fn identity(self, identity: Option<Identity>) -> Self {
+    pub fn identity(self, identity: Option<Identity>) -> Self {
         WordFact { identity, ..self }
     }
 
     /// The same once something else than the bytes has proven that the lock was held at the fork.
-    pub(crate) fn proven_held(&self, identity: Identity) -> Self {
+    pub fn proven_held(&self, identity: Identity) -> Self {
         let then = self.inherited.unwrap_or(self.now);
         let held = Word { meaning: Some(Meaning::Held), owner: None, ..then };
         WordFact {
@@ -186,12 +186,12 @@ impl WordFact {
 
 impl Word {
     /// A word with a meaning.
-    pub(super) fn new(value: impl Into<u64>, meaning: Meaning) -> Self {
+    pub fn new(value: impl Into<u64>, meaning: Meaning) -> Self {
         Word { value: value.into(), meaning: Some(meaning), owner: None }
     }
 
     /// A word that means nothing by itself.
-    pub(super) fn bare(value: impl Into<u64>) -> Self {
+    pub fn bare(value: impl Into<u64>) -> Self {
         Word { value: value.into(), meaning: None, owner: None }
     }
 }

@@ -18,8 +18,8 @@ use forktrace_collect::{
 use forktrace_model::{
     event::{Body, Doing, Event, FutexWait, Task, Wait},
     finding::Confidence,
+    hazards::{self, Verdict},
     model::Process,
-    verdict::{self, Verdict},
 };
 
 /// The next round of looks that is over; never without `--lean`.
@@ -159,14 +159,14 @@ impl Live {
         look.add_inherited(&self.kernel.maps);
         let event = look.event(now);
         let Body::Evidence(evidence) = &event.body else { return };
-        let verdict = verdict::judge(&event, evidence, &self.pipeline.model);
+        let verdict = hazards::judge(&event, &self.pipeline.model);
         match &verdict {
             Verdict::Finding(finding) if !look.complete => {
                 let (maps, model) = (&self.kernel.maps, &self.pipeline.model);
                 let ask = stack_reader::ask(&look.task, evidence, finding, maps, model);
                 self.to_read.push_back((look, Some(ask)));
             }
-            Verdict::Open(_) if !look.python_read && verdict::wants_python(evidence) => {
+            Verdict::Open(_) if !look.python_read && hazards::wants_python(evidence) => {
                 self.to_read.push_back((look, None));
             }
             _ => {
@@ -276,11 +276,11 @@ fn has_ended(pid: u32, tid: u32) -> bool {
 fn is_settled(verdict: &Verdict) -> bool {
     match verdict {
         // Without having seen the fork nothing is more than likely.
-        Verdict::Finding(finding) => match finding.unseen_fork {
+        Verdict::Finding(finding) => match finding.unobserved_fork() {
             Some(_) => finding.confidence >= Confidence::Likely,
             None => finding.confidence == Confidence::Certain,
         },
-        Verdict::Innocent(_) => true,
+        Verdict::Innocent(_) | Verdict::Unrelated => true,
         Verdict::Open(_) => false,
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use forktrace_model::{
     event::{PythonFrame, stacks},
     finding::{Confidence, Finding},
-    verdict::Forgotten,
+    judge::Forgotten,
 };
 
 use crate::{
@@ -230,7 +230,7 @@ fn row(process: &timeline::Process, names: &mut Names, time: impl Fn(u64) -> i64
 fn words(story: &Timeline) -> (Rows, Rows) {
     let (shown, hidden): (Vec<&Found>, Vec<&Found>) =
         story.findings.iter().partition(|found| found.shown);
-    let hidden: BTreeSet<u32> = hidden.iter().map(|found| found.finding.pid).collect();
+    let hidden: BTreeSet<u32> = hidden.iter().map(|found| found.finding.subject.pid).collect();
     let mut shortfalls = story.trace.shortfalls.clone();
     for (kind, count) in &story.left_out {
         shortfalls.push(format!("{count} {kind} are left out here: there were too many"));
@@ -241,7 +241,7 @@ fn words(story: &Timeline) -> (Rows, Rows) {
         processes: story.processes.len() as u64,
         counts: &story.counts,
         findings: shown.iter().map(|found| &found.finding).collect(),
-        waiting: waiting.map(|found| found.finding.pid).collect(),
+        waiting: waiting.map(|found| found.finding.subject.pid).collect(),
         earlier: Forgotten::default(),
         hidden: hidden.len() as u64,
         remedy: "the box below",
@@ -260,7 +260,7 @@ fn cards(story: &Timeline) -> Vec<Card> {
         let finding = &found.finding;
         let first = told.told(finding).map(First::subject);
         told.add(finding);
-        places.insert((finding.pid, finding.tid, finding.lock.address), place);
+        places.insert((finding.subject.pid, finding.subject.tid, address(finding)), place);
         let again = first.and_then(|subject| places.get(&subject)).copied();
         cards.push(Card { again, ..card(found, story, &clock) });
     }
@@ -277,7 +277,7 @@ fn card(found: &Found, story: &Timeline, clock: &Clock) -> Card {
     });
     Card {
         process: found.process,
-        tid: finding.tid,
+        tid: finding.subject.tid,
         confidence: finding.confidence,
         shown: found.shown,
         again: None,
@@ -290,13 +290,18 @@ fn card(found: &Found, story: &Timeline, clock: &Clock) -> Card {
     }
 }
 
+/// Where the lock is that it is about; 0: about none.
+fn address(finding: &Finding) -> u64 {
+    finding.lock().map_or(0, |lock| lock.address)
+}
+
 fn stacks(finding: &Finding) -> Vec<(&'static str, Vec<(String, String)>)> {
     let native = |stack: &[stacks::Frame]| stack.iter().map(frame).collect::<Vec<_>>();
-    let fork = finding.fork.as_ref().map_or(&[][..], |fork| &fork.stack);
-    let holder = finding.holder.as_ref().map_or(&[][..], |holder| &holder.stack);
+    let fork = finding.fork_site().map_or(&[][..], |fork| &fork.stack);
+    let holder = finding.holder().map_or(&[][..], |holder| &holder.stack);
     let all = [
-        ("Python stack of the stuck thread", finding.python.iter().map(python).collect()),
-        ("native stack of the stuck thread", native(&finding.stack)),
+        ("Python stack of the stuck thread", finding.python().iter().map(python).collect()),
+        ("native stack of the stuck thread", native(finding.stack())),
         ("stack of the forking thread, at the fork", native(fork)),
         ("stack of the holder, when this was judged", native(holder)),
     ];

@@ -1,5 +1,6 @@
 //! From a story to tracks and to what happens on them, in the order of time.
 
+use crate::report::{advice, proofs};
 use rustc_hash::FxHashMap;
 
 use super::proto::{
@@ -189,7 +190,7 @@ impl<'a> Sheet<'a> {
             let Some(process) = story.processes.get(found.process as usize) else { continue };
             let finding = &found.finding;
             let name = format!("{} {}", words::who(finding), words::confidence(finding));
-            let track = uuid(&format!("finding/{}/{}/{n}", process.proc_uid, finding.tid));
+            let track = uuid(&format!("finding/{}/{}/{n}", process.proc_uid, finding.subject.tid));
             self.tracks.push(TrackDescriptor {
                 uuid: Some(track),
                 parent_uuid: Some(top),
@@ -336,15 +337,19 @@ impl<'a> Sheet<'a> {
     /// Draws who had the lock at the fork, and gives the flow that leads from there.
     fn holder(&mut self, n: usize, found: &Found) -> Vec<u64> {
         let holder = found.holder_thread.and_then(|thread| self.threads.get(thread as usize));
-        let (Some(track), Some(fork)) = (holder.copied(), &found.finding.fork) else {
+        let (Some(track), Some(fork)) = (holder.copied(), found.finding.fork_site()) else {
             return Vec::new();
         };
-        let flow = uuid(&format!("holder/{n}/{}/{}", found.finding.tid, found.waits_since_ns));
+        let flow =
+            uuid(&format!("holder/{n}/{}/{}", found.finding.subject.tid, found.waits_since_ns));
         self.drawn.push(Drawn {
             at: fork.boot_ns,
             track,
             kind: Kind::Instant,
-            name: format!("has the lock {:#x} at the fork", found.finding.lock.address),
+            name: format!(
+                "has the lock {:#x} at the fork",
+                found.finding.lock().map_or(0, |lock| lock.address)
+            ),
             category: "lock",
             facts: vec![("lock", words::lock(&found.finding))],
             flows: vec![flow],
@@ -423,14 +428,14 @@ fn wait_facts(wait: &Wait) -> Vec<(&'static str, String)> {
 fn finding_facts(found: &Found) -> Vec<(&'static str, String)> {
     let finding = &found.finding;
     let clean = |text: &str| sanitize(text).into_owned();
-    let proof: Vec<_> = finding.evidence.iter().map(|proof| clean(&proof.detail)).collect();
+    let proof: Vec<_> = proofs::of(finding).map(|text| clean(&text)).collect();
     let mut facts = vec![
         ("confidence", words::confidence(finding).to_owned()),
         ("lock", words::lock(finding)),
         ("held by", words::holder(finding)),
         ("stuck at", words::stuck_at(finding)),
         ("proof", proof.join("; ")),
-        ("what to do", clean(&finding.advice)),
+        ("what to do", finding.remedy.map(advice::text).unwrap_or_default().to_owned()),
     ];
     facts.retain(|(_, text)| !text.is_empty());
     facts

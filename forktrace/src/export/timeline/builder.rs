@@ -222,15 +222,15 @@ fn link_threads(story: &mut Timeline) {
     let threads = Spans::new(threads.collect());
     let findings = || story.findings.iter();
     let stuck: Vec<_> = findings()
-        .map(|found| Some(((found.process, found.finding.tid), found.first_ns)))
+        .map(|found| Some(((found.process, found.finding.subject.tid), found.first_ns)))
         .collect();
     // Whose memory it is is an ancestor.
     let holders: Vec<_> =
-        findings().map(|found| Some((found.process, found.finding.holder.as_ref()?.pid))).collect();
+        findings().map(|found| Some((found.process, found.finding.holder()?.pid))).collect();
     let holders: Vec<_> = findings()
         .zip(ancestors::nearest(&story.processes, &holders))
         .map(|(found, process)| {
-            let (holder, fork) = (found.finding.holder.as_ref()?, found.finding.fork.as_ref()?);
+            let (holder, fork) = (found.finding.holder()?, found.finding.fork_site()?);
             Some(((process?, holder.tid), fork.boot_ns.min(found.first_ns)))
         })
         .collect();
@@ -249,7 +249,11 @@ fn link_threads(story: &mut Timeline) {
 /// Says which findings are about which waits: a thread may wait for a word again.
 fn link_waits(story: &mut Timeline) {
     let findings = (0..).zip(&story.findings).map(|(place, found)| Span {
-        of: (found.process, found.finding.tid, found.finding.lock.futex),
+        of: (
+            found.process,
+            found.finding.subject.tid,
+            found.finding.lock().map_or(0, |lock| lock.futex),
+        ),
         from: found.waits_since_ns,
         until: found.end_ns,
         place,

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
+use crate::report::logged;
+use forktrace_log::FindingLine;
 use forktrace_log::{LineKind, Reader};
 use forktrace_model::event::{
     Body, Event, FutexWait, ProcessExec, ProcessExit, ProcessFork, ProcessSnapshot, Task,
@@ -60,8 +62,15 @@ fn the_golden_logs_tell_the_findings_that_they_recorded() {
             }
         }
         let story = told(events);
-        let told: Vec<_> = story.findings.iter().map(|found| found.finding.clone()).collect();
-        assert_eq!(told, recorded);
+        let told: Vec<_> =
+            story.findings.iter().map(|found| logged::line(&found.finding)).collect();
+        let conclusions = |lines: &[FindingLine]| -> Vec<_> {
+            let conclusion = |line: &FindingLine| {
+                (line.kind.clone(), line.confidence.clone(), line.tid, line.fork.clone())
+            };
+            lines.iter().map(conclusion).collect()
+        };
+        assert_eq!(conclusions(&told), conclusions(&recorded));
         let found = &story.findings[0];
         assert!(found.shown && found.thread.is_some() && found.end != WaitEnd::Returned);
         let wait = story.waits.iter().find(|wait| wait.finding == Some(0)).unwrap();

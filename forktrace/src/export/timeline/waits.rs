@@ -7,8 +7,8 @@ use crate::{export::Step, report::wait_op};
 use forktrace_model::{
     event::{self, Body, Event},
     finding::Finding,
+    judge::Outcome,
     model::ProcId,
-    verdict::Outcome,
 };
 
 /// Waits and findings so far.

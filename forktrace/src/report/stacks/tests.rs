@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::report::kinds::tests::finding as hang;
-use forktrace_model::{event::PythonFrame, finding::Kind};
+use crate::report::hazards::tests::finding as hang;
+use forktrace_model::{event::PythonFrame, finding::Detail, finding::HazardId};
 
 const LIBC: &str = "/usr/lib/x86_64-linux-gnu/libc.so.6";
 const PYTHON: &str = "/usr/lib/libpython3.11.so.1.0";
@@ -98,15 +98,17 @@ fn the_fork_site_is_the_programs_own() {
         frame("main", "/srv/app/server", Some(("server.c", 88))),
     ];
     let site = |stack: &[Frame], python: &[(&str, &str)]| {
-        let mut finding = hang(Kind::InheritedLock, 1);
-        let mut fork = finding.fork.take().unwrap();
+        let mut finding = hang(HazardId::InheritedLock, 1);
+        let mut fork = finding.fork_site().unwrap().clone();
         fork.stack = stack.to_vec();
         let frame = |(file, function): &(&str, &str)| PythonFrame {
             file: (*file).into(),
             line: 22,
             function: (*function).into(),
         };
-        finding.python = python.iter().map(frame).collect();
+        if let Detail::Wait(wait) = &mut finding.detail {
+            wait.python = python.iter().map(frame).collect();
+        }
         fork_site(&finding, &fork, plain())
     };
     assert_eq!(site(&fork, &[]), "spawn (pool.c:12) ← main (server.c:88)");

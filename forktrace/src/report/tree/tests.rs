@@ -5,10 +5,11 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::report::kinds::tests::finding;
+use crate::report::hazards::tests::finding;
 use forktrace_model::{
     event::{Body, Event, ProcessExit, ProcessFork, ProcessSnapshot, Task},
-    finding::{Finding, Kind},
+    finding::HazardId,
+    finding::{Finding, ForkInfo},
     model::Model,
 };
 
@@ -37,9 +38,15 @@ fn model(events: &[Event]) -> Model {
 
 fn stuck(model: &Model, pid: u32, since_s: u64) -> Judged {
     let process = model.all().iter().find(|process| process.pid == pid).unwrap();
-    let mut finding = Finding { pid, tid: pid, ..finding(Kind::InheritedLock, 1) };
-    finding.confidence = Confidence::Certain;
-    finding.fork.as_mut().unwrap().boot_ns = process.fork.as_ref().unwrap().boot_ns;
+    let finding = finding(HazardId::InheritedLock, 1);
+    let mut fork = finding.fork_site().unwrap().clone();
+    fork.boot_ns = process.fork.as_ref().unwrap().boot_ns;
+    let mut finding = Finding {
+        confidence: Confidence::Certain,
+        fork: ForkInfo::Observed(Box::new(fork)),
+        ..finding
+    };
+    (finding.subject.pid, finding.subject.tid) = (pid, pid);
     let since_ns = (100 + since_s) * SECOND;
     Judged { finding, process: process.id, since_ns, ended_after_ns: None }
 }

@@ -1,0 +1,186 @@
+//! What a conclusion rests on: facts, each by one rule. Their sentences are made in the `report` room.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{Missing, stacks::Frame},
+    locks::WordFact,
+};
+
+/// What a fact does to the conclusion.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It speaks for the finding.
+    Supports,
+    /// It speaks against it, or for less.
+    Weakens,
+    /// Something is not known that would matter.
+    Missing,
+}
+
+/// Makes [`Rule`] and [`Fact`] from one table, so that a rule is one entry. Rules stand in the order in
+/// which a finding lists them: what supports it first, the strongest before the others.
+macro_rules! rules {
+    ($($(#[doc = $doc:expr])+ $effect:ident $name:ident $kebab:literal { $($field:ident: $type:ty),* })+) => {
+        /// A rule of the judge; its name in the log is in kebab case. Ordered as findings list them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Rule {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        /// A rule that was applied, with what it found.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        #[serde(tag = "rule", rename_all = "kebab-case", rename_all_fields = "snake_case")]
+        #[allow(missing_docs, reason = "a field is what its rule's comment says")]
+        pub enum Fact {
+            $($(#[doc = $doc])+ $name { $($field: $type),* },)+
+        }
+
+        impl Rule {
+            /// All rules.
+            pub const ALL: &[Rule] = &[$(Rule::$name),+];
+
+            /// Its name in the log.
+            pub fn name(self) -> &'static str {
+                match self { $(Rule::$name => $kebab,)+ }
+            }
+
+            /// What the rule does to a conclusion.
+            pub fn effect(self) -> Effect {
+                match self { $(Rule::$name => Effect::$effect,)+ }
+            }
+        }
+
+        impl Fact {
+            /// The rule.
+            pub fn rule(&self) -> Rule {
+                match self { $(Fact::$name { .. } => Rule::$name,)+ }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The word said "held" at the instant of the fork; `page`: how the inherited bytes are known.
+    Supports HeldAtFork "held-at-fork" { word: WordFact, page: PageEvidence }
+    /// The lock's owner is unchanged and is no task of the process.
+    Supports OwnerNotHere "owner-not-here" { owner: OwnerName }
+    /// The lock's owner is a living thread of the parent, older than the process.
+    Supports OwnerOfParent "owner-of-parent" { owner: u32, comm: String }
+    /// The lock's owner, by its number, was a task before the process was made.
+    Supports OwnerOlder "owner-older" { owner: u32 }
+    /// The lock's owner is the waiting thread itself.
+    Supports OwnerIsWaiter "owner-is-waiter" { owner: u32 }
+    /// Probes saw who had the lock when the memory was copied: `before_ns` before the fork, until
+    /// `after_ns` after it (`None`: still), by whom it was released if that was another, and where.
+    Supports HolderSeen "holder-seen" {
+        tid: u32, before_ns: u64, after_ns: Option<u64>, released_by: Option<u32>,
+        call: Option<Box<Frame>>, place: Option<String>
+    }
+    /// The attempt that waits was the process's first write to the lock's page.
+    Supports UntouchedSinceFork "untouched-since-fork" {}
+    /// Probes saw no thread of the process take or release it since the fork.
+    Supports NeverUsedHere "never-used-here" {}
+    /// This thread of the forking process released it after the fork, without having taken it since.
+    Supports ReleasedByHolder "released-by-holder" { tid: u32, pid: u32 }
+    /// A thread that the process does not have was in a `with` block of it; `about_to_enter`: or was
+    /// about to enter one.
+    Supports WithAtFork "with-at-fork" { about_to_enter: bool }
+    /// The thread that carries on the forking one waits for it itself.
+    Supports HeirWaits "heir-waits" {}
+    /// The word belongs to a Python object of this type; `by_hand`: the waiter takes it by hand.
+    Supports PythonLock "python-lock" { type_name: String, by_hand: bool }
+    /// No other thread here is in a `with` block of it.
+    Supports NobodyInside "nobody-inside" {}
+    /// The word is what it was at the fork, and nobody holds it.
+    Supports UnchangedSinceFork "unchanged-since-fork" { word: WordFact }
+    /// The process has one thread, in an untimed wait on private memory.
+    Supports SingleThread "single-thread" {}
+    /// So many threads are all in untimed waits on private memory.
+    Supports AllThreadsBlocked "all-threads-blocked" { threads: u64 }
+    /// Python waits for another thread's signal, and the fork lost so many threads.
+    Supports SignalOfAnotherThread "signal-of-another-thread" { threads_lost: u64 }
+    /// The fork lost so many threads, one of which may have been to wake the waiter.
+    Supports ThreadsLost "threads-lost" { threads_lost: u64 }
+    /// So many other threads of the process are alive.
+    Weakens OthersAlive "others-alive" { others: u64 }
+    /// Signals with a handler that may run, by number; `None`: not known.
+    Weakens Handlers "handlers" { signals: Option<Vec<i32>> }
+    /// So many timers could run code that releases it.
+    Weakens Timers "timers" { timers: u32 }
+    /// The waiter takes it by hand, not in a `with` block.
+    Weakens TakenByHand "taken-by-hand" {}
+    /// Another thread here takes or releases locks by hand.
+    Weakens ReleasesByHand "releases-by-hand" {}
+    /// The kernel passes the lock on when its owner ends.
+    Weakens OwnerMayEnd "owner-may-end" {}
+    /// The forking process had no other thread to lose.
+    Weakens NoThreadLost "no-thread-lost" {}
+    /// Nothing proves that it existed at the fork.
+    Missing MayBeNew "may-be-new" {}
+    /// The inherited bytes do not prove that the lock was held.
+    Missing ForkStateUnproven "fork-state-unproven" { word: WordFact }
+    /// The inherited bytes are not known.
+    Missing ForkStateUnknown "fork-state-unknown" { missing: Missing }
+    /// Whether it was held at the fork is not known.
+    Missing HeldAtForkUnknown "held-at-fork-unknown" { word: WordFact }
+    /// Whether the process has released it since the fork is not known: its wakes are not seen.
+    Missing WakesUnknown "wakes-unknown" {}
+    /// Which threads the forking process had is not fully known: forktrace was still attaching.
+    Missing ThreadsUnknown "threads-unknown" {}
+    /// Probes on process `pid` came too late, or saw nobody take it though they began `before_ns`
+    /// before the fork (`None`: after it).
+    Missing ProbesLate "probes-late" { pid: u32, before_ns: Option<u64> }
+    /// The process wrote to the lock's page before its own probes began.
+    Missing ProbesLateHere "probes-late-here" {}
+    /// The fork was not observed; `origin`: what is known of it, `word_unknown`: the inherited word is
+    /// not known either.
+    Missing ForkNotSeen "fork-not-seen" { origin: Origin, word_unknown: bool }
+    /// Events were lost.
+    Missing EventsLost "events-lost" {}
+}
+
+/// How the bytes at the fork are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageEvidence {
+    /// The page was kept before the process first wrote to it.
+    Kept,
+    /// The same, and the fork itself was not observed.
+    KeptUnobserved,
+    /// The parent has not written the page since its latest fork, which made the process.
+    LatestFork,
+    /// The parent still shares the page with this process, which is older.
+    SharedWith(u32),
+}
+
+/// How a lock names its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnerName {
+    /// By a tid.
+    Task(u32),
+    /// By `threading.get_ident()`.
+    PythonThread(u64),
+    /// By `threading.get_ident()`, in a process whose fork was not observed.
+    SomePythonThread,
+}
+
+/// What is known of a fork that was not observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The process runs its parent's program and has not exec'ed.
+    Parent,
+    /// It runs the program of this process and has not exec'ed.
+    Process(u32),
+    /// It has not exec'ed, and its parent is gone or runs another program.
+    NotExeced,
+    /// Nothing.
+    Unknown,
+}

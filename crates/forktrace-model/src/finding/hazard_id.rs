@@ -1,0 +1,19 @@
+//! The names of hazards.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Names a hazard; `kind` in the log, in kebab case.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum HazardId {
+    /// A task waits for a lock that was held at the instant of the fork.
+    InheritedLock,
+    /// A task waits for something that nobody holds, a condition variable for example, and nobody is
+    /// left who could wake it.
+    LostWaker,
+    /// A task waits for a lock that it has itself, taken after the fork.
+    SelfDeadlock,
+}

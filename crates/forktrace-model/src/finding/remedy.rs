@@ -1,0 +1,44 @@
+//! The names of pieces of advice. The `report` room has their sentences.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A piece of advice; its name in the log is in kebab case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remedy {
+    /// A thread takes a lock that it has already.
+    ReleaseBeforeTaking,
+    /// uWSGI: let each worker load the application.
+    Uwsgi,
+    /// gunicorn: let each worker load the application.
+    Gunicorn,
+    /// Celery: start threads in each worker.
+    Celery,
+    /// The lock of a buffered file of Python.
+    PythonBufferedFile,
+    /// What is initialised once.
+    InitialiseBeforeFork,
+    /// A lock of the C library's own.
+    LibraryLock,
+    /// A lock of Python that the forking thread had.
+    PythonReleaseBeforeFork,
+    /// A lock of Python.
+    PythonStartMethod,
+    /// A lock of native code in a Python program.
+    PythonNativeLock,
+    /// The lock of Rust's standard output.
+    RustStdout,
+    /// A lock of Rust.
+    RustLock,
+    /// A lock that the forking thread had.
+    ReleaseBeforeFork,
+    /// Any other lock.
+    LockAtFork,
+    /// The thread team of GCC's OpenMP.
+    Openmp,
+    /// Lost threads of a Python program.
+    PythonLostThreads,
+    /// Lost threads.
+    LostThreads,
+}

@@ -1,0 +1,134 @@
+//! The hazards of fork: one file and one line of [`HAZARDS`] each.
+//!
+//! A hazard looks at one event beside the process tree and says what it makes of it. Pure: evidence and
+//! model in, verdict out. What waits have in common stands in [`wait`]. A false alarm costs more trust
+//! than a miss, so that a rule that cannot be checked counts as not met.
+
+mod inherited_lock;
+mod lost_waker;
+mod remedies;
+mod self_deadlock;
+#[cfg(test)]
+mod tests;
+pub(crate) mod wait;
+
+pub use wait::wants_python;
+
+use crate::{
+    event::{Body, Event},
+    finding::{Finding, HazardId, Key},
+    model::Model,
+};
+use wait::WaitCase;
+
+/// All hazards. The order means nothing: each decides by itself whether an event is its own.
+pub static HAZARDS: &[&dyn Hazard] =
+    &[&inherited_lock::InheritedLock, &lost_waker::LostWaker, &self_deadlock::SelfDeadlock];
+
+/// One hazard.
+pub trait Hazard: Sync {
+    /// Its name.
+    fn id(&self) -> HazardId;
+
+    /// What it makes of an event.
+    fn judge(&self, cx: &Context<'_>) -> Verdict;
+
+    /// What an event ends, of the process that it happened to: a finding of this hazard about it is
+    /// resolved.
+    fn resolved_by(&self, event: &Event) -> Option<Key>;
+}
+
+/// What a hazard makes of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// A finding, boxed because it is large beside the others.
+    Finding(Box<Finding>),
+    /// It is none, and sampling again will not change that.
+    Innocent(Reason),
+    /// Nothing can be said now; a later sample may.
+    Open(Reason),
+    /// The event is not about this hazard.
+    Unrelated,
+}
+
+/// What hazards get to see of an event.
+pub struct Context<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// The process tree, which has taken the event.
+    pub model: &'a Model,
+    /// The wait that the event is evidence of, or why it cannot be judged. `None`: it is no evidence.
+    pub(crate) wait: Option<Result<WaitCase<'a>, Verdict>>,
+}
+
+impl<'a> Context<'a> {
+    /// The context of an event.
+    pub fn new(event: &'a Event, model: &'a Model) -> Self {
+        let wait = match (&event.body, &event.task) {
+            (Body::Evidence(evidence), Some(task)) => {
+                Some(WaitCase::new(event, task, evidence, model))
+            }
+            _ => None,
+        };
+        Context { event, model, wait }
+    }
+}
+
+/// What all hazards together make of an event.
+pub fn judge(event: &Event, model: &Model) -> Verdict {
+    let cx = Context::new(event, model);
+    if let Some(Err(verdict)) = &cx.wait {
+        return verdict.clone();
+    }
+    let mut silent = Verdict::Unrelated;
+    for hazard in HAZARDS {
+        match hazard.judge(&cx) {
+            found @ Verdict::Finding(_) => return found,
+            Verdict::Unrelated => {}
+            reason => silent = reason,
+        }
+    }
+    silent
+}
+
+/// What an event ends, as far as any hazard is concerned.
+pub fn resolved_by(event: &Event) -> Option<Key> {
+    HAZARDS.iter().find_map(|hazard| hazard.resolved_by(event))
+}
+
+/// Why there is no finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It was over before everything was read.
+    WaitEnded,
+    /// It ends by itself.
+    Timed,
+    /// Other processes may see the word.
+    SharedMapping,
+    /// Another process runs in the same memory.
+    SharedMemory,
+    /// The process's memory is not known to come from a fork.
+    NotForked,
+    /// What the word belongs to is not known.
+    UnknownLock,
+    /// The memory around the word could not be read.
+    Unreadable,
+    /// Something denied that it be read.
+    Denied,
+    /// The lock was free at the fork.
+    FreeAtFork,
+    /// The lock changed hands since the fork.
+    OwnerChanged,
+    /// The child itself has the lock.
+    OwnedByChild,
+    /// The child has released the lock since the fork.
+    WokenSince,
+    /// The child's first write to the word was a release, or made a new lock.
+    ReleasedHere,
+    /// It is a wait of Python's library for a signal.
+    OrdinaryWait,
+    /// Nothing proves that the lock was held, and something may still release it.
+    Undecided,
+    /// The fork was not observed, and nothing shows any more what was held then.
+    TooLate,
+}

@@ -1,0 +1,109 @@
+//! Which advice fits a finding.
+//!
+//! One table, [`TABLE`]; the first row that fits counts. What fits more cases stands further down.
+
+use crate::{
+    finding::{Finding, HazardId, Remedy},
+    locks::{FamilyRemedy, Language, LockFamily},
+    model::Fork,
+};
+
+/// The advice for a finding whose stacks are known, about a process that `fork` made.
+pub(super) fn of(finding: &Finding, fork: &Fork) -> Option<Remedy> {
+    TABLE.iter().find(|row| row.fits(finding, fork)).map(|row| row.remedy)
+}
+
+/// For which findings a piece of advice is. An empty list fits all.
+struct Row {
+    hazards: &'static [HazardId],
+    language: Option<Language>,
+    lock: Option<FamilyRemedy>,
+    when: When,
+    remedy: Remedy,
+}
+
+/// What else must hold.
+enum When {
+    Always,
+    /// The thread that forked had the lock, being the only one or by the lock's own word.
+    OfForker,
+    /// A program of this name forked.
+    Server(&'static str),
+    /// The thread waits in a function or a library with this in its name.
+    Inside(&'static str),
+}
+
+impl Row {
+    fn fits(&self, finding: &Finding, fork: &Fork) -> bool {
+        let family = finding.wait().map(|wait| wait.lock.family);
+        (self.hazards.is_empty() || self.hazards.contains(&finding.hazard))
+            && self.language.is_none_or(|language| is_in(language, finding, family))
+            && self.lock.is_none_or(|remedy| family.is_some_and(|family| family.remedy == remedy))
+            && self.when.holds(finding, fork)
+    }
+}
+
+fn is_in(language: Language, finding: &Finding, family: Option<&LockFamily>) -> bool {
+    let of_lock = family.and_then(|family| family.language) == Some(language);
+    of_lock || language == Language::Python && !finding.python().is_empty()
+}
+
+impl When {
+    fn holds(&self, finding: &Finding, fork: &Fork) -> bool {
+        match self {
+            When::Always => true,
+            When::OfForker => {
+                let by_it = finding.holder().is_some_and(|holder| holder.tid == fork.by_tid);
+                by_it || fork.lost.is_empty()
+            }
+            When::Server(name) => fork.by_comm == *name,
+            When::Inside(name) => finding.stack().iter().any(|frame| {
+                let names = [&frame.symbol, &frame.module];
+                names.into_iter().flatten().any(|text| text.contains(name))
+            }),
+        }
+    }
+}
+
+const LOCK: &[HazardId] = &[HazardId::InheritedLock];
+const WAKER: &[HazardId] = &[HazardId::LostWaker];
+const INHERITED: &[HazardId] = &[HazardId::InheritedLock, HazardId::LostWaker];
+
+const fn row(hazards: &'static [HazardId], when: When, remedy: Remedy) -> Row {
+    Row { hazards, language: None, lock: None, when, remedy }
+}
+
+impl Row {
+    const fn language(self, language: Language) -> Self {
+        Row { language: Some(language), ..self }
+    }
+
+    const fn lock(self, lock: FamilyRemedy) -> Self {
+        Row { lock: Some(lock), ..self }
+    }
+}
+
+static TABLE: &[Row] = &[
+    row(&[HazardId::SelfDeadlock], When::Always, Remedy::ReleaseBeforeTaking),
+    row(INHERITED, When::Server("uwsgi"), Remedy::Uwsgi),
+    row(INHERITED, When::Server("gunicorn"), Remedy::Gunicorn),
+    row(INHERITED, When::Server("celery"), Remedy::Celery),
+    row(LOCK, When::Inside("_enter_buffered_busy"), Remedy::PythonBufferedFile)
+        .language(Language::Python),
+    row(LOCK, When::Always, Remedy::InitialiseBeforeFork).lock(FamilyRemedy::Once),
+    row(LOCK, When::Always, Remedy::LibraryLock).lock(FamilyRemedy::LibraryOwn),
+    row(LOCK, When::OfForker, Remedy::PythonReleaseBeforeFork)
+        .language(Language::Python)
+        .lock(FamilyRemedy::PythonThreading),
+    row(LOCK, When::Always, Remedy::PythonStartMethod)
+        .language(Language::Python)
+        .lock(FamilyRemedy::PythonThreading),
+    row(LOCK, When::Always, Remedy::PythonNativeLock).language(Language::Python),
+    row(LOCK, When::Inside("std::io::stdio"), Remedy::RustStdout).language(Language::Rust),
+    row(LOCK, When::Always, Remedy::RustLock).language(Language::Rust),
+    row(LOCK, When::OfForker, Remedy::ReleaseBeforeFork),
+    row(LOCK, When::Always, Remedy::LockAtFork),
+    row(WAKER, When::Inside("libgomp"), Remedy::Openmp),
+    row(WAKER, When::Always, Remedy::PythonLostThreads).language(Language::Python),
+    row(WAKER, When::Always, Remedy::LostThreads),
+];

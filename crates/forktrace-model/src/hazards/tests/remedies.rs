@@ -1,0 +1,155 @@
+//! Which advice fits which case.
+
+use crate::{
+    event::{PythonFrame, ThreadName, stacks::Frame},
+    finding::{
+        Confidence, Detail, Finding, ForkInfo, HazardId, Holder, Lock, LockPlace, Remedy, Severity,
+        Subject, WaitDetail,
+    },
+    hazards::remedies,
+    locks::LockFamily,
+    model::Fork,
+};
+
+const FORKER: u32 = 10;
+const OTHER: u32 = 11;
+
+fn fork(by_comm: &str, lost: bool) -> Fork {
+    let other = ThreadName { tid: OTHER, comm: "other".into() };
+    Fork {
+        boot_ns: 0,
+        by: None,
+        by_pid: FORKER,
+        by_tid: FORKER,
+        by_comm: by_comm.into(),
+        clone_flags: 0,
+        lost: lost.then_some(other).into_iter().collect(),
+        lost_known: true,
+        ..Fork::default()
+    }
+}
+
+fn finding(hazard: HazardId, lock: &str) -> Finding {
+    Finding {
+        hazard,
+        severity: Severity::Hang,
+        confidence: Confidence::Certain,
+        subject: Subject { pid: 20, tid: 20, comm: "worker".into(), ppid: FORKER, ns_pid: None },
+        fork: ForkInfo::None,
+        proofs: Vec::new(),
+        same_fault_in: Vec::new(),
+        detail: Detail::Wait(Box::new(WaitDetail {
+            waited_ns: 0,
+            since_before: false,
+            at_most_ns: None,
+            not_before_ns: None,
+            lock: Lock {
+                address: 0x1000,
+                futex: 0x1000,
+                family: LockFamily::by_name(lock).unwrap(),
+                op: 0,
+                value: 2,
+                value_at_fork: Some(1),
+                mapping: LockPlace::Heap,
+                place: None,
+            },
+            holder: None,
+            python: Vec::new(),
+            python_missing: None,
+            stack: Vec::new(),
+            stack_cut: None,
+            candidates: Vec::new(),
+            with_at_fork: None,
+        })),
+        remedy: None,
+    }
+}
+
+fn with(mut finding: Finding, change: impl FnOnce(&mut WaitDetail)) -> Finding {
+    if let Detail::Wait(wait) = &mut finding.detail {
+        change(wait);
+    }
+    finding
+}
+
+fn inside(symbol: &str, module: &str, finding: Finding) -> Finding {
+    let (symbol, module) = (Some(symbol.to_owned()), Some(module.to_owned()));
+    let frame = Frame { symbol, module, ..Frame::default() };
+    with(finding, |wait| wait.stack = vec![frame])
+}
+
+fn in_python(finding: Finding) -> Finding {
+    let frame = PythonFrame { file: "app.py".into(), line: 1, function: "main".into() };
+    with(finding, |wait| wait.python = vec![frame])
+}
+
+fn held_by(tid: u32, finding: Finding) -> Finding {
+    with(finding, |wait| wait.holder = Some(Holder::new(FORKER, tid, None)))
+}
+
+#[track_caller]
+fn fits(finding: &Finding, fork: &Fork, remedy: Remedy) {
+    assert_eq!(remedies::of(finding, fork), Some(remedy));
+}
+
+#[test]
+fn the_language_decides() {
+    let threads = fork("app", true);
+    let lock = |kind| finding(HazardId::InheritedLock, kind);
+    fits(&lock("glibc mutex"), &threads, Remedy::LockAtFork);
+    fits(&in_python(lock("Python threading lock (sem_t)")), &threads, Remedy::PythonStartMethod);
+    fits(&lock("Rust std Mutex"), &threads, Remedy::RustLock);
+    fits(&lock("parking_lot RwLock (held for writing)"), &threads, Remedy::RustLock);
+    fits(&lock("C++ static initialisation guard"), &threads, Remedy::InitialiseBeforeFork);
+    fits(&lock("Rust std Once"), &threads, Remedy::InitialiseBeforeFork);
+    fits(&lock("glibc internal lock"), &threads, Remedy::LibraryLock);
+}
+
+#[test]
+fn a_lock_of_native_code_under_python_is_not_for_pythons_fork_handlers() {
+    let threads = fork("app", true);
+    let lock = |kind| in_python(finding(HazardId::InheritedLock, kind));
+    for kind in ["glibc mutex", "parking_lot Mutex", "Python lock (PyMutex)"] {
+        fits(&lock(kind), &threads, Remedy::PythonNativeLock);
+    }
+    fits(&lock("C++ static initialisation guard"), &threads, Remedy::InitialiseBeforeFork);
+    fits(&lock("glibc internal lock"), &threads, Remedy::LibraryLock);
+}
+
+#[test]
+fn a_lock_of_the_thread_that_forked_is_released_before() {
+    let alone = fork("app", false);
+    fits(&finding(HazardId::InheritedLock, "glibc mutex"), &alone, Remedy::ReleaseBeforeFork);
+    let held = |by| held_by(by, finding(HazardId::InheritedLock, "glibc mutex"));
+    fits(&held(FORKER), &fork("app", true), Remedy::ReleaseBeforeFork);
+    fits(&held(OTHER), &fork("app", true), Remedy::LockAtFork);
+    let python = in_python(finding(HazardId::InheritedLock, "Python threading lock (sem_t)"));
+    fits(&python, &alone, Remedy::PythonReleaseBeforeFork);
+    fits(&python, &fork("app", true), Remedy::PythonStartMethod);
+}
+
+#[test]
+fn servers_and_libraries_have_settings_of_their_own() {
+    let lock = in_python(finding(HazardId::InheritedLock, "Python threading lock (sem_t)"));
+    fits(&lock, &fork("uwsgi", true), Remedy::Uwsgi);
+    fits(&lock, &fork("gunicorn", true), Remedy::Gunicorn);
+    fits(&lock, &fork("celery", true), Remedy::Celery);
+    let file = inside("_enter_buffered_busy", "/usr/lib/libpython3.11.so.1.0", lock);
+    fits(&file, &fork("app", true), Remedy::PythonBufferedFile);
+    let team = finding(HazardId::LostWaker, "futex word");
+    fits(&team, &fork("app", true), Remedy::LostThreads);
+    let team = inside("GOMP_parallel", "/usr/lib/libgomp.so.1.0.0", team);
+    fits(&team, &fork("app", true), Remedy::Openmp);
+    let print = finding(HazardId::InheritedLock, "Rust std Mutex");
+    let print = inside("<std::io::stdio::Stdout>::lock", "/srv/app/server", print);
+    fits(&print, &fork("app", true), Remedy::RustStdout);
+}
+
+#[test]
+fn every_wait_has_advice() {
+    for hazard in [HazardId::InheritedLock, HazardId::LostWaker, HazardId::SelfDeadlock] {
+        for lost in [true, false] {
+            assert!(remedies::of(&finding(hazard, "futex word"), &fork("", lost)).is_some());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Could something outside of the threads' own code end the wait: a handler, a timer, the kernel?
+
+use forktrace_common::futex::{FUTEX_CMD_MASK, FUTEX_LOCK_PI, FUTEX_LOCK_PI2};
+
+use super::{Assessment, WaitCase, held, ownerless};
+use crate::finding::{Confidence, Fact};
+
+/// Signals whose handlers do not count: those that a fault raises in the running thread (a blocked one
+/// runs nothing), which crash reporters handle; and glibc's internal 32 and 33
+/// (`sysdeps/unix/sysv/linux/internal-signals.h`, glibc 2.36).
+const HARMLESS_SIGNALS: u64 = bit(libc::SIGSEGV)
+    | bit(libc::SIGBUS)
+    | bit(libc::SIGFPE)
+    | bit(libc::SIGILL)
+    | bit(libc::SIGABRT)
+    | bit(32)
+    | bit(33);
+
+/// That of SIGINT does not count where Python may be at work, which always has one.
+const OF_PYTHON: u64 = bit(libc::SIGINT);
+
+/// Signals of timers that cannot be seen from outside: what handles one is there to end a wait.
+const ALARMS: u64 = bit(libc::SIGALRM) | bit(libc::SIGVTALRM) | bit(libc::SIGPROF);
+
+const fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// Handlers and timers that could release a lock that no absent task has.
+pub(in crate::hazards) fn interruptions(case: &WaitCase<'_>) -> Option<Assessment> {
+    let counts = held::foreign_owner(case).is_none() && could_be(case);
+    counts.then(|| Assessment::argument(None, handlers_or_timers(case)))
+}
+
+/// The same where nobody holds what is waited for: they could wake the waiter.
+pub(in crate::hazards) fn wakes(case: &WaitCase<'_>) -> Option<Assessment> {
+    let fact = could_be(case).then(|| handlers_or_timers(case).into_iter().next())??;
+    Some(Assessment::at_most(Confidence::Suspect, fact))
+}
+
+/// The wait is in the kernel's own queue for a priority inheriting lock: the end of the owner wakes
+/// the first of it (`exit_pi_state_list`, `kernel/futex/core.c`, Linux 6.18).
+pub(in crate::hazards) fn passed_on(case: &WaitCase<'_>) -> Option<Assessment> {
+    let inherits = matches!(case.evidence.wait.op & FUTEX_CMD_MASK, FUTEX_LOCK_PI | FUTEX_LOCK_PI2);
+    inherits.then(|| Assessment::at_most(Confidence::Likely, Fact::OwnerMayEnd {}))
+}
+
+/// What is a signal rather than a lock, such as an empty queue, is less sure.
+pub(in crate::hazards) fn of_signal(case: &WaitCase<'_>) -> Option<Assessment> {
+    let lock = case.evidence.python_lock.as_ref()?;
+    let limit = match case.evidence.threads.len() {
+        0 | 1 => Confidence::Likely,
+        _ => Confidence::Suspect,
+    };
+    (lock.type_name == ownerless::QUEUE).then(|| Assessment::limit(limit))
+}
+
+/// The program means to be interrupted after a time: a handler may release a semaphore then.
+pub(in crate::hazards) fn alarm(case: &WaitCase<'_>) -> Option<Assessment> {
+    let set = case.reading.family.anyone_may_release && alarm_is_set(case);
+    set.then(|| Assessment::limit(Confidence::Suspect))
+}
+
+/// Whether something outside the threads' own code could release the lock, wake the thread that has
+/// it, or throw the waiter out of its wait: a handler may do all of this, and that there is one is
+/// all that can be seen of it.
+pub(in crate::hazards) fn could_be(case: &WaitCase<'_>) -> bool {
+    let heir_may_have_it = case.task.tid != case.task.pid && case.evidence.threads.len() > 1;
+    (case.reading.family.anyone_may_release || heir_may_have_it)
+        && held::foreign_owner(case).is_none()
+        && !handlers_or_timers(case).is_empty()
+}
+
+/// What could run: handlers, or else timers; at most one fact.
+pub(super) fn handlers_or_timers(case: &WaitCase<'_>) -> Vec<Fact> {
+    let of_python = if case.evidence.python.is_absent() { 0 } else { OF_PYTHON };
+    let handlers = case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS & !of_python);
+    match (handlers, case.evidence.timers) {
+        (Some(0), Some(0) | None) => Vec::new(),
+        (Some(0), Some(timers)) => vec![Fact::Timers { timers }],
+        (handlers, _) => vec![Fact::Handlers { signals: handlers.map(numbers) }],
+    }
+}
+
+fn numbers(mask: u64) -> Vec<i32> {
+    (1..=64).filter(|signal| mask & bit(*signal) != 0).collect()
+}
+
+/// Whether the program means to be interrupted after a time: a handler may release the lock then, or
+/// throw the waiter out of its wait, as Python's handlers do that raise an exception.
+pub(super) fn alarm_is_set(case: &WaitCase<'_>) -> bool {
+    let handlers = case.evidence.handlers.is_some_and(|mask| mask & ALARMS != 0);
+    handlers || case.evidence.timers.is_some_and(|timers| timers > 0)
+}

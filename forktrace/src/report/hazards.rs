@@ -1,0 +1,188 @@
+//! What is said of each hazard: one entry of [`words`] each.
+
+use forktrace_model::{
+    finding::HazardId,
+    finding::{Finding, Lock, Severity, WaitDetail},
+    locks,
+};
+
+use super::{Style, logged, stacks};
+
+/// What a hazard is called where there is little room.
+pub(crate) struct Words {
+    /// What is wrong, in a few words.
+    pub(crate) headline: &'static str,
+    /// The same of several hanging processes, as the end of the sentence about them.
+    together: &'static str,
+}
+
+/// The words of a hazard.
+pub(crate) fn words(hazard: HazardId) -> Words {
+    let (headline, together) = match hazard {
+        HazardId::InheritedLock => ("inherited lock", " on an inherited lock"),
+        HazardId::LostWaker => ("nobody left to wake it", " waiting for a lost thread"),
+        HazardId::SelfDeadlock => ("a lock that it has itself", " in a self-deadlock"),
+    };
+    Words { headline, together }
+}
+
+/// The first word of a block.
+pub(crate) fn label(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Hang => "HANG",
+        Severity::Corruption => "DATA",
+        Severity::Risk => "RISK",
+    }
+}
+
+/// The rows about what is waited for and who could end that, for the waits that are not for an
+/// inherited lock: label and text of each.
+pub(super) fn rows(
+    finding: &Finding,
+    wait: &WaitDetail,
+    style: Style,
+) -> Option<[(&'static str, String); 2]> {
+    let about = about(&wait.lock, style);
+    let address = wait.lock.address;
+    match finding.hazard {
+        HazardId::InheritedLock => None,
+        HazardId::LostWaker => Some([
+            (
+                "waits for",
+                format!("a wakeup at {address:#x}{about}; that is no lock, nobody holds it"),
+            ),
+            ("woken by", woken_by(finding).into()),
+        ]),
+        HazardId::SelfDeadlock => Some([
+            ("waits for", format!("lock {address:#x}{about} taken after the fork")),
+            ("held by", "the waiting thread itself".into()),
+        ]),
+    }
+}
+
+fn woken_by(finding: &Finding) -> &'static str {
+    match finding.fork_site().is_some_and(|fork| fork.threads_lost > 0) {
+        true => {
+            "nobody here: it is the only thread of its process; a thread that the fork did not \
+             copy may have been to wake it"
+        }
+        false => "nobody here: it is the only thread of its process",
+    }
+}
+
+/// The lock's kind and place in brackets, as far as they are known.
+pub(super) fn about(lock: &Lock, style: Style) -> String {
+    let place = match &lock.place {
+        Some(place) => stacks::place(place, style),
+        None => style.clean(logged::place(&lock.mapping)).into_owned(),
+    };
+    let known = [lock.family.name.to_owned(), place];
+    let known: Vec<_> = known.into_iter().filter(|text| !text.is_empty()).collect();
+    match known.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", known.join(", ")),
+    }
+}
+
+/// Whether the lock is a semaphore that may not be used as a lock at all. One at zero was taken, or
+/// is yet to be posted: its memory is the same. (A lock of Python is known to be a lock.)
+pub(super) fn is_semaphore(lock: &Lock) -> bool {
+    *lock.family == locks::SEMAPHORE
+}
+
+/// What the findings have in common, for the sentence at the end.
+pub(super) fn together<'a>(findings: impl Iterator<Item = &'a Finding>) -> &'static str {
+    let mut hazards: Vec<HazardId> = findings.map(|finding| finding.hazard).collect();
+    hazards.dedup();
+    match hazards.as_slice() {
+        [hazard] => words(*hazard).together,
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use forktrace_model::{
+        finding::{Confidence, Detail, ForkInfo, ForkSite, LockPlace, Subject},
+        locks::LockFamily,
+    };
+
+    /// A finding about a thread that was not copied, or none.
+    pub(in crate::report) fn finding(hazard: HazardId, threads_lost: u32) -> Finding {
+        Finding {
+            hazard,
+            severity: Severity::Hang,
+            confidence: Confidence::Likely,
+            subject: Subject { pid: 7, tid: 7, comm: "worker".into(), ppid: 1, ns_pid: None },
+            fork: ForkInfo::Observed(Box::new(ForkSite {
+                by_pid: 1,
+                by_tid: 1,
+                by_comm: "master".into(),
+                threads_lost,
+                ..ForkSite::default()
+            })),
+            proofs: Vec::new(),
+            same_fault_in: Vec::new(),
+            detail: Detail::Wait(Box::new(wait())),
+            remedy: None,
+        }
+    }
+
+    fn wait() -> WaitDetail {
+        WaitDetail {
+            waited_ns: 0,
+            since_before: false,
+            at_most_ns: None,
+            not_before_ns: None,
+            lock: Lock {
+                address: 0x1000,
+                futex: 0x1028,
+                family: LockFamily::by_name("glibc condition variable").unwrap(),
+                op: 0,
+                value: 0,
+                value_at_fork: Some(0),
+                mapping: LockPlace::Heap,
+                place: None,
+            },
+            holder: None,
+            python: Vec::new(),
+            python_missing: None,
+            stack: Vec::new(),
+            stack_cut: None,
+            candidates: Vec::new(),
+            with_at_fork: None,
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_and_who_could_end_that() {
+        let style = Style::default();
+        let rows = |hazard, lost| rows(&finding(hazard, lost), &wait(), style);
+        assert!(rows(HazardId::InheritedLock, 1).is_none());
+        let [(_, waits), (label, woken)] = rows(HazardId::LostWaker, 1).unwrap();
+        assert!(
+            waits.starts_with("a wakeup at 0x1000 (glibc condition variable, heap)"),
+            "{waits}"
+        );
+        assert_eq!(label, "woken by");
+        assert!(woken.contains("a thread that the fork did not copy"), "{woken}");
+        let [_, (_, woken)] = rows(HazardId::LostWaker, 0).unwrap();
+        assert!(!woken.contains("did not copy"), "{woken}");
+        let [_, held] = rows(HazardId::SelfDeadlock, 1).unwrap();
+        assert_eq!(held, ("held by", "the waiting thread itself".to_owned()));
+    }
+
+    #[test]
+    fn findings_are_summed_up_by_what_they_share() {
+        let [inherited, lost, own] =
+            [HazardId::InheritedLock, HazardId::LostWaker, HazardId::SelfDeadlock]
+                .map(|hazard| finding(hazard, 1));
+        assert_eq!(together([&inherited, &inherited].into_iter()), " on an inherited lock");
+        assert_eq!(together([&lost].into_iter()), " waiting for a lost thread");
+        assert_eq!(together([&own].into_iter()), " in a self-deadlock");
+        assert_eq!(together([&inherited, &own, &inherited].into_iter()), "");
+    }
+}
