@@ -8,6 +8,7 @@ mod evidence;
 mod known;
 mod lock_facts;
 pub mod stacks;
+mod trace_end;
 mod unobserved_fork;
 
 pub use evidence::{
@@ -19,6 +20,7 @@ pub use lock_facts::{
     FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, RLOCK,
     Waiter,
 };
+pub use trace_end::{Counter, EndReason};
 pub use unobserved_fork::{Learnt, Relative, RelativeThread, UnobservedFork, is_older};
 
 use forktrace_common::futex;

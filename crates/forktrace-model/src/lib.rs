@@ -12,4 +12,5 @@ pub mod json_number;
 pub mod locks;
 pub mod model;
 pub mod text;
+pub mod triage;
 pub mod verdict;

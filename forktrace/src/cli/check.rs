@@ -7,7 +7,7 @@ use super::{
     failure::Failure,
     log_files::{self, Files},
 };
-use crate::report::{plural, sanitize};
+use crate::report::{caveats, plural, sanitize};
 use forktrace_log::{Cause, Checker, Reader};
 
 /// How many problems are told.
@@ -55,7 +55,7 @@ pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
                 Err(error) => tell(error.line, &error.cause.to_string())?,
             }
             if budget.is_spent() {
-                tell(number, &budget.sentence(number))?;
+                tell(number, &caveats::text(&budget.caveat(number).of(None)))?;
                 break 'files;
             }
         }

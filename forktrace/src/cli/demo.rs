@@ -5,12 +5,16 @@ use std::{fmt::Write as _, io::Write as _, time::Duration};
 use super::{
     args::{Events, OutputArgs},
     failure::Failure,
-    live::{Live, Until},
+    interrupts::Interrupts,
+    live::Watched,
     output,
     trace::{nanoseconds, start_command},
 };
 use crate::report::wrap;
-use forktrace_collect::kernel::{self, GatedChild, ProcessGroup};
+use forktrace_collect::{
+    engine::{Consumer as _, Engine, Scope, Until},
+    kernel::{self, GatedChild, ProcessGroup},
+};
 use forktrace_model::{
     model::{Model, Process},
     verdict::Judge,
@@ -164,32 +168,34 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     }
     let filter = format!("demo {}", demo.name);
     let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter, Vec::new());
-    let pipeline = output::pipeline(args, Events::Waits, &start)?;
+    let pipeline = output::pipeline(output::outputs(args, Events::Waits, &start, None));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let mut live = Live::new(kernel, ring, pipeline, nanoseconds(MIN_WAIT), false)?;
-        live.pipeline.event(&start)?;
+        let mut interrupts = Interrupts::new()?;
+        let watched = Watched::new(pipeline, demo.hangs.then_some(AFTER_FINDING));
+        let scope = Scope { all: false, follow: true, min_wait_ns: nanoseconds(MIN_WAIT) };
+        let mut live = Engine::new(kernel, ring, watched, scope)?;
+        live.consumer.event(&start)?;
         start_command(&mut live, child, &command)?;
-        let until = Until {
-            duration: Some(LIMIT),
-            after_finding: demo.hangs.then_some(AFTER_FINDING),
-            targets_end: true,
-            command_hears_signals: false,
-        };
-        let stopped = live.run(&until).await?;
+        let until =
+            Until { duration: Some(LIMIT), targets_end: true, command_is_interrupted: false };
+        let reason = live.run(&until, interrupts.next()).await?;
         kernel::restore_interrupt();
-        live.finish(stopped)?;
-        output::summary(&mut live.pipeline, output::style(args), args.quiet)?;
+        live.finish(reason)?;
+        let pipeline = &mut live.consumer.pipeline;
+        pipeline.end()?;
+        let caveats = pipeline.caveats(true);
+        output::summary(pipeline, &caveats, output::style(args), args.quiet)?;
         Ok::<_, Failure>(live)
     });
-    // A look that goes on may be one without end.
+    // A reading that goes on may be one without end.
     runtime.shutdown_background();
     // Also when tracing failed: the demo's processes are ours.
     group.end();
     let live = result?;
     if !args.json {
         let mut lines = String::from("\nSEEN BY THE TRACER\n");
-        for line in (demo.seen)(&live.pipeline.model, &live.pipeline.judge) {
+        for line in (demo.seen)(live.consumer.pipeline.model(), live.consumer.pipeline.judge()) {
             let _ = writeln!(lines, "{}", wrapped(&format!("- {line}"), width(args)));
         }
         std::io::stdout().write_all(lines.as_bytes())?;

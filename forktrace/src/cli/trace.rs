@@ -4,21 +4,30 @@ use std::{path::Path, time::Duration};
 
 use super::{
     args::{Events, OutputArgs, TraceArgs},
-    caveats,
     failure::{Failure, say},
-    filter::{Filter, Narrowed},
-    live::{Live, Stopped, Until},
+    filter::filter,
+    interrupts::Interrupts,
+    live::{Live, Watched},
     output, usage,
 };
+use crate::{
+    pipeline::filter::{Filter, Narrowed},
+    report::caveats,
+};
 use forktrace_collect::{
+    engine::{Consumer as _, Engine, Scope, Until},
     inspect,
     kernel::{self, GatedChild, Outcome},
 };
 use forktrace_model::{
-    event::Event,
+    event::{EndReason, Event},
     finding::{Confidence, Kind},
     verdict::Judged,
 };
+
+/// Exit status where nothing ever was what the filter asks for: whoever takes silence for "clean"
+/// must not.
+pub(super) const NOTHING_FITTED: u8 = 4;
 
 /// What to trace.
 enum Target {
@@ -34,7 +43,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     output::init_diagnostics(&args.out);
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let out = &OutputArgs { json: args.out.json || to_stdout, ..args.out.clone() };
-    let filter = Filter::new(&args.filter)?;
+    let filter = filter(&args.filter)?;
     let recording = args.output.as_deref().filter(|_| !to_stdout).map(named).transpose()?;
     let rotation = args.rotation.built(recording.is_some())?;
     let target = target(args, out)?;
@@ -67,11 +76,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         Target::All | Target::Command(_) => Vec::new(),
     };
     let start = start_event(args, &kernel, began_ns, &target, asked, filter.as_ref());
-    let mut pipeline = output::pipeline(out, args.events, &start)?;
-    if recorder.is_some() {
-        pipeline.judge.keep_evidence();
-    }
-    pipeline.recorder = recorder;
+    let outputs = output::outputs(out, args.events, &start, recorder);
+    let pipeline = output::pipeline(outputs).narrowed(filter.map(Narrowed::new));
     if args.no_snapshots || !kernel.snapshots {
         say("pages are not kept at forks: few hangs can be proven");
     }
@@ -80,36 +86,50 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::Output)?;
+    let scope =
+        Scope { all: options.trace_all, follow: options.follow, min_wait_ns: options.min_wait_ns };
     let code = runtime.block_on(async {
-        let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
-        live.narrowed = filter.map(Narrowed::new);
-        live.follow = !args.no_follow;
-        live.pipeline.event(&start)?;
+        // From here on: a command may be interrupted as soon as it runs.
+        let mut interrupts = Interrupts::new()?;
+        let mut live = Engine::new(kernel, ring, Watched::new(pipeline, None), scope)?;
+        live.consumer.event(&start)?;
         let until = Until {
             duration: args.duration,
-            after_finding: None,
             targets_end: !options.trace_all,
-            command_hears_signals: true,
+            command_is_interrupted: true,
         };
         begin(&mut live, target, args)?;
-        let stopped = live.run(&until).await?;
+        let reason = live.run(&until, interrupts.next()).await?;
         kernel::restore_interrupt();
-        live.finish(stopped)?;
-        let nothing = caveats::of_filter(live.narrowed.as_ref(), &live.pipeline.model);
-        live.pipeline.shortfalls.extend(nothing.clone());
-        output::summary(&mut live.pipeline, output::style(out), out.quiet)?;
-        say_of_probes(args.locks, live.pipeline.shown());
-        let code = exit_code(args, &live, stopped);
-        let Some(nothing) = nothing else { return Ok(code) };
-        // Of what was alive at the attach it was told then.
-        if !args.cmd.is_empty() {
-            say(&nothing);
-        }
-        Ok(if code == 0 { caveats::NOTHING_FITTED } else { code })
+        live.finish(reason)?;
+        end(args, out, live, reason)
     });
-    // A look that goes on may be one without end.
+    // A reading that goes on may be one without end.
     runtime.shutdown_background();
     code
+}
+
+/// Prints the summary, and says with which status to exit.
+fn end(
+    args: &TraceArgs,
+    out: &OutputArgs,
+    mut live: Live,
+    reason: EndReason,
+) -> Result<u8, Failure> {
+    let pipeline = &mut live.consumer.pipeline;
+    pipeline.end()?;
+    let nothing = pipeline.nothing_fitted();
+    let mut all = pipeline.caveats(true);
+    all.extend(nothing.clone());
+    output::summary(pipeline, &all, output::style(out), out.quiet)?;
+    say_of_probes(args.locks, pipeline.sink.visible.counted(pipeline.judge()));
+    let code = exit_code(args, &live, reason);
+    let Some(nothing) = nothing else { return Ok(code) };
+    // Of what was alive at the attach it was said then.
+    if !args.cmd.is_empty() {
+        say(&caveats::text(&nothing));
+    }
+    Ok(if code == 0 { NOTHING_FITTED } else { code })
 }
 
 /// A file to record to, and how its name says to store it.
@@ -224,9 +244,11 @@ pub(super) fn start_command(
     let name = Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
     live.adopt_command(child.pid(), &name)?;
     // What the command writes comes after it.
-    live.pipeline.begin()?;
+    if let Some(text) = &mut live.consumer.pipeline.sink.text {
+        text.begin()?;
+    }
     let running = child.release()?;
-    live.set_child(running);
+    live.set_command(running);
     Ok(())
 }
 
@@ -259,12 +281,12 @@ fn start_event(
 }
 
 /// The status to exit with; says what became of the command where that is no matter of course.
-fn exit_code(args: &TraceArgs, live: &Live, stopped: Stopped) -> u8 {
-    match (live.outcome(), live.child_pid()) {
+fn exit_code(args: &TraceArgs, live: &Live, reason: EndReason) -> u8 {
+    match (live.command_outcome(), live.command_pid()) {
         (Some(Outcome::Signaled(signal)), _) => {
             say(&format!("the command was ended by signal {signal}"));
         }
-        (Some(Outcome::Exited(code)), _) if stopped == Stopped::Interrupted => {
+        (Some(Outcome::Exited(code)), _) if reason == EndReason::Interrupted => {
             say(&format!("the command has ended with status {code}"));
         }
         (None, Some(pid)) => {
@@ -272,6 +294,7 @@ fn exit_code(args: &TraceArgs, live: &Live, stopped: Stopped) -> u8 {
         }
         _ => {}
     }
-    let found = live.pipeline.status(args.exit_code);
-    found.unwrap_or_else(|| live.outcome().map_or(0, Outcome::code))
+    let pipeline = &live.consumer.pipeline;
+    let found = pipeline.sink.visible.status(pipeline.judge(), args.exit_code);
+    found.unwrap_or_else(|| live.command_outcome().map_or(0, Outcome::code))
 }

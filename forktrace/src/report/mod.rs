@@ -4,12 +4,14 @@
 //! through [`sanitize`] before it is printed.
 
 mod bars;
+pub mod caveats;
 mod clock;
 pub mod doctor;
 pub mod hang;
 mod kinds;
 mod python;
 mod siblings;
+mod size;
 pub(crate) mod stacks;
 mod style;
 pub mod summary;
@@ -27,5 +29,6 @@ pub(crate) use forktrace_model::{
     text::{rounded_up, wrap},
 };
 pub(crate) use siblings::{First, Shown};
+pub use size::bytes;
 pub use style::Style;
 pub(crate) use tree::cut_circles;

@@ -1,6 +1,6 @@
 //! Loading and attaching the programs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -28,6 +28,7 @@ use zerocopy::IntoBytes as _;
 use super::{
     Error, allocator,
     error::{causes, refused},
+    fork_records::ForkRecords,
     lock_probes::{self, LockProbes},
     maps::Maps,
     privilege::{self, Later},
@@ -129,6 +130,8 @@ impl Options {
 pub struct Kernel {
     /// Access to the maps.
     pub maps: Maps,
+    /// What the programs keep of forked children.
+    pub records: Arc<ForkRecords>,
     /// The programs' own diagnostics, if asked for.
     pub diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
     /// Reads registers of tasks that are inside the kernel.
@@ -228,7 +231,8 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     // Before threads are made, each of which would have to do it for itself.
     options.later().settle();
     let ring = Ring::take(&mut ebpf)?;
-    let maps = Maps::take(&mut ebpf, snapshots, !options.lean)?;
+    let records = Arc::new(ForkRecords::open(&ebpf, snapshots, !options.lean)?);
+    let maps = Maps::take(&mut ebpf, !options.lean)?;
     let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
     let (locks, ebpf) = match options.locks {
         true => (Some(LockProbes::start(ebpf, options.trace_all)), None),
@@ -236,6 +240,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     };
     let kernel = Kernel {
         maps,
+        records,
         diagnostics,
         registers,
         offsets: named,

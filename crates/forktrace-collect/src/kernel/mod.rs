@@ -9,6 +9,7 @@ mod batch;
 mod btf;
 mod cleaner;
 pub(crate) mod error;
+mod fork_records;
 mod handles;
 #[expect(unsafe_code, reason = "reads the auxiliary vector")]
 mod installed;
@@ -36,6 +37,7 @@ pub(crate) mod tracefs;
 
 pub use allocator::give_back as give_back_memory;
 pub use error::Error;
+pub use fork_records::ForkRecords;
 pub use installed::check_installation;
 pub use loader::{Kernel, Options};
 pub use lock_probes::{LockProbes, price};

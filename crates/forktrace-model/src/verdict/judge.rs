@@ -92,10 +92,32 @@ pub struct Judge {
     siblings: Siblings,
     open: Waits<Open>,
     /// Waits that go on without a finding, and why there is none.
-    unjudged: Waits<Reason>,
+    unjudged: Waits<Silence>,
     /// How many these are, with those of processes that have ended since.
     unjudged_counts: FxHashMap<Reason, u64>,
     keep_evidence: bool,
+}
+
+/// Why there is no finding about a wait, and whether more evidence could change that.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    reason: Reason,
+    settled: bool,
+}
+
+/// What the latest evidence about a wait has led to. `settled`: more evidence can tell nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// To a finding.
+    Finding {
+        /// It is as sure as it can become.
+        settled: bool,
+    },
+    /// To none.
+    Nothing {
+        /// The wait is none of ours.
+        settled: bool,
+    },
 }
 
 /// A finding whose wait goes on.
@@ -136,20 +158,21 @@ impl Judge {
         let task = event.task.as_ref()?;
         let process = model.live(task.pid)?.id;
         match &event.body {
-            Body::Evidence(evidence) => match judge(event, evidence, model) {
-                Verdict::Finding(finding) => {
-                    let kept = self.keep_evidence.then(|| event.clone());
-                    let wait = (task.tid, evidence.wait.uaddr);
-                    self.found((process, wait), *finding, evidence.wait.enter_ns, kept)
-                }
-                Verdict::Innocent(reason) | Verdict::Open(reason) => {
-                    let wait = (task.tid, evidence.wait.uaddr);
-                    let before = self.unjudged.entry(process).or_default().insert(wait, reason);
-                    self.uncount(before);
-                    *self.unjudged_counts.entry(reason).or_default() += 1;
-                    Some(Outcome::Silent(reason))
-                }
-            },
+            Body::Evidence(evidence) => {
+                let wait = (task.tid, evidence.wait.uaddr);
+                let silence = match judge(event, evidence, model) {
+                    Verdict::Finding(finding) => {
+                        let kept = self.keep_evidence.then(|| event.clone());
+                        return self.found((process, wait), *finding, evidence.wait.enter_ns, kept);
+                    }
+                    Verdict::Innocent(reason) => Silence { reason, settled: true },
+                    Verdict::Open(reason) => Silence { reason, settled: false },
+                };
+                let before = self.unjudged.entry(process).or_default().insert(wait, silence);
+                self.uncount(before);
+                *self.unjudged_counts.entry(silence.reason).or_default() += 1;
+                Some(Outcome::Silent(silence.reason))
+            }
             Body::FutexWait(wait) if !wait.goes_on() && wait.result != Some(INTERRUPTED) => {
                 let subject = (task.tid, wait.wait.uaddr);
                 self.is_judged(process, subject);
@@ -201,8 +224,8 @@ impl Judge {
         self.uncount(before);
     }
 
-    fn uncount(&mut self, reason: Option<Reason>) {
-        let count = reason.and_then(|reason| self.unjudged_counts.get_mut(&reason));
+    fn uncount(&mut self, silence: Option<Silence>) {
+        let count = silence.and_then(|silence| self.unjudged_counts.get_mut(&silence.reason));
         if let Some(count) = count {
             *count = count.saturating_sub(1);
         }
@@ -211,6 +234,23 @@ impl Judge {
     /// Whether there is a finding about this wait, (tid, address of the word), and it goes on.
     pub fn is_open(&self, process: ProcId, wait: (u32, u64)) -> bool {
         self.open.get(&process).is_some_and(|open| open.contains_key(&wait))
+    }
+
+    /// What the latest evidence about a wait, (tid, address of the word), has led to; `None`: there was
+    /// none, or its process has ended.
+    pub fn conclusion(&self, process: ProcId, wait: (u32, u64)) -> Option<Conclusion> {
+        let silence = self.unjudged.get(&process).and_then(|waits| waits.get(&wait));
+        if let Some(Silence { settled, .. }) = silence {
+            return Some(Conclusion::Nothing { settled: *settled });
+        }
+        let open = self.open.get(&process)?.get(&wait)?;
+        let finding = &self.findings.get(open.index)?.finding;
+        // Without having seen the fork nothing is more than likely.
+        let most = match finding.unseen_fork {
+            Some(_) => Confidence::Likely,
+            None => Confidence::Certain,
+        };
+        Some(Conclusion::Finding { settled: finding.confidence >= most })
     }
 
     /// The findings that are kept, in the order of their discovery.

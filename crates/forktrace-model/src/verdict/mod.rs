@@ -21,7 +21,7 @@ mod siblings;
 mod tests;
 mod waker;
 
-pub use judge::{Forgotten, Judge, Judged, Outcome};
+pub use judge::{Conclusion, Forgotten, Judge, Judged, Outcome};
 pub use late::wants_python;
 
 use crate::{

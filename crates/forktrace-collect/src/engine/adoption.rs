@@ -2,22 +2,30 @@
 
 use std::{collections::BTreeSet, io};
 
-use super::{Live, REORDER_NS};
-use crate::cli::{
-    failure::{Failure, say},
-    filter::Narrowed,
-};
-use forktrace_collect::inspect;
 use forktrace_model::event::Body;
 
-impl Live {
+use super::{Consumer, Engine};
+use crate::{clock, inspect, kernel};
+
+/// Why a process could not be put into the trace.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// The kernel refused it: the table of traced processes is full.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+    /// The output cannot be written.
+    #[error(transparent)]
+    Output(#[from] io::Error),
+}
+
+impl<C: Consumer> Engine<C> {
     /// Puts a command that waits for its release into the trace, under the name that it will have.
     ///
     /// # Errors
     /// When the table of traced processes is full or the output cannot be written.
-    pub(in crate::cli) fn adopt_command(&mut self, pid: u32, name: &str) -> Result<(), Failure> {
+    pub fn adopt_command(&mut self, pid: u32, name: &str) -> Result<(), AdoptError> {
         self.kernel.maps.trace(pid)?;
-        let now = forktrace_collect::clock::boot_ns();
+        let now = clock::boot_ns();
         if let Ok(mut event) = inspect::scan::snapshot(pid, now, false) {
             if let (Some(task), Body::ProcessSnapshot(snapshot)) =
                 (&mut event.task, &mut event.body)
@@ -29,7 +37,7 @@ impl Live {
                     thread.comm = name.to_owned();
                 }
             }
-            self.order.push_unsequenced(event);
+            self.intake.push(event);
         }
         Ok(self.release()?)
     }
@@ -39,10 +47,10 @@ impl Live {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub(in crate::cli) fn adopt(&mut self, roots: &[u32], alone: bool) -> Result<(), Failure> {
+    pub fn adopt(&mut self, roots: &[u32], alone: bool) -> Result<(), AdoptError> {
         let mut known = BTreeSet::new();
-        // A child made between the look at /proc and the entry of its parent in the map is found
-        // by looking again; one made later is followed by the kernel.
+        // A child made between the reading of /proc and the entry of its parent in the map is found
+        // by reading again; one made later is followed by the kernel.
         loop {
             let tree =
                 if alone { roots.to_vec() } else { inspect::scan::tree(roots).unwrap_or_default() };
@@ -56,8 +64,8 @@ impl Live {
         }
         let pids: Vec<u32> = known.into_iter().collect();
         self.snapshot(&pids, None)?;
-        self.adopted_ns = Some(forktrace_collect::clock::boot_ns());
-        self.before.search(pids);
+        self.tracked.set_adopted(clock::boot_ns());
+        self.waits.search(pids);
         Ok(())
     }
 
@@ -65,23 +73,13 @@ impl Live {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub(in crate::cli) fn adopt_all(&mut self) -> io::Result<()> {
+    pub fn adopt_all(&mut self) -> io::Result<()> {
         let pids = everybody();
-        self.kernel_tasks.look();
+        self.tracked.kernel_tasks.read();
         self.snapshot(&pids, None)?;
-        self.adopted_ns = Some(forktrace_collect::clock::boot_ns());
-        self.before.search(pids);
+        self.tracked.set_adopted(clock::boot_ns());
+        self.waits.search(pids);
         Ok(())
-    }
-
-    /// Says what of the filter nothing fits, once all are known that were alive at the attach.
-    pub(super) fn say_unfit(&mut self) {
-        let known = |adopted_ns: &mut u64| *adopted_ns + REORDER_NS <= self.drained_ns;
-        if self.adopted_ns.take_if(known).is_some()
-            && let Some(unfit) = self.narrowed.as_ref().and_then(Narrowed::unfit)
-        {
-            say(&unfit);
-        }
     }
 }
 

@@ -8,22 +8,22 @@ use forktrace_common::maps::WaitState;
 use rustc_hash::FxHashSet;
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use forktrace_collect::{
+use crate::{
+    clock,
     inspect::preexisting_waits::{self, Found, Standing},
     kernel::Maps,
 };
-
 use forktrace_model::model::Process;
 
 /// What was found at the attach.
 #[derive(Debug)]
-pub(super) struct Before {
+pub(super) struct PreexistingWaits {
     sender: mpsc::UnboundedSender<Found>,
     receiver: mpsc::UnboundedReceiver<Found>,
     forked: FxHashSet<u32>,
-    /// How many waits were found that are not looked at.
+    /// How many waits were found that are not sampled.
     left_out: u64,
-    /// Processes that something denied a look at.
+    /// Processes that something denied access to.
     denied: FxHashSet<u32>,
     /// How many searches have not come to their end.
     searching: usize,
@@ -31,27 +31,27 @@ pub(super) struct Before {
     searched_ns: u64,
 }
 
-impl Before {
+impl PreexistingWaits {
     pub(super) fn new() -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        Before {
+        PreexistingWaits {
             sender,
             receiver,
             forked: FxHashSet::default(),
             left_out: 0,
             denied: FxHashSet::default(),
             searching: 0,
-            searched_ns: forktrace_collect::clock::boot_ns(),
+            searched_ns: clock::boot_ns(),
         }
     }
 
-    /// Looks at these processes in the background.
+    /// Reads what these processes do, in the background.
     pub(super) fn search(&mut self, pids: Vec<u32>) {
         self.searching += 1;
         self.start(pids, false);
     }
 
-    /// Looks at processes whose fork may have been lost. What was traced before goes on being so.
+    /// Finds out which of these processes were forked: their forks may have been lost. What was traced before goes on being so.
     pub(super) fn search_again(&mut self, pids: Vec<u32>) {
         self.start(pids, true);
     }
@@ -64,7 +64,7 @@ impl Before {
                 true => {
                     Found { forked: preexisting_waits::forked(&pids), again, ..Found::default() }
                 }
-                false => preexisting_waits::find(&pids, forktrace_collect::clock::boot_ns()),
+                false => preexisting_waits::find(&pids, clock::boot_ns()),
             };
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(found);
@@ -85,7 +85,7 @@ impl Before {
         self.left_out = self.left_out.saturating_add(found.left_out);
         for one in self.take_forked(found) {
             let wait = state(&one);
-            // In this order: a wait that ends after it was looked at again takes its entry with it.
+            // In this order: a wait that ends after it was checked again takes its entry with it.
             if maps.add_found_wait(&wait) && !preexisting_waits::still_stands(&one) {
                 maps.remove_found_wait(&wait);
             }
@@ -99,7 +99,7 @@ impl Before {
         self.denied.extend(found.denied);
         if !found.again {
             self.searching = self.searching.saturating_sub(1);
-            self.searched_ns = forktrace_collect::clock::boot_ns();
+            self.searched_ns = clock::boot_ns();
         }
         found.standing
     }
@@ -110,12 +110,12 @@ impl Before {
         unseen && self.forked.contains(&process.pid)
     }
 
-    /// How many waits were found that are not looked at.
+    /// How many waits were found that are not sampled.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// Processes, forked or perhaps so, that something denied a look at.
+    /// Processes, forked or perhaps so, that something denied access to.
     pub(super) fn denied(&self) -> &FxHashSet<u32> {
         &self.denied
     }

@@ -8,7 +8,7 @@ use forktrace_model::{
 
 use forktrace_log::{Identity, proc_uid};
 
-/// Follows a log: what `report` does with an event, without printing anything.
+/// Model and judge, which take the same events.
 #[derive(Debug, Default)]
 pub struct Follow {
     model: Model,
@@ -22,6 +22,8 @@ pub struct Step {
     /// The process that the event is about; `None`: it is about the trace, or the process is not
     /// known.
     pub process: Option<ProcId>,
+    /// Who that process is, where this is asked for.
+    pub identity: Option<Identity>,
     /// What the event changed in the tree.
     pub changes: Vec<Change>,
     /// What the judge concluded.
@@ -34,22 +36,46 @@ impl Follow {
         Follow { model: Model::keeping_all(), ..Follow::default() }
     }
 
-    /// Takes the next event, in the order of the log.
-    pub fn event(&mut self, event: &Event) -> Step {
+    /// Keeps what open findings were concluded from, for a log that goes on in a new file.
+    pub fn keep_evidence(&mut self) {
+        self.judge.keep_evidence();
+    }
+
+    /// Takes the next event, in the order of time.
+    pub(super) fn event(&mut self, event: &Event, with_identity: bool) -> Step {
         if let Body::TraceStart(start) = &event.body {
             self.boot_id.clone_from(&start.boot_id);
         }
-        let live = |model: &Model| Some(model.live(event.task.as_ref()?.pid)?.id);
         // A process that ends with this event is known only before it; what a snapshot is about may
         // be another process of the same number than before.
         let before = match event.body {
             Body::ProcessSnapshot(_) => None,
-            _ => live(&self.model),
+            _ => self.subject(event, with_identity),
         };
         let changes = self.model.apply(event);
-        let process = before.or_else(|| live(&self.model));
+        let (process, identity) = before.or_else(|| self.subject(event, with_identity)).unzip();
         let outcome = self.judge.apply(event, &self.model);
-        Step { process, changes, outcome }
+        if let Some(Outcome::Found(finding)) = &outcome {
+            self.model.pin(finding.pid);
+        }
+        Step { process, identity: identity.flatten(), changes, outcome }
+    }
+
+    fn subject(&self, event: &Event, with_identity: bool) -> Option<(ProcId, Option<Identity>)> {
+        let process = self.model.live(event.task.as_ref()?.pid)?;
+        Some((process.id, with_identity.then(|| self.identify(process))))
+    }
+
+    /// Drops what is not needed any more after an event.
+    pub(super) fn forget(&mut self, step: &Step) {
+        for change in &step.changes {
+            if let Change::Ended(id) = change {
+                self.judge.ended(*id);
+            }
+        }
+        for process in self.judge.forget() {
+            self.model.unpin(process);
+        }
     }
 
     /// The process tree so far.
@@ -67,14 +93,17 @@ impl Follow {
         proc_uid(&self.boot_id, process.pid, process.start_ns)
     }
 
-    /// Who a process is now; `None`: it is no longer kept.
-    pub fn identity(&self, id: ProcId) -> Option<Identity> {
-        let process = self.model.get(id)?;
+    /// Who the living process with this pid is.
+    pub fn live_identity(&self, pid: u32) -> Option<Identity> {
+        self.model.live(pid).map(|process| self.identify(process))
+    }
+
+    fn identify(&self, process: &Process) -> Identity {
         let parent = process.parent.and_then(|parent| self.model.get(parent));
-        Some(Identity {
+        Identity {
             proc_uid: self.uid(process),
             ppid: Some(process.ppid),
             parent_uid: parent.map(|parent| self.uid(parent)),
-        })
+        }
     }
 }

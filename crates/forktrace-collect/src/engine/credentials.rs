@@ -1,7 +1,7 @@
-//! To whom processes belong. A child begins as its parent is, and no event tells when it becomes
+//! To whom processes belong. A child begins as its parent is, and no event says when it becomes
 //! another user or is moved to another cgroup; servers do either soon after the fork or before an
-//! exec. So `/proc` is looked at once after each of these, if the process still lives then, and at
-//! who was alive before, also for programs whose system calls are not seen.
+//! exec. So `/proc` is read once after each of these, if the process still lives then, and for
+//! processes that were alive before, also to know programs whose system calls are not seen.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -10,16 +10,16 @@ use forktrace_model::{
     model::Model,
 };
 
-use forktrace_collect::inspect::scan;
+use crate::inspect::scan;
 
-/// How long after a fork a child is looked at, ns: who lives shorter is not worth a look.
+/// How long after a fork a child is read, ns: who lives shorter is not worth it.
 const AFTER_FORK_NS: u64 = 500_000_000;
-/// How many processes may be waiting for their look; others are not looked at.
+/// How many processes may be waiting to be read; others are not.
 const MOST: usize = 1 << 14;
 
-/// The looks that are due.
+/// What is to be read, and when.
 #[derive(Debug, Default)]
-pub(super) struct Owners {
+pub(super) struct Credentials {
     /// When, `CLOCK_BOOTTIME`, ns, and which process.
     forked: VecDeque<(u64, u32)>,
     execed: Vec<u32>,
@@ -27,8 +27,8 @@ pub(super) struct Owners {
     narrow: BTreeSet<u32>,
 }
 
-impl Owners {
-    /// Takes an event that calls for a look.
+impl Credentials {
+    /// Takes an event after which a process is to be read.
     pub(super) fn consider(&mut self, event: &Event) {
         if self.forked.len() + self.execed.len() >= MOST {
             return;

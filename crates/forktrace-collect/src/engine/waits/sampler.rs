@@ -1,8 +1,7 @@
-//! `--lean`: no futex call is watched, and blocked threads are found by looking now and then.
+//! `--lean`: no futex call is watched, and blocked threads are found by sampling.
 //!
-//! Only processes that may hang on something inherited are looked at. A hang is long by nature, so
-//! that it is there at any look; what begins and ends between two looks is never seen, and costs
-//! nothing.
+//! Only processes that may hang on something inherited are sampled. A hang is long by nature, so that
+//! every sample shows it; what begins and ends between two samples is never seen, and costs nothing.
 
 use forktrace_common::maps::WaitState;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -13,12 +12,15 @@ use forktrace_model::{
     model::{Model, ProcId, Process},
 };
 
-use forktrace_collect::inspect::{
-    preexisting_waits::Standing,
-    sample::{self, Blocked, Threads},
+use crate::{
+    clock,
+    inspect::{
+        preexisting_waits::Standing,
+        sample::{self, Blocked, Threads},
+    },
 };
 
-/// Least time from one round of looks to the next, ns. Rounds begin at the loop's ticks, every 0.1 s
+/// Least time from one round of samples to the next, ns. Rounds begin at the loop's ticks, every 0.1 s
 /// more or less: with this, at every second one.
 const PERIOD_NS: u64 = 150_000_000;
 
@@ -26,10 +28,10 @@ const PERIOD_NS: u64 = 150_000_000;
 /// where very many processes are at risk, hangs are found later rather than at a higher price.
 const REST: u64 = 49;
 
-/// Most processes that may not be looked at whose numbers are kept.
+/// Most processes that may not be sampled whose numbers are kept.
 const MOST_DENIED: usize = 1 << 14;
 
-/// A process to be looked at.
+/// A process to be sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Subject {
     id: ProcId,
@@ -38,7 +40,7 @@ struct Subject {
     since_ns: u64,
 }
 
-/// One look at a process.
+/// One sample of a process.
 #[derive(Debug)]
 struct Sample {
     subject: Subject,
@@ -48,9 +50,9 @@ struct Sample {
     ended_ns: u64,
 }
 
-/// A look at every process at risk.
+/// A sample of every process at risk.
 #[derive(Debug)]
-pub(super) struct Round(Vec<Sample>);
+pub(in crate::engine) struct Round(Vec<Sample>);
 
 /// A wait under way.
 #[derive(Clone, Copy, Debug)]
@@ -67,9 +69,9 @@ struct Known {
     seen_ns: u64,
 }
 
-/// The waits that are known, and when to look again.
+/// The waits that are known, and when to sample again.
 #[derive(Debug)]
-pub(super) struct Lean {
+pub(super) struct Sampler {
     sender: mpsc::UnboundedSender<Round>,
     receiver: mpsc::UnboundedReceiver<Round>,
     period_ns: u64,
@@ -78,19 +80,19 @@ pub(super) struct Lean {
     busy: bool,
     /// By tid.
     waits: FxHashMap<u32, Known>,
-    /// When each process was last looked at, `CLOCK_BOOTTIME`, ns.
-    looked_ns: FxHashMap<ProcId, u64>,
+    /// When each process was last sampled, `CLOCK_BOOTTIME`, ns.
+    sampled_ns: FxHashMap<ProcId, u64>,
     /// Such waits, of processes that the model does not know yet.
     standing: Vec<Standing>,
-    /// Processes at risk for longer than such a wait that something denies a look at.
+    /// Processes at risk for longer than such a wait that something denied access to.
     denied: FxHashSet<u32>,
 }
 
-impl Lean {
-    /// `min_wait_ns`: how long a wait must last to be told of.
+impl Sampler {
+    /// `min_wait_ns`: how long a wait must last to be reported.
     pub(super) fn new(min_wait_ns: u64) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        Lean {
+        Sampler {
             sender,
             receiver,
             period_ns: PERIOD_NS.min(min_wait_ns / 4),
@@ -98,7 +100,7 @@ impl Lean {
             due_ns: 0,
             busy: false,
             waits: FxHashMap::default(),
-            looked_ns: FxHashMap::default(),
+            sampled_ns: FxHashMap::default(),
             standing: Vec::new(),
             denied: FxHashSet::default(),
         }
@@ -124,14 +126,14 @@ impl Lean {
         self.due_ns = now_ns.saturating_add(self.period_ns);
         if subjects.is_empty() {
             self.waits.clear();
-            self.looked_ns.clear();
+            self.sampled_ns.clear();
             return;
         }
         self.busy = true;
         let sender = self.sender.clone();
         spawn_blocking(move || {
             // The receiver is gone only when tracing has ended.
-            let _ = sender.send(Round(subjects.into_iter().map(look).collect()));
+            let _ = sender.send(Round(subjects.into_iter().map(sampled).collect()));
         });
     }
 
@@ -166,21 +168,21 @@ impl Lean {
         }
     }
 
-    /// Takes a round. Returns, as events, the ends of waits that were long enough to be told of.
+    /// Takes a round. Returns, as events, the ends of waits that were long enough to be reported.
     pub(super) fn take(&mut self, round: Round, model: &Model) -> Vec<Event> {
         self.busy = false;
-        let Round(looks) = round;
-        let (began_ns, ended_ns) = match (looks.first(), looks.last()) {
+        let Round(samples) = round;
+        let (began_ns, ended_ns) = match (samples.first(), samples.last()) {
             (Some(first), Some(last)) => (first.began_ns, last.ended_ns),
             _ => return Vec::new(),
         };
         let rest = ended_ns.saturating_sub(began_ns).saturating_mul(REST);
         self.due_ns = self.due_ns.max(ended_ns.saturating_add(rest));
         let mut before = std::mem::take(&mut self.waits);
-        let looked_before = std::mem::take(&mut self.looked_ns);
+        let sampled_before = std::mem::take(&mut self.sampled_ns);
         let mut ended = Vec::new();
-        for Sample { subject, threads, began_ns, ended_ns } in &looks {
-            let looked_ns = looked_before.get(&subject.id).copied();
+        for Sample { subject, threads, began_ns, ended_ns } in &samples {
+            let sampled_ns = sampled_before.get(&subject.id).copied();
             let long = began_ns.saturating_sub(subject.since_ns) >= self.min_wait_ns;
             if threads.denied && long && self.denied.len() < MOST_DENIED {
                 self.denied.insert(subject.pid);
@@ -192,14 +194,14 @@ impl Lean {
                     id: subject.id,
                     pid: subject.pid,
                     blocked: *blocked,
-                    not_before_ns: looked_ns.unwrap_or(subject.since_ns),
+                    not_before_ns: sampled_ns.unwrap_or(subject.since_ns),
                     enter_ns: *ended_ns,
                     since_before: false,
                     seen_ns: *ended_ns,
                 });
                 self.waits.insert(blocked.tid, known);
             }
-            self.looked_ns.insert(subject.id, *began_ns);
+            self.sampled_ns.insert(subject.id, *began_ns);
             for tid in &threads.tids {
                 let own = before.get(tid).filter(|known| known.id == subject.id).copied();
                 let Some(known) = own else { continue };
@@ -215,7 +217,7 @@ impl Lean {
         ended
     }
 
-    /// Processes at risk that something denied a look at.
+    /// Processes at risk that something denied access to.
     pub(super) fn denied(&self) -> &FxHashSet<u32> {
         &self.denied
     }
@@ -224,7 +226,7 @@ impl Lean {
         known.seen_ns.saturating_sub(known.enter_ns) >= self.min_wait_ns
     }
 
-    /// Whether a wait is known to have lasted long enough to be told of.
+    /// Whether a wait is known to have lasted long enough to be reported.
     pub(super) fn is_long(&self, wait: &WaitState) -> bool {
         self.known(wait).is_some_and(|known| self.lasts(known) && !known.blocked.stopped)
     }
@@ -319,10 +321,10 @@ impl Known {
     }
 }
 
-fn look(subject: Subject) -> Sample {
-    let began_ns = forktrace_collect::clock::boot_ns();
+fn sampled(subject: Subject) -> Sample {
+    let began_ns = clock::boot_ns();
     let threads = sample::look(subject.pid);
-    Sample { subject, threads, began_ns, ended_ns: forktrace_collect::clock::boot_ns() }
+    Sample { subject, threads, began_ns, ended_ns: clock::boot_ns() }
 }
 
 #[cfg(test)]
@@ -368,93 +370,93 @@ mod tests {
     }
 
     /// Begins and ends of the long waits.
-    fn long(lean: &Lean, model: &Model) -> Vec<(Option<u64>, u64, bool)> {
-        let waits = lean.waits(model).into_iter().filter(|wait| lean.is_long(wait));
-        let waits = waits.map(|state| lean.wait(&state).unwrap().0);
+    fn long(sampler: &Sampler, model: &Model) -> Vec<(Option<u64>, u64, bool)> {
+        let waits = sampler.waits(model).into_iter().filter(|wait| sampler.is_long(wait));
+        let waits = waits.map(|state| sampler.wait(&state).unwrap().0);
         waits.map(|wait| (wait.not_before_ns, wait.enter_ns, wait.since_before)).collect()
     }
 
     #[test]
-    fn a_wait_lasts_from_the_look_that_found_it_while_the_thread_does_not_run() {
+    fn a_wait_lasts_from_the_sample_that_found_it_while_the_thread_does_not_run() {
         let model = model();
-        let mut lean = Lean::new(MIN_WAIT_NS);
-        lean.take(round(&model, 100, &[]), &model);
-        lean.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
-        lean.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&lean, &model), [], "99 ns are shown");
-        lean.take(round(&model, 301, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&lean, &model), [(Some(100), 201, false)]);
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
+        sampler.take(round(&model, 100, &[]), &model);
+        sampler.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
+        sampler.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&sampler, &model), [], "99 ns are shown");
+        sampler.take(round(&model, 301, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(100), 201, false)]);
         // The same word, but the thread has run.
-        assert!(lean.take(round(&model, 500, &[blocked(CHILD, 8)]), &model).is_empty());
-        assert_eq!(long(&lean, &model), []);
-        lean.take(round(&model, 700, &[blocked(CHILD, 8)]), &model);
-        assert_eq!(long(&lean, &model), [(Some(301), 501, false)]);
+        assert!(sampler.take(round(&model, 500, &[blocked(CHILD, 8)]), &model).is_empty());
+        assert_eq!(long(&sampler, &model), []);
+        sampler.take(round(&model, 700, &[blocked(CHILD, 8)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(301), 501, false)]);
     }
 
     #[test]
-    fn the_end_of_a_long_wait_is_told_if_its_thread_lives() {
+    fn the_end_of_a_long_wait_is_reported_if_its_thread_lives() {
         let model = model();
-        let mut lean = Lean::new(MIN_WAIT_NS);
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
         let waits = [blocked(CHILD, 7), blocked(CHILD + 9, 1)];
-        lean.take(round(&model, 100, &waits), &model);
-        lean.take(round(&model, 300, &waits), &model);
-        assert_eq!(long(&lean, &model), [(Some(FORK_NS), 101, false); 2]);
-        let ended = lean.take(round(&model, 400, &[]), &model);
+        sampler.take(round(&model, 100, &waits), &model);
+        sampler.take(round(&model, 300, &waits), &model);
+        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 101, false); 2]);
+        let ended = sampler.take(round(&model, 400, &[]), &model);
         let [Event { body: Body::FutexWait(wait), task: Some(task), .. }] = &ended[..] else {
             unreachable!("one end, of the thread that is still there: {ended:?}")
         };
         assert!(wait.over && !wait.goes_on() && wait.result.is_none());
         assert_eq!((task.tid, wait.wait.enter_ns), (CHILD, 101));
-        assert_eq!(long(&lean, &model), []);
+        assert_eq!(long(&sampler, &model), []);
     }
 
     #[test]
     fn a_process_that_is_stopped_has_not_gone_on() {
         let model = model();
-        let mut lean = Lean::new(MIN_WAIT_NS);
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
         let stopped = |tid| Blocked { stopped: true, ..blocked(tid, 8) };
-        lean.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
-        lean.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&lean, &model), [(Some(FORK_NS), 101, false)]);
+        sampler.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
+        sampler.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 101, false)]);
         for began_ns in [400, 500, 900] {
             let both = [stopped(CHILD), stopped(CHILD + 1)];
-            assert!(lean.take(round(&model, began_ns, &both), &model).is_empty(), "no end");
-            assert_eq!(long(&lean, &model), [], "nothing is judged of it");
-            assert!(lean.waits(&model).iter().all(|wait| wait.restarting == 1));
-            assert!(lean.waits_for(CHILD, 0x1000).is_empty(), "it may have been woken");
+            assert!(sampler.take(round(&model, began_ns, &both), &model).is_empty(), "no end");
+            assert_eq!(long(&sampler, &model), [], "nothing is judged of it");
+            assert!(sampler.waits(&model).iter().all(|wait| wait.restarting == 1));
+            assert!(sampler.waits_for(CHILD, 0x1000).is_empty(), "it may have been woken");
         }
         let since =
-            |tid| lean.waits(&model).into_iter().find(|wait| wait.tid == tid).unwrap().enter_ns;
+            |tid| sampler.waits(&model).into_iter().find(|wait| wait.tid == tid).unwrap().enter_ns;
         assert_eq!((since(CHILD), since(CHILD + 1)), (101, 401));
         // It goes on, and waits: perhaps once more. The other one was woken.
-        assert!(lean.take(round(&model, 1000, &[blocked(CHILD, 9)]), &model).is_empty());
-        assert_eq!(lean.waits(&model).len(), 1);
-        lean.take(round(&model, 1101, &[blocked(CHILD, 9)]), &model);
-        assert_eq!(long(&lean, &model), [(Some(900), 1001, false)]);
+        assert!(sampler.take(round(&model, 1000, &[blocked(CHILD, 9)]), &model).is_empty());
+        assert_eq!(sampler.waits(&model).len(), 1);
+        sampler.take(round(&model, 1101, &[blocked(CHILD, 9)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(900), 1001, false)]);
     }
 
     #[test]
     fn a_process_that_has_ended_waits_for_nothing() {
         let mut model = model();
-        let mut lean = Lean::new(MIN_WAIT_NS);
-        lean.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(lean.waits(&model).len(), 1);
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
+        sampler.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(sampler.waits(&model).len(), 1);
         let task = Some(Task { pid: CHILD, tid: CHILD, comm: String::new() });
         let exit = Body::ProcessExit(ProcessExit {});
         model.apply(&Event { boot_ns: 200, task, body: exit });
-        assert!(lean.waits(&model).is_empty());
+        assert!(sampler.waits(&model).is_empty());
     }
 
     #[test]
     fn a_wait_that_is_older_than_the_trace_is_known_once_its_process_is() {
         let model = model();
-        let mut lean = Lean::new(MIN_WAIT_NS);
-        lean.take_standing(vec![standing(CHILD, 7)]);
-        lean.settle_standing(&Model::default());
-        lean.settle_standing(&model);
-        lean.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&lean, &model), [(Some(FORK_NS), 60, true)]);
-        lean.take(round(&model, 300, &[]), &model);
-        assert_eq!(long(&lean, &model), []);
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
+        sampler.take_standing(vec![standing(CHILD, 7)]);
+        sampler.settle_standing(&Model::default());
+        sampler.settle_standing(&model);
+        sampler.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 60, true)]);
+        sampler.take(round(&model, 300, &[]), &model);
+        assert_eq!(long(&sampler, &model), []);
     }
 }

@@ -1,39 +1,41 @@
-//! What is known of lost records: when to heal, and of which kinds a loss was.
+//! What is known of lost records: when to read `/proc` again, and of which kinds a loss was.
 
 use std::collections::BTreeMap;
 
-/// The least time between two new looks at all processes, ns.
-const BETWEEN_LOOKS_NS: u64 = 1_000_000_000;
+/// The least time between two resyncs, in which all processes are read, ns.
+const BETWEEN_RESYNCS_NS: u64 = 1_000_000_000;
 
-/// The same where nothing was missed, but something goes on unseen: that may last for hours.
-const BETWEEN_LOOKS_AT_OPEN_NS: u64 = 5_000_000_000;
+/// The least time between two resyncs where nothing was missed, but something goes on unseen: that
+/// may last for hours.
+const BETWEEN_RESYNCS_OF_OPEN_NS: u64 = 5_000_000_000;
 
 /// Losses so far, of records and of processes that could not be followed.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    /// Missed in all when the model was last healed.
-    healed: u64,
-    healed_ns: u64,
-    /// Counts by kind that were told already.
-    told: BTreeMap<String, u64>,
+    /// Missed in all at the latest resync.
+    missed: u64,
+    /// When that was, `CLOCK_BOOTTIME`, ns.
+    resynced_ns: u64,
+    /// Counts by kind that were reported already.
+    reported: BTreeMap<String, u64>,
 }
 
 impl Losses {
-    /// Whether the model is to be healed now, with `total` missed in all; `open`: something that is
+    /// Whether a resync is due, with `total` missed in all; `open`: something that is
     /// known goes on unseen; `last`: there is no later chance.
     pub(super) fn is_due(&mut self, total: u64, open: bool, now_ns: u64, last: bool) -> bool {
-        let since = now_ns.saturating_sub(self.healed_ns);
-        let due = (total > self.healed && (last || since >= BETWEEN_LOOKS_NS))
-            || (open && (last || since >= BETWEEN_LOOKS_AT_OPEN_NS));
+        let since = now_ns.saturating_sub(self.resynced_ns);
+        let due = (total > self.missed && (last || since >= BETWEEN_RESYNCS_NS))
+            || (open && (last || since >= BETWEEN_RESYNCS_OF_OPEN_NS));
         if due {
-            self.healed = total;
-            self.healed_ns = now_ns;
+            self.missed = total;
+            self.resynced_ns = now_ns;
         }
         due
     }
 
     /// Splits a loss of `count` records by kind, given the counts of all losses so far. No record is
-    /// told twice: the counts may already include losses that are told later.
+    /// reported twice: the counts may already include losses that are reported later.
     pub(super) fn explain(
         &mut self,
         count: u64,
@@ -42,10 +44,10 @@ impl Losses {
         let mut left = count;
         let mut kinds = BTreeMap::new();
         for (kind, total) in dropped {
-            let told = self.told.entry(kind.clone()).or_default();
-            let now = total.saturating_sub(*told).min(left);
+            let reported = self.reported.entry(kind.clone()).or_default();
+            let now = total.saturating_sub(*reported).min(left);
             if now > 0 {
-                *told += now;
+                *reported += now;
                 left -= now;
                 kinds.insert(kind.clone(), now);
             }
@@ -71,9 +73,9 @@ mod tests {
     }
 
     #[test]
-    fn the_model_is_healed_once_a_second_and_at_the_end() {
+    fn a_resync_is_due_once_a_second_and_at_the_end() {
         let mut losses = Losses::default();
-        let second = BETWEEN_LOOKS_NS;
+        let second = BETWEEN_RESYNCS_NS;
         assert!(!losses.is_due(0, false, 5 * second, true), "nothing was lost");
         assert!(losses.is_due(1, false, 5 * second, false));
         assert!(!losses.is_due(2, false, 5 * second + 1, false));

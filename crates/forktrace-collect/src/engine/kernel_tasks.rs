@@ -1,11 +1,11 @@
 //! Tasks of the kernel itself. They have no memory to hand on, and `/proc` scans leave them out, but
-//! with all processes of the host traced their births and deaths are told like any other.
+//! where all processes of the host are traced, their births and deaths come as events like any other.
 
 use rustc_hash::FxHashSet;
 
 use forktrace_model::event::{Body, Event};
 
-use forktrace_collect::inspect::scan;
+use crate::inspect::scan;
 
 /// What an event means beside the kernel's own tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct KernelTasks {
 
 impl KernelTasks {
     /// Adds those that there are now.
-    pub(super) fn look(&mut self) {
+    pub(super) fn read(&mut self) {
         for (pid, parent) in scan::kernel_tasks().unwrap_or_default() {
             self.add(pid, parent);
         }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_of_the_kernel_is_born_and_dies_untold() {
+    fn a_thread_of_the_kernel_is_born_and_dies_unnoticed() {
         let mut tasks = tasks();
         assert_eq!(tasks.take(&fork(2, 77)), Means::Kernel);
         assert_eq!(tasks.take(&exit(77)), Means::Kernel);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_are_told() {
+    fn processes_are_processes() {
         let mut tasks = tasks();
         assert_eq!(tasks.take(&fork(100, 101)), Means::Process);
         assert_eq!(tasks.take(&exit(101)), Means::Process);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_look_everything_is_a_process() {
+    fn before_any_is_known_everything_is_a_process() {
         assert_eq!(KernelTasks::default().take(&fork(2, 3)), Means::Process);
     }
 }
