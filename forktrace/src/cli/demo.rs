@@ -5,14 +5,13 @@ use std::{fmt::Write as _, io::Write as _, time::Duration};
 use super::{
     args::{Events, OutputArgs},
     failure::Failure,
-    interrupts::Interrupts,
-    live::Watched,
+    live::{self, Live, Watched},
     output,
     trace::{nanoseconds, start_command},
 };
 use crate::report::wrap;
 use forktrace_collect::{
-    engine::{Consumer as _, Engine, Scope, Until},
+    engine::{Consumer as _, Scope, Until},
     kernel::{self, GatedChild, ProcessGroup},
 };
 use forktrace_model::{
@@ -143,22 +142,7 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     let child = GatedChild::spawn(&command, options)?;
     let group = ProcessGroup::of(child.pid());
     let began_ns = forktrace_collect::clock::boot_ns();
-    let (kernel, ring) = kernel::load(&kernel::Options {
-        trace_all: false,
-        follow: true,
-        min_wait_ns: nanoseconds(MIN_WAIT),
-        stream: false,
-        snapshots: true,
-        fault_events: false,
-        locks: false,
-        lean: false,
-        snapshot_limit: 64 << 20,
-        ring_bytes: 1 << 22,
-        table_sizes: Vec::new(),
-        diagnostics: args.verbose >= 2,
-        late: false,
-        new_files: false,
-    })?;
+    let (kernel, ring) = kernel::load(&kernel_options(args.verbose >= 2))?;
     if !args.json {
         let width = width(args);
         let title = format!("{}: {}", demo.name, demo.title);
@@ -169,27 +153,19 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     let filter = format!("demo {}", demo.name);
     let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter, Vec::new());
     let pipeline = output::pipeline(output::outputs(args, Events::Waits, &start, None));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(async {
-        let mut interrupts = Interrupts::new()?;
-        let watched = Watched::new(pipeline, demo.hangs.then_some(AFTER_FINDING));
-        let scope = Scope { all: false, follow: true, min_wait_ns: nanoseconds(MIN_WAIT) };
-        let mut live = Engine::new(kernel, ring, watched, scope)?;
+    let watched = Watched::new(pipeline, demo.hangs.then_some(AFTER_FINDING));
+    let scope = Scope { all: false, follow: true, min_wait_ns: nanoseconds(MIN_WAIT) };
+    let until = Until { duration: Some(LIMIT), targets_end: true, command_is_interrupted: false };
+    let begin = |live: &mut Live| {
         live.consumer.event(&start)?;
-        start_command(&mut live, child, &command)?;
-        let until =
-            Until { duration: Some(LIMIT), targets_end: true, command_is_interrupted: false };
-        let reason = live.run(&until, interrupts.next()).await?;
-        kernel::restore_interrupt();
-        live.finish(reason)?;
+        start_command(live, child, &command)
+    };
+    let result = live::run((kernel, ring), watched, scope, &until, begin, |mut live, _| {
         let pipeline = &mut live.consumer.pipeline;
-        pipeline.end()?;
         let caveats = pipeline.caveats(true);
         output::summary(pipeline, &caveats, output::style(args), args.quiet)?;
-        Ok::<_, Failure>(live)
+        Ok(live)
     });
-    // A reading that goes on may be one without end.
-    runtime.shutdown_background();
     // Also when tracing failed: the demo's processes are ours.
     group.end();
     let live = result?;
@@ -201,6 +177,25 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         std::io::stdout().write_all(lines.as_bytes())?;
     }
     Ok(0)
+}
+
+fn kernel_options(diagnostics: bool) -> kernel::Options {
+    kernel::Options {
+        trace_all: false,
+        follow: true,
+        min_wait_ns: nanoseconds(MIN_WAIT),
+        stream: false,
+        snapshots: true,
+        fault_events: false,
+        locks: false,
+        lean: false,
+        snapshot_limit: 64 << 20,
+        ring_bytes: 1 << 22,
+        table_sizes: Vec::new(),
+        diagnostics,
+        late: false,
+        new_files: false,
+    }
 }
 
 /// Path of the Python interpreter itself: `python3` may be a script of a version manager, whose own

@@ -15,7 +15,7 @@ use super::{
     output,
     sinks::Json,
 };
-use crate::{fuzzing::checks, report::Style};
+use crate::report::{Style, sanitize};
 use forktrace_log::Input;
 
 /// What is written, kept.
@@ -33,8 +33,18 @@ impl Write for Kept {
     }
 }
 
+/// What a report has written.
+pub(crate) struct Reported {
+    /// Colours were asked for in the text.
+    pub(crate) color: bool,
+    pub(crate) text: Vec<u8>,
+    pub(crate) json: Vec<u8>,
+    /// Why the report failed, as stderr shows it; empty: it did not.
+    pub(crate) failure: String,
+}
+
 /// Reports the parts of a log. `choice` says how it is to look.
-pub(crate) fn report(parts: &[Vec<u8>], choice: u64) {
+pub(crate) fn report(parts: &[Vec<u8>], choice: u64) -> Reported {
     let color = choice & 7 == 7;
     let style = Style { color, ascii: choice & 8 != 0, width: (choice & 16 != 0).then_some(80) };
     let args = OutputArgs {
@@ -48,12 +58,10 @@ pub(crate) fn report(parts: &[Vec<u8>], choice: u64) {
     let (text, json) = (Kept::default(), Kept::default());
     let paths: Vec<PathBuf> = (0..parts.len()).map(|part| format!("{part}.jsonl").into()).collect();
     let files = Files { readable: paths, bad: Vec::new() };
-    if let Err(failure) = walked(parts, &files, &args, style, [&text, &json]) {
-        // As `say` prints it.
-        checks::terminal(crate::report::sanitize(&failure.to_string()).as_bytes(), false);
-    }
-    checks::terminal(&text.0.borrow(), color);
-    checks::terminal(&json.0.borrow(), false);
+    let failure = walked(parts, &files, &args, style, [&text, &json]).err();
+    let failure = failure.map(|failure| sanitize(&failure.to_string()).into_owned());
+    let [text, json] = [text, json].map(|kept| kept.0.take());
+    Reported { color, text, json, failure: failure.unwrap_or_default() }
 }
 
 fn walked(

@@ -4,12 +4,19 @@ use std::{io, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{failure::say, sinks::Outputs};
+use super::{
+    failure::{Failure, say},
+    interrupts::Interrupts,
+    sinks::Outputs,
+};
 use crate::{
     pipeline::{Pipeline, Sink as _, filter::Narrowed},
     report::plural,
 };
-use forktrace_collect::engine::{Consumer, Engine, Notice};
+use forktrace_collect::{
+    engine::{Consumer, Engine, Notice, Scope, Until},
+    kernel::{self, Kernel, Ring},
+};
 use forktrace_model::{
     event::{EndReason, Event},
     model::{Change, Model, ProcId},
@@ -18,6 +25,36 @@ use forktrace_model::{
 
 /// The engine with the command line's outputs.
 pub(super) type Live = Engine<Watched>;
+
+/// Traces: puts everything together, lets `begin` put processes into the trace, and runs until what
+/// `until` says. `end` gets the engine after its last event.
+///
+/// # Errors
+/// When the output cannot be written, or the runtime fails.
+pub(super) fn run<T>(
+    (kernel, ring): (Kernel, Ring),
+    watched: Watched,
+    scope: Scope,
+    until: &Until,
+    begin: impl FnOnce(&mut Live) -> Result<(), Failure>,
+    end: impl FnOnce(Live, EndReason) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        // From here on: a command may be interrupted as soon as it runs.
+        let mut interrupts = Interrupts::new()?;
+        let mut live = Engine::new(kernel, ring, watched, scope)?;
+        begin(&mut live)?;
+        let reason = live.run(until, interrupts.next()).await?;
+        kernel::restore_interrupt();
+        live.finish(reason)?;
+        live.consumer.pipeline.end()?;
+        end(live, reason)
+    });
+    // A reading that goes on may be one without end.
+    runtime.shutdown_background();
+    result
+}
 
 /// The pipeline of a live trace.
 pub(super) struct Watched {

@@ -20,11 +20,11 @@ use crate::{
     },
     report::{caveats, plural},
 };
-use forktrace_log::{Cause, Input, LineKind, Reader, Summary};
+use forktrace_log::{Cause, Input, LineKind, ReadError, Reader, Summary};
 use forktrace_model::event::{Body, Event, Resync, TraceStart};
 
-/// How many bad lines are told one by one.
-const TOLD: u64 = 10;
+/// How many bad lines are reported one by one.
+const SAID: u64 = 10;
 
 /// Makes the pipeline once the first event, `trace.start`, says how to set up everything.
 pub(super) type Begin<'a, S> =
@@ -89,8 +89,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
     }
 
-    /// Reads them all, and says what is wrong with them. Nobody is told where nobody reads the output
-    /// any more: `None`.
+    /// Reads them all, and says what is wrong with them. `None`: nobody reads the output any more.
     ///
     /// # Errors
     /// When a file cannot be read, or holds no log.
@@ -147,37 +146,21 @@ impl<'a, S: Sink> Walk<'a, S> {
         let mut reader = Reader::new(input);
         let mut bad = 0;
         for line in reader.by_ref() {
-            let line = match line {
-                Ok(line) => line,
-                Err(error) => {
-                    let cannot =
-                        |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
-                    match error.cause {
-                        Cause::Io(error) => return Err(cannot(cause(&error))),
-                        // Said once at the end.
-                        Cause::Cut => continue,
-                        Cause::Empty | Cause::NoStart(_) if damage.borrow().is_some() => {
-                            let why = damage.borrow().clone().unwrap_or_default();
-                            return Err(cannot(why));
-                        }
-                        Cause::Empty
-                        | Cause::NoStart(_)
-                        | Cause::NewerSchema(_)
-                        | Cause::Endless => return Err(cannot(error.cause.to_string())),
-                        _ => {
-                            bad += 1;
-                            if bad <= TOLD {
-                                self.progress.borrow_mut().clear();
-                                say(&format!("{}: {error}; it is passed over", path.display()));
-                            }
-                            continue;
-                        }
+            match line {
+                // A finding is judged again from its evidence; an unknown type is for newer readers.
+                Ok(line) => {
+                    if let LineKind::Event(event) = line.kind {
+                        self.event(event)?;
                     }
                 }
-            };
-            // A finding is judged again from its evidence; an unknown type is for newer readers.
-            if let LineKind::Event(event) = line.kind {
-                self.event(event)?;
+                Err(error) => {
+                    let is_passed_over = is_passed_over(path, &error, damage.borrow().as_deref())?;
+                    if is_passed_over {
+                        bad += 1;
+                        self.say_bad(path, &error, bad);
+                    }
+                    continue;
+                }
             }
             if self.is_gone() {
                 return Ok(());
@@ -187,8 +170,8 @@ impl<'a, S: Sink> Walk<'a, S> {
                 break;
             }
         }
-        if bad > TOLD {
-            let more = plural(bad - TOLD, "more line", "more lines");
+        if bad > SAID {
+            let more = plural(bad - SAID, "more line", "more lines");
             say(&format!("{}: {more} passed over", path.display()));
         }
         if self.stopped {
@@ -203,6 +186,14 @@ impl<'a, S: Sink> Walk<'a, S> {
         let damage = damage.borrow_mut().take();
         self.missing.extend(damage.map(|how| LogCaveat::Damaged(how).of(None)));
         Ok(())
+    }
+
+    /// Names a bad line, if it is among the first.
+    fn say_bad(&self, path: &Path, error: &ReadError, bad: u64) {
+        if bad <= SAID {
+            self.progress.borrow_mut().clear();
+            say(&format!("{}: {error}; it is passed over", path.display()));
+        }
     }
 
     fn end_of_file(&mut self, path: &Path, summary: &Summary) {
@@ -280,6 +271,25 @@ impl<'a, S: Sink> Walk<'a, S> {
             self.hand_on(&event)?;
         }
         Ok(())
+    }
+}
+
+/// Whether an error is of one bad line; false: it is reported at the end.
+///
+/// # Errors
+/// When no more can be read of the file, or it is no log.
+fn is_passed_over(path: &Path, error: &ReadError, damage: Option<&str>) -> Result<bool, Failure> {
+    let cannot = |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
+    match &error.cause {
+        Cause::Io(error) => Err(cannot(cause(error))),
+        Cause::Cut => Ok(false),
+        Cause::Empty | Cause::NoStart(_) if damage.is_some() => {
+            Err(cannot(damage.unwrap_or_default().to_owned()))
+        }
+        Cause::Empty | Cause::NoStart(_) | Cause::NewerSchema(_) | Cause::Endless => {
+            Err(cannot(error.cause.to_string()))
+        }
+        _ => Ok(true),
     }
 }
 

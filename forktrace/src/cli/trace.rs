@@ -6,8 +6,7 @@ use super::{
     args::{Events, OutputArgs, TraceArgs},
     failure::{Failure, say},
     filter::filter,
-    interrupts::Interrupts,
-    live::{Live, Watched},
+    live::{self, Live, Watched},
     output, usage,
 };
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     report::caveats,
 };
 use forktrace_collect::{
-    engine::{Consumer as _, Engine, Scope, Until},
+    engine::{Consumer as _, Scope, Until},
     inspect,
     kernel::{self, GatedChild, Outcome},
 };
@@ -47,22 +46,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     let recording = args.output.as_deref().filter(|_| !to_stdout).map(named).transpose()?;
     let rotation = args.rotation.built(recording.is_some())?;
     let target = target(args, out)?;
-    let options = kernel::Options {
-        trace_all: matches!(target, Target::All),
-        follow: !args.no_follow,
-        min_wait_ns: nanoseconds(args.min_wait),
-        stream: args.events == Events::All,
-        snapshots: !args.no_snapshots,
-        fault_events: args.fault_events,
-        locks: args.locks,
-        lean: args.lean,
-        snapshot_limit: args.snapshot_limit,
-        ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
-        table_sizes: args.table_size.clone(),
-        diagnostics: args.out.verbose >= 2,
-        late: !matches!(target, Target::Command(_)),
-        new_files: rotation.is_on(),
-    };
+    let options = options(args, &target, rotation.is_on());
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recorder =
         recording.map(|(path, format)| output::open_log(path, format, rotation)).transpose()?;
@@ -82,31 +66,39 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         say("pages are not kept at forks: few hangs can be proven");
     }
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Output)?;
     let scope =
         Scope { all: options.trace_all, follow: options.follow, min_wait_ns: options.min_wait_ns };
-    let code = runtime.block_on(async {
-        // From here on: a command may be interrupted as soon as it runs.
-        let mut interrupts = Interrupts::new()?;
-        let mut live = Engine::new(kernel, ring, Watched::new(pipeline, None), scope)?;
+    let until = Until {
+        duration: args.duration,
+        targets_end: !options.trace_all,
+        command_is_interrupted: true,
+    };
+    let begin = |live: &mut Live| {
         live.consumer.event(&start)?;
-        let until = Until {
-            duration: args.duration,
-            targets_end: !options.trace_all,
-            command_is_interrupted: true,
-        };
-        begin(&mut live, target, args)?;
-        let reason = live.run(&until, interrupts.next()).await?;
-        kernel::restore_interrupt();
-        live.finish(reason)?;
-        end(args, out, live, reason)
-    });
-    // A reading that goes on may be one without end.
-    runtime.shutdown_background();
-    code
+        begin(live, target, args)
+    };
+    let watched = Watched::new(pipeline, None);
+    let end = |live, reason| end(args, out, live, reason);
+    live::run((kernel, ring), watched, scope, &until, begin, end)
+}
+
+fn options(args: &TraceArgs, target: &Target, new_files: bool) -> kernel::Options {
+    kernel::Options {
+        trace_all: matches!(target, Target::All),
+        follow: !args.no_follow,
+        min_wait_ns: nanoseconds(args.min_wait),
+        stream: args.events == Events::All,
+        snapshots: !args.no_snapshots,
+        fault_events: args.fault_events,
+        locks: args.locks,
+        lean: args.lean,
+        snapshot_limit: args.snapshot_limit,
+        ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
+        table_sizes: args.table_size.clone(),
+        diagnostics: args.out.verbose >= 2,
+        late: !matches!(target, Target::Command(_)),
+        new_files,
+    }
 }
 
 /// Prints the summary, and says with which status to exit.
@@ -117,7 +109,6 @@ fn end(
     reason: EndReason,
 ) -> Result<u8, Failure> {
     let pipeline = &mut live.consumer.pipeline;
-    pipeline.end()?;
     let nothing = pipeline.nothing_fitted();
     let mut all = pipeline.caveats(true);
     all.extend(nothing.clone());

@@ -7,6 +7,8 @@ pub mod caveats;
 pub mod filter;
 mod follow;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 

@@ -9,6 +9,23 @@ const DENIED: &str = "something denied forktrace access to the process, though i
     security module (SELinux, AppArmor, Landlock) does. Look for it in the audit log (ausearch -m avc; \
     dmesg), and at the domain or profile that forktrace runs in (cat /proc/self/attr/current)";
 
+const FORK_UNSEEN: &str = "could not be judged: the process was forked before tracing began, and \
+    whether such a wait is for ever, or only that of a thread at rest, cannot be told after the fact";
+const LEFT_OUT: &str =
+    "had begun before tracing did and could not be looked at: there are too many";
+const NOT_SAMPLED: &str =
+    "not looked at to the end when tracing stopped, and may be for ever: trace longer (-d)";
+const INTERRUPTED: &str = "of forked children had been interrupted when tracing stopped, by a signal \
+    or because the process is stopped or frozen (SIGSTOP, a debugger, a paused container), and may be \
+    for ever: let it go on, and trace again";
+const GONE: &str = "of forked children ended with the thread before it had been looked at to the end, \
+    and may have been for ever: somebody ended the process, too many waited at once, or this host is \
+    overloaded";
+const UNKNOWN_LOCK: &str = "what they wait for is of a kind that this version does not know";
+const REFUSED: &str = "more pages than are kept: a lock inherited in the others cannot be proven \
+    (--snapshot-limit)";
+const NARROW: &str = "ran a 32-bit program, whose waits are not seen: a hang there is not found";
+
 /// A caveat as a sentence.
 pub fn text(caveat: &Caveat) -> String {
     match caveat {
@@ -28,81 +45,38 @@ pub fn text(caveat: &Caveat) -> String {
 }
 
 fn missed(what: Missed, count: u64) -> String {
-    let say = |one: &str, many: &str, rest: &str| format!("{} {rest}", plural(count, one, many));
-    match what {
-        Missed::ForkUnseen => say(
-            "long wait",
-            "long waits",
-            "could not be judged: the process was forked before tracing began, and whether such a \
-             wait is for ever, or only that of a thread at rest, cannot be told after the fact",
+    let waits = ("wait", "waits");
+    let long_waits = ("long wait", "long waits");
+    let children = ("child", "children");
+    let processes = ("process", "processes");
+    let unjudged = |why: &str| format!("of forked children could not be judged: {why}");
+    let ((one, many), rest) = match what {
+        Missed::ForkUnseen => (long_waits, FORK_UNSEEN.into()),
+        Missed::WaitsLeftOut => (("more wait", "more waits"), LEFT_OUT.into()),
+        Missed::WaitsNotSampled => (("wait was", "waits were"), NOT_SAMPLED.into()),
+        Missed::WaitsInterrupted => (waits, INTERRUPTED.into()),
+        Missed::WaitsGone => (waits, GONE.into()),
+        Missed::UnknownLock => (long_waits, unjudged(UNKNOWN_LOCK)),
+        Missed::Unreadable => (long_waits, unjudged("their memory could not be read or is shared")),
+        Missed::WaitsDenied => (long_waits, unjudged(DENIED)),
+        Missed::ProcessesDenied => (
+            ("forked process", "forked processes"),
+            format!("could not be looked at, and may hang: {DENIED}"),
         ),
-        Missed::WaitsLeftOut => say(
-            "more wait",
-            "more waits",
-            "had begun before tracing did and could not be looked at: there are too many",
-        ),
-        Missed::WaitsNotSampled => say(
-            "wait was",
-            "waits were",
-            "not looked at to the end when tracing stopped, and may be for ever: trace longer (-d)",
-        ),
-        Missed::WaitsInterrupted => say(
-            "wait",
-            "waits",
-            "of forked children had been interrupted when tracing stopped, by a signal or because the \
-             process is stopped or frozen (SIGSTOP, a debugger, a paused container), and may be for \
-             ever: let it go on, and trace again",
-        ),
-        Missed::WaitsGone => say(
-            "wait",
-            "waits",
-            "of forked children ended with the thread before it had been looked at to the end, and \
-             may have been for ever: somebody ended the process, too many waited at once, or this \
-             host is overloaded",
-        ),
-        Missed::UnknownLock | Missed::Unreadable | Missed::WaitsDenied => {
-            say("long wait", "long waits", &format!("of forked children {}", unjudged(what)))
-        }
-        Missed::ProcessesDenied => say(
-            "forked process",
-            "forked processes",
-            &format!("could not be looked at, and may hang: {DENIED}"),
-        ),
-        Missed::PagesRefused => say(
-            "child had",
-            "children had",
-            "more pages than are kept: a lock inherited in the others cannot be proven \
-             (--snapshot-limit)",
-        ),
-        Missed::ProcessesOf32Bits => say(
-            "process",
-            "processes",
-            "ran a 32-bit program, whose waits are not seen: a hang there is not found",
-        ),
+        Missed::PagesRefused => (("child had", "children had"), REFUSED.into()),
+        Missed::ProcessesOf32Bits => (processes, NARROW.into()),
         Missed::ChildrenNotFollowed => {
-            say("child was", "children were", "made and not looked at (--no-follow)")
+            (("child was", "children were"), "made and not looked at (--no-follow)".into())
         }
-        Missed::WaitsUntracked => say("wait", "waits", "did not fit in the table of waits"),
-        Missed::ChildrenUntracked => say(
-            "child",
-            "children",
-            "did not fit in the table of children at risk and cannot be judged",
-        ),
-        Missed::ProcessesUntraced => say(
-            "process",
-            "processes",
-            "did not fit in the table of traced processes and were not followed",
-        ),
-    }
-}
-
-fn unjudged(what: Missed) -> String {
-    let why = match what {
-        Missed::UnknownLock => "what they wait for is of a kind that this version does not know",
-        Missed::WaitsDenied => DENIED,
-        _ => "their memory could not be read or is shared",
+        Missed::WaitsUntracked => (waits, "did not fit in the table of waits".into()),
+        Missed::ChildrenUntracked => {
+            (children, "did not fit in the table of children at risk and cannot be judged".into())
+        }
+        Missed::ProcessesUntraced => {
+            (processes, "did not fit in the table of traced processes and were not followed".into())
+        }
     };
-    format!("could not be judged: {why}")
+    format!("{} {rest}", plural(count, one, many))
 }
 
 fn of_log(what: &LogCaveat) -> String {

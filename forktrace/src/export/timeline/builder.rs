@@ -16,10 +16,7 @@ use crate::{
     pipeline::{At, Follow, Pipeline, Sink},
     report::cut_circles,
 };
-use forktrace_model::{
-    event::Body,
-    model,
-};
+use forktrace_model::{event::Body, model};
 
 /// Gathers a story, event by event.
 #[derive(Debug, Default)]
