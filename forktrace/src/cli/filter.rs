@@ -55,7 +55,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::{filter as parsed, *};
-    use crate::pipeline::filter::Narrowed;
+    use crate::{pipeline::filter::Narrowed, report};
     use forktrace_model::event::{
         Body, Event, ProcessExec, ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Task,
         ThreadName,
@@ -183,7 +183,7 @@ mod tests {
             let mut narrowed = filter(args);
             narrowed.take(&alive(1, 0, "web", 0, "/a/b"));
             narrowed.take(&alive(2, 0, "db", 0, "/c"));
-            narrowed.unfit().unwrap_or_default()
+            narrowed.unfit().map(|unfit| report::filter::unfit(&unfit)).unwrap_or_default()
         };
         assert_eq!(told(&["web"], &[]), "");
         assert_eq!(told(&["w*"], &["/a"]), "");

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     pipeline::{Pipeline, Sink as _, filter::Narrowed},
-    report::plural,
+    report::{filter, plural},
 };
 use forktrace_collect::{
     engine::{Consumer, Engine, Notice, Scope, Until},
@@ -110,7 +110,7 @@ impl Consumer for Watched {
         match notice {
             Notice::Adopted => {
                 if let Some(unfit) = self.pipeline.filter().and_then(Narrowed::unfit) {
-                    say(&unfit);
+                    say(&filter::unfit(&unfit));
                 }
             }
             Notice::LeftBehind { status, processes } => {

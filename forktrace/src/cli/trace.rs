@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     pipeline::filter::{Filter, Narrowed},
-    report::caveats,
+    report::{self, caveats},
 };
 use forktrace_collect::{
     engine::{Consumer as _, Scope, Until},
@@ -265,7 +265,7 @@ fn start_event(
         }
     };
     let words = match filter {
-        Some(filter) => format!("{target}; of these {filter}"),
+        Some(filter) => format!("{target}; of these {}", report::filter::text(filter)),
         None => target,
     };
     output::start_event(kernel, began_ns, nanoseconds(args.min_wait), words, asked)

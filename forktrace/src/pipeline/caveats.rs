@@ -1,13 +1,14 @@
 //! What makes a result incomplete, beside lost events, so that silence is never taken for "clean".
 //! Data only: the words are in [`crate::report::caveats`].
 
+use super::filter::Filter;
 use forktrace_model::{
     event::{Counter, EndReason, TraceEnd, TraceStart},
     verdict::{Judge, Reason},
 };
 
 /// One reason why a result is incomplete.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Caveat {
     /// Everything was traced for less time than a wait must last to be judged.
     TooShort {
@@ -21,7 +22,7 @@ pub enum Caveat {
     /// Nothing ever was what the filter asks for.
     NothingFitted {
         /// The filter.
-        filter: String,
+        filter: Filter,
     },
     /// Something is wrong with the log.
     Log {

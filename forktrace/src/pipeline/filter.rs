@@ -4,8 +4,6 @@
 //! its end. All events are followed, so that of a process that becomes what was asked for later, as
 //! by exec, everything is known that would be known otherwise.
 
-use std::fmt;
-
 use rustc_hash::FxHashSet;
 use wildmatch::WildMatch;
 
@@ -18,7 +16,7 @@ use forktrace_model::{
 pub const WHOLE_ID: usize = 64;
 
 /// What is asked for: values of one kind are ORed, different kinds are ANDed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Patterns of names.
     pub comms: Vec<WildMatch>,
@@ -38,28 +36,49 @@ impl Filter {
             && any(&self.containers, |id| is_in_container(process, id))
     }
 
-    /// The values that none of these processes has, in words.
-    fn without_any(&self, processes: &[&Process]) -> Vec<String> {
-        let mut said = Vec::new();
-        let mut say = |words: String, has: &dyn Fn(&Process) -> bool| {
-            if !processes.iter().any(|process| has(process)) {
-                said.push(words);
-            }
-        };
-        for glob in &self.comms {
-            say(format!("has the name {glob}"), &|process| glob.matches(&process.comm));
-        }
-        for uid in &self.uids {
-            say(format!("is of user {uid}"), &|process| process.uid == Some(*uid));
-        }
-        for path in &self.cgroups {
-            say(format!("is in cgroup {}", shown(path)), &|process| is_below(process, path));
-        }
-        for id in &self.containers {
-            say(format!("is of container {id}"), &|process| is_in_container(process, id));
-        }
-        said
+    /// Every value that is asked for.
+    pub fn criteria(&self) -> impl Iterator<Item = Criterion<'_>> {
+        let comms = self.comms.iter().map(Criterion::Comm);
+        let uids = self.uids.iter().copied().map(Criterion::Uid);
+        let cgroups = self.cgroups.iter().map(|path| Criterion::Cgroup(path));
+        let containers = self.containers.iter().map(|id| Criterion::Container(id));
+        comms.chain(uids).chain(cgroups).chain(containers)
     }
+}
+
+/// One value that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Criterion<'a> {
+    /// A name.
+    Comm(&'a WildMatch),
+    /// A user.
+    Uid(u32),
+    /// A cgroup; the root is empty.
+    Cgroup(&'a str),
+    /// The first digits of a container's id.
+    Container(&'a str),
+}
+
+impl Criterion<'_> {
+    fn fits(self, process: &Process) -> bool {
+        match self {
+            Criterion::Comm(glob) => glob.matches(&process.comm),
+            Criterion::Uid(uid) => process.uid == Some(uid),
+            Criterion::Cgroup(path) => is_below(process, path),
+            Criterion::Container(id) => is_in_container(process, id),
+        }
+    }
+}
+
+/// What of a filter no living process fits: it may be mistyped, or of something that is yet to begin.
+#[derive(Debug)]
+pub struct Unfit<'a> {
+    /// The filter.
+    pub filter: &'a Filter,
+    /// The values that no process has.
+    pub values: Vec<Criterion<'a>>,
+    /// No process fits all of the filter.
+    pub none_fits: bool,
 }
 
 /// Whether a process is in this cgroup or below.
@@ -84,28 +103,6 @@ fn is_of_container(path: &str, id: &str) -> bool {
             && part.starts_with(id)
             && part.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
-}
-
-/// The same, as people write the root.
-fn shown(cgroup: &str) -> &str {
-    if cgroup.is_empty() { "/" } else { cgroup }
-}
-
-/// In words, for the log.
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut kinds = Vec::new();
-        let mut kind = |name: &str, values: Vec<String>| {
-            if !values.is_empty() {
-                kinds.push(format!("{name} {}", values.join(" or ")));
-            }
-        };
-        kind("comm", self.comms.iter().map(ToString::to_string).collect());
-        kind("uid", self.uids.iter().map(ToString::to_string).collect());
-        kind("cgroup", self.cgroups.iter().map(|path| shown(path).to_owned()).collect());
-        kind("container", self.containers.clone());
-        f.write_str(&kinds.join(", "))
-    }
 }
 
 /// Lets through what is about wanted processes.
@@ -133,22 +130,17 @@ impl Narrowed {
         &self.filter
     }
 
-    /// What of the filter no living process fits, in a sentence: it may be mistyped, or of something
-    /// that is yet to begin.
-    pub fn unfit(&self) -> Option<String> {
-        let unfit = self.filter.without_any(&self.model.living().collect::<Vec<_>>());
-        let none = unfit.join(", none ");
-        match (self.wanted.is_empty(), unfit.is_empty()) {
-            (false, true) => None,
-            (false, false) => Some(format!("no process {none} so far (is it mistyped?)")),
-            (true, false) => Some(format!(
-                "no process {none} (is it mistyped?): nothing is looked at until one fits the filter"
-            )),
-            (true, true) => Some(format!(
-                "no process fits all of the filter ({}): nothing is looked at until one does",
-                self.filter
-            )),
-        }
+    /// What of the filter no living process fits, if anything.
+    pub fn unfit(&self) -> Option<Unfit<'_>> {
+        let living: Vec<&Process> = self.model.living().collect();
+        let unfit = |one: &Criterion<'_>| !living.iter().any(|process| one.fits(process));
+        let values: Vec<Criterion<'_>> = self.filter.criteria().filter(unfit).collect();
+        let none_fits = self.wanted.is_empty();
+        (none_fits || !values.is_empty()).then_some(Unfit {
+            filter: &self.filter,
+            values,
+            none_fits,
+        })
     }
 
     /// Takes one event. Returns what it changed in [`Narrowed::model`], and the events to be handed

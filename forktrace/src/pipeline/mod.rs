@@ -139,6 +139,6 @@ impl<S: Sink> Pipeline<S> {
     /// That nothing was what the filter asks for, if so.
     pub fn nothing_fitted(&self) -> Option<Caveat> {
         let filter = self.narrowed.as_ref().filter(|_| self.model().seen() == 0)?.filter();
-        Some(Caveat::NothingFitted { filter: filter.to_string() })
+        Some(Caveat::NothingFitted { filter: filter.clone() })
     }
 }

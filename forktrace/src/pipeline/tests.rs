@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use forktrace_log::{Input, LineKind, Reader};
-use forktrace_model::{event::Event, finding::Finding};
+use forktrace_model::{
+    finding::Finding,
+    triage::{Need, triage},
+};
 
 use super::{filter::Filter, *};
 
@@ -88,4 +91,22 @@ fn what_a_filter_leaves_out_is_known_but_not_judged() {
 fn a_sink_that_fails_ends_it() {
     let mut pipeline = Pipeline::new(Follow::default(), Spy { fails: true, ..Spy::default() });
     assert!(log().0.iter().any(|event| pipeline.event(event).is_err()));
+}
+
+#[test]
+fn stacks_are_read_once_for_what_becomes_a_finding() {
+    let mut model = Model::default();
+    let mut asked = 0;
+    for event in log().0 {
+        model.apply(&event);
+        let Body::Evidence(evidence) = &event.body else { continue };
+        assert_eq!(triage(&event, true, &model), Need::Nothing, "everything was read");
+        let mut sampled = evidence.clone();
+        sampled.native = None;
+        let sampled = Event { body: Body::Evidence(sampled), ..event.clone() };
+        let Need::Stacks(plan) = triage(&sampled, false, &model) else { continue };
+        assert!(plan.lock != 0 && plan.parent.is_some());
+        asked += 1;
+    }
+    assert_eq!(asked, log().1.len());
 }

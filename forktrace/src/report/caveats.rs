@@ -1,6 +1,6 @@
 //! Caveats in words, for the summary and for stderr.
 
-use super::{bytes, plural};
+use super::{bytes, filter, plural};
 use crate::pipeline::caveats::{Caveat, LogCaveat, Missed};
 
 /// Why something could not be read, and what to look at. With the capabilities that a trace cannot begin
@@ -37,6 +37,7 @@ pub fn text(caveat: &Caveat) -> String {
         ),
         Caveat::Missed(what, count) => missed(*what, *count),
         Caveat::NothingFitted { filter } => {
+            let filter = filter::text(filter);
             format!("no process fitted the filter ({filter}), so that nothing was looked at")
         }
         Caveat::Log { file: Some(file), what } => format!("{file}: {}", of_log(what)),

@@ -7,6 +7,7 @@ mod bars;
 pub mod caveats;
 mod clock;
 pub mod doctor;
+pub mod filter;
 pub mod hang;
 mod kinds;
 mod python;

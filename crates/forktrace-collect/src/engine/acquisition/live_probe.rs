@@ -35,7 +35,7 @@ pub(in crate::engine) struct LiveProbe {
 }
 
 impl Probe for LiveProbe {
-    /// The few bytes around the futex word tell.
+    /// From the few bytes around the futex word.
     fn place(&self, subject: &Subject) -> Placement {
         let (pid, wait) = (subject.task.pid, &subject.wait);
         let target = inspect::evidence::around(pid, wait.uaddr)
@@ -94,8 +94,8 @@ impl LiveProbe {
         let ns_tid = thread.and_then(|thread| thread.ns_tid).unwrap_or(tid);
         let uaddr = evidence.wait.uaddr;
         std::thread::scope(|scope| {
-            let look = || inspect::python::look(pid, tid, ns_tid, uaddr);
-            let python = python.then(|| scope.spawn(look));
+            let read = || inspect::python::look(pid, tid, ns_tid, uaddr);
+            let python = python.then(|| scope.spawn(read));
             if let Some(ask) = ask {
                 let registers = self.registers.clone();
                 evidence.native = Some(Box::new(inspect::stacks::read(ask, registers)));

@@ -323,7 +323,7 @@ impl Known {
 
 fn sampled(subject: Subject) -> Sample {
     let began_ns = clock::boot_ns();
-    let threads = sample::look(subject.pid);
+    let threads = sample::take(subject.pid);
     Sample { subject, threads, began_ns, ended_ns: clock::boot_ns() }
 }
 
