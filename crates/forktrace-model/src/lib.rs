@@ -2,8 +2,10 @@
 //! or files.
 //!
 //! [`event`]s come from a live kernel or from a recorded log; [`model`] rebuilds the process tree from
-//! them, [`locks`] reads the bytes around a futex word, [`verdict`] judges and gives [`finding`]s.
+//! them, [`locks`] reads the bytes around a futex word, [`verdict`] judges and gives [`finding`]s. What
+//! differs between processors is in [`arch`].
 
+pub mod arch;
 pub mod event;
 pub mod finding;
 pub mod frames;

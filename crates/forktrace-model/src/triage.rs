@@ -47,7 +47,9 @@ pub fn triage(event: &Event, python_read: bool, model: &Model) -> Need {
             let pid = event.task.as_ref().map_or(0, |task| task.pid);
             Need::Stacks(Box::new(plan(pid, evidence, &finding, model)))
         }
-        Verdict::Open(_) if !python_read && verdict::wants_python(evidence) => Need::Python,
+        Verdict::Open(_) if !python_read && verdict::wants_python(evidence, model.machine()) => {
+            Need::Python
+        }
         _ => Need::Nothing,
     }
 }

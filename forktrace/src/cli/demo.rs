@@ -11,6 +11,7 @@ use super::{
 };
 use crate::report::wrap;
 use forktrace_collect::{
+    arch,
     engine::{Consumer as _, Scope, Until},
     kernel::{self, GatedChild, ProcessGroup},
 };
@@ -133,6 +134,7 @@ pub(super) fn run(name: Option<&str>, args: &OutputArgs) -> Result<u8, Failure> 
 }
 
 fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
+    arch::check_host()?;
     kernel::check_pid_namespace()?;
     let folder = tempfile::Builder::new().prefix("forktrace-demo-").tempdir()?;
     let script = folder.path().join(format!("demo_{}.py", demo.name.replace('-', "_")));

@@ -239,6 +239,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             self.missing.extend(gap(part.saturating_add(1), start.part).map(whole_trace));
             return Ok(());
         };
+        self.missing.extend(unknown_machine(start).map(whole_trace));
         if start.part > 1 {
             self.missing.extend(gap(1, start.part).map(whole_trace));
         }
@@ -308,6 +309,13 @@ fn left_out((path, why): &(PathBuf, String)) -> Caveat {
 fn gap(due: u32, found: u32) -> Option<LogCaveat> {
     let last = found.checked_sub(1).filter(|last| *last >= due)?;
     Some(LogCaveat::PartsMissing { first: due, last })
+}
+
+/// That waits on the machine of this log are not judged, if so.
+fn unknown_machine(start: &TraceStart) -> Option<LogCaveat> {
+    let TraceStart { arch, page_size, .. } = start;
+    let what = LogCaveat::UnknownMachine { arch: arch.clone(), page_size: *page_size };
+    (!start.machine().is_judged()).then_some(what)
 }
 
 /// What is missing in one file.

@@ -25,7 +25,7 @@ use crate::{
         summary::{self, Summary},
     },
 };
-use forktrace_collect::kernel;
+use forktrace_collect::{arch, kernel};
 use forktrace_log::Recorder;
 use forktrace_model::{
     event::{Body, Event, TraceStart},
@@ -159,10 +159,13 @@ pub(super) fn start_event(
         .unwrap_or_default();
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let trace_id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+    let machine = arch::machine();
     let start = TraceStart {
         version: env!("CARGO_PKG_VERSION").into(),
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         kernel: release,
+        arch: machine.arch.name.into(),
+        page_size: machine.page_size,
         boot_id: boot_id.trim().into(),
         clock_offset_ns: forktrace_collect::clock::clock_offset_ns(),
         min_wait_ns,

@@ -14,6 +14,7 @@ use crate::{
     report::{self, caveats},
 };
 use forktrace_collect::{
+    arch,
     engine::{Consumer as _, Scope, Until},
     inspect,
     kernel::{self, GatedChild, Outcome},
@@ -170,6 +171,7 @@ fn target(args: &TraceArgs, out: &OutputArgs) -> Result<Target, Failure> {
     if args.lean && args.events == Events::All {
         return Err(usage("--events all needs what --lean leaves out: every wait and every wake"));
     }
+    arch::check_host()?;
     // Before any pid is looked up: in another namespace it would be somebody else's.
     kernel::check_pid_namespace()?;
     if args.all {

@@ -107,6 +107,13 @@ pub enum LogCaveat {
         /// The line.
         line: u64,
     },
+    /// It was recorded on a machine whose waits are not judged.
+    UnknownMachine {
+        /// Its processor, in the words of the log.
+        arch: String,
+        /// Size of a page, bytes.
+        page_size: u64,
+    },
     /// The file is damaged: how, in words of the reader.
     Damaged(String),
 }

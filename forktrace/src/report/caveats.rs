@@ -110,6 +110,10 @@ fn of_log(what: &LogCaveat) -> String {
              --memory gives more",
             bytes(*most)
         ),
+        LogCaveat::UnknownMachine { arch, page_size } => format!(
+            "this log was recorded on {arch} with pages of {page_size} bytes, and waits on such a \
+             machine are not judged: a hang there is not found"
+        ),
         LogCaveat::Damaged(how) => how.clone(),
     }
 }

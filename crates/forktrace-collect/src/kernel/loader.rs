@@ -36,6 +36,7 @@ use super::{
     ring::Ring,
     tracefs::Tracefs,
 };
+use crate::arch::page_size;
 
 /// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
@@ -74,7 +75,7 @@ pub(crate) const FORKS: [(&str, &str); 3] = [
     ("sys_enter_clone", "syscalls/sys_enter_fork"),
 ];
 
-/// The fork-time snapshot uses both, if the kernel has them (x86 does); its programs are on the raw
+/// The fork-time snapshot uses both, if the kernel has them (`crate::arch`); its programs are on the raw
 /// tracepoints of these names.
 pub(crate) const FAULTS: [(&str, &str); 2] = [
     ("page_fault_user", "exceptions/page_fault_user"),
@@ -299,7 +300,7 @@ fn load_object(
     loader
         .override_global(CONFIG_GLOBAL, config.as_bytes(), true)
         .override_global(aya_log::LEVEL, &log_level, true)
-        .map_max_entries(EVENTS, options.ring_bytes.max(PAGE_SIZE as u32).next_power_of_two())
+        .map_max_entries(EVENTS, options.ring_bytes.max(page_size() as u32).next_power_of_two())
         .map_max_entries(POOL, pages.min(POOL_PAGES))
         .map_max_entries(SNAPSHOTS, pages.saturating_sub(POOL_PAGES).max(1))
         .map_max_entries(TAILS, pages.saturating_sub(POOL_PAGES).max(1))

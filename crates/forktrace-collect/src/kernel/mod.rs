@@ -55,6 +55,7 @@ pub use tracefs::{Format, FormatError};
 /// # Errors
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
 pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
+    crate::arch::check_host()?;
     privilege::check_memory()?;
     loader::load(options)
 }

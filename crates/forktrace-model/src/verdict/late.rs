@@ -15,6 +15,7 @@ use super::{
     self_deadlock, waker,
 };
 use crate::{
+    arch::Machine,
     event::{
         AtFork, Event, Evidence, Learnt, Relative, RelativeThread, Task, ThreadName,
         UnobservedFork, is_older,
@@ -40,15 +41,24 @@ pub(super) fn judge(
     if process.fork.is_some() || process.exec.is_some() {
         return Verdict::Innocent(Reason::NotForked);
     }
-    let (reading, is_event) = match read(evidence) {
+    let (reading, is_event) = match read(evidence, model.machine()) {
         Ok(read) => read,
         Err(reason) => return Verdict::Open(reason),
     };
     let fork = assumed_fork(late, task.pid);
     let waited_ns = event.boot_ns.saturating_sub(evidence.wait.enter_ns);
     let line = vec![&fork];
-    let case =
-        WaitCase { task, evidence, process, fork: &fork, line, reading, is_event, waited_ns };
+    let case = WaitCase {
+        task,
+        machine: model.machine(),
+        evidence,
+        process,
+        fork: &fork,
+        line,
+        reading,
+        is_event,
+        waited_ns,
+    };
     let owner = Owner::of(&case, late);
     match graded(&case, late, &owner) {
         Ok((kind, grade)) => {
@@ -106,17 +116,18 @@ fn graded(
 
 /// Whether the frames of Python's threads may tell more of this look than it has. Where a finding is
 /// made of it they are read in any case.
-pub fn wants_python(evidence: &Evidence) -> bool {
+pub fn wants_python(evidence: &Evidence, machine: Machine) -> bool {
     let of_python = evidence.target.as_ref().is_some_and(|place| place.python_type.is_some());
     evidence.late.is_some()
         && gates::wait(evidence).is_none()
-        && read(evidence).is_ok_and(|(reading, _)| reading.family.anyone_may_release || of_python)
+        && read(evidence, machine)
+            .is_ok_and(|(reading, _)| reading.family.anyone_may_release || of_python)
 }
 
 /// What is waited for, and whether that is something which nobody holds.
-fn read(evidence: &Evidence) -> Result<(Reading, bool), Reason> {
+fn read(evidence: &Evidence, machine: Machine) -> Result<(Reading, bool), Reason> {
     let now = evidence.now.as_ref().ok_or(Reason::Unreadable)?;
-    let scene = super::scene(evidence, now, evidence.at_fork.known());
+    let scene = super::scene(machine, evidence, now, evidence.at_fork.known());
     if let Some(reading) = locks::read(&scene) {
         return Ok((reading, false));
     }

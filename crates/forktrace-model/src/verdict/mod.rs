@@ -25,6 +25,7 @@ pub use judge::{Conclusion, Forgotten, Judge, Judged, Outcome};
 pub use late::wants_python;
 
 use crate::{
+    arch::Machine,
     event::{AtFork, Event, Evidence, Mapping, Place, Python, Task, Window},
     finding::{Finding, ForkSite, Kind, Lock},
     locks::{self, Reading, Scene},
@@ -63,6 +64,8 @@ pub enum Reason {
     Unreadable,
     /// Something denied that it be read.
     Denied,
+    /// It was on a machine whose locks are not known.
+    UnknownMachine,
     /// The lock was free at the fork.
     FreeAtFork,
     /// The lock changed hands since the fork.
@@ -93,6 +96,7 @@ impl Reason {
             Reason::UnknownLock => "the kind of lock is not known",
             Reason::Unreadable => "the memory around the word could not be read",
             Reason::Denied => "something, such as a security module, denies access to the process",
+            Reason::UnknownMachine => "the locks of this kind of machine are not known",
             Reason::FreeAtFork => "the lock was free at the fork",
             Reason::OwnerChanged => "the lock has another owner than at the fork",
             Reason::OwnedByChild => "a thread of the child itself owns the lock",
@@ -112,6 +116,7 @@ impl Reason {
 /// Everything that the rules may look at.
 pub(crate) struct WaitCase<'a> {
     task: &'a Task,
+    machine: Machine,
     evidence: &'a Evidence,
     process: &'a Process,
     fork: &'a Fork,
@@ -170,6 +175,9 @@ pub fn judge(event: &Event, evidence: &Evidence, model: &Model) -> Verdict {
     let Some(task) = event.task.as_ref() else {
         return Verdict::Open(Reason::Unreadable);
     };
+    if !model.machine().is_judged() {
+        return Verdict::Innocent(Reason::UnknownMachine);
+    }
     if let Some(late) = &evidence.late {
         return late::judge(event, task, evidence, late, model);
     }
@@ -231,20 +239,28 @@ fn case<'a>(
         return Err(Verdict::Innocent(Reason::NotForked));
     }
     let now = evidence.now.as_ref().ok_or(Verdict::Open(Reason::Unreadable))?;
-    let scene = scene(evidence, now, evidence.at_fork.known());
+    let machine = model.machine();
+    let scene = scene(machine, evidence, now, evidence.at_fork.known());
     let lock = locks::read(&scene);
     let is_event = lock.is_none();
     let reading =
         lock.or_else(|| locks::read_event(&scene)).ok_or(Verdict::Open(Reason::UnknownLock))?;
     let line = holder::line(process);
-    let mut case = WaitCase { task, evidence, process, fork, line, reading, is_event, waited_ns };
+    let mut case =
+        WaitCase { task, machine, evidence, process, fork, line, reading, is_event, waited_ns };
     orphan::prove_by_release(&mut case);
     Ok(case)
 }
 
 /// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.
-fn scene<'a>(evidence: &'a Evidence, now: &'a Window, at_fork: Option<&'a Window>) -> Scene<'a> {
+fn scene<'a>(
+    machine: Machine,
+    evidence: &'a Evidence,
+    now: &'a Window,
+    at_fork: Option<&'a Window>,
+) -> Scene<'a> {
     Scene {
+        machine,
         wait: &evidence.wait,
         mapping: evidence.mapping.as_ref(),
         now,

@@ -15,6 +15,7 @@ use super::{
     captured::{Captured, Pages},
 };
 use crate::{
+    arch,
     inspect::{
         self,
         evidence::{DESCRIPTOR_LEN, DESCRIPTOR_TID, descriptor_tid},
@@ -39,7 +40,7 @@ impl Probe for LiveProbe {
     fn place(&self, subject: &Subject) -> Placement {
         let (pid, wait) = (subject.task.pid, &subject.wait);
         let target = inspect::evidence::around(pid, wait.uaddr)
-            .and_then(|window| locks::target(wait, &window));
+            .and_then(|window| locks::target(wait, &window, arch::machine()));
         let owner = target.and_then(|lock| inspect::evidence::owner_of(pid, lock));
         Placement { target, owner }
     }
