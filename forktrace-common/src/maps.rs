@@ -141,8 +141,8 @@ pub struct Risk {
     pub at_fork: Registers,
 }
 
-/// The registers of user space that unwinding of x86-64 code begins with: those that a function
-/// must preserve for its caller, and where it was (System V ABI, AMD64 supplement, 3.2.1).
+/// The registers of user space that unwinding begins with: where a task was, and those that a
+/// function must preserve for its caller.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
@@ -152,12 +152,10 @@ pub struct Registers {
     pub ip: u64,
     /// Stack pointer.
     pub sp: u64,
-    /// `rbp`.
-    pub bp: u64,
-    /// `rbx`.
-    pub bx: u64,
-    /// `r12` to `r15`.
-    pub r12_to_r15: [u64; 4],
+    /// Frame pointer: `rbp` on x86-64.
+    pub frame: u64,
+    /// Others: `rbx` and `r12` to `r15` on x86-64 (System V ABI, AMD64 supplement, 3.2.1).
+    pub preserved: [u64; 5],
 }
 
 /// The latest fork of a process. Its first write to each page since then is noted for as long as

@@ -30,21 +30,15 @@ use forktrace_common::{
 };
 
 use crate::{
+    arch::{FAULT_IP, WRITE_TO_PRESENT, sampled_instruction},
     config::{config, current},
     maps::{AT_RISK, FORKERS, PAGES, POOL, RISK_HINTS, SCRATCH, SNAPSHOTS, TAILS, TOUCHES, count},
     pid_bitmap::possible,
     ring::now,
 };
 
-/// `error_code` of a write (bit 1) to a page that is present (bit 0): `enum x86_pf_error_code`,
-/// `arch/x86/include/asm/trap_pf.h`.
-const WRITE_TO_PRESENT: u64 = 3;
-
 /// How often a free place in the list of pages is looked for when threads fault at once.
 const ATTEMPTS: u32 = 4;
-
-/// Where `ip` is in `struct pt_regs` (`arch/x86/include/uapi/asm/ptrace-abi.h`), bytes.
-const REGS_IP: usize = 128;
 
 /// A write by the child's own code.
 #[raw_tracepoint]
@@ -70,7 +64,7 @@ fn raw_fault(ctx: &RawTracePointContext, scratch: u32) {
     }
     let regs: *const u8 = ctx.arg(1);
     // SAFETY: the helper checks the read.
-    let ip = || unsafe { bpf_probe_read_kernel(regs.wrapping_add(REGS_IP).cast::<u64>()) };
+    let ip = || unsafe { bpf_probe_read_kernel(regs.wrapping_add(FAULT_IP).cast::<u64>()) };
     fault(ctx, ctx.arg(0), || ip().unwrap_or_default(), scratch);
 }
 
@@ -81,7 +75,7 @@ fn raw_fault(ctx: &RawTracePointContext, scratch: u32) {
 #[perf_event]
 pub(crate) fn page_fault_event(ctx: PerfEventContext) -> u32 {
     // SAFETY: the verifier knows the type of the context.
-    let (address, ip) = unsafe { ((*ctx.ctx).addr, (*ctx.ctx).regs.rip) };
+    let (address, ip) = unsafe { ((*ctx.ctx).addr, sampled_instruction(&*ctx.ctx)) };
     let mut word = 0u64;
     let page = address & !(PAGE_SIZE as u64 - 1);
     // SAFETY: the helper checks the source.

@@ -7,13 +7,13 @@
 //! fork. Which holds overlap the copy of one child's memory is decided by the collector.
 
 use aya_ebpf::{
-    helpers::bpf_probe_read_user,
     macros::{tracepoint, uprobe, uretprobe},
     programs::{ProbeContext, RetProbeContext, TracePointContext},
 };
 use forktrace_common::maps::{Attempt, Counter, ForkWindow, Hold, LockKey, PastKey};
 
 use crate::{
+    arch,
     config::{current, traced},
     maps::{ATTEMPTS, FORK_WINDOWS, HOLDS, PAST_HOLDS, count},
     ring::now,
@@ -31,9 +31,8 @@ pub(crate) fn lock_enter(ctx: ProbeContext) -> u32 {
     }
     count(Counter::LockCalls);
     let addr: u64 = ctx.arg(0).unwrap_or_default();
-    // SAFETY: the context is the registers of the probed task; on x86-64 the return address is on
-    // top of the stack at a function's entry, and the helper checks the read.
-    let caller = unsafe { bpf_probe_read_user((*ctx.regs).rsp as *const u64) }.unwrap_or_default();
+    // SAFETY: the context is the registers of the probed task, at a function's entry.
+    let caller = unsafe { arch::caller(ctx.regs) };
     if ATTEMPTS.insert(&tid, &Attempt { addr, caller }, 0).is_err() {
         count(Counter::LockCallsUntracked);
     }

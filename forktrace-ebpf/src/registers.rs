@@ -1,7 +1,6 @@
 //! The user space registers of a task that is inside the kernel.
 //!
-//! Where a task entered the kernel, its registers were saved in `struct pt_regs`, whose layout on
-//! x86-64 is part of the kernel's interface (`arch/x86/include/uapi/asm/ptrace.h`). The helper that
+//! Where a task entered the kernel, its registers were saved in `struct pt_regs`. The helper that
 //! finds them came with Linux 5.15, and is not called where the collector says that it is missing.
 
 use aya_ebpf::{
@@ -12,6 +11,8 @@ use aya_ebpf::{
     },
 };
 use forktrace_common::maps::Registers;
+
+use crate::arch;
 
 /// What an iterator over tasks is given: `struct bpf_iter__task`, `kernel/bpf/task_iter.c`, 6.18.
 #[repr(C)]
@@ -59,13 +60,7 @@ unsafe fn of(task: *mut task_struct) -> Registers {
     // SAFETY: the caller's promise; the second helper checks what the first returned.
     let saved = unsafe { bpf_probe_read_kernel(bpf_task_pt_regs(task) as *const pt_regs) };
     match saved {
-        Ok(saved) => Registers {
-            ip: saved.rip,
-            sp: saved.rsp,
-            bp: saved.rbp,
-            bx: saved.rbx,
-            r12_to_r15: [saved.r12, saved.r13, saved.r14, saved.r15],
-        },
+        Ok(saved) => arch::preserved_registers(&saved),
         Err(_) => Registers::default(),
     }
 }

@@ -184,3 +184,25 @@ fn a_part_that_is_bad_at_its_start_is_as_good_as_missing() {
     fs::write(&parts[1], "").unwrap();
     report().args(&parts[..2]).assert().code(1).stdout("");
 }
+
+#[test]
+fn a_log_of_an_unknown_machine_shows_its_events_and_says_that_waits_are_not_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.jsonl");
+    let log = fs::read_to_string(golden("mutex_of_thread.jsonl")).unwrap();
+    for (machine, words) in [
+        (r#""arch":"riscv64","page_size":4096"#, "riscv64 with pages of 4096 bytes"),
+        (r#""arch":"x86_64","page_size":65536"#, "x86_64 with pages of 65536 bytes"),
+    ] {
+        let start = format!(r#""type":"trace.start",{machine},"#);
+        fs::write(&path, log.replacen(r#""type":"trace.start","#, &start, 1)).unwrap();
+        let output = report().arg(&path).assert().success();
+        let stdout = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        let flat: Vec<&str> = stdout.split_whitespace().collect();
+        assert!(stdout.contains("fork") && !stdout.contains("HANG"), "{stdout}");
+        assert!(flat.join(" ").contains(words), "{stdout}");
+        assert!(stderr.contains("not judged") && stderr.lines().count() == 1, "{stderr}");
+        report().arg("--check").arg(&path).assert().success();
+    }
+}

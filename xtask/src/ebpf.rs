@@ -65,6 +65,8 @@ fn build() -> Result<Vec<u8>> {
         .current_dir(root())
         // -Z build-std on the stable compiler: core for the eBPF target is not distributed.
         .env("RUSTC_BOOTSTRAP", "1")
+        // Otherwise aya takes the machine that builds.
+        .env("AYA_BPF_TARGET_ARCH", "x86_64")
         // A caller's flags must not change the bytes.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

@@ -8,6 +8,7 @@ mod evidence;
 mod known;
 mod lock_facts;
 pub mod stacks;
+mod trace_end;
 mod unobserved_fork;
 
 pub use evidence::{
@@ -19,13 +20,14 @@ pub use lock_facts::{
     FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, RLOCK,
     Waiter,
 };
+pub use trace_end::{Counter, EndReason};
 pub use unobserved_fork::{Learnt, Relative, RelativeThread, UnobservedFork, is_older};
 
 use forktrace_common::futex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::json_number;
+use crate::{arch::Machine, json_number};
 
 /// Something that happened to a task, or to the trace itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,7 +126,7 @@ impl Body {
 }
 
 /// Where a trace comes from and how it was made.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TraceStart {
     /// Version of forktrace.
     pub version: String,
@@ -132,6 +134,12 @@ pub struct TraceStart {
     pub command: Vec<String>,
     /// Kernel release, as `uname -r`.
     pub kernel: String,
+    /// Processor, as `uname -m`; logs of forktrace 0.1 do not name it, and are of `x86_64`.
+    #[serde(default = "default_arch")]
+    pub arch: String,
+    /// Size of a page, bytes; logs of forktrace 0.1 do not name it, and have 4096.
+    #[serde(default = "default_page_size")]
+    pub page_size: u64,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: String,
     /// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME` at the start, ns.
@@ -164,6 +172,44 @@ pub struct TraceStart {
     /// How many lines after this one repeat what was known at the end of the part before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub carried: u32,
+}
+
+impl TraceStart {
+    /// The machine that was traced.
+    pub fn machine(&self) -> Machine {
+        Machine::new(&self.arch, self.page_size)
+    }
+}
+
+impl Default for TraceStart {
+    fn default() -> Self {
+        TraceStart {
+            version: String::new(),
+            command: Vec::new(),
+            kernel: String::new(),
+            arch: default_arch(),
+            page_size: default_page_size(),
+            boot_id: String::new(),
+            clock_offset_ns: 0,
+            min_wait_ns: 0,
+            filter: String::new(),
+            asked: Box::default(),
+            snapshots: false,
+            lean: false,
+            offsets: std::collections::BTreeMap::new(),
+            trace_id: String::new(),
+            part: 0,
+            carried: 0,
+        }
+    }
+}
+
+fn default_arch() -> String {
+    Machine::default().arch.name.into()
+}
+
+fn default_page_size() -> u64 {
+    Machine::default().page_size
 }
 
 fn is_zero(number: &u32) -> bool {

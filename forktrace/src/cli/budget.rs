@@ -5,7 +5,9 @@
 
 use std::{fs::File, os::unix::fs::FileExt as _};
 
-/// Lines between two looks, which take a microsecond each.
+use crate::pipeline::caveats::LogCaveat;
+
+/// Lines between two readings, which take a microsecond each.
 const EVERY: u32 = 16;
 
 /// Watches the memory of this process.
@@ -29,13 +31,9 @@ impl Budget {
         self.lines.is_multiple_of(EVERY) && self.resident().is_some_and(|bytes| bytes > self.most)
     }
 
-    /// That no more was read than the lines before this one, and what to do.
-    pub(super) fn sentence(&self, line: u64) -> String {
-        format!(
-            "what is in this log needs more than {} of memory: it was read up to line {line}; \
-             --memory gives more",
-            super::recording::bytes(self.most)
-        )
+    /// That no more was read than the lines before this one.
+    pub(super) fn caveat(&self, line: u64) -> LogCaveat {
+        LogCaveat::MemorySpent { most: self.most, line }
     }
 
     /// The second number of `statm`, in pages (proc(5)).

@@ -1,13 +1,13 @@
 //! `forktrace report --check FILE…`: whether a log is as SCHEMA.md says.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 
 use super::{
     budget::Budget,
     failure::Failure,
     log_files::{self, Files},
 };
-use crate::report::{plural, sanitize};
+use crate::report::{caveats, plural, sanitize};
 use forktrace_log::{Cause, Checker, Reader};
 
 /// How many problems are told.
@@ -55,7 +55,7 @@ pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
                 Err(error) => tell(error.line, &error.cause.to_string())?,
             }
             if budget.is_spent() {
-                tell(number, &budget.sentence(number))?;
+                tell(number, &caveats::text(&budget.caveat(number).of(None)))?;
                 break 'files;
             }
         }
@@ -68,12 +68,16 @@ pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
         lines += reader.summary().lines;
     }
     progress.borrow_mut().clear();
+    conclude(&mut out, found, lines)?;
+    Ok(u8::from(found > 0))
+}
+
+fn conclude(out: &mut impl Write, found: usize, lines: u64) -> io::Result<()> {
     if found > TOLD {
         writeln!(out, "and {}", plural((found - TOLD) as u64, "more", "more"))?;
     }
     match found {
-        0 => writeln!(out, "{} as they should be", plural(lines, "line", "lines"))?,
-        n => writeln!(out, "{}", plural(n as u64, "problem", "problems"))?,
+        0 => writeln!(out, "{} as they should be", plural(lines, "line", "lines")),
+        n => writeln!(out, "{}", plural(n as u64, "problem", "problems")),
     }
-    Ok(u8::from(found > 0))
 }

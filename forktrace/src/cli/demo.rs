@@ -5,12 +5,16 @@ use std::{fmt::Write as _, io::Write as _, time::Duration};
 use super::{
     args::{Events, OutputArgs},
     failure::Failure,
-    live::{Live, Until},
+    live::{self, Live, Watched},
     output,
     trace::{nanoseconds, start_command},
 };
 use crate::report::wrap;
-use forktrace_collect::kernel::{self, GatedChild, ProcessGroup};
+use forktrace_collect::{
+    arch,
+    engine::{Consumer as _, Scope, Until},
+    kernel::{self, GatedChild, ProcessGroup},
+};
 use forktrace_model::{
     judge::Judge,
     model::{Model, Process},
@@ -130,6 +134,7 @@ pub(super) fn run(name: Option<&str>, args: &OutputArgs) -> Result<u8, Failure> 
 }
 
 fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
+    arch::check_host().map_err(kernel::Error::from)?;
     kernel::check_pid_namespace()?;
     let folder = tempfile::Builder::new().prefix("forktrace-demo-").tempdir()?;
     let script = folder.path().join(format!("demo_{}.py", demo.name.replace('-', "_")));
@@ -139,7 +144,45 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     let child = GatedChild::spawn(&command, options)?;
     let group = ProcessGroup::of(child.pid());
     let began_ns = forktrace_collect::clock::boot_ns();
-    let (kernel, ring) = kernel::load(&kernel::Options {
+    let (kernel, ring) = kernel::load(&kernel_options(args.verbose >= 2))?;
+    if !args.json {
+        let width = width(args);
+        let title = format!("{}: {}", demo.name, demo.title);
+        let title = wrap(&title, width - DEMO.len(), width - DEMO.len()).join("\n      ");
+        let intro = format!("{DEMO}{title}\n\n{}\n\n", wrapped(demo.shows, width));
+        std::io::stdout().write_all(intro.as_bytes())?;
+    }
+    let filter = format!("demo {}", demo.name);
+    let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter, Vec::new());
+    let pipeline = output::pipeline(output::outputs(args, Events::Waits, &start, None));
+    let watched = Watched::new(pipeline, demo.hangs.then_some(AFTER_FINDING));
+    let scope = Scope { all: false, follow: true, min_wait_ns: nanoseconds(MIN_WAIT) };
+    let until = Until { duration: Some(LIMIT), targets_end: true, command_is_interrupted: false };
+    let begin = |live: &mut Live| {
+        live.consumer.event(&start)?;
+        start_command(live, child, &command)
+    };
+    let result = live::run((kernel, ring), watched, scope, &until, begin, |mut live, _| {
+        let pipeline = &mut live.consumer.pipeline;
+        let caveats = pipeline.caveats(true);
+        output::summary(pipeline, &caveats, output::style(args), args.quiet)?;
+        Ok(live)
+    });
+    // Also when tracing failed: the demo's processes are ours.
+    group.end();
+    let live = result?;
+    if !args.json {
+        let mut lines = String::from("\nSEEN BY THE TRACER\n");
+        for line in (demo.seen)(live.consumer.pipeline.model(), live.consumer.pipeline.judge()) {
+            let _ = writeln!(lines, "{}", wrapped(&format!("- {line}"), width(args)));
+        }
+        std::io::stdout().write_all(lines.as_bytes())?;
+    }
+    Ok(0)
+}
+
+fn kernel_options(diagnostics: bool) -> kernel::Options {
+    kernel::Options {
         trace_all: false,
         follow: true,
         min_wait_ns: nanoseconds(MIN_WAIT),
@@ -151,50 +194,10 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         snapshot_limit: 64 << 20,
         ring_bytes: 1 << 22,
         table_sizes: Vec::new(),
-        diagnostics: args.verbose >= 2,
+        diagnostics,
         late: false,
         new_files: false,
-    })?;
-    if !args.json {
-        let width = width(args);
-        let title = format!("{}: {}", demo.name, demo.title);
-        let title = wrap(&title, width - DEMO.len(), width - DEMO.len()).join("\n      ");
-        let intro = format!("{DEMO}{title}\n\n{}\n\n", wrapped(demo.shows, width));
-        std::io::stdout().write_all(intro.as_bytes())?;
     }
-    let filter = format!("demo {}", demo.name);
-    let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter, Vec::new());
-    let pipeline = output::pipeline(args, Events::Waits, &start)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(async {
-        let mut live = Live::new(kernel, ring, pipeline, nanoseconds(MIN_WAIT), false)?;
-        live.pipeline.event(&start)?;
-        start_command(&mut live, child, &command)?;
-        let until = Until {
-            duration: Some(LIMIT),
-            after_finding: demo.hangs.then_some(AFTER_FINDING),
-            targets_end: true,
-            command_hears_signals: false,
-        };
-        let stopped = live.run(&until).await?;
-        kernel::restore_interrupt();
-        live.finish(stopped)?;
-        output::summary(&mut live.pipeline, output::style(args), args.quiet)?;
-        Ok::<_, Failure>(live)
-    });
-    // A look that goes on may be one without end.
-    runtime.shutdown_background();
-    // Also when tracing failed: the demo's processes are ours.
-    group.end();
-    let live = result?;
-    if !args.json {
-        let mut lines = String::from("\nSEEN BY THE TRACER\n");
-        for line in (demo.seen)(&live.pipeline.model, &live.pipeline.judge) {
-            let _ = writeln!(lines, "{}", wrapped(&format!("- {line}"), width(args)));
-        }
-        std::io::stdout().write_all(lines.as_bytes())?;
-    }
-    Ok(0)
 }
 
 /// Path of the Python interpreter itself: `python3` may be a script of a version manager, whose own

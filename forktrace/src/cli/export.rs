@@ -9,18 +9,19 @@ use std::{
 
 use super::{
     args::{ExportArgs, Format},
-    caveats::{self, TraceLimits},
     failure::{Failure, cause, say},
     log_files,
-    log_stream::{Sink, Walk},
+    log_stream::{Walk, Walked},
     output, usage,
 };
-use crate::export::{
-    self, TimelineBuilder,
-    table::{Row, Rows},
-    timeline::LogEnd,
+use crate::{
+    export::{
+        self, TimelineBuilder,
+        table::{Row, Table},
+        timeline::LogEnd,
+    },
+    report::caveats,
 };
-use forktrace_model::event::{Body, Event, TraceEnd, TraceStart};
 
 /// Bytes buffered before a write.
 const BUFFER: usize = 1 << 16;
@@ -140,49 +141,20 @@ fn failed(args: &ExportArgs, error: io::Error) -> Failure {
 /// Writes rows as they come: a table of any length needs no more memory than its log's processes.
 fn table(args: &ExportArgs, write: impl FnMut(&Row) -> io::Result<()>) -> Result<(), Failure> {
     let files = log_files::in_order(&args.files)?;
-    let table = Table { args, rows: Rows::default(), write, has_begun: false };
-    Walk::new(&files, table, args.memory, true).run().map(drop)
-}
-
-/// Writes the rows of a table.
-struct Table<'a, W> {
-    args: &'a ExportArgs,
-    rows: Rows,
-    write: W,
-    has_begun: bool,
-}
-
-impl<W: FnMut(&Row) -> io::Result<()>> Sink for Table<'_, W> {
-    fn begin(&mut self, _: &TraceStart, event: &Event) -> Result<(), Failure> {
-        self.has_begun = true;
-        self.event(event)
-    }
-
-    fn event(&mut self, event: &Event) -> Result<(), Failure> {
-        let (row, finding) = self.rows.event(event);
-        let rows = std::iter::once(row).chain(finding);
-        for row in rows {
-            (self.write)(&row).map_err(|error| failed(self.args, error))?;
-        }
-        Ok(())
-    }
-
-    fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
-    fn knows_any(&self) -> bool {
-        self.rows.follow().model().seen() > 0
-    }
+    let walk = Walk::new(&files, args.memory, true, |_, _| Ok(Table::pipeline(write)));
+    walk.run().map(drop).map_err(|failure| match failure {
+        // What is written here goes to the file alone.
+        Failure::Output(error) => failed(args, error),
+        failure => failure,
+    })
 }
 
 fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     let files = log_files::in_order(&args.files)?;
-    let (listener, missing, _) = Walk::new(&files, Listener::default(), args.memory, true).run()?;
-    let Listener { teller, terms, end, .. } = listener;
-    let mut shortfalls = caveats::of(&end, terms, teller.follow().judge());
-    shortfalls.extend(missing);
-    let story = teller.finish(LogEnd { shortfalls });
+    let walk = Walk::new(&files, args.memory, true, |_, _| Ok(TimelineBuilder::pipeline()));
+    let Some(Walked { pipeline, caveats }) = walk.run()? else { return Ok(()) };
+    let shortfalls = caveats.iter().map(caveats::text).collect();
+    let story = pipeline.finish(LogEnd { shortfalls });
     for (kind, count) in &story.left_out {
         say(&format!("{count} {kind} are left out: more are not drawn; use --format csv for all"));
     }
@@ -194,37 +166,4 @@ fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
         _ => export::svg::write(&mut out, &story, args.suspects),
     };
     written.and_then(|()| out.flush()).map_err(|error| failed(args, error))
-}
-
-/// Listens to a log for what it tells.
-#[derive(Default)]
-struct Listener {
-    teller: TimelineBuilder,
-    has_begun: bool,
-    terms: TraceLimits,
-    end: TraceEnd,
-}
-
-impl Sink for Listener {
-    fn begin(&mut self, start: &TraceStart, event: &Event) -> Result<(), Failure> {
-        self.has_begun = true;
-        self.terms = TraceLimits::of(start);
-        self.event(event)
-    }
-
-    fn event(&mut self, event: &Event) -> Result<(), Failure> {
-        self.teller.event(event);
-        if let Body::TraceEnd(end) = &event.body {
-            self.end = end.clone();
-        }
-        Ok(())
-    }
-
-    fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
-    fn knows_any(&self) -> bool {
-        self.teller.follow().model().seen() > 0
-    }
 }

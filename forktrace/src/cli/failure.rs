@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use forktrace_collect::kernel;
+use forktrace_collect::{engine::AdoptError, kernel};
 
 use crate::report::sanitize;
 
@@ -47,6 +47,15 @@ impl Failure {
     /// Whether there is nothing to say: the reader of the output went away, as `head` does.
     pub(super) fn is_quiet(&self) -> bool {
         matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl From<AdoptError> for Failure {
+    fn from(error: AdoptError) -> Self {
+        match error {
+            AdoptError::Kernel(error) => Failure::Kernel(error),
+            AdoptError::Output(error) => Failure::Output(error),
+        }
     }
 }
 

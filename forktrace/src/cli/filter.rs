@@ -1,102 +1,24 @@
-//! Which processes are wanted, live and in a recorded log alike.
-//!
-//! A process is wanted if it is what was asked for, or was made by one that is; it stays wanted until
-//! its end. All events are followed, so that of a process that becomes what was asked for later, as
-//! by exec, everything is known that would be known otherwise.
+//! The filter that the command line asks for.
 
-use std::fmt;
-
-use rustc_hash::FxHashSet;
 use wildmatch::WildMatch;
 
 use super::{args::FilterArgs, failure::Failure, usage};
-use forktrace_model::{
-    event::{Body, Event},
-    model::{Change, Model, ProcId, Process},
-};
+use crate::pipeline::filter::{Filter, WHOLE_ID};
 
 /// Characters of a container id that name it well enough, as `docker ps` shows it.
 const LEAST_ID: usize = 6;
-/// Characters of a whole container id.
-const WHOLE_ID: usize = 64;
 
-/// What is asked for: all kinds that are given, any value of a kind.
-#[derive(Debug, Default)]
-pub(super) struct Filter {
-    comms: Vec<WildMatch>,
-    uids: Vec<u32>,
-    cgroups: Vec<String>,
-    containers: Vec<String>,
-}
-
-impl Filter {
-    /// What the command line asks for; `None`: everything.
-    pub(super) fn new(args: &FilterArgs) -> Result<Option<Self>, Failure> {
-        let filter = Filter {
-            comms: args.comm.iter().map(|glob| WildMatch::new(glob)).collect(),
-            uids: args.uid.iter().map(|user| uid(user)).collect::<Result<_, _>>()?,
-            cgroups: args.cgroup.iter().map(|path| cgroup(path)).collect(),
-            containers: args.container.iter().map(|id| container(id)).collect::<Result<_, _>>()?,
-        };
-        let Filter { comms, uids, cgroups, containers } = &filter;
-        let all =
-            comms.is_empty() && uids.is_empty() && cgroups.is_empty() && containers.is_empty();
-        Ok((!all).then_some(filter))
-    }
-
-    fn wants(&self, process: &Process) -> bool {
-        any(&self.comms, |glob| glob.matches(&process.comm))
-            && any(&self.uids, |uid| process.uid == Some(*uid))
-            && any(&self.cgroups, |path| is_below(process, path))
-            && any(&self.containers, |id| is_in_container(process, id))
-    }
-
-    /// The values that none of these processes has, in words.
-    fn without_any(&self, processes: &[&Process]) -> Vec<String> {
-        let mut said = Vec::new();
-        let mut say = |words: String, has: &dyn Fn(&Process) -> bool| {
-            if !processes.iter().any(|process| has(process)) {
-                said.push(words);
-            }
-        };
-        for glob in &self.comms {
-            say(format!("has the name {glob}"), &|process| glob.matches(&process.comm));
-        }
-        for uid in &self.uids {
-            say(format!("is of user {uid}"), &|process| process.uid == Some(*uid));
-        }
-        for path in &self.cgroups {
-            say(format!("is in cgroup {}", shown(path)), &|process| is_below(process, path));
-        }
-        for id in &self.containers {
-            say(format!("is of container {id}"), &|process| is_in_container(process, id));
-        }
-        said
-    }
-}
-
-/// Whether a process is in this cgroup or below.
-fn is_below(process: &Process, cgroup: &str) -> bool {
-    let rest = process.cgroup.as_deref().and_then(|path| path.strip_prefix(cgroup));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn is_in_container(process: &Process, id: &str) -> bool {
-    process.cgroup.as_deref().is_some_and(|path| is_of_container(path, id))
-}
-
-fn any<T>(wanted: &[T], is_so: impl Fn(&T) -> bool) -> bool {
-    wanted.is_empty() || wanted.iter().any(is_so)
-}
-
-/// Container runtimes name a cgroup after the container's id of 64 hexadecimal digits:
-/// `docker-ID.scope`, `/docker/ID`, `cri-containerd-ID.scope`, `libpod-ID.scope`.
-fn is_of_container(path: &str, id: &str) -> bool {
-    path.split(['/', '-', '.', ':']).any(|part| {
-        part.len() == WHOLE_ID
-            && part.starts_with(id)
-            && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
+/// What the command line asks for; `None`: everything.
+pub(super) fn filter(args: &FilterArgs) -> Result<Option<Filter>, Failure> {
+    let filter = Filter {
+        comms: args.comm.iter().map(|glob| WildMatch::new(glob)).collect(),
+        uids: args.uid.iter().map(|user| uid(user)).collect::<Result<_, _>>()?,
+        cgroups: args.cgroup.iter().map(|path| cgroup(path)).collect(),
+        containers: args.container.iter().map(|id| container(id)).collect::<Result<_, _>>()?,
+    };
+    let Filter { comms, uids, cgroups, containers } = &filter;
+    let all = comms.is_empty() && uids.is_empty() && cgroups.is_empty() && containers.is_empty();
+    Ok((!all).then_some(filter))
 }
 
 fn uid(user: &str) -> Result<u32, Failure> {
@@ -115,11 +37,6 @@ fn cgroup(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("/{path}") }
 }
 
-/// The same, as people write the root.
-fn shown(cgroup: &str) -> &str {
-    if cgroup.is_empty() { "/" } else { cgroup }
-}
-
 fn container(id: &str) -> Result<String, Failure> {
     let id = id.to_ascii_lowercase();
     let digits = id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -133,123 +50,21 @@ fn container(id: &str) -> Result<String, Failure> {
     }
 }
 
-/// In words, for the log.
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut kinds = Vec::new();
-        let mut kind = |name: &str, values: Vec<String>| {
-            if !values.is_empty() {
-                kinds.push(format!("{name} {}", values.join(" or ")));
-            }
-        };
-        kind("comm", self.comms.iter().map(ToString::to_string).collect());
-        kind("uid", self.uids.iter().map(ToString::to_string).collect());
-        kind("cgroup", self.cgroups.iter().map(|path| shown(path).to_owned()).collect());
-        kind("container", self.containers.clone());
-        f.write_str(&kinds.join(", "))
-    }
-}
-
-/// Lets through what is about wanted processes.
-pub(super) struct Narrowed {
-    filter: Filter,
-    /// Everything, wanted or not.
-    pub(super) model: Model,
-    wanted: FxHashSet<ProcId>,
-}
-
-impl Narrowed {
-    pub(super) fn new(filter: Filter) -> Self {
-        Narrowed { filter, model: Model::default(), wanted: FxHashSet::default() }
-    }
-
-    /// What is asked for.
-    pub(super) fn filter(&self) -> &Filter {
-        &self.filter
-    }
-
-    /// What of the filter no living process fits, in a sentence: it may be mistyped, or of something
-    /// that is yet to begin.
-    pub(super) fn unfit(&self) -> Option<String> {
-        let unfit = self.filter.without_any(&self.model.living().collect::<Vec<_>>());
-        let none = unfit.join(", none ");
-        match (self.wanted.is_empty(), unfit.is_empty()) {
-            (false, true) => None,
-            (false, false) => Some(format!("no process {none} so far (is it mistyped?)")),
-            (true, false) => Some(format!(
-                "no process {none} (is it mistyped?): nothing is looked at until one fits the filter"
-            )),
-            (true, true) => Some(format!(
-                "no process fits all of the filter ({}): nothing is looked at until one does",
-                self.filter
-            )),
-        }
-    }
-
-    /// Takes one event. Returns what it changed in [`Narrowed::model`], and the events to be handed
-    /// on: none, the event itself, or what was known of its process before it too.
-    pub(super) fn take(&mut self, event: &Event) -> (Vec<Change>, Vec<Event>) {
-        let Some(task) = &event.task else {
-            return (self.apply(event), vec![event.clone()]);
-        };
-        let was_wanted = self.is_wanted(task.pid);
-        // Whoever is wanted from here on is known as before this event.
-        let before = match (&event.body, was_wanted) {
-            (Body::ProcessSnapshot(_), _) | (_, true) => None,
-            _ => self
-                .model
-                .live(task.pid)
-                .map(|process| self.model.carried_process(process, event.boot_ns, false)),
-        };
-        let changes = self.apply(event);
-        if was_wanted || self.is_wanted(task.pid) {
-            return (changes, before.into_iter().chain([event.clone()]).collect());
-        }
-        (changes, Vec::new())
-    }
-
-    fn is_wanted(&self, pid: u32) -> bool {
-        self.model.live(pid).is_some_and(|process| self.wanted.contains(&process.id))
-    }
-
-    fn apply(&mut self, event: &Event) -> Vec<Change> {
-        let changes = self.model.apply(event);
-        for change in &changes {
-            if let Change::Ended(id) = change {
-                self.wanted.remove(id);
-            }
-        }
-        let child = match &event.body {
-            Body::ProcessFork(fork) => Some(fork.child_pid),
-            _ => None,
-        };
-        let pid = event.task.as_ref().map(|task| task.pid);
-        for pid in pid.into_iter().chain(child) {
-            let Some(process) = self.model.live(pid) else { continue };
-            let maker = process.fork.as_ref().and_then(|fork| fork.by).or(process.parent);
-            let is_new = Some(pid) == child || matches!(event.body, Body::ProcessSnapshot(_));
-            let by_descent = is_new && maker.is_some_and(|maker| self.wanted.contains(&maker));
-            if by_descent || self.filter.wants(process) {
-                self.wanted.insert(process.id);
-            }
-        }
-        changes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::*;
+    use super::{filter as parsed, *};
+    use crate::{pipeline::filter::Narrowed, report};
     use forktrace_model::event::{
-        ProcessExec, ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Task, ThreadName,
+        Body, Event, ProcessExec, ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Task,
+        ThreadName,
     };
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn filter(args: FilterArgs) -> Narrowed {
-        Narrowed::new(Filter::new(&args).unwrap().unwrap())
+        Narrowed::new(parsed(&args).unwrap().unwrap())
     }
 
     fn of(pid: u32, comm: &str, body: Body) -> Event {
@@ -368,7 +183,7 @@ mod tests {
             let mut narrowed = filter(args);
             narrowed.take(&alive(1, 0, "web", 0, "/a/b"));
             narrowed.take(&alive(2, 0, "db", 0, "/c"));
-            narrowed.unfit().unwrap_or_default()
+            narrowed.unfit().map(|unfit| report::filter::unfit(&unfit)).unwrap_or_default()
         };
         assert_eq!(told(&["web"], &[]), "");
         assert_eq!(told(&["w*"], &["/a"]), "");
@@ -393,8 +208,8 @@ mod tests {
             FilterArgs { container: vec!["web-1".into()], ..FilterArgs::default() },
             FilterArgs { container: vec!["abc".into()], ..FilterArgs::default() },
         ] {
-            assert!(Filter::new(&args).is_err(), "{args:?}");
+            assert!(parsed(&args).is_err(), "{args:?}");
         }
-        assert!(Filter::new(&FilterArgs::default()).unwrap().is_none());
+        assert!(parsed(&FilterArgs::default()).unwrap().is_none());
     }
 }

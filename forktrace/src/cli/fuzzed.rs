@@ -9,16 +9,14 @@ use std::{
 
 use super::{
     args::{Color, Events, OutputArgs},
-    caveats,
     failure::Failure,
     log_files::Files,
-    log_stream::{Sink, Walk},
+    log_stream::{Walk, Walked},
     output,
-    pipeline::{Log, Pipeline},
+    sinks::Json,
 };
-use crate::{fuzzing::checks, report::Style};
+use crate::report::{Style, sanitize};
 use forktrace_log::Input;
-use forktrace_model::event::{Event, TraceEnd, TraceStart};
 
 /// What is written, kept.
 #[derive(Clone, Default)]
@@ -35,43 +33,18 @@ impl Write for Kept {
     }
 }
 
-/// A report as text and as JSON.
-struct Both {
-    args: OutputArgs,
-    style: Style,
-    text: Kept,
-    json: Kept,
-    pipeline: Option<Pipeline>,
-}
-
-impl Sink for Both {
-    fn begin(&mut self, start: &TraceStart, event: &Event) -> Result<(), Failure> {
-        let text = Box::new(self.text.clone());
-        let mut pipeline = output::pipeline_to(text, &self.args, self.style, Events::Waits, event);
-        let json = Box::new(self.json.clone());
-        pipeline.json = Some(Log::new(forktrace_log::Writer::new(json, start.clock_offset_ns)));
-        self.pipeline = Some(pipeline);
-        self.event(event)
-    }
-
-    fn event(&mut self, event: &Event) -> Result<(), Failure> {
-        if let Some(pipeline) = &mut self.pipeline {
-            pipeline.event(event)?;
-        }
-        Ok(())
-    }
-
-    fn has_begun(&self) -> bool {
-        self.pipeline.is_some()
-    }
-
-    fn knows_any(&self) -> bool {
-        self.pipeline.as_ref().is_some_and(|pipeline| pipeline.model.seen() > 0)
-    }
+/// What a report has written.
+pub(crate) struct Reported {
+    /// Colours were asked for in the text.
+    pub(crate) color: bool,
+    pub(crate) text: Vec<u8>,
+    pub(crate) json: Vec<u8>,
+    /// Why the report failed, as stderr shows it; empty: it did not.
+    pub(crate) failure: String,
 }
 
 /// Reports the parts of a log. `choice` says how it is to look.
-pub(crate) fn report(parts: &[Vec<u8>], choice: u64) {
+pub(crate) fn report(parts: &[Vec<u8>], choice: u64) -> Reported {
     let color = choice & 7 == 7;
     let style = Style { color, ascii: choice & 8 != 0, width: (choice & 16 != 0).then_some(80) };
     let args = OutputArgs {
@@ -83,31 +56,33 @@ pub(crate) fn report(parts: &[Vec<u8>], choice: u64) {
         ascii: style.ascii,
     };
     let (text, json) = (Kept::default(), Kept::default());
-    let both = Both { args, style, text: text.clone(), json: json.clone(), pipeline: None };
     let paths: Vec<PathBuf> = (0..parts.len()).map(|part| format!("{part}.jsonl").into()).collect();
     let files = Files { readable: paths, bad: Vec::new() };
-    if let Err(failure) = walked(parts, &files, both) {
-        // As `say` prints it.
-        checks::terminal(crate::report::sanitize(&failure.to_string()).as_bytes(), false);
-    }
-    checks::terminal(&text.0.borrow(), color);
-    checks::terminal(&json.0.borrow(), false);
+    let failure = walked(parts, &files, &args, style, [&text, &json]).err();
+    let failure = failure.map(|failure| sanitize(&failure.to_string()).into_owned());
+    let [text, json] = [text, json].map(|kept| kept.0.take());
+    Reported { color, text, json, failure: failure.unwrap_or_default() }
 }
 
-fn walked(parts: &[Vec<u8>], files: &Files, both: Both) -> Result<(), Failure> {
-    let (style, quiet) = (both.style, both.args.quiet);
-    let mut walk = Walk::new(files, both, u64::MAX, true);
+fn walked(
+    parts: &[Vec<u8>],
+    files: &Files,
+    args: &OutputArgs,
+    style: Style,
+    [text, json]: [&Kept; 2],
+) -> Result<(), Failure> {
+    let mut walk = Walk::new(files, u64::MAX, true, |start, event| {
+        let text = Box::new(text.clone());
+        let mut outputs = output::outputs_to(text, args, style, Events::Waits, event);
+        let json = forktrace_log::Writer::new(Box::new(json.clone()) as _, start.clock_offset_ns);
+        outputs.json = Some(Json::new(json));
+        Ok(output::pipeline(outputs))
+    });
     for (part, path) in parts.iter().zip(&files.readable) {
         walk.file(path, Input::new(part.as_slice())?)?;
     }
-    let (both, missing, ended) = walk.finish()?;
-    let Some(mut pipeline) = both.pipeline else { return Ok(()) };
-    pipeline.flush()?;
-    if !ended {
-        let end = TraceEnd::default();
-        pipeline.shortfalls = caveats::of(&end, pipeline.terms, &pipeline.judge);
-    }
-    pipeline.shortfalls.extend(missing);
-    output::summary(&mut pipeline, style, quiet)?;
+    let Walked { mut pipeline, caveats } = walk.finish()?;
+    pipeline.end()?;
+    output::summary(&mut pipeline, &caveats, style, args.quiet)?;
     Ok(())
 }

@@ -13,32 +13,28 @@ use super::{
     log_files::{self, Files},
     progress::Progress,
 };
-use crate::report::plural;
-use forktrace_log::{Cause, Input, LineKind, Reader, Summary};
+use crate::{
+    pipeline::{
+        Pipeline, Sink,
+        caveats::{Caveat, LogCaveat},
+    },
+    report::{caveats, plural},
+};
+use forktrace_log::{Cause, Input, LineKind, ReadError, Reader, Summary};
 use forktrace_model::event::{Body, Event, Resync, TraceStart};
 
-/// How many bad lines are told one by one.
-const TOLD: u64 = 10;
+/// How many bad lines are reported one by one.
+const SAID: u64 = 10;
 
-/// Who takes the events.
-pub(super) trait Sink {
-    /// Takes the first event, `trace.start`, which says how to set up everything.
-    fn begin(&mut self, start: &TraceStart, event: &Event) -> Result<(), Failure>;
-    /// Takes any other.
-    fn event(&mut self, event: &Event) -> Result<(), Failure>;
-    /// Whether the first event has come.
-    fn has_begun(&self) -> bool;
-    /// Whether any process is known.
-    fn knows_any(&self) -> bool;
-    /// Whether nobody wants any more.
-    fn is_gone(&self) -> bool {
-        false
-    }
-}
+/// Makes the pipeline once the first event, `trace.start`, says how to set up everything.
+pub(super) type Begin<'a, S> =
+    Box<dyn FnOnce(&TraceStart, &Event) -> Result<Pipeline<S>, Failure> + 'a>;
 
 /// The reading of all files of one log.
 pub(super) struct Walk<'a, S> {
-    pub(super) sink: S,
+    /// Until then.
+    begin: Option<Begin<'a, S>>,
+    pipeline: Option<Pipeline<S>>,
     files: &'a Files,
     progress: Rc<RefCell<Progress>>,
     budget: Budget,
@@ -47,9 +43,16 @@ pub(super) struct Walk<'a, S> {
     carried: Carried,
     /// The part that was read last, and whether it was whole.
     part: Option<(u32, bool)>,
-    /// What is missing, a sentence each.
-    missing: Vec<String>,
+    missing: Vec<Caveat>,
     ended: bool,
+}
+
+/// A log that was read.
+pub(super) struct Walked<S> {
+    /// The pipeline that has taken its events.
+    pub(super) pipeline: Pipeline<S>,
+    /// What makes the result incomplete.
+    pub(super) caveats: Vec<Caveat>,
 }
 
 /// The lines at the beginning of a part that repeat what was known before it.
@@ -66,9 +69,15 @@ struct Carried {
 impl<'a, S: Sink> Walk<'a, S> {
     /// Of these files, in this order, with so many bytes of memory. `quiet`: nothing is printed
     /// meanwhile.
-    pub(super) fn new(files: &'a Files, sink: S, memory: u64, quiet: bool) -> Self {
+    pub(super) fn new(
+        files: &'a Files,
+        memory: u64,
+        quiet: bool,
+        begin: impl FnOnce(&TraceStart, &Event) -> Result<Pipeline<S>, Failure> + 'a,
+    ) -> Self {
         Walk {
-            sink,
+            begin: Some(Box::new(begin)),
+            pipeline: None,
             files,
             progress: log_files::progress(&files.readable, quiet),
             budget: Budget::new(memory),
@@ -80,45 +89,55 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
     }
 
-    /// Reads them all, and says what is wrong with them. Returns what took the events, what is
-    /// missing, a sentence each, and whether the end of the trace was among them.
+    /// Reads them all, and says what is wrong with them. `None`: nobody reads the output any more.
     ///
     /// # Errors
     /// When a file cannot be read, or holds no log.
-    pub(super) fn run(mut self) -> Result<(S, Vec<String>, bool), Failure> {
+    pub(super) fn run(mut self) -> Result<Option<Walked<S>>, Failure> {
         for path in &self.files.readable {
             self.file(path, log_files::open(path, &self.progress)?)?;
-            if self.sink.is_gone() {
-                return Ok((self.sink, self.missing, self.ended));
+            if self.is_gone() {
+                return Ok(None);
             }
             if self.stopped {
                 break;
             }
         }
-        self.finish()
+        self.finish().map(Some)
     }
 
     /// After the last file.
-    pub(super) fn finish(mut self) -> Result<(S, Vec<String>, bool), Failure> {
+    pub(super) fn finish(mut self) -> Result<Walked<S>, Failure> {
         self.progress.borrow_mut().clear();
-        if !self.sink.has_begun() {
+        let Some(pipeline) = self.pipeline else {
             let path = self.files.readable.first().cloned().unwrap_or_default();
             return Err(Failure::CannotRead { path, cause: "it holds no event".into() });
-        }
+        };
         if let Some((part, true)) = self.part {
-            self.missing.push(format!(
-                "the trace goes on in part {}, which was not given",
-                part.saturating_add(1)
-            ));
+            let next = LogCaveat::NextPartMissing(part.saturating_add(1));
+            self.missing.push(next.of(None));
         }
         let name = match self.files.readable.as_slice() {
             [one] if self.files.bad.is_empty() => format!("{}: ", one.display()),
             _ => String::new(),
         };
-        for sentence in &self.missing {
-            say(&format!("{name}{sentence}"));
+        for caveat in &self.missing {
+            say(&format!("{name}{}", caveats::text(caveat)));
         }
-        Ok((self.sink, self.missing, self.ended))
+        let mut all = pipeline.caveats(self.ended);
+        all.append(&mut self.missing);
+        Ok(Walked { pipeline, caveats: all })
+    }
+
+    fn is_gone(&self) -> bool {
+        self.pipeline.as_ref().is_some_and(|pipeline| pipeline.sink.is_gone())
+    }
+
+    fn hand_on(&mut self, event: &Event) -> Result<(), Failure> {
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.event(event)?;
+        }
+        Ok(())
     }
 
     /// Reads one file, already opened.
@@ -127,39 +146,23 @@ impl<'a, S: Sink> Walk<'a, S> {
         let mut reader = Reader::new(input);
         let mut bad = 0;
         for line in reader.by_ref() {
-            let line = match line {
-                Ok(line) => line,
-                Err(error) => {
-                    let cannot =
-                        |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
-                    match error.cause {
-                        Cause::Io(error) => return Err(cannot(cause(&error))),
-                        // Said once at the end.
-                        Cause::Cut => continue,
-                        Cause::Empty | Cause::NoStart(_) if damage.borrow().is_some() => {
-                            let why = damage.borrow().clone().unwrap_or_default();
-                            return Err(cannot(why));
-                        }
-                        Cause::Empty
-                        | Cause::NoStart(_)
-                        | Cause::NewerSchema(_)
-                        | Cause::Endless => return Err(cannot(error.cause.to_string())),
-                        _ => {
-                            bad += 1;
-                            if bad <= TOLD {
-                                self.progress.borrow_mut().clear();
-                                say(&format!("{}: {error}; it is passed over", path.display()));
-                            }
-                            continue;
-                        }
+            match line {
+                // A finding is judged again from its evidence; an unknown type is for newer readers.
+                Ok(line) => {
+                    if let LineKind::Event(event) = line.kind {
+                        self.event(event)?;
                     }
                 }
-            };
-            // A finding is judged again from its evidence; an unknown type is for newer readers.
-            if let LineKind::Event(event) = line.kind {
-                self.event(event)?;
+                Err(error) => {
+                    let is_passed_over = is_passed_over(path, &error, damage.borrow().as_deref())?;
+                    if is_passed_over {
+                        bad += 1;
+                        self.say_bad(path, &error, bad);
+                    }
+                    continue;
+                }
             }
-            if self.sink.is_gone() {
+            if self.is_gone() {
                 return Ok(());
             }
             if self.budget.is_spent() {
@@ -167,21 +170,30 @@ impl<'a, S: Sink> Walk<'a, S> {
                 break;
             }
         }
-        if bad > TOLD {
-            let more = plural(bad - TOLD, "more line", "more lines");
+        if bad > SAID {
+            let more = plural(bad - SAID, "more line", "more lines");
             say(&format!("{}: {more} passed over", path.display()));
         }
         if self.stopped {
             self.carried = Carried::default();
-            self.missing.push(self.budget.sentence(reader.line()));
+            self.missing.push(self.budget.caveat(reader.line()).of(None));
             self.ended = false;
             return Ok(());
         }
         self.carried.left = 0;
         self.take_carried()?;
         self.end_of_file(path, reader.summary());
-        self.missing.extend(damage.borrow_mut().take());
+        let damage = damage.borrow_mut().take();
+        self.missing.extend(damage.map(|how| LogCaveat::Damaged(how).of(None)));
         Ok(())
+    }
+
+    /// Names a bad line, if it is among the first.
+    fn say_bad(&self, path: &Path, error: &ReadError, bad: u64) {
+        if bad <= SAID {
+            self.progress.borrow_mut().clear();
+            say(&format!("{}: {error}; it is passed over", path.display()));
+        }
     }
 
     fn end_of_file(&mut self, path: &Path, summary: &Summary) {
@@ -190,8 +202,8 @@ impl<'a, S: Sink> Walk<'a, S> {
             *whole = summary.rotated;
         }
         let one = self.files.readable.len() + self.files.bad.len() == 1;
-        let name = if one { String::new() } else { format!("{}: ", path.display()) };
-        self.missing.extend(missing(summary).into_iter().map(|text| format!("{name}{text}")));
+        let name = (!one).then(|| path.display().to_string());
+        self.missing.extend(missing(summary).into_iter().map(|what| what.of(name.clone())));
     }
 
     fn event(&mut self, event: Event) -> Result<(), Failure> {
@@ -214,7 +226,7 @@ impl<'a, S: Sink> Walk<'a, S> {
                 _ => Ok(()),
             };
         }
-        self.sink.event(&event)
+        self.hand_on(&event)
     }
 
     fn start(&mut self, start: &TraceStart, mut event: Event) -> Result<(), Failure> {
@@ -222,26 +234,28 @@ impl<'a, S: Sink> Walk<'a, S> {
         let follows =
             before.is_some_and(|(part, whole)| whole && part.checked_add(1) == Some(start.part));
         self.carried = Carried { left: start.carried, known: follows, events: Vec::new() };
-        if self.sink.has_begun() {
+        let Some(begin) = self.begin.take() else {
             let part = before.map_or(0, |(part, _)| part);
-            self.missing.extend(gap(part.saturating_add(1), start.part));
+            self.missing.extend(gap(part.saturating_add(1), start.part).map(whole_trace));
             return Ok(());
-        }
+        };
+        self.missing.extend(unknown_machine(start).map(whole_trace));
         if start.part > 1 {
-            self.missing.extend(gap(1, start.part));
+            self.missing.extend(gap(1, start.part).map(whole_trace));
         }
         if let Body::TraceStart(start) = &mut event.body {
             // They are handed on as any others, and a filter may leave some out.
             start.carried = 0;
         }
-        self.sink.begin(start, &event)
+        self.pipeline = Some(begin(start, &event)?);
+        self.hand_on(&event)
     }
 
     /// What was known before a part whose predecessor was not read: all that is alive.
     fn take_carried(&mut self) -> Result<(), Failure> {
         let events = std::mem::take(&mut self.carried.events);
         let Some(boot_ns) = events.first().map(|event| event.boot_ns) else { return Ok(()) };
-        let later = self.sink.knows_any();
+        let later = self.pipeline.as_ref().is_some_and(|pipeline| pipeline.model().seen() > 0);
         let (mut alive, others): (Vec<Event>, Vec<Event>) =
             events.into_iter().partition(|event| matches!(event.body, Body::ProcessSnapshot(_)));
         if later {
@@ -255,47 +269,64 @@ impl<'a, S: Sink> Walk<'a, S> {
             alive.push(Event { boot_ns, task: None, body: Body::Resync(looked) });
         }
         for event in alive.into_iter().chain(others) {
-            self.sink.event(&event)?;
+            self.hand_on(&event)?;
         }
         Ok(())
     }
 }
 
+/// Whether an error is of one bad line; false: it is reported at the end.
+///
+/// # Errors
+/// When no more can be read of the file, or it is no log.
+fn is_passed_over(path: &Path, error: &ReadError, damage: Option<&str>) -> Result<bool, Failure> {
+    let cannot = |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
+    match &error.cause {
+        Cause::Io(error) => Err(cannot(cause(error))),
+        Cause::Cut => Ok(false),
+        Cause::Empty | Cause::NoStart(_) if damage.is_some() => {
+            Err(cannot(damage.unwrap_or_default().to_owned()))
+        }
+        Cause::Empty | Cause::NoStart(_) | Cause::NewerSchema(_) | Cause::Endless => {
+            Err(cannot(error.cause.to_string()))
+        }
+        _ => Ok(true),
+    }
+}
+
+/// A caveat about no file of its own.
+fn whole_trace(what: LogCaveat) -> Caveat {
+    what.of(None)
+}
+
 /// That a part was left out.
-fn left_out((path, why): &(PathBuf, String)) -> String {
-    format!("{}: {why}; it is left out, as if it were not given", path.display())
+fn left_out((path, why): &(PathBuf, String)) -> Caveat {
+    let path = path.display().to_string();
+    LogCaveat::PartLeftOut { path, why: why.clone() }.of(None)
 }
 
 /// That the parts from `due` to the one before `found` were not given, if so.
-fn gap(due: u32, found: u32) -> Option<String> {
+fn gap(due: u32, found: u32) -> Option<LogCaveat> {
     let last = found.checked_sub(1).filter(|last| *last >= due)?;
-    let parts = if due == last {
-        format!("part {due} of this trace was")
-    } else {
-        format!("parts {due} to {last} of this trace were")
-    };
-    Some(format!("{parts} not given: what happened in that time is not shown"))
+    Some(LogCaveat::PartsMissing { first: due, last })
 }
 
-/// What is missing in one file, a sentence each.
-fn missing(summary: &Summary) -> Vec<String> {
-    let mut sentences = Vec::new();
+/// That waits on the machine of this log are not judged, if so.
+fn unknown_machine(start: &TraceStart) -> Option<LogCaveat> {
+    let TraceStart { arch, page_size, .. } = start;
+    let what = LogCaveat::UnknownMachine { arch: arch.clone(), page_size: *page_size };
+    (!start.machine().is_judged()).then_some(what)
+}
+
+/// What is missing in one file.
+fn missing(summary: &Summary) -> Vec<LogCaveat> {
     let whole = summary.ended || summary.rotated;
-    if !whole {
-        let cut = "the log was cut off: it has no last line (trace.end), all before it is shown";
-        sentences.push(cut.to_owned());
-    }
-    if summary.bad > 0 && whole {
-        let lines = plural(summary.bad, "line", "lines");
-        sentences.push(format!("{lines} of the log could not be read, so this is incomplete"));
-    }
-    if let Some(gap) = &summary.first_gap {
-        sentences.push(format!(
-            "lines of the log are missing before line {} (number {} follows {})",
-            gap.line,
-            gap.found,
-            gap.expected.saturating_sub(1)
-        ));
-    }
-    sentences
+    let bad = (summary.bad > 0 && whole).then_some(LogCaveat::BadLines(summary.bad));
+    let gap = summary.first_gap.as_ref().map(|gap| LogCaveat::Gap {
+        line: gap.line,
+        found: gap.found,
+        after: gap.expected.saturating_sub(1),
+    });
+    let cut = (!whole).then_some(LogCaveat::Cut);
+    cut.into_iter().chain(bad).chain(gap).collect()
 }

@@ -2,33 +2,23 @@
 
 mod args;
 mod budget;
-mod caveats;
 mod check;
-mod credentials;
 mod demo;
 mod doctor;
-mod evidence;
 mod export;
 mod failure;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzed;
-mod kernel_tasks;
+mod interrupts;
 mod live;
 mod log_files;
 mod log_stream;
-mod losses;
 mod output;
-mod pipeline;
-mod preexisting_waits;
-mod probes;
 mod progress;
-mod recording;
 mod report;
-mod sampler;
-mod sampling_schedule;
 mod schema;
-mod stack_reader;
+mod sinks;
 mod trace;
 
 use std::process::ExitCode;

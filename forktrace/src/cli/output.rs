@@ -15,21 +15,21 @@ use tracing_subscriber::{
 
 use super::{
     args::{Color, Events, OutputArgs},
-    caveats::TraceLimits,
     failure::{Failure, cause},
-    pipeline::{Log, Out, Pipeline},
+    sinks::{Json, Out, Outputs, Recording, Text, Visible},
 };
-use crate::report::{
-    Clock, Style,
-    summary::{self, Summary},
-    text::Text,
+use crate::{
+    pipeline::{Follow, Pipeline, caveats::Caveat},
+    report::{
+        self, Clock, Style,
+        summary::{self, Summary},
+    },
 };
-use forktrace_collect::kernel;
+use forktrace_collect::{arch, kernel};
 use forktrace_log::Recorder;
 use forktrace_model::{
     event::{Body, Event, TraceStart},
-    judge::{Judge, Judged},
-    model::Model,
+    judge::Judged,
 };
 
 /// Bytes buffered before a write; a flush follows at every tick and finding.
@@ -81,61 +81,51 @@ fn asked_width(columns: &str) -> Option<usize> {
     columns.trim().parse().ok().filter(|width| *width > 0)
 }
 
-/// Everything right of the event source, writing to stdout as asked.
-///
-/// # Errors
-/// When the output cannot be written.
-pub(super) fn pipeline(
+/// Outputs to stdout, as asked, and to a file.
+pub(super) fn outputs(
     args: &OutputArgs,
     events: Events,
     start: &Event,
-) -> Result<Pipeline, Failure> {
+    recorder: Option<Recorder>,
+) -> Outputs {
     let stdout: Out = Box::new(BufWriter::with_capacity(BUFFER, io::stdout()));
-    Ok(pipeline_to(stdout, args, style(args), events, start))
+    Outputs {
+        recording: recorder.map(Recording::new),
+        ..outputs_to(stdout, args, style(args), events, start)
+    }
 }
 
-/// The same, writing to `out`.
-pub(super) fn pipeline_to(
+/// Outputs to `out` in the place of stdout.
+pub(super) fn outputs_to(
     out: Out,
     args: &OutputArgs,
     style: Style,
     events: Events,
     start: &Event,
-) -> Pipeline {
-    let (boot_id, offset) = clock(start);
-    let asked = match &start.body {
-        Body::TraceStart(start) => start.asked.iter().copied().collect(),
-        _ => FxHashSet::default(),
+) -> Outputs {
+    let (offset_ns, asked) = match &start.body {
+        Body::TraceStart(start) => (start.clock_offset_ns, start.asked.iter().copied().collect()),
+        _ => (0, FxHashSet::default()),
     };
+    let visible = Visible { suspects: args.suspects, asked };
     let (text, json) = if args.json {
-        (None, Some(Log::new(forktrace_log::Writer::new(out, offset))))
+        (None, Some(Json::new(forktrace_log::Writer::new(out, offset_ns))))
     } else {
         let quiet = args.quiet || events == Events::Findings;
-        let clock = Clock { offset_ns: offset, zone: jiff::tz::TimeZone::system() };
-        (Some(Text::new(out, style, clock, quiet)), None)
+        let clock = Clock { offset_ns, zone: jiff::tz::TimeZone::system() };
+        let text = report::text::Text::new(out, style, clock, quiet);
+        (Some(Text::new(text, visible.clone())), None)
     };
-    Pipeline {
-        model: Model::default(),
-        judge: Judge::default(),
-        text,
-        json,
-        recorder: None,
-        boot_id,
-        terms: TraceLimits::default(),
-        shortfalls: Vec::new(),
-        reader_gone: false,
-        suspects: args.suspects,
-        asked,
-        reasons: args.verbose >= 1,
-    }
+    Outputs { json, recording: None, text, visible, reasons: args.verbose >= 1 }
 }
 
-/// What the first line says about the clock: boot id and offset to wall clock time, ns.
-fn clock(start: &Event) -> (String, i64) {
-    match &start.body {
-        Body::TraceStart(start) => (start.boot_id.clone(), start.clock_offset_ns),
-        _ => (String::new(), 0),
+/// Everything right of the source of events, with these outputs.
+pub(super) fn pipeline(outputs: Outputs) -> Pipeline<Outputs> {
+    let mut follow = Follow::default();
+    if outputs.recording.is_some() {
+        follow.keep_evidence();
     }
+    Pipeline::new(follow, outputs)
 }
 
 /// Opens a file to record to.
@@ -169,10 +159,13 @@ pub(super) fn start_event(
         .unwrap_or_default();
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let trace_id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+    let machine = arch::machine();
     let start = TraceStart {
         version: env!("CARGO_PKG_VERSION").into(),
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         kernel: release,
+        arch: machine.arch.name.into(),
+        page_size: machine.page_size,
         boot_id: boot_id.trim().into(),
         clock_offset_ns: forktrace_collect::clock::clock_offset_ns(),
         min_wait_ns,
@@ -192,36 +185,45 @@ pub(super) fn start_event(
 ///
 /// # Errors
 /// When the output cannot be written.
-pub(super) fn summary(pipeline: &mut Pipeline, style: Style, quiet: bool) -> io::Result<()> {
-    let (shown, hidden): (Vec<Judged>, Vec<Judged>) = pipeline
-        .judge
-        .findings()
-        .iter()
-        .cloned()
-        .partition(|judged| pipeline.shows(&judged.finding));
+pub(super) fn summary(
+    pipeline: &mut Pipeline<Outputs>,
+    caveats: &[Caveat],
+    style: Style,
+    quiet: bool,
+) -> io::Result<()> {
+    let visible = pipeline.sink.visible.clone();
+    let findings = pipeline.judge().findings().iter().cloned();
+    let (shown, hidden): (Vec<Judged>, Vec<Judged>) =
+        findings.partition(|judged| visible.shows(&judged.finding));
     let hidden: BTreeSet<u32> = hidden.iter().map(|judged| judged.finding.subject.pid).collect();
-    let (earlier, earlier_hidden) = pipeline.forgotten();
-    let recorded: Vec<(String, bool)> = pipeline.recorded().into_iter().collect();
-    pipeline.write_text(|text, pipeline| {
-        let summary = Summary {
-            processes: pipeline.model.all(),
-            seen: pipeline.model.seen(),
-            forgotten: pipeline.model.forgotten_roots(),
-            counts: pipeline.model.counts(),
-            span_ns: pipeline.model.span_ns(),
-            findings: &shown,
-            earlier,
-            hidden: hidden.len() as u64 + earlier_hidden,
-            quiet,
-            shortfalls: &pipeline.shortfalls,
-            recorded: &recorded,
-        };
+    let (earlier, earlier_hidden) = visible.forgotten(pipeline.judge());
+    let recorded = pipeline.sink.recording.as_ref().map(Recording::recorded);
+    let recorded: Vec<(String, bool)> = recorded.into_iter().collect();
+    let shortfalls: Vec<String> = caveats.iter().map(report::caveats::text).collect();
+    let Some(mut text) = pipeline.sink.text.take() else { return Ok(()) };
+    let model = pipeline.model();
+    let summary = Summary {
+        processes: model.all(),
+        seen: model.seen(),
+        forgotten: model.forgotten_roots(),
+        counts: model.counts(),
+        span_ns: model.span_ns(),
+        findings: &shown,
+        earlier,
+        hidden: hidden.len() as u64 + earlier_hidden,
+        quiet,
+        shortfalls: &shortfalls,
+        recorded: &recorded,
+    };
+    let written = text.write(|text| {
         if !quiet {
             text.set_apart()?;
         }
         summary::write(text.out(), &summary, style)?;
         text.out().flush()
-    })
+    });
+    pipeline.sink.text = Some(text);
+    written
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::recording::bytes;
+use crate::report::bytes;
 
 /// What is read sooner needs no progress.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -4,17 +4,30 @@ use std::{path::Path, time::Duration};
 
 use super::{
     args::{Events, OutputArgs, TraceArgs},
-    caveats,
     failure::{Failure, say},
-    filter::{Filter, Narrowed},
-    live::{Live, Stopped, Until},
+    filter::filter,
+    live::{self, Live, Watched},
     output, usage,
 };
+use crate::{
+    pipeline::filter::{Filter, Narrowed},
+    report::{self, caveats},
+};
 use forktrace_collect::{
+    arch,
+    engine::{Consumer as _, Scope, Until},
     inspect,
     kernel::{self, GatedChild, Outcome},
 };
-use forktrace_model::{event::Event, finding::Confidence, finding::HazardId, judge::Judged};
+use forktrace_model::{
+    event::{EndReason, Event},
+    finding::{Confidence, HazardId},
+    judge::Judged,
+};
+
+/// Exit status where nothing ever was what the filter asks for: whoever takes silence for "clean"
+/// must not.
+pub(super) const NOTHING_FITTED: u8 = 4;
 
 /// What to trace.
 enum Target {
@@ -30,26 +43,11 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     output::init_diagnostics(&args.out);
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let out = &OutputArgs { json: args.out.json || to_stdout, ..args.out.clone() };
-    let filter = Filter::new(&args.filter)?;
+    let filter = filter(&args.filter)?;
     let recording = args.output.as_deref().filter(|_| !to_stdout).map(named).transpose()?;
     let rotation = args.rotation.built(recording.is_some())?;
     let target = target(args, out)?;
-    let options = kernel::Options {
-        trace_all: matches!(target, Target::All),
-        follow: !args.no_follow,
-        min_wait_ns: nanoseconds(args.min_wait),
-        stream: args.events == Events::All,
-        snapshots: !args.no_snapshots,
-        fault_events: args.fault_events,
-        locks: args.locks,
-        lean: args.lean,
-        snapshot_limit: args.snapshot_limit,
-        ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
-        table_sizes: args.table_size.clone(),
-        diagnostics: args.out.verbose >= 2,
-        late: !matches!(target, Target::Command(_)),
-        new_files: rotation.is_on(),
-    };
+    let options = options(args, &target, rotation.is_on());
     // Opened before anything is loaded, so that a mistyped path costs nothing.
     let recorder =
         recording.map(|(path, format)| output::open_log(path, format, rotation)).transpose()?;
@@ -63,49 +61,67 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         Target::All | Target::Command(_) => Vec::new(),
     };
     let start = start_event(args, &kernel, began_ns, &target, asked, filter.as_ref());
-    let mut pipeline = output::pipeline(out, args.events, &start)?;
-    if recorder.is_some() {
-        pipeline.judge.keep_evidence();
-    }
-    pipeline.recorder = recorder;
+    let outputs = output::outputs(out, args.events, &start, recorder);
+    let pipeline = output::pipeline(outputs).narrowed(filter.map(Narrowed::new));
     if args.no_snapshots || !kernel.snapshots {
         say("pages are not kept at forks: few hangs can be proven");
     }
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Output)?;
-    let code = runtime.block_on(async {
-        let mut live = Live::new(kernel, ring, pipeline, options.min_wait_ns, options.trace_all)?;
-        live.narrowed = filter.map(Narrowed::new);
-        live.follow = !args.no_follow;
-        live.pipeline.event(&start)?;
-        let until = Until {
-            duration: args.duration,
-            after_finding: None,
-            targets_end: !options.trace_all,
-            command_hears_signals: true,
-        };
-        begin(&mut live, target, args)?;
-        let stopped = live.run(&until).await?;
-        kernel::restore_interrupt();
-        live.finish(stopped)?;
-        let nothing = caveats::of_filter(live.narrowed.as_ref(), &live.pipeline.model);
-        live.pipeline.shortfalls.extend(nothing.clone());
-        output::summary(&mut live.pipeline, output::style(out), out.quiet)?;
-        say_of_probes(args.locks, live.pipeline.shown());
-        let code = exit_code(args, &live, stopped);
-        let Some(nothing) = nothing else { return Ok(code) };
-        // Of what was alive at the attach it was told then.
-        if !args.cmd.is_empty() {
-            say(&nothing);
-        }
-        Ok(if code == 0 { caveats::NOTHING_FITTED } else { code })
-    });
-    // A look that goes on may be one without end.
-    runtime.shutdown_background();
-    code
+    let scope =
+        Scope { all: options.trace_all, follow: options.follow, min_wait_ns: options.min_wait_ns };
+    let until = Until {
+        duration: args.duration,
+        targets_end: !options.trace_all,
+        command_is_interrupted: true,
+    };
+    let begin = |live: &mut Live| {
+        live.consumer.event(&start)?;
+        begin(live, target, args)
+    };
+    let watched = Watched::new(pipeline, None);
+    let end = |live, reason| end(args, out, live, reason);
+    live::run((kernel, ring), watched, scope, &until, begin, end)
+}
+
+fn options(args: &TraceArgs, target: &Target, new_files: bool) -> kernel::Options {
+    kernel::Options {
+        trace_all: matches!(target, Target::All),
+        follow: !args.no_follow,
+        min_wait_ns: nanoseconds(args.min_wait),
+        stream: args.events == Events::All,
+        snapshots: !args.no_snapshots,
+        fault_events: args.fault_events,
+        locks: args.locks,
+        lean: args.lean,
+        snapshot_limit: args.snapshot_limit,
+        ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
+        table_sizes: args.table_size.clone(),
+        diagnostics: args.out.verbose >= 2,
+        late: !matches!(target, Target::Command(_)),
+        new_files,
+    }
+}
+
+/// Prints the summary, and says with which status to exit.
+fn end(
+    args: &TraceArgs,
+    out: &OutputArgs,
+    mut live: Live,
+    reason: EndReason,
+) -> Result<u8, Failure> {
+    let pipeline = &mut live.consumer.pipeline;
+    let nothing = pipeline.nothing_fitted();
+    let mut all = pipeline.caveats(true);
+    all.extend(nothing.clone());
+    output::summary(pipeline, &all, output::style(out), out.quiet)?;
+    say_of_probes(args.locks, pipeline.sink.visible.counted(pipeline.judge()));
+    let code = exit_code(args, &live, reason);
+    let Some(nothing) = nothing else { return Ok(code) };
+    // Of what was alive at the attach it was said then.
+    if !args.cmd.is_empty() {
+        say(&caveats::text(&nothing));
+    }
+    Ok(if code == 0 { NOTHING_FITTED } else { code })
 }
 
 /// A file to record to, and how its name says to store it.
@@ -155,6 +171,7 @@ fn target(args: &TraceArgs, out: &OutputArgs) -> Result<Target, Failure> {
     if args.lean && args.events == Events::All {
         return Err(usage("--events all needs what --lean leaves out: every wait and every wake"));
     }
+    arch::check_host().map_err(kernel::Error::from)?;
     // Before any pid is looked up: in another namespace it would be somebody else's.
     kernel::check_pid_namespace()?;
     if args.all {
@@ -220,9 +237,11 @@ pub(super) fn start_command(
     let name = Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
     live.adopt_command(child.pid(), &name)?;
     // What the command writes comes after it.
-    live.pipeline.begin()?;
+    if let Some(text) = &mut live.consumer.pipeline.sink.text {
+        text.begin()?;
+    }
     let running = child.release()?;
-    live.set_child(running);
+    live.set_command(running);
     Ok(())
 }
 
@@ -248,19 +267,19 @@ fn start_event(
         }
     };
     let words = match filter {
-        Some(filter) => format!("{target}; of these {filter}"),
+        Some(filter) => format!("{target}; of these {}", report::filter::text(filter)),
         None => target,
     };
     output::start_event(kernel, began_ns, nanoseconds(args.min_wait), words, asked)
 }
 
 /// The status to exit with; says what became of the command where that is no matter of course.
-fn exit_code(args: &TraceArgs, live: &Live, stopped: Stopped) -> u8 {
-    match (live.outcome(), live.child_pid()) {
+fn exit_code(args: &TraceArgs, live: &Live, reason: EndReason) -> u8 {
+    match (live.command_outcome(), live.command_pid()) {
         (Some(Outcome::Signaled(signal)), _) => {
             say(&format!("the command was ended by signal {signal}"));
         }
-        (Some(Outcome::Exited(code)), _) if stopped == Stopped::Interrupted => {
+        (Some(Outcome::Exited(code)), _) if reason == EndReason::Interrupted => {
             say(&format!("the command has ended with status {code}"));
         }
         (None, Some(pid)) => {
@@ -268,6 +287,7 @@ fn exit_code(args: &TraceArgs, live: &Live, stopped: Stopped) -> u8 {
         }
         _ => {}
     }
-    let found = live.pipeline.status(args.exit_code);
-    found.unwrap_or_else(|| live.outcome().map_or(0, Outcome::code))
+    let pipeline = &live.consumer.pipeline;
+    let found = pipeline.sink.visible.status(pipeline.judge(), args.exit_code);
+    found.unwrap_or_else(|| live.command_outcome().map_or(0, Outcome::code))
 }

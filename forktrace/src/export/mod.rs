@@ -1,13 +1,13 @@
 //! Other programs' formats: what a log tells, converted.
 //!
-//! [`Follow`] takes a log's events through the same model and judge as a live trace and `report`, so
-//! that an export can never say something else. Tables are written from it event by event; pictures
-//! are drawn from a [`Timeline`], which is gathered in one pass and then stays as it is.
+//! A log's events go through the same [`Pipeline`](crate::pipeline::Pipeline) as those of a live trace
+//! and of `report`, so that an export can never say something else. Tables are written from it event
+//! by event; pictures are drawn from a [`Timeline`], which is gathered in one pass and then stays as it
+//! is.
 
 mod ancestors;
 pub mod csv;
 pub mod dot;
-mod follow;
 pub mod html;
 mod layout;
 #[cfg(feature = "parquet")]
@@ -19,5 +19,4 @@ pub mod table;
 pub mod timeline;
 mod words;
 
-pub use follow::{Follow, Step};
 pub use timeline::{Timeline, TimelineBuilder};

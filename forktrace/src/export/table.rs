@@ -1,17 +1,17 @@
 //! The flat table: one row for each event and each finding of a log, in their order.
 
-use crate::report::{advice, logged};
-use std::borrow::Cow;
+use std::{borrow::Cow, io};
 
 use jiff::Timestamp;
 
-use super::Follow;
-use crate::report::wait_op;
+use crate::{
+    pipeline::{At, Follow, Pipeline, Sink},
+    report::{advice, logged, wait_op},
+};
 use forktrace_log::Identity;
 use forktrace_model::{
     event::{Body, Event, Wait},
     finding::Finding,
-    judge::Outcome,
 };
 
 /// One cell.
@@ -221,87 +221,91 @@ fn finding<'a>(row: &'a Row, cell: impl Fn(&'a Finding) -> Value<'a>) -> Value<'
     row.finding.as_deref().map_or(Value::Null, cell)
 }
 
-/// Makes rows of events.
-#[derive(Debug, Default)]
-pub struct Rows {
-    follow: Follow,
+/// Makes rows of events and findings, and hands each to `W`.
+#[derive(Debug)]
+pub struct Table<W> {
+    write: W,
     offset_ns: i64,
 }
 
-impl Rows {
-    /// Takes the next event of the log. Gives its row, and that of a finding made from it.
-    pub fn event(&mut self, event: &Event) -> (Row, Option<Row>) {
-        if let Body::TraceStart(start) = &event.body {
+impl<W: FnMut(&Row) -> io::Result<()>> Table<W> {
+    /// A pipeline that makes a table.
+    pub fn pipeline(write: W) -> Pipeline<Self> {
+        Pipeline::new(Follow::default(), Table { write, offset_ns: 0 })
+    }
+}
+
+impl<W: FnMut(&Row) -> io::Result<()>> Sink for Table<W> {
+    fn needs_identity(&self) -> bool {
+        true
+    }
+
+    fn event(&mut self, at: &At<'_>) -> io::Result<()> {
+        if let Body::TraceStart(start) = &at.event.body {
             self.offset_ns = start.clock_offset_ns;
         }
-        let step = self.follow.event(event);
-        let mut row = self.row(event);
-        row.identity = step.process.and_then(|id| self.follow.identity(id));
-        let finding = match step.outcome {
-            Some(Outcome::Found(finding)) => Some(Row {
-                ts: row.ts,
-                boot_ns: row.boot_ns,
-                kind: "finding",
-                pid: Some(finding.subject.pid),
-                tid: Some(finding.subject.tid),
-                comm: Some(finding.subject.comm.clone()),
-                identity: row.identity.clone(),
-                wait: row.wait.clone(),
-                waited_ns: finding.wait().map(|wait| wait.waited_ns),
-                finding: Some(Box::new(finding)),
-                ..Row::default()
-            }),
-            _ => None,
-        };
-        (row, finding)
+        let identity = at.step.identity.clone();
+        (self.write)(&Row { identity, ..row(at.event, self.offset_ns) })
     }
 
-    /// Model and judge, as they are now.
-    pub fn follow(&self) -> &Follow {
-        &self.follow
-    }
-
-    fn row(&self, event: &Event) -> Row {
-        let ns = i128::from(event.boot_ns) + i128::from(self.offset_ns);
-        let inside = Timestamp::from_nanosecond(ns).ok().map(Timestamp::as_nanosecond);
-        let mut row = Row {
-            ts: inside.and_then(|ns| i64::try_from(ns).ok()).unwrap_or_default(),
-            boot_ns: event.boot_ns,
-            pid: event.task.as_ref().map(|task| task.pid),
-            tid: event.task.as_ref().map(|task| task.tid),
-            comm: event.task.as_ref().map(|task| task.comm.clone()),
-            kind: event.body.type_name(),
+    fn finding(&mut self, finding: &Finding, at: &At<'_>) -> io::Result<()> {
+        let of_evidence = row(at.event, self.offset_ns);
+        (self.write)(&Row {
+            ts: of_evidence.ts,
+            boot_ns: of_evidence.boot_ns,
+            kind: "finding",
+            pid: Some(finding.subject.pid),
+            tid: Some(finding.subject.tid),
+            comm: Some(finding.subject.comm.clone()),
+            identity: at.step.identity.clone(),
+            wait: of_evidence.wait,
+            waited_ns: finding.wait().map(|wait| wait.waited_ns),
+            finding: Some(Box::new(finding.clone())),
             ..Row::default()
-        };
-        match &event.body {
-            Body::ProcessSnapshot(seen) => row.filename.clone_from(&seen.exe),
-            Body::ProcessFork(fork) => {
-                row.child_pid = Some(fork.child_pid);
-                row.clone_flags = Some(fork.clone_flags);
-            }
-            Body::ThreadStart(start) => {
-                row.child_pid = Some(start.child_tid);
-                row.clone_flags = Some(start.clone_flags);
-            }
-            Body::ProcessExec(exec) => row.filename = Some(exec.filename.clone()),
-            Body::FutexWait(wait) => {
-                row.wait = Some(wait.wait.clone());
-                row.waited_ns = Some(event.boot_ns.saturating_sub(wait.wait.enter_ns));
-                row.result = wait.result;
-            }
-            Body::FutexWake(wake) => {
-                row.wait = Some(Wait { uaddr: wake.uaddr, op: wake.op, ..Wait::default() });
-            }
-            Body::Evidence(look) => row.wait = Some(look.wait.clone()),
-            Body::EventsLost(lost) => row.lost = Some(lost.count),
-            Body::TraceEnd(end) => row.lost = Some(end.lost),
-            Body::TraceStart(_)
-            | Body::Resync(_)
-            | Body::Rotated(_)
-            | Body::ProcessOwner(_)
-            | Body::ProcessExit(_)
-            | Body::ThreadExit(_) => {}
-        }
-        row
+        })
     }
+}
+
+fn row(event: &Event, offset_ns: i64) -> Row {
+    let ns = i128::from(event.boot_ns) + i128::from(offset_ns);
+    let inside = Timestamp::from_nanosecond(ns).ok().map(Timestamp::as_nanosecond);
+    let mut row = Row {
+        ts: inside.and_then(|ns| i64::try_from(ns).ok()).unwrap_or_default(),
+        boot_ns: event.boot_ns,
+        pid: event.task.as_ref().map(|task| task.pid),
+        tid: event.task.as_ref().map(|task| task.tid),
+        comm: event.task.as_ref().map(|task| task.comm.clone()),
+        kind: event.body.type_name(),
+        ..Row::default()
+    };
+    match &event.body {
+        Body::ProcessSnapshot(seen) => row.filename.clone_from(&seen.exe),
+        Body::ProcessFork(fork) => {
+            row.child_pid = Some(fork.child_pid);
+            row.clone_flags = Some(fork.clone_flags);
+        }
+        Body::ThreadStart(start) => {
+            row.child_pid = Some(start.child_tid);
+            row.clone_flags = Some(start.clone_flags);
+        }
+        Body::ProcessExec(exec) => row.filename = Some(exec.filename.clone()),
+        Body::FutexWait(wait) => {
+            row.wait = Some(wait.wait.clone());
+            row.waited_ns = Some(event.boot_ns.saturating_sub(wait.wait.enter_ns));
+            row.result = wait.result;
+        }
+        Body::FutexWake(wake) => {
+            row.wait = Some(Wait { uaddr: wake.uaddr, op: wake.op, ..Wait::default() });
+        }
+        Body::Evidence(look) => row.wait = Some(look.wait.clone()),
+        Body::EventsLost(lost) => row.lost = Some(lost.count),
+        Body::TraceEnd(end) => row.lost = Some(end.lost),
+        Body::TraceStart(_)
+        | Body::Resync(_)
+        | Body::Rotated(_)
+        | Body::ProcessOwner(_)
+        | Body::ProcessExit(_)
+        | Body::ThreadExit(_) => {}
+    }
+    row
 }

@@ -3,7 +3,7 @@
 use super::{checks, log_mutator};
 use crate::export::{
     self, TimelineBuilder,
-    table::{COLUMNS, Rows},
+    table::{COLUMNS, Row, Table},
     timeline::LogEnd,
 };
 use forktrace_log::{Input, LineKind, Reader};
@@ -12,9 +12,9 @@ use forktrace_model::event::Event;
 /// The pictures: HTML's data, DOT, SVG, Perfetto.
 pub fn page(data: &[u8]) {
     let (parts, other) = log_mutator::log(data);
-    let mut teller = TimelineBuilder::default();
+    let mut teller = TimelineBuilder::pipeline();
     for event in events(&parts) {
-        teller.event(&event);
+        assert!(teller.event(&event).is_ok());
     }
     let story = teller.finish(LogEnd { shortfalls: vec!["<b>".into()] });
     let suspects = other & 1 == 0;
@@ -31,12 +31,13 @@ pub fn page(data: &[u8]) {
 /// The tables: CSV, and Parquet, which takes longer, for one in sixteen.
 pub fn table(data: &[u8]) {
     let (parts, other) = log_mutator::log(data);
-    let (mut rows, mut all) = (Rows::default(), Vec::new());
-    for event in events(&parts) {
-        let (row, finding) = rows.event(&event);
-        all.push(row);
-        all.extend(finding);
-    }
+    let mut all = Vec::new();
+    let mut table = Table::pipeline(|row: &Row| {
+        all.push(row.clone());
+        Ok(())
+    });
+    assert!(events(&parts).iter().all(|event| table.event(event).is_ok()));
+    drop(table);
     let csv = written(|out| {
         let mut csv = export::csv::Writer::new(out)?;
         all.iter().try_for_each(|row| csv.row(row))?;

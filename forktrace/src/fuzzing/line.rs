@@ -6,7 +6,7 @@ use super::{checks, log_mutator};
 use crate::{
     export::{
         self,
-        table::{COLUMNS, Rows},
+        table::{COLUMNS, Row, Table},
     },
     report::{Clock, Style, text::Text},
 };
@@ -112,10 +112,10 @@ pub(super) fn shown(
 
 /// The line as a row of a table. Gives what was written.
 pub(super) fn row(event: &Event) -> Vec<u8> {
-    let (row, _) = Rows::default().event(event);
     let mut out = Vec::new();
     let result = export::csv::Writer::new(&mut out).and_then(|mut csv| {
-        csv.row(&row)?;
+        // The row of the event alone: one event makes no finding.
+        Table::pipeline(|row: &Row| csv.row(row)).event(event)?;
         csv.finish()
     });
     assert!(result.is_ok(), "{result:?}");

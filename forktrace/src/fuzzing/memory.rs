@@ -3,6 +3,7 @@
 use arbitrary::{Arbitrary as _, Result, Unstructured};
 
 use forktrace_model::{
+    arch::Machine,
     event::{AtFork, Libc, Mapping, Place, Wait, Window},
     locks::{self, Reading, Scene, State},
 };
@@ -38,10 +39,11 @@ fn wait(u: &mut Unstructured<'_>, start: u64) -> Result<Wait> {
 
 fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
     let u = &mut unstructured;
+    let machine = Machine::default();
     let start = match u8::arbitrary(u)? % 8 {
         0 => u64::MAX - 64,
         1 => 0,
-        2 => (1 << 47) - 64,
+        2 => machine.arch.address_limit - 64,
         _ => 0x7f00_0000_1000,
     };
     let wait = wait(u, start)?;
@@ -60,7 +62,7 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
         *was ^= other;
     }
     let target = (known & 2 != 0).then(|| Place {
-        address: locks::target(&wait, &now).unwrap_or(target_at),
+        address: locks::target(&wait, &now, machine).unwrap_or(target_at),
         mapping: mapping.clone(),
         now: Some(Window { address: target_at, bytes: elsewhere.clone() }),
         python_type: None,
@@ -71,6 +73,7 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
         },
     });
     let mut scene = Scene {
+        machine,
         wait: &wait,
         mapping: mapping.as_ref(),
         now: &now,

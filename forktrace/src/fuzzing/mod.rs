@@ -108,7 +108,7 @@ pub fn log(data: &[u8]) {
         }
     }
     read(&parts);
-    fuzzed::report(&parts, data.len() as u64);
+    reported(&parts, data.len() as u64);
 }
 
 /// A log that is mostly one, made by a recipe: read, checked, and reported.
@@ -117,7 +117,15 @@ pub fn replay(data: &[u8]) {
     if other & 7 == 1 {
         read(&parts);
     }
-    fuzzed::report(&parts, other);
+    reported(&parts, other);
+}
+
+/// Reports the parts of a log.
+fn reported(parts: &[Vec<u8>], choice: u64) {
+    let reported = fuzzed::report(parts, choice);
+    checks::terminal(reported.failure.as_bytes(), false);
+    checks::terminal(&reported.text, reported.color);
+    checks::terminal(&reported.json, false);
 }
 
 /// Reads and checks the parts of a log.

@@ -55,7 +55,7 @@ pub(super) fn story(text: &str, choice: u8) -> Timeline {
     };
     let end = TraceEnd { reason: text.into(), ..TraceEnd::default() };
     let about = |body| Event { boot_ns: 2, task: None, body };
-    let mut teller = TimelineBuilder::default();
+    let mut teller = TimelineBuilder::pipeline();
     for event in [
         about(Body::TraceStart(Box::new(start))),
         alive(text),
@@ -63,7 +63,7 @@ pub(super) fn story(text: &str, choice: u8) -> Timeline {
         lost(text),
         about(Body::TraceEnd(end)),
     ] {
-        teller.event(&event);
+        assert!(teller.event(&event).is_ok());
     }
     let mut story = teller.finish(LogEnd { shortfalls: vec![text.into()] });
     story.waits.push(wait());

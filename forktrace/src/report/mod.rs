@@ -5,8 +5,10 @@
 
 pub mod advice;
 mod bars;
+pub mod caveats;
 mod clock;
 pub mod doctor;
+pub mod filter;
 pub mod hang;
 pub mod hazards;
 pub mod lock_words;
@@ -15,6 +17,7 @@ pub mod proofs;
 mod python;
 pub mod reasons;
 mod siblings;
+mod size;
 pub(crate) mod stacks;
 mod style;
 pub mod summary;
@@ -32,5 +35,6 @@ pub(crate) use forktrace_model::{
     text::{rounded_up, wrap},
 };
 pub(crate) use siblings::{First, Shown};
+pub use size::bytes;
 pub use style::Style;
 pub(crate) use tree::cut_circles;

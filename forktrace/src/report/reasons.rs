@@ -13,6 +13,7 @@ pub fn text(reason: Reason) -> &'static str {
         Reason::UnknownLock => "the kind of lock is not known",
         Reason::Unreadable => "the memory around the word could not be read",
         Reason::Denied => "something, such as a security module, denies access to the process",
+        Reason::UnknownMachine => "the locks of this kind of machine are not known",
         Reason::FreeAtFork => "the lock was free at the fork",
         Reason::OwnerChanged => "the lock has another owner than at the fork",
         Reason::OwnedByChild => "a thread of the child itself owns the lock",

@@ -20,9 +20,9 @@ use super::*;
 const FINDINGS: u32 = 5_000;
 
 fn told(events: impl IntoIterator<Item = Event>) -> Timeline {
-    let mut teller = TimelineBuilder::default();
+    let mut teller = TimelineBuilder::pipeline();
     for event in events {
-        teller.event(&event);
+        teller.event(&event).unwrap();
     }
     teller.finish(LogEnd::default())
 }
@@ -40,15 +40,15 @@ fn tabulate(events: &[Event]) {
     let mut csv = csv::Writer::new(sink()).unwrap();
     #[cfg(feature = "parquet")]
     let mut parquet = forktrace::export::parquet::Writer::new(sink()).unwrap();
-    let mut rows = table::Rows::default();
+    let mut pipeline = table::Table::pipeline(|row: &table::Row| {
+        #[cfg(feature = "parquet")]
+        parquet.row(row)?;
+        csv.row(row)
+    });
     for event in events {
-        let (row, finding) = rows.event(event);
-        for row in std::iter::once(row).chain(finding) {
-            csv.row(&row).unwrap();
-            #[cfg(feature = "parquet")]
-            parquet.row(&row).unwrap();
-        }
+        pipeline.event(event).unwrap();
     }
+    drop(pipeline);
     csv.finish().unwrap();
     #[cfg(feature = "parquet")]
     parquet.finish().unwrap();

@@ -5,6 +5,7 @@
 
 mod check;
 mod facts;
+mod processor;
 #[cfg(test)]
 mod tests;
 mod tracepoints;
@@ -22,6 +23,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use self::{tracepoints::Layouts, trial::Trial};
 use crate::{
+    arch::HostMachine,
     inspect,
     kernel::{
         Error,
@@ -63,7 +65,9 @@ pub fn examine() -> Vec<Check> {
     let layouts = layouts.unwrap_or_else(|| Err(Error::Tracefs { cause: "no answer".into() }));
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
 
+    let machine = HostMachine::here();
     let mut checks = vec![
+        processor::processor(&machine),
         facts::kernel(release),
         facts::pid_namespace(namespace::check_pid_namespace()),
         facts::capabilities(has, users.as_deref(), kernel_preempts()),
@@ -76,7 +80,7 @@ pub fn examine() -> Vec<Check> {
         ),
     ];
     checks.extend(tracepoints::tracepoints(layouts.as_ref().ok()));
-    let trial = trial::may_try(&lacking, || try_all(&host));
+    let trial = trial::may_try(machine.check().is_ok(), &lacking, || try_all(&host));
     checks.extend(trial.checks(host.has("sys/kernel/btf/vmlinux")));
     let reach = within(inspect::reach).unwrap_or_default();
     let scope = host.text("proc/sys/kernel/yama/ptrace_scope");

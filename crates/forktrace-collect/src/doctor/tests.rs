@@ -9,6 +9,7 @@ use super::{
     facts::{
         capabilities, kernel, lockdown, memory_lock, page_frames, processes, ptrace_scope, python,
     },
+    processor::processor,
     tracepoints::{Layouts, tracefs, tracepoints},
     trial::{Trial, may_try},
     *,
@@ -196,7 +197,7 @@ fn tracefs_is_mounted_or_mounted_privately_or_closed() {
 #[test]
 fn without_privilege_nothing_is_tried() {
     let lacking = [Capability::CAP_BPF];
-    let trial = may_try(&lacking, || unreachable!("it was tried"));
+    let trial = may_try(true, &lacking, || unreachable!("it was tried"));
     let checks = trial.checks(false);
     for check in &checks {
         assert_ne!(status(check), Good, "{check:?}");
@@ -255,4 +256,24 @@ fn the_reach_into_processes_is_counted() {
     assert!(processes(Reach::default(), &[], false).iter().all(|check| status(check) == Good));
     let frames = [Sight::Full, Sight::Frames, Sight::None].map(|sight| status(&page_frames(sight)));
     assert_eq!(frames, [Good, Limited, Limited]);
+}
+
+#[test]
+fn another_machine_is_named_and_nothing_is_tried_on_it() {
+    let known = HostMachine {
+        arch: "x86_64".into(),
+        built_for: "x86_64",
+        page_size: 4096,
+        big_endian: false,
+    };
+    let found = processor(&known);
+    assert_eq!((status(&found), found.detail.as_str()), (Good, "x86_64, pages of 4096 bytes"));
+    let other = HostMachine { arch: "aarch64".into(), built_for: "aarch64", ..known };
+    let refused = processor(&other);
+    assert_eq!(status(&refused), Missing);
+    assert!(refused.detail.contains("aarch64") && !refused.remedy.is_empty(), "{refused:?}");
+    let checks = may_try(false, &[], || unreachable!("it was tried")).checks(true);
+    let load = find(&checks, "program-load");
+    assert_eq!(status(load), Missing);
+    assert!(load.detail.contains("not tried"), "{load:?}");
 }

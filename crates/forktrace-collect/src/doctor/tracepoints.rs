@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::facts::{ABOVE, AS_ROOT};
 use crate::{
+    arch::HOST,
     doctor::Check,
     kernel::{
         Error, FormatError,
@@ -144,7 +145,11 @@ fn page_faults(layouts: &Layouts) -> Check {
             "no tracepoints exceptions/page_fault_*: the kernel's count of page faults is used, \
              which costs more and needs Linux 6.1; before that no page is kept, and few hangs are \
              certain",
-            "a kernel for x86-64 with them",
+            if HOST.has_fault_tracepoints {
+                "a kernel that has them"
+            } else {
+                "Linux 6.1 or later"
+            },
         ),
     }
 }

@@ -7,8 +7,13 @@ use crate::{doctor::Check, kernel::Error};
 
 /// What was tried.
 pub(super) enum Trial {
-    /// Nothing: these capabilities are missing.
-    NotTried(String),
+    /// Nothing, and what it needs first.
+    NotTried {
+        /// What is missing.
+        needs: String,
+        /// What can be done about it.
+        remedy: &'static str,
+    },
     /// All.
     Done {
         /// Whether the kernel has ring buffers.
@@ -22,11 +27,13 @@ pub(super) enum Trial {
     },
 }
 
-/// Tries only what can succeed: without the capabilities every answer is the same.
-pub(super) fn may_try(lacking: &[Capability], trial: impl FnOnce() -> Trial) -> Trial {
-    match lacking.is_empty() {
-        true => trial(),
-        false => Trial::NotTried(list(lacking)),
+/// Tries only what can succeed: on a machine that is not `known`, and without the capabilities, every
+/// answer is the same.
+pub(super) fn may_try(known: bool, lacking: &[Capability], trial: impl FnOnce() -> Trial) -> Trial {
+    match (known, lacking.is_empty()) {
+        (true, true) => trial(),
+        (true, false) => Trial::NotTried { needs: list(lacking), remedy: AS_ROOT },
+        (false, _) => Trial::NotTried { needs: "another machine".into(), remedy: ABOVE },
     }
 }
 
@@ -36,14 +43,14 @@ impl Trial {
         let btf = btf(has_btf);
         let names = ("program-load", "ring-buffer", "registers", "uprobes");
         match self {
-            Trial::NotTried(needs) => {
+            Trial::NotTried { needs, remedy } => {
                 let words = || format!("not tried: it needs {needs}");
                 vec![
-                    Check::missing(names.0, words(), AS_ROOT),
-                    Check::missing(names.1, words(), AS_ROOT),
+                    Check::missing(names.0, words(), remedy),
+                    Check::missing(names.1, words(), remedy),
                     btf,
-                    Check::limited(names.2, words(), AS_ROOT),
-                    Check::limited(names.3, words(), AS_ROOT),
+                    Check::limited(names.2, words(), remedy),
+                    Check::limited(names.3, words(), remedy),
                 ]
             }
             Trial::Done { ring, loaded, probes, has_uprobes } => {

@@ -5,6 +5,7 @@ use super::{
     proc_text::{self, Status},
     symbol, threads,
 };
+use crate::arch::HOST;
 use forktrace_model::event::{
     AtFork, Doing, Evidence, FirstWrite, FirstWrites, Mapping, Missing, OwnerThread, Place, Python,
     Task, ThreadSample, Wait, Waiter, Window,
@@ -139,13 +140,10 @@ pub fn owner_of(pid: u32, lock: u64) -> Option<u64> {
     pointer(pid, lock.checked_add(8)?).filter(|owner| *owner != 0)
 }
 
-/// Offset of the tid in a thread's descriptor as glibc lays it out on x86-64 (`struct pthread`, `nptl/descr.h`, 2.36 and 2.42).
-pub const DESCRIPTOR_TID: u64 = 0x2d0;
+/// Offset of the tid in glibc's descriptor of a thread.
+pub const DESCRIPTOR_TID: u64 = HOST.descriptor.tid;
 /// Bytes of a descriptor that are read.
 pub const DESCRIPTOR_LEN: usize = DESCRIPTOR_TID as usize + 4;
-/// Offsets at which a descriptor has its own address (`tcb` and `self` of `tcbhead_t`,
-/// `sysdeps/x86_64/nptl/tls.h`).
-const DESCRIPTOR_SELF: [u64; 2] = [0, 0x10];
 
 /// What a descriptor says: its thread's tid, which is cleared when the thread ends, and in a forked
 /// child for all threads that it does not have (`__reclaim_stacks`, `nptl/nptl-stack.c`).
@@ -164,7 +162,9 @@ fn owner_thread(pid: u32, address: u64, inherited: &dyn Inherited) -> OwnerThrea
 pub fn descriptor_tid(address: u64, memory: &Window) -> Option<u32> {
     let at = |offset: u64| address.checked_add(offset);
     let own = |offset| at(offset).and_then(|at| memory.long(at)) == Some(address);
-    DESCRIPTOR_SELF.into_iter().all(own).then(|| memory.word(at(DESCRIPTOR_TID)?)).flatten()
+    let marks = HOST.descriptor.own_address;
+    let is_one = !marks.is_empty() && marks.iter().copied().all(own);
+    is_one.then(|| memory.word(at(DESCRIPTOR_TID)?)).flatten()
 }
 
 /// The word at an address.

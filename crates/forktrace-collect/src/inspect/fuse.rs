@@ -20,8 +20,8 @@ use super::{
     memory::{self, Origin},
     proc_text,
 };
+use crate::arch::page_size;
 
-const PAGE: u64 = 4096;
 /// Bits of an entry of `pagemap`: the page is in memory, or in swap
 /// (`Documentation/admin-guide/mm/pagemap.rst`, Linux 6.18).
 const THERE: u64 = 0b11 << 62;
@@ -31,7 +31,8 @@ pub(super) fn before(pid: u32, address: u64, len: usize) -> usize {
     let pagemap = File::open(format!("/proc/{pid}/pagemap")).ok();
     let end = address.saturating_add(len as u64);
     let mut known: Option<(Origin, bool)> = None;
-    let pages = (address & !(PAGE - 1)..end).step_by(PAGE as usize);
+    let size = page_size();
+    let pages = (address & !(size - 1)..end).step_by(size as usize);
     for page in pages.filter(|page| !is_there(pagemap.as_ref(), *page)) {
         if known.as_ref().is_none_or(|(origin, _)| !origin.range.contains(&page)) {
             known = memory::origin(pid, page).map(|origin| {
@@ -49,7 +50,7 @@ pub(super) fn before(pid: u32, address: u64, len: usize) -> usize {
 /// Whether a page is in memory or in swap.
 fn is_there(pagemap: Option<&File>, page: u64) -> bool {
     let mut entry = [0; 8];
-    let read = |file: &File| file.read_exact_at(&mut entry, page / PAGE * 8).is_ok();
+    let read = |file: &File| file.read_exact_at(&mut entry, page / page_size() * 8).is_ok();
     pagemap.is_some_and(read) && u64::from_ne_bytes(entry) & THERE != 0
 }
 
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn the_memory_of_this_process_is_its_own() {
         let me = std::process::id();
-        let boxed = vec![7_u8; 3 * PAGE as usize];
+        let boxed = vec![7_u8; 3 * page_size() as usize];
         assert_eq!(before(me, boxed.as_ptr().addr() as u64, boxed.len()), boxed.len());
         let code = before as *const () as usize as u64;
         assert_eq!(before(me, code, 100), 100);

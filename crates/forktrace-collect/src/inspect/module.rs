@@ -6,9 +6,9 @@
 //! is needed. Layouts: `Elf64_Ehdr` and `Elf64_Phdr`, elf(5).
 
 use super::memory;
+use crate::arch::page_size;
 use forktrace_model::event::{Libc, Mapping, Module};
 
-const PAGE: u64 = 4096;
 const HEADER: usize = 64;
 /// Program headers believed; programs have about a dozen.
 const MOST_HEADERS: u16 = 64;
@@ -91,9 +91,10 @@ fn libc(path: &str) -> Option<Libc> {
 
 /// The place inside of the file that is loaded from `base` on, if `address` is one.
 fn module(pid: u32, path: String, base: u64, address: u64) -> Option<Module> {
-    let loads = loads(&memory::read(pid, base, PAGE as usize).ok()?)?;
+    let page = page_size();
+    let loads = loads(&memory::read(pid, base, page as usize).ok()?)?;
     let first = loads.first()?;
-    let bias = base.checked_sub(first.start & !(PAGE - 1))?;
+    let bias = base.checked_sub(first.start & !(page - 1))?;
     let own = address.checked_sub(bias)?;
     let inside = loads.iter().any(|load| (load.start..load.end).contains(&own));
     inside.then_some(Module { path, address: own })

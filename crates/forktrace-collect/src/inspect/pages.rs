@@ -34,9 +34,8 @@
 use std::{fs::File, os::unix::fs::FileExt, sync::OnceLock};
 
 use super::{ancestry::Entry, memory, proc_text, proc_text::Status, scan, threads};
+use crate::arch::page_size;
 use forktrace_model::event::{Learnt, Window};
-
-const PAGE: u64 = 4096;
 
 /// Bits of an entry of `/proc/<pid>/pagemap` (`Documentation/admin-guide/mm/pagemap.rst`, 6.18).
 const PRESENT: u64 = 1 << 63;
@@ -68,8 +67,8 @@ pub(super) fn inherited(
     if ["wf", "dc"].iter().any(|flag| flags.split(' ').any(|one| one == *flag)) {
         return None;
     }
-    let page = address & !(PAGE - 1);
-    let end = start.saturating_add(len as u64).min(page + PAGE);
+    let page = address & !(page_size() - 1);
+    let end = start.saturating_add(len as u64).min(page.saturating_add(page_size()));
     let start = start.max(page);
     let len = usize::try_from(end.checked_sub(start)?).ok()?;
     let before = proof(child, parent, table, page)?;
@@ -138,12 +137,12 @@ fn shares_with(other: u32, pid: u32) -> bool {
 /// `stack`. That thread has written there before it blocked: in a forked copy of the memory, the
 /// page has become its own.
 pub(super) fn same_memory(pid: u32, other: u32, stack: u64) -> bool {
-    let page = stack & !(PAGE - 1);
+    let page = stack & !(page_size() - 1);
     if let Some(own) = frame(pid, page) {
         return frame(other, page) == Some(own);
     }
     // Swapped out, or no privilege to see frames.
-    let bytes = |pid| memory::read(pid, page, PAGE as usize).ok();
+    let bytes = |pid| memory::read(pid, page, page_size() as usize).ok();
     bytes(pid).is_none_or(|own| bytes(other) == Some(own))
 }
 
@@ -159,7 +158,7 @@ fn undisturbed(pid: u32) -> bool {
 
 /// The frame of the present, anonymous page at `page`; `None` also without privilege.
 fn frame(pid: u32, page: u64) -> Option<u64> {
-    let entry = long(&format!("/proc/{pid}/pagemap"), page / PAGE)?;
+    let entry = long(&format!("/proc/{pid}/pagemap"), page / page_size())?;
     let frame = entry & FRAME;
     (entry & PRESENT != 0 && entry & FILE == 0 && frame != 0).then_some(frame)
 }
@@ -221,8 +220,8 @@ fn may_be_merged() -> bool {
 /// The flags of a page of our own that was just written; `None` without privilege.
 fn own_flags() -> Option<u64> {
     // Larger than a page, so that one lies inside of it whole.
-    let own = std::hint::black_box(vec![1_u8; 2 * PAGE as usize]);
-    let page = (own.as_ptr().addr() as u64).next_multiple_of(PAGE);
+    let own = std::hint::black_box(vec![1_u8; 2 * page_size() as usize]);
+    let page = (own.as_ptr().addr() as u64).next_multiple_of(page_size());
     let flags = frame(std::process::id(), page).and_then(frame_flags);
     // Not given back before it was looked at.
     std::hint::black_box(&own);

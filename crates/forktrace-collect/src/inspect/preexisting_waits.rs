@@ -10,6 +10,7 @@ use super::{
     proc_text::{self, Status},
     threads,
 };
+use crate::arch;
 use forktrace_model::{
     event::{Doing, Libc, Task, Wait, Window},
     locks::{self, Scene, State},
@@ -191,12 +192,13 @@ impl Ranks {
         }
         let Ok(bytes) = memory::read(self.pid, address, 192) else { return Rank::Other };
         let now = Window { address, bytes };
-        if locks::target(wait, &now).is_some() {
+        let machine = arch::machine();
+        if locks::target(wait, &now, machine).is_some() {
             return Rank::Lock;
         }
         let libc = self.libc;
         let (mapping, at_fork, module, target) = (None, None, None, None);
-        let scene = Scene { wait, mapping, now: &now, at_fork, module, libc, target };
+        let scene = Scene { machine, wait, mapping, now: &now, at_fork, module, libc, target };
         match locks::read(&scene).map(|reading| reading.now) {
             Some(State::Held { owner: Some(_) }) => Rank::OwnedLock,
             Some(_) => Rank::Lock,

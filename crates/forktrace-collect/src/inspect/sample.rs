@@ -1,6 +1,6 @@
-//! Finding blocked threads by looking now and then, where no futex call is watched.
+//! Finding blocked threads by sampling, where no futex call is watched.
 //!
-//! A thread that is in the same system call with the same arguments at two looks was in it all the
+//! A thread that is in the same system call with the same arguments in two samples was in it all the
 //! time if it has not left a CPU in between: the count goes up each time that a thread blocks
 //! (`__schedule`, `kernel/sched/core.c`, Linux 6.18). So the count is read after the system call, and
 //! what is known of a wait counts from then on.
@@ -31,19 +31,19 @@ pub struct Blocked {
     pub stopped: bool,
 }
 
-/// The threads of a process at one look.
+/// The threads of a process in one sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Threads {
     /// All of them.
     pub tids: Vec<u32>,
     /// Those in futex waits without a timeout.
     pub blocked: Vec<Blocked>,
-    /// Something denies that they be looked at.
+    /// Something denied access to them.
     pub denied: bool,
 }
 
-/// Looks at every thread of a process, which takes some 5 µs a thread; none of one that has ended.
-pub fn look(pid: u32) -> Threads {
+/// Samples every thread of a process, which takes some 5 µs a thread; none of one that has ended.
+pub fn take(pid: u32) -> Threads {
     let (tids, mut denied) = match proc_text::numbers(pid, &format!("{pid}/task")) {
         Ok(tids) => (tids, false),
         Err(error) => (Vec::new(), matches!(error, Error::Denied { .. })),
@@ -89,7 +89,7 @@ mod tests {
         let pid = std::process::id();
         let found = (0..2000).find_map(|_| {
             sleep(Duration::from_millis(1));
-            let threads = look(pid);
+            let threads = take(pid);
             assert!(threads.tids.len() > threads.blocked.len(), "this thread runs");
             threads.blocked.into_iter().find(|one| one.tid == tid && Some(*one) != before)
         });
@@ -127,6 +127,6 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_has_no_threads() {
-        assert_eq!(look(u32::MAX), Threads::default());
+        assert_eq!(take(u32::MAX), Threads::default());
     }
 }

@@ -14,15 +14,16 @@ use super::{
     Result,
     proc_text::{self, Status},
 };
+use crate::arch::HOST;
 use forktrace_model::event::{Doing, ThreadSample, Wait};
 
 /// Time between the two looks.
 pub const APART: Duration = Duration::from_millis(30);
 
-/// System call numbers of x86-64 (`arch/x86/entry/syscalls/syscall_64.tbl`, Linux 6.18).
-const FUTEX: i64 = 202;
-const FUTEX_WAITV: i64 = 449;
-const FUTEX_WAIT: i64 = 455;
+/// Numbers of system calls.
+const FUTEX: i64 = HOST.calls.futex;
+const FUTEX_WAITV: i64 = HOST.calls.futex_waitv;
+const FUTEX_WAIT: i64 = HOST.calls.futex_wait;
 
 /// The first look at a process's threads.
 #[derive(Debug)]
@@ -250,12 +251,12 @@ mod tests {
     fn system_calls_are_decoded() {
         let futex = |uaddr, op, val, timed| Doing::Futex { uaddr, op, val, timed };
         let high = 0xffff_ffff_0000_0000;
-        assert_eq!(decode(202, [16, high | 0x189, high, 0, 0, 0]), futex(16, 0x189, 0, false));
-        assert_eq!(decode(202, [16, 0x80, 2, 9, 0, 0]), futex(16, 0x80, 2, true));
-        assert_eq!(decode(202, [16, 0x81, 1, 0, 0, 0]), Doing::Syscall(202));
-        assert_eq!(decode(449, [16, 3, 0, 1, 0, 0]), futex(16, futex::OP_WAITV, 3, true));
+        assert_eq!(decode(FUTEX, [16, high | 0x189, high, 0, 0, 0]), futex(16, 0x189, 0, false));
+        assert_eq!(decode(FUTEX, [16, 0x80, 2, 9, 0, 0]), futex(16, 0x80, 2, true));
+        assert_eq!(decode(FUTEX, [16, 0x81, 1, 0, 0, 0]), Doing::Syscall(FUTEX as u64));
+        assert_eq!(decode(FUTEX_WAITV, [16, 3, 0, 1, 0, 0]), futex(16, futex::OP_WAITV, 3, true));
         let wait = futex(16, futex::OP_WAIT_SYSCALL, 5, true);
-        assert_eq!(decode(455, [16, 5, 0xffff_ffff, 2, 1, 0]), wait);
+        assert_eq!(decode(FUTEX_WAIT, [16, 5, 0xffff_ffff, 2, 1, 0]), wait);
         assert_eq!(decode(7, [0; 6]), Doing::Syscall(7));
         assert_eq!(decode(-1, [0; 6]), Doing::Unknown);
     }

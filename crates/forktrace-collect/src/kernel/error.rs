@@ -1,5 +1,6 @@
 //! Why tracing cannot begin, in words.
 
+use crate::arch::Unsupported;
 use std::path::PathBuf;
 
 use super::FormatError;
@@ -122,5 +123,11 @@ pub(crate) fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
         cause,
         remedy: "it needs Linux 5.8 or later, CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS, and no \
                  lockdown (see: dmesg; forktrace -vv says more)",
+    }
+}
+
+impl From<Unsupported> for Error {
+    fn from(Unsupported { detail, remedy }: Unsupported) -> Self {
+        Error::Hindered { detail, remedy }
     }
 }

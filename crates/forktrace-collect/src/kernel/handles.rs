@@ -46,14 +46,17 @@ pub(super) fn hash_map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Ma
 pub(super) fn again<K: Pod, V: Pod>(ebpf: &Ebpf, name: &str) -> Result<Map<K, V>, Error> {
     let what = format!("map {name}");
     let map = MapData::from_fd(fd_of(ebpf, name)?).map_err(|e| refused(&what, &e))?;
+    // Either kind of hash map is read and changed in the same way.
     HashMap::try_from(aya::maps::Map::HashMap(map)).map_err(|e| refused(&what, &e))
 }
 
 /// One more descriptor of a hash map that stays where it is.
 pub(super) fn fd_of(ebpf: &Ebpf, name: &str) -> Result<OwnedFd, Error> {
     let what = format!("map {name}");
-    let Some(aya::maps::Map::HashMap(map)) = ebpf.map(name) else {
-        return Err(refused(&what, &"the object has none"));
+    let (aya::maps::Map::HashMap(map) | aya::maps::Map::LruHashMap(map)) =
+        ebpf.map(name).ok_or_else(|| refused(&what, &"the object has none"))?
+    else {
+        return Err(refused(&what, &"it is no hash map"));
     };
     map.fd().as_fd().try_clone_to_owned().map_err(|e| refused(&what, &e))
 }

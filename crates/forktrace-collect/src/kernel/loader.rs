@@ -1,6 +1,6 @@
 //! Loading and attaching the programs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -28,6 +28,7 @@ use zerocopy::IntoBytes as _;
 use super::{
     Error, allocator,
     error::{causes, refused},
+    fork_records::ForkRecords,
     lock_probes::{self, LockProbes},
     maps::Maps,
     privilege::{self, Later},
@@ -35,6 +36,7 @@ use super::{
     ring::Ring,
     tracefs::Tracefs,
 };
+use crate::arch::page_size;
 
 /// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
@@ -73,7 +75,7 @@ pub(crate) const FORKS: [(&str, &str); 3] = [
     ("sys_enter_clone", "syscalls/sys_enter_fork"),
 ];
 
-/// The fork-time snapshot uses both, if the kernel has them (x86 does); its programs are on the raw
+/// The fork-time snapshot uses both, if the kernel has them (`crate::arch`); its programs are on the raw
 /// tracepoints of these names.
 pub(crate) const FAULTS: [(&str, &str); 2] = [
     ("page_fault_user", "exceptions/page_fault_user"),
@@ -129,6 +131,8 @@ impl Options {
 pub struct Kernel {
     /// Access to the maps.
     pub maps: Maps,
+    /// What the programs keep of forked children.
+    pub records: Arc<ForkRecords>,
     /// The programs' own diagnostics, if asked for.
     pub diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
     /// Reads registers of tasks that are inside the kernel.
@@ -228,7 +232,8 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     // Before threads are made, each of which would have to do it for itself.
     options.later().settle();
     let ring = Ring::take(&mut ebpf)?;
-    let maps = Maps::take(&mut ebpf, snapshots, !options.lean)?;
+    let records = Arc::new(ForkRecords::open(&ebpf, snapshots, !options.lean)?);
+    let maps = Maps::take(&mut ebpf, !options.lean)?;
     let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
     let (locks, ebpf) = match options.locks {
         true => (Some(LockProbes::start(ebpf, options.trace_all)), None),
@@ -236,6 +241,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     };
     let kernel = Kernel {
         maps,
+        records,
         diagnostics,
         registers,
         offsets: named,
@@ -294,7 +300,7 @@ fn load_object(
     loader
         .override_global(CONFIG_GLOBAL, config.as_bytes(), true)
         .override_global(aya_log::LEVEL, &log_level, true)
-        .map_max_entries(EVENTS, options.ring_bytes.max(PAGE_SIZE as u32).next_power_of_two())
+        .map_max_entries(EVENTS, options.ring_bytes.max(page_size() as u32).next_power_of_two())
         .map_max_entries(POOL, pages.min(POOL_PAGES))
         .map_max_entries(SNAPSHOTS, pages.saturating_sub(POOL_PAGES).max(1))
         .map_max_entries(TAILS, pages.saturating_sub(POOL_PAGES).max(1))

@@ -8,11 +8,10 @@ use aya::{
 };
 use forktrace_common::{
     maps::{
-        AT_RISK, ATTEMPTS, Attempt, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS,
-        ForkWindow, Forker, HOLDS, Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAGES,
-        PAST_HOLDS, POOL, PageIndex, PageKey, PastKey, Registers, Risk, SNAPSHOTS, TAILS, TOUCHES,
-        TRACED, TRACED_HINTS, Touch, TouchKey, WAIT_HINTS, WAITS, WAKES, WaitState, WakeState,
-        WordKey,
+        AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS, ForkWindow, Forker, HOLDS,
+        Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAGES, PAST_HOLDS, POOL, PageIndex,
+        PageKey, PastKey, Risk, SNAPSHOTS, TAILS, TOUCHES, TRACED, TRACED_HINTS, Touch, TouchKey,
+        WAIT_HINTS, WAITS, WAKES, WaitState, WakeState, WordKey,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -27,7 +26,7 @@ use super::{
     pid_bitmap::Hints,
     realtime::Unpreempted,
 };
-use forktrace_model::event::Missing;
+use forktrace_model::event::Counter;
 
 /// Do not replace an entry (`include/uapi/linux/bpf.h`).
 const BPF_NOEXIST: u64 = 1;
@@ -38,8 +37,8 @@ pub struct Counters {
     /// Records that did not fit in the ring, by kind, and runs of programs that the kernel left out;
     /// kinds without a loss are left out.
     pub dropped: BTreeMap<String, u64>,
-    /// The other counts, by name.
-    pub others: BTreeMap<String, u64>,
+    /// The other counts.
+    pub others: BTreeMap<Counter, u64>,
 }
 
 impl Counters {
@@ -63,7 +62,6 @@ pub struct Maps {
     touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
     forkers: Map<u32, [u8; size_of::<Forker>()]>,
     wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
-    attempts: Map<u32, [u8; size_of::<Attempt>()]>,
     holds: Map<[u8; size_of::<LockKey>()], [u8; size_of::<Hold>()]>,
     past_holds: Map<[u8; size_of::<PastKey>()], [u8; size_of::<Hold>()]>,
     fork_windows: Map<u32, [u8; size_of::<ForkWindow>()]>,
@@ -72,13 +70,12 @@ pub struct Maps {
     misses: Misses,
     cleaner: Cleaner,
     all_waits: Batch,
-    snapshots_on: bool,
     futex_on: bool,
 }
 
 impl Maps {
-    /// `snapshots_on`: pages are kept; `futex_on`: waits and wakes are seen.
-    pub(super) fn take(ebpf: &mut Ebpf, snapshots_on: bool, futex_on: bool) -> Result<Self, Error> {
+    /// `futex_on`: waits and wakes are seen.
+    pub(super) fn take(ebpf: &mut Ebpf, futex_on: bool) -> Result<Self, Error> {
         let again = Leavings::open(ebpf)?;
         let cleaner = Cleaner::start(again).map_err(|e| refused("a thread", &e))?;
         Ok(Maps {
@@ -96,14 +93,12 @@ impl Maps {
             touches: hash_map(ebpf, TOUCHES)?,
             forkers: hash_map(ebpf, FORKERS)?,
             wakes: hash_map(ebpf, WAKES)?,
-            attempts: hash_map(ebpf, ATTEMPTS)?,
             holds: hash_map(ebpf, HOLDS)?,
             past_holds: hash_map(ebpf, PAST_HOLDS)?,
             fork_windows: hash_map(ebpf, FORK_WINDOWS)?,
             drops: per_cpu(ebpf, DROPS)?,
             counters: per_cpu(ebpf, COUNTERS)?,
             misses: Misses::of(ebpf),
-            snapshots_on,
             futex_on,
         })
     }
@@ -239,141 +234,15 @@ impl Maps {
             .filter(|(_, count)| *count > 0)
             .collect();
         let others = (0..COUNTERS_LEN)
-            .zip(COUNTER_NAMES)
-            .filter(|(_, name)| self.futex_on || !FUTEX_COUNTERS.contains(name))
-            .map(|(index, name)| (name.to_owned(), total(&self.counters, index)))
+            .zip(IN_KERNEL)
+            .filter(|(_, counter)| self.futex_on || !OF_FUTEX_CALLS.contains(counter))
+            .map(|(index, counter)| (counter, total(&self.counters, index)))
             .collect();
         Counters { dropped, others }
     }
 
-    fn page(&self, place: &PageKey) -> Option<[u8; PAGE_SIZE]> {
-        if let Ok(page) = self.pool.get(&key(place), 0) {
-            return Some(page);
-        }
-        let head = self.snapshots.get(&key(place), 0).ok()?;
-        let tail = self.tails.get(&key(place), 0).ok()?;
-        let mut page = [0; PAGE_SIZE];
-        let (first, rest) = page.split_at_mut(PAGE_HEAD);
-        first.copy_from_slice(&head);
-        rest.copy_from_slice(&tail);
-        Some(page)
-    }
-
     fn risk(&self, pid: u32) -> Option<Risk> {
         self.at_risk.get(&pid, 0).ok().map(|bytes| value(&bytes))
-    }
-}
-
-/// Names in the log, by [`maps::Counter`].
-const COUNTER_NAMES: [&str; COUNTERS_LEN as usize] = [
-    "futex_waits",
-    "futex_wakes",
-    "waits_untracked",
-    "children_untracked",
-    "pages_kept",
-    "pages_refused",
-    "processes_untraced",
-    "lock_calls",
-    "lock_calls_untracked",
-];
-
-/// Runs that the kernel left out, among the losses by kind.
-const NOT_RUN: &str = "not_run";
-
-/// Those that say nothing where waits and wakes are not seen.
-const FUTEX_COUNTERS: [&str; 3] = ["futex_waits", "futex_wakes", "waits_untracked"];
-
-/// What is known of a child's memory as it inherited it.
-impl Maps {
-    /// The page that begins at `page` as the child inherited it, or why it is not known.
-    ///
-    /// # Errors
-    /// The reason.
-    pub fn inherited_page(&self, pid: u32, page: u64) -> Result<[u8; PAGE_SIZE], Missing> {
-        let _unpreempted = Unpreempted::here();
-        if !self.snapshots_on {
-            return Err(Missing::Off);
-        }
-        let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
-        let place = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
-        self.page(&place).ok_or(if risk.table_full != 0 {
-            Missing::LimitReached
-        } else if risk.forked != 0 {
-            Missing::ForkedItself
-        } else {
-            Missing::NoFault
-        })
-    }
-
-    /// The registers of the thread that forked a child, at the fork; `None`: not known.
-    pub fn registers_at_fork(&self, pid: u32) -> Option<Registers> {
-        let _unpreempted = Unpreempted::here();
-        self.risk(pid)
-            .map(|risk| risk.at_fork)
-            .filter(|registers| *registers != Registers::default())
-    }
-
-    /// The first write to a page since the fork, by the child or by the process that forked (see
-    /// [`TouchKey::side`]); `None`: not known.
-    pub fn first_write(&self, pid: u32, page: u64, side: u32) -> Option<Touch> {
-        let _unpreempted = Unpreempted::here();
-        let risk = self.risk(pid)?;
-        let place = TouchKey { fork_ns: risk.fork_ns, page, tgid: pid, side };
-        self.touches.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
-    }
-
-    /// How often the child has woken a futex word since it was forked; `None`: not known.
-    pub fn wakes_since_fork(&self, pid: u32, uaddr: u64) -> Option<u64> {
-        let _unpreempted = Unpreempted::here();
-        let risk = self.risk(pid).filter(|_| self.futex_on)?;
-        let word = WordKey { fork_ns: risk.fork_ns, uaddr, tgid: pid, reserved: 0 };
-        match self.wakes.get(&key(&word), 0) {
-            Ok(bytes) => Some(value::<WakeState>(&bytes).count),
-            Err(_) if risk.wakes_lost != 0 => None,
-            Err(_) => Some(0),
-        }
-    }
-}
-
-/// What probes on lock functions saw (`--locks`).
-impl Maps {
-    /// Who had the locks at `places` of process `parent` while the memory of its child `pid` was
-    /// copied, each with the lock's address. None for a lock: nobody was seen with it; more than
-    /// one: it changed hands meanwhile. All past holds are gone through, once.
-    pub fn holds_at_fork(&self, pid: u32, parent: u32, places: &[u64]) -> Vec<(u64, Hold)> {
-        let _unpreempted = Unpreempted::here();
-        let Some(risk) = self.risk(pid).filter(|risk| risk.enter_ns != 0) else {
-            return Vec::new();
-        };
-        let covers = |hold: &Hold| {
-            hold.tid != 0
-                && hold.since_ns <= risk.fork_ns
-                && (hold.until_ns == 0 || hold.until_ns >= risk.enter_ns)
-        };
-        let past = self.past_holds.iter().filter_map(Result::ok).filter_map(|(place, bytes)| {
-            let place: PastKey = value(&place);
-            let wanted = place.tgid == parent && places.contains(&place.addr);
-            wanted.then(|| (place.addr, value::<Hold>(&bytes)))
-        });
-        let present = places.iter().filter_map(|addr| Some((*addr, self.hold(parent, *addr)?)));
-        let mut holds: Vec<_> = past.chain(present).filter(|(_, hold)| covers(hold)).collect();
-        holds.sort_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
-        holds.dedup_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
-        holds
-    }
-
-    /// The last that was seen of the lock at `addr` in process `pid` itself.
-    pub fn hold(&self, pid: u32, addr: u64) -> Option<Hold> {
-        let _unpreempted = Unpreempted::here();
-        let place = LockKey { addr, tgid: pid, reserved: 0 };
-        self.holds.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
-    }
-
-    /// Where the probed call that a thread is in returns to.
-    pub fn return_of(&self, tid: u32) -> Option<u64> {
-        let _unpreempted = Unpreempted::here();
-        let attempt = self.attempts.get(&tid, 0).ok()?;
-        Some(value::<Attempt>(&attempt).caller)
     }
 
     /// Forgets what was seen of the locks of a process that ended or runs another program.
@@ -394,6 +263,26 @@ impl Maps {
         }
     }
 }
+
+/// What the programs count, by [`forktrace_common::maps::Counter`].
+const IN_KERNEL: [Counter; COUNTERS_LEN as usize] = [
+    Counter::FutexWaits,
+    Counter::FutexWakes,
+    Counter::WaitsUntracked,
+    Counter::ChildrenUntracked,
+    Counter::PagesKept,
+    Counter::PagesRefused,
+    Counter::ProcessesUntraced,
+    Counter::LockCalls,
+    Counter::LockCallsUntracked,
+];
+
+/// Runs that the kernel left out, among the losses by kind.
+const NOT_RUN: &str = "not_run";
+
+/// Those that say nothing where waits and wakes are not seen.
+const OF_FUTEX_CALLS: [Counter; 3] =
+    [Counter::FutexWaits, Counter::FutexWakes, Counter::WaitsUntracked];
 
 fn total(array: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
     array.get(&index, 0).map_or(0, |values| values.iter().sum())

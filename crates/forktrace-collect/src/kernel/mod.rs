@@ -9,6 +9,7 @@ mod batch;
 mod btf;
 mod cleaner;
 pub(crate) mod error;
+mod fork_records;
 mod handles;
 #[expect(unsafe_code, reason = "reads the auxiliary vector")]
 mod installed;
@@ -36,6 +37,7 @@ pub(crate) mod tracefs;
 
 pub use allocator::give_back as give_back_memory;
 pub use error::Error;
+pub use fork_records::ForkRecords;
 pub use installed::check_installation;
 pub use loader::{Kernel, Options};
 pub use lock_probes::{LockProbes, price};
@@ -53,6 +55,7 @@ pub use tracefs::{Format, FormatError};
 /// # Errors
 /// Every failure is an [`Error`] whose message names the cause and the remedy.
 pub fn load(options: &Options) -> Result<(Kernel, Ring), Error> {
+    crate::arch::check_host()?;
     privilege::check_memory()?;
     loader::load(options)
 }

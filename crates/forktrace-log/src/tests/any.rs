@@ -272,6 +272,8 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             version: word.clone(),
             command,
             kernel: word.clone(),
+            arch: word.clone(),
+            page_size: min_wait_ns,
             boot_id: word.clone(),
             clock_offset_ns,
             min_wait_ns,

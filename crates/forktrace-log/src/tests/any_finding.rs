@@ -104,12 +104,14 @@ pub(super) fn finding() -> impl Strategy<Value = FindingLine> {
     let severity = option::of(prop::sample::select(severities));
     let fork = (option::of(fork_site()), option::of(unobserved())).boxed();
     let subject = (task(), any::<u32>(), any::<Option<u32>>());
-    let words = (text(), text(), option::of(text()), vec(proof(), 0..3));
+    let kind = prop::sample::select(vec!["inherited-lock", "lost-waker", "self-deadlock"]);
+    let confidence = prop::sample::select(vec!["certain", "likely", "suspect"]);
+    let words = (kind, confidence, option::of(text()), vec(proof(), 0..3), text());
     (severity, subject, option::of(wait()).boxed(), fork, words).prop_map(
         |(severity, (task, ppid, ns_pid), wait, (fork, unseen_fork), words)| FindingLine {
-            kind: words.0,
+            kind: words.0.to_owned(),
             severity,
-            confidence: words.1.clone(),
+            confidence: words.1.to_owned(),
             pid: task.pid,
             tid: task.tid,
             comm: task.comm,
@@ -121,7 +123,7 @@ pub(super) fn finding() -> impl Strategy<Value = FindingLine> {
             evidence: words.3,
             same_lock_in: ns_pid.into_iter().collect(),
             remedy: words.2,
-            advice: words.1,
+            advice: words.4,
         },
     )
 }

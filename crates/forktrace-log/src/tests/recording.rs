@@ -2,7 +2,7 @@ use std::{fs, path::Path, time::Duration};
 
 use super::{end, errors, fork, start};
 use crate::{Carried, Format, Input, LineKind, Reader, Recorder, Rotation, Totals, format};
-use forktrace_model::event::{Body, Event};
+use forktrace_model::event::{Body, Event, TraceStart};
 
 fn events(path: &Path) -> Vec<Event> {
     let input = Input::new(fs::File::open(path).unwrap()).unwrap();
@@ -26,7 +26,9 @@ fn names(dir: &Path) -> Vec<String> {
 
 fn record(path: &Path, format: Format, rotation: Rotation, carried: &[Carried]) -> Totals {
     let mut recorder = Recorder::open(path, format, rotation, None).unwrap();
-    recorder.event(&start(), None);
+    let machine = TraceStart { arch: "aarch64".into(), page_size: 16384, ..TraceStart::default() };
+    let start = Event { body: Body::TraceStart(Box::new(machine)), ..start() };
+    recorder.event(&start, None);
     for _ in 0..200 {
         recorder.event(&fork(), None);
         if recorder.is_due() {
@@ -68,6 +70,7 @@ fn parts_are_numbered_begin_and_end_as_parts_and_only_the_last_are_kept() {
         let events = events(&dir.path().join(name));
         let Body::TraceStart(begin) = &events[0].body else { panic!() };
         assert_eq!((begin.part, begin.carried), (n, 2));
+        assert_eq!((begin.arch.as_str(), begin.page_size), ("aarch64", 16384));
         assert_eq!((&events[1], &events[2]), (&fork(), &fork()));
         match &events.last().unwrap().body {
             Body::Rotated(rotated) => assert_eq!(rotated.next, n + 1),

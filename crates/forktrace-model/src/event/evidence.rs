@@ -180,7 +180,8 @@ impl Window {
         self.bytes.get(at).copied()
     }
 
-    /// The 32-bit word at `address`, if the window holds it. Little endian, as x86-64 is.
+    /// The 32-bit word at `address`, if the window holds it. Little-endian, as every machine
+    /// whose waits are judged.
     pub fn word(&self, address: u64) -> Option<u32> {
         let start = usize::try_from(address.checked_sub(self.address)?).ok()?;
         let bytes = self.bytes.get(start..start.checked_add(4)?)?;

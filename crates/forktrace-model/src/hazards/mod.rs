@@ -115,6 +115,8 @@ pub enum Reason {
     Unreadable,
     /// Something denied that it be read.
     Denied,
+    /// It was on a machine whose locks are not known.
+    UnknownMachine,
     /// The lock was free at the fork.
     FreeAtFork,
     /// The lock changed hands since the fork.

@@ -91,10 +91,32 @@ pub struct Judge {
     same_fault: SameFault,
     open: Subjects<Open>,
     /// Waits that go on without a finding, and why there is none.
-    unjudged: Subjects<Reason>,
+    unjudged: Subjects<Silence>,
     /// How many these are, with those of processes that have ended since.
     unjudged_counts: FxHashMap<Reason, u64>,
     keep_evidence: bool,
+}
+
+/// Why there is no finding about a wait, and whether more evidence could change that.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    reason: Reason,
+    settled: bool,
+}
+
+/// What the latest evidence about a wait has led to. `settled`: more evidence can tell nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// To a finding.
+    Finding {
+        /// It is as sure as it can become.
+        settled: bool,
+    },
+    /// To none.
+    Nothing {
+        /// The wait is none of ours.
+        settled: bool,
+    },
 }
 
 /// A finding that nothing has resolved.
@@ -142,16 +164,29 @@ impl Judge {
                 let kept = self.keep_evidence.then(|| event.clone());
                 self.found(process, *finding, since_ns(event), kept)
             }
-            Verdict::Innocent(reason) | Verdict::Open(reason) => {
-                let Body::Evidence(evidence) = &event.body else { return None };
-                let key = Key::of_wait(task.tid, evidence.wait.uaddr);
-                let before = self.unjudged.entry(process).or_default().insert(key, reason);
-                self.uncount(before);
-                *self.unjudged_counts.entry(reason).or_default() += 1;
-                Some(Outcome::Silent(reason))
-            }
+            Verdict::Innocent(reason) => self.silent(event, process, reason, true),
+            Verdict::Open(reason) => self.silent(event, process, reason, false),
             Verdict::Unrelated => None,
         }
+    }
+
+    /// A wait led to no finding.
+    fn silent(
+        &mut self,
+        event: &Event,
+        process: ProcId,
+        reason: Reason,
+        settled: bool,
+    ) -> Option<Outcome> {
+        let (Body::Evidence(evidence), Some(task)) = (&event.body, &event.task) else {
+            return None;
+        };
+        let key = Key::of_wait(task.tid, evidence.wait.uaddr);
+        let silence = Silence { reason, settled };
+        let before = self.unjudged.entry(process).or_default().insert(key, silence);
+        self.uncount(before);
+        *self.unjudged_counts.entry(reason).or_default() += 1;
+        Some(Outcome::Silent(reason))
     }
 
     /// What a finding, or a wait without one, was about is over.
@@ -203,8 +238,8 @@ impl Judge {
         self.uncount(before);
     }
 
-    fn uncount(&mut self, reason: Option<Reason>) {
-        let count = reason.and_then(|reason| self.unjudged_counts.get_mut(&reason));
+    fn uncount(&mut self, silence: Option<Silence>) {
+        let count = silence.and_then(|silence| self.unjudged_counts.get_mut(&silence.reason));
         if let Some(count) = count {
             *count = count.saturating_sub(1);
         }
@@ -214,6 +249,24 @@ impl Judge {
     pub fn is_open(&self, process: ProcId, (tid, uaddr): (u32, u64)) -> bool {
         let key = Key::of_wait(tid, uaddr);
         self.open.get(&process).is_some_and(|open| open.contains_key(&key))
+    }
+
+    /// What the latest evidence about a wait, (tid, address of the word), has led to; `None`: there was
+    /// none, or its process has ended.
+    pub fn conclusion(&self, process: ProcId, (tid, uaddr): (u32, u64)) -> Option<Conclusion> {
+        let key = Key::of_wait(tid, uaddr);
+        let silence = self.unjudged.get(&process).and_then(|waits| waits.get(&key));
+        if let Some(Silence { settled, .. }) = silence {
+            return Some(Conclusion::Nothing { settled: *settled });
+        }
+        let open = self.open.get(&process)?.get(&key)?;
+        let finding = &self.findings.get(open.index)?.finding;
+        // Without having seen the fork nothing is more than likely.
+        let most = match finding.unobserved_fork() {
+            Some(_) => Confidence::Likely,
+            None => Confidence::Certain,
+        };
+        Some(Conclusion::Finding { settled: finding.confidence >= most })
     }
 
     /// The findings that are kept, in the order of their discovery.

@@ -16,13 +16,13 @@ use super::{
     Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word, WordFact,
     family::FamilyRemedy, word_fact::Identity,
 };
+use crate::arch::ARCHES;
 
 /// The files of glibc that have locks: beginnings of their names, with and without versions as in
-/// glibc up to 2.34.
-const FILES: [&str; 8] = [
+/// glibc up to 2.34. The loader's present name is in [`ARCHES`].
+const FILES: [&str; 7] = [
     "libc.so.6",
     "libc-2.",
-    "ld-linux-x86-64.so.2",
     "ld-2.",
     "libpthread.so.0",
     "libpthread-2.",
@@ -79,5 +79,6 @@ impl Decoder for GlibcInternal {
 
 fn is_glibc(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    FILES.iter().any(|file| name.starts_with(file))
+    let loaders = ARCHES.iter().map(|arch| arch.glibc_loader);
+    FILES.into_iter().chain(loaders).any(|file| name.starts_with(file))
 }

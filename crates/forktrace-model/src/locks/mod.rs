@@ -27,11 +27,16 @@ pub use family::{FAMILIES, FamilyRemedy, Language, LockFamily};
 pub use glibc_sem::SEMAPHORE;
 pub use word_fact::{Base, Identity, Meaning, Part, Thing, Word, WordFact};
 
-use crate::event::{Libc, Mapping, Place, Wait, Window};
+use crate::{
+    arch::Machine,
+    event::{Libc, Mapping, Place, Wait, Window},
+};
 
 /// What a decoder gets to see.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
+    /// The machine on which the memory was read.
+    pub machine: Machine,
     /// The wait.
     pub wait: &'a Wait,
     /// The mapping that holds the word.
@@ -102,7 +107,7 @@ pub trait Decoder: Sync {
 
     /// Where the lock is, if the bytes around the futex word are those of a waiter of this family
     /// that is parked for a lock elsewhere.
-    fn target(&self, _wait: &Wait, _now: &Window) -> Option<u64> {
+    fn target(&self, _wait: &Wait, _now: &Window, _machine: Machine) -> Option<u64> {
         None
     }
 }
@@ -145,13 +150,9 @@ pub fn read_event(scene: &Scene<'_>) -> Option<Reading> {
 
 /// Where the lock is, if that is elsewhere than the futex word: the word is then only what the
 /// waiter is parked on. The lock's memory goes into [`Scene::target`].
-pub fn target(wait: &Wait, now: &Window) -> Option<u64> {
-    DECODERS.iter().find_map(|decoder| decoder.target(wait, now))
+pub fn target(wait: &Wait, now: &Window, machine: Machine) -> Option<u64> {
+    DECODERS.iter().find_map(|decoder| decoder.target(wait, now, machine))
 }
-
-/// Address after the last that a process may have: `TASK_SIZE_MAX`,
-/// `arch/x86/include/asm/page_64.h`, Linux 6.18 (four levels of page tables).
-const ADDRESS_LIMIT: u64 = 1 << 47;
 
 /// Largest tid plus one: `PID_MAX_LIMIT`, `include/linux/threads.h`, Linux 6.18 (64-bit).
 const TID_LIMIT: u32 = 1 << 22;

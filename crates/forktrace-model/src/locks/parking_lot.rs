@@ -16,10 +16,13 @@
 use forktrace_common::futex::FUTEX_WAIT;
 
 use super::{
-    ADDRESS_LIMIT, Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word,
-    WordFact, family::FamilyRemedy, neighbours::was_there, unproven,
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word, WordFact,
+    family::FamilyRemedy, neighbours::was_there, unproven,
 };
-use crate::event::{Mapping, Wait, Window};
+use crate::{
+    arch::Machine,
+    event::{Mapping, Wait, Window},
+};
 
 /// Members of `ThreadData`; the futex word is its parker.
 const KEY: u64 = 0;
@@ -78,7 +81,7 @@ pub(super) struct ParkingLot;
 
 impl Decoder for ParkingLot {
     fn read(&self, scene: &Scene<'_>) -> Option<Reading> {
-        let parked = Parked::at(scene.wait, scene.now)?;
+        let parked = Parked::at(scene.wait, scene.now, scene.machine)?;
         let address = parked.lock();
         let place = scene.target.filter(|place| place.address == address)?;
         let (Some(mapping), Some(now)) = (&place.mapping, &place.now) else { return None };
@@ -103,8 +106,8 @@ impl Decoder for ParkingLot {
         })
     }
 
-    fn target(&self, wait: &Wait, now: &Window) -> Option<u64> {
-        Parked::at(wait, now).map(|parked| parked.lock())
+    fn target(&self, wait: &Wait, now: &Window, machine: Machine) -> Option<u64> {
+        Parked::at(wait, now, machine).map(|parked| parked.lock())
     }
 }
 
@@ -121,7 +124,7 @@ struct Parked {
 }
 
 impl Parked {
-    fn at(wait: &Wait, now: &Window) -> Option<Self> {
+    fn at(wait: &Wait, now: &Window, machine: Machine) -> Option<Self> {
         if wait.command() != FUTEX_WAIT || !wait.is_private() || wait.val != 1 {
             return None;
         }
@@ -131,7 +134,7 @@ impl Parked {
             && now.byte(data.checked_add(PARKED_WITH_TIMEOUT)?) == Some(0)
             // TOKEN_NORMAL or TOKEN_HANDOFF, of the last time.
             && matches!(long(UNPARK_TOKEN), Some(0 | 1))
-            && long(NEXT_IN_QUEUE).is_some_and(|next| next < ADDRESS_LIMIT && next.is_multiple_of(8));
+            && long(NEXT_IN_QUEUE).is_some_and(|next| next < machine.arch.address_limit && next.is_multiple_of(8));
         let this = Parked { key: long(KEY)?, token: long(PARK_TOKEN)? };
         let known = match this.token {
             TOKEN_DEFAULT => true,
@@ -139,7 +142,9 @@ impl Parked {
             TOKEN_SHARED | TOKEN_UPGRADABLE => this.key.is_multiple_of(8),
             _ => false,
         };
-        (parked && known && (4096..ADDRESS_LIMIT).contains(&this.key)).then_some(this)
+        // Nothing is mapped in the first page.
+        let addresses = machine.page_size..machine.arch.address_limit;
+        (parked && known && addresses.contains(&this.key)).then_some(this)
     }
 
     /// The lock's address. Only a read-write lock has a second key.

@@ -24,14 +24,16 @@
 use forktrace_common::futex::{FUTEX_CLOCK_REALTIME, FUTEX_WAIT_BITSET};
 
 use super::{
-    ADDRESS_LIMIT, Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word,
-    WordFact,
+    Base, Decoder, Language, LockFamily, Meaning, Part, Reading, Scene, State, Word, WordFact,
     family::FamilyRemedy,
     is_tid,
     neighbours::was_there,
     word_fact::{Identity, Thing},
 };
-use crate::event::{Place, Wait, Window};
+use crate::{
+    arch::Machine,
+    event::{Place, Wait, Window},
+};
 
 /// Members of `struct wait_entry`, from its semaphore: two before it, three after it.
 const PARK_ARG: u64 = 16;
@@ -78,7 +80,7 @@ pub(super) struct PyMutex;
 
 impl Decoder for PyMutex {
     fn read(&self, scene: &Scene<'_>) -> Option<Reading> {
-        let address = self.target(scene.wait, scene.now)?;
+        let address = self.target(scene.wait, scene.now, scene.machine)?;
         let place = scene.target.filter(|place| place.address == address)?;
         let (Some(_), Some(now)) = (&place.mapping, &place.now) else { return None };
         let value = now.byte(address).filter(|byte| *byte == LOCKED | HAS_PARKED)?;
@@ -98,23 +100,24 @@ impl Decoder for PyMutex {
         })
     }
 
-    fn target(&self, wait: &Wait, now: &Window) -> Option<u64> {
+    fn target(&self, wait: &Wait, now: &Window, machine: Machine) -> Option<u64> {
         // How `sem_wait` waits.
         let sem_wait = wait.command() == FUTEX_WAIT_BITSET
             && wait.op & FUTEX_CLOCK_REALTIME != 0
             && wait.is_private()
             && wait.val == 0;
-        (sem_wait && wait.uaddr.is_multiple_of(8)).then(|| parked_for(now, wait.uaddr)).flatten()
+        let parked = || parked_for(now, wait.uaddr, machine.arch.address_limit);
+        (sem_wait && wait.uaddr.is_multiple_of(8)).then(parked).flatten()
     }
 }
 
 const HELD: State = State::Held { owner: None };
 
 /// The address in the `wait_entry` whose semaphore is at `sema`, if that is what is there.
-fn parked_for(now: &Window, sema: u64) -> Option<u64> {
+fn parked_for(now: &Window, sema: u64, address_limit: u64) -> Option<u64> {
     let before = |offset: u64| now.long(sema.checked_sub(offset)?);
     let after = |offset: u64| now.long(sema.checked_add(offset)?);
-    let is_address = |word: &u64| (1..ADDRESS_LIMIT).contains(word);
+    let is_address = |word: &u64| (1..address_limit).contains(word);
     let park_arg = before(PARK_ARG).filter(is_address)?;
     let linked = after(NODE_NEXT).filter(is_address).is_some()
         && after(NODE_PREV).filter(is_address).is_some();

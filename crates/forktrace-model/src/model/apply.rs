@@ -19,7 +19,10 @@ impl Model {
         let (first, latest) = self.span_ns.unwrap_or((at, at));
         self.span_ns = Some((first, latest.max(at)));
         match (&event.body, &event.task) {
-            (Body::TraceStart(start), _) => self.min_wait_ns = start.min_wait_ns,
+            (Body::TraceStart(start), _) => {
+                self.min_wait_ns = start.min_wait_ns;
+                self.machine = start.machine();
+            }
             (Body::EventsLost(lost), _) => self.lost(lost.count),
             (Body::Resync(look), _) => self.resynced(at, look.listed_ns, &mut changes),
             (Body::ProcessSnapshot(seen), Some(task)) => {

@@ -13,6 +13,8 @@ use forktrace_common::clone_flags;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
+use crate::arch::Machine;
+
 /// How far a start time from `/proc` may be from the one seen at the fork: `/proc` counts in clock
 /// ticks of 10 ms (`USER_HZ`), ns.
 pub const START_TOLERANCE_NS: u64 = 20_000_000;
@@ -66,6 +68,7 @@ pub struct Model {
     /// Seen alive in the look at `/proc` that is under way.
     seen_again: FxHashSet<u32>,
     min_wait_ns: u64,
+    machine: Machine,
     /// Time of the first event and of the latest.
     span_ns: Option<(u64, u64)>,
     keeps_all: bool,
@@ -150,6 +153,11 @@ impl Model {
     /// Time of the first event and of the latest, `CLOCK_BOOTTIME`, ns; zeros before the first.
     pub fn span_ns(&self) -> (u64, u64) {
         self.span_ns.unwrap_or_default()
+    }
+
+    /// The machine that was traced.
+    pub fn machine(&self) -> Machine {
+        self.machine
     }
 
     /// Totals so far.

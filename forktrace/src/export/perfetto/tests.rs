@@ -9,10 +9,10 @@ use forktrace_model::event::{Body, Event, FutexWait, ProcessFork, Task, Wait};
 
 fn golden() -> Timeline {
     let log = include_bytes!("../../../tests/golden/prefork.jsonl").as_slice();
-    let mut teller = TimelineBuilder::default();
+    let mut teller = TimelineBuilder::pipeline();
     for line in Reader::new(log) {
         if let LineKind::Event(event) = line.unwrap().kind {
-            teller.event(&event);
+            teller.event(&event).unwrap();
         }
     }
     teller.finish(LogEnd::default())
@@ -112,9 +112,9 @@ fn a_log_that_cannot_be_true_still_gives_a_trace_that_nests() {
         wait(5, 7, 0, Some(-4)),
         fork(0, u32::MAX, 0),
     ];
-    let mut teller = TimelineBuilder::default();
+    let mut teller = TimelineBuilder::pipeline();
     for event in &events {
-        teller.event(event);
+        teller.event(event).unwrap();
     }
     check(&decoded(&teller.finish(LogEnd::default())));
 }

@@ -1,6 +1,6 @@
 //! From events to a [`Timeline`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use rustc_hash::FxHashSet;
 
@@ -10,20 +10,17 @@ use super::{
 };
 use crate::{
     export::{
-        Follow, Step, ancestors,
+        ancestors,
         spans::{Span, Spans},
     },
+    pipeline::{At, Follow, Pipeline, Sink},
     report::cut_circles,
 };
-use forktrace_model::{
-    event::{Body, Event},
-    model,
-};
+use forktrace_model::{event::Body, model};
 
 /// Gathers a story, event by event.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TimelineBuilder {
-    follow: Follow,
     trace: Trace,
     asked: FxHashSet<u32>,
     lives: Lives,
@@ -40,26 +37,25 @@ pub struct LogEnd {
     pub shortfalls: Vec<String>,
 }
 
-impl Default for TimelineBuilder {
-    fn default() -> Self {
-        TimelineBuilder {
-            follow: Follow::keeping_all(),
-            trace: Trace::default(),
-            asked: FxHashSet::default(),
-            lives: Lives::default(),
-            waits: Waits::default(),
-            execs: Vec::new(),
-            losses: Vec::new(),
-            left_out: BTreeMap::new(),
-        }
+impl TimelineBuilder {
+    /// A pipeline that gathers a timeline.
+    pub fn pipeline() -> Pipeline<Self> {
+        Pipeline::new(Follow::keeping_all(), TimelineBuilder::default())
     }
 }
 
-impl TimelineBuilder {
-    /// Takes the next event, in the order of the log.
-    pub fn event(&mut self, event: &Event) -> Step {
+impl Pipeline<TimelineBuilder> {
+    /// The timeline, after the last event.
+    pub fn finish(self, end: LogEnd) -> Timeline {
+        let (follow, builder) = self.into_parts();
+        builder.finish(&follow, end)
+    }
+}
+
+impl Sink for TimelineBuilder {
+    fn event(&mut self, at: &At<'_>) -> io::Result<()> {
+        let At { event, step, follow } = *at;
         let at = event.boot_ns;
-        let step = self.follow.event(event);
         if self.trace.start_ns == 0 {
             self.trace.start_ns = at;
         }
@@ -96,21 +92,17 @@ impl TimelineBuilder {
             }
             _ => {}
         }
-        self.lives.event(event, &step, self.follow.model());
+        self.lives.event(event, step, follow.model());
         self.waits.threads_ended(&self.lives.ended, at);
-        self.waits.event(event, &step, &self.asked);
-        step
+        self.waits.event(event, step, &self.asked);
+        Ok(())
     }
+}
 
-    /// Model and judge, as they are now.
-    pub fn follow(&self) -> &Follow {
-        &self.follow
-    }
-
-    /// The story, after the last event.
-    pub fn finish(mut self, end: LogEnd) -> Timeline {
-        let processes = self.processes();
-        let model = self.follow.model();
+impl TimelineBuilder {
+    fn finish(mut self, follow: &Follow, end: LogEnd) -> Timeline {
+        let processes = self.processes(follow);
+        let model = follow.model();
         let counts = model.counts().clone();
         self.trace.lost = counts.lost;
         self.trace.shortfalls = end.shortfalls;
@@ -136,8 +128,8 @@ impl TimelineBuilder {
         story
     }
 
-    fn processes(&mut self) -> Vec<Process> {
-        let model = self.follow.model();
+    fn processes(&mut self, follow: &Follow) -> Vec<Process> {
+        let model = follow.model();
         let lives = std::mem::take(&mut self.lives.processes);
         let mut above: Vec<Option<usize>> = model
             .all()
@@ -155,7 +147,7 @@ impl TimelineBuilder {
                 id: process.id.0,
                 pid: process.pid,
                 ns_pid: process.ns_pid,
-                proc_uid: self.follow.uid(process),
+                proc_uid: follow.uid(process),
                 ppid: life.ppid,
                 parent: life.parent.map(|id| id.0),
                 above: above.and_then(|at| u32::try_from(at).ok()),

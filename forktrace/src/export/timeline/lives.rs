@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::{End, MAX_ITEMS, MAX_NAMES, Name, Thread};
-use crate::export::Step;
+use crate::pipeline::Step;
 use forktrace_model::{
     event::{Body, Event, ThreadExit},
     model::{Change, Model, ProcId},

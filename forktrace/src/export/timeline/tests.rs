@@ -14,9 +14,9 @@ fn event(boot_ns: u64, pid: u32, tid: u32, comm: &str, body: Body) -> Event {
 }
 
 fn told(events: impl IntoIterator<Item = Event>) -> Timeline {
-    let mut teller = TimelineBuilder::default();
+    let mut teller = TimelineBuilder::pipeline();
     for event in events {
-        teller.event(&event);
+        teller.event(&event).unwrap();
     }
     teller.finish(LogEnd::default())
 }

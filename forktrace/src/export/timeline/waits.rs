@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Found, MAX_ITEMS, Wait, WaitEnd};
-use crate::{export::Step, report::wait_op};
+use crate::{pipeline::Step, report::wait_op};
 use forktrace_model::{
     event::{self, Body, Event},
     finding::Finding,

@@ -21,6 +21,7 @@ use super::{
     lines,
     remote::Remote,
 };
+use crate::arch::page_size;
 use forktrace_model::event::{KeptMethod, Mapping, PythonFrame, Window};
 
 /// Most memory that is searched, and the most time that this may take.
@@ -29,7 +30,6 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// Most methods that are told.
 const MAX_METHODS: usize = 16;
 
-const PAGE: u64 = 4096;
 /// Pages that are read at once.
 const CHUNK: u64 = 64;
 /// Bit of `/proc/<pid>/pagemap` for a page in memory (`fs/proc/task_mmu.c`, `PM_PRESENT`).
@@ -89,20 +89,21 @@ fn search(
 ) -> bool {
     let Ok(pagemap) = File::open(format!("/proc/{pid}/pagemap")) else { return false };
     let mut left = MAX_BYTES;
+    let size = page_size();
     let end = Instant::now() + PATIENCE;
     // The arenas come one after another: nearest to the lock object first.
     let mut mappings = memory::mappings(pid).unwrap_or_default();
     mappings.retain(is_arena);
     mappings.sort_by_key(|mapping| mapping.start.abs_diff(near));
     for mapping in mappings {
-        for start in (mapping.start..mapping.end).step_by((CHUNK * PAGE) as usize) {
-            let stop = start.saturating_add(CHUNK * PAGE).min(mapping.end);
+        for start in (mapping.start..mapping.end).step_by((CHUNK * size) as usize) {
+            let stop = start.saturating_add(CHUNK * size).min(mapping.end);
             for page in present(&pagemap, start, stop) {
                 if left == 0 || Instant::now() > end {
                     return false;
                 }
-                left = left.saturating_sub(PAGE);
-                let Some(bytes) = remote.bytes::<{ PAGE as usize }>(page) else { continue };
+                left = left.saturating_sub(size);
+                let Some(bytes) = remote.some(page, size as usize) else { continue };
                 let (words, _) = bytes.as_chunks::<8>();
                 for (place, word) in (page..).step_by(8).zip(words) {
                     let word = u64::from_le_bytes(*word);
@@ -119,9 +120,9 @@ fn search(
 /// The pages of a stretch that are in memory: others were never written.
 fn present(pagemap: &File, start: u64, end: u64) -> Vec<u64> {
     let mut flags = [0; CHUNK as usize * 8];
-    let Ok(read) = pagemap.read_at(&mut flags, start / PAGE * 8) else { return Vec::new() };
+    let Ok(read) = pagemap.read_at(&mut flags, start / page_size() * 8) else { return Vec::new() };
     let (flags, _) = flags.get(..read).unwrap_or_default().as_chunks::<8>();
-    let pages = (start..end).step_by(PAGE as usize).zip(flags);
+    let pages = (start..end).step_by(page_size() as usize).zip(flags);
     let present = pages.filter(|(_, flags)| u64::from_le_bytes(**flags) & PRESENT != 0);
     present.map(|(page, _)| page).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::{cell::Cell, fs::File, os::unix::fs::FileExt as _};
 
+use crate::arch::HOST;
+
 /// Longest text that is read.
 const MAX_TEXT: usize = 64;
 /// Longest `str` that is read: a path.
@@ -118,8 +120,7 @@ impl Remote {
     }
 }
 
-/// Whether a word can be the address of an object: `malloc` and `pymalloc` align to 16 bytes, and
-/// user space ends at 47 bits.
+/// Whether a word can be the address of an object: `malloc` and `pymalloc` align to 16 bytes.
 pub(super) fn is_object(word: u64) -> bool {
-    word.is_multiple_of(16) && (0x1_0000..1 << 47).contains(&word)
+    word.is_multiple_of(16) && (0x1_0000..HOST.facts.address_limit).contains(&word)
 }

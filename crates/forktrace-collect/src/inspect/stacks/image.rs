@@ -23,6 +23,7 @@ use super::{
     super::{fuse, memory},
     symbols::demangled,
 };
+use crate::arch::page_size;
 use forktrace_model::event::Mapping;
 
 /// Largest file that is copied, bytes.
@@ -31,8 +32,6 @@ const MAX_FILE: u64 = 256 << 20;
 const MAX_UNCOMPRESSED: u64 = MAX_FILE;
 /// What the kernel calls its own library in every process.
 const VDSO: &str = "[vdso]";
-/// Bytes of a page, the unit of mappings.
-const PAGE: u64 = 4096;
 
 /// A program or library.
 #[derive(Debug)]
@@ -129,7 +128,8 @@ impl Image {
                 })
             })
             .collect();
-        let base = segments.iter().map(|segment| segment.address).min().unwrap_or(0) & !(PAGE - 1);
+        let base =
+            segments.iter().map(|segment| segment.address).min().unwrap_or(0) & !(page_size() - 1);
         let unwind = unwind(&elf);
         let build_id = elf
             .build_id()
@@ -155,13 +155,13 @@ impl Image {
             _ => ProgramFlags(0),
         };
         let holds = |segment: &&Segment| {
-            let first = segment.offset & !(PAGE - 1);
+            let first = segment.offset & !(page_size() - 1);
             let end = segment.offset.saturating_add(segment.file_size);
             (first..end).contains(&mapping.offset) && segment.flags.0 & wanted.0 == wanted.0
         };
         // A page of the file may hold the end of one segment and the beginning of the next (lld lays
         // out .relro_padding so): a mapping begins with its own segment, unless it was split.
-        let begins = |segment: &&Segment| segment.offset & !(PAGE - 1) == mapping.offset;
+        let begins = |segment: &&Segment| segment.offset & !(page_size() - 1) == mapping.offset;
         let own = self.segments.iter().filter(holds).find(begins);
         let segment = own.or_else(|| self.segments.iter().find(holds))?;
         let address = segment.address.wrapping_sub(segment.offset).wrapping_add(mapping.offset);

@@ -13,8 +13,8 @@ impl TaskRegisters for Blind {
     }
 }
 
-fn at(ip: u64, sp: u64, bp: u64) -> Registers {
-    Registers { ip, sp, bp, ..Registers::default() }
+fn at(ip: u64, sp: u64, frame: u64) -> Registers {
+    Registers { ip, sp, frame, ..Registers::default() }
 }
 
 #[test]

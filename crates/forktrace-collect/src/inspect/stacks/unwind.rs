@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use forktrace_common::maps::Registers;
-use framehop::{
-    Error, ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder as _,
-    x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64},
-};
+use framehop::{Error, ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder as _};
 
 use super::space::{self, Space};
+use crate::arch::native::{self, UnwindCache, UnwindRegisters, unwind_registers};
 
 /// Most frames that are kept of one stack.
 const MAX_FRAMES: usize = 64;
@@ -80,16 +78,6 @@ pub(super) fn walk(
     }
 }
 
-fn unwind_registers(start: &Registers) -> UnwindRegsX86_64 {
-    let mut registers = UnwindRegsX86_64::new(start.ip, start.sp, start.bp);
-    registers.set(Reg::RBX, start.bx);
-    for (name, value) in [Reg::R12, Reg::R13, Reg::R14, Reg::R15].into_iter().zip(start.r12_to_r15)
-    {
-        registers.set(name, value);
-    }
-    registers
-}
-
 fn in_words(error: Error) -> String {
     match error {
         Error::CouldNotReadStack(address) => format!("no memory is known at {address:#x}"),
@@ -104,8 +92,8 @@ fn in_words(error: Error) -> String {
 /// The unwinder with the modules that it knows.
 #[derive(Default)]
 pub(super) struct Unwinder {
-    unwinder: UnwinderX86_64<Arc<[u8]>>,
-    cache: CacheX86_64,
+    unwinder: native::Unwinder,
+    cache: UnwindCache,
     known: Vec<std::ops::Range<u64>>,
 }
 
@@ -134,7 +122,7 @@ impl Unwinder {
     pub(super) fn step(
         &mut self,
         frame: FrameAddress,
-        registers: &mut UnwindRegsX86_64,
+        registers: &mut UnwindRegisters,
         read: &mut dyn FnMut(u64) -> Option<u64>,
     ) -> Result<Option<FrameAddress>, Error> {
         let mut read = |address| read(address).ok_or(());

@@ -14,7 +14,8 @@ mod unobserved_fork;
 use super::*;
 use crate::event::{
     AtFork, Body, Doing, EventsLost, Evidence, Mapping, Missing, Place, ProcessExec, ProcessFork,
-    ProcessSnapshot, Python, Task, ThreadExit, ThreadName, ThreadSample, ThreadStart, Wait, Window,
+    ProcessSnapshot, Python, Task, ThreadExit, ThreadName, ThreadSample, ThreadStart, TraceStart,
+    Wait, Window,
     stacks::{Frame, NativeStacks, Stack},
 };
 use crate::finding::{Confidence, Fact, HazardId, LockPlace, Rule};
@@ -441,6 +442,24 @@ fn a_wait_that_cannot_be_judged_is_counted_until_it_ends() {
         crate::event::FutexWait { wait: scene.evidence.wait.clone(), result: Some(0), over: false };
     judge.apply(&event(12 * SECOND, CHILD, CHILD, Body::FutexWait(back)), &model);
     assert_eq!(judge.unjudged(Reason::UnknownLock), 0);
+}
+
+#[test]
+fn a_wait_on_a_machine_whose_locks_are_not_known_is_no_finding() {
+    let scene = Scene::mutex();
+    let on = |arch: &str, page_size| {
+        let start = TraceStart { arch: arch.into(), page_size, ..TraceStart::default() };
+        let mut model = scene.model();
+        let start = Body::TraceStart(Box::new(start));
+        model.apply(&Event { boot_ns: 10 * SECOND, task: None, body: start });
+        let look = Body::Evidence(Box::new(scene.evidence.clone()));
+        Judge::default().apply(&event(11 * SECOND, CHILD, CHILD, look), &model)
+    };
+    assert!(matches!(on("x86_64", 4096), Some(Outcome::Found(_))));
+    for (arch, page_size) in [("aarch64", 4096), ("x86_64", 16384), ("riscv64", 4096)] {
+        let silent = Some(Outcome::Silent(Reason::UnknownMachine));
+        assert_eq!(on(arch, page_size), silent, "{arch} {page_size}");
+    }
 }
 
 const GRANDPARENT: u32 = 50;

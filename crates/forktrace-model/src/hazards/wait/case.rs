@@ -9,6 +9,7 @@ use super::{
     wakers::{self, Wakers},
 };
 use crate::{
+    arch::Machine,
     event::{AtFork, Event, Evidence, Mapping, Place, Python, Task, Window},
     finding::{
         Detail, Finding, ForkInfo, HazardId, Lock, LockPlace, Severity, Subject, WaitDetail,
@@ -57,6 +58,9 @@ impl<'a> WaitCase<'a> {
         evidence: &'a Evidence,
         model: &'a Model,
     ) -> Result<Self, Verdict> {
+        if !model.machine().is_judged() {
+            return Err(Verdict::Innocent(Reason::UnknownMachine));
+        }
         exclusions::of_any_wait(evidence)?;
         let is_signal = known_idle_waits::is_one(evidence);
         if is_signal && evidence.late.is_some() {
@@ -64,7 +68,7 @@ impl<'a> WaitCase<'a> {
         }
         let process = model.live(task.pid).ok_or(Verdict::Open(Reason::NotForked))?;
         let mut fork = ForkKnowledge::new(task, evidence, process)?;
-        let (reading, is_event) = read(evidence).map_err(Verdict::Open)?;
+        let (reading, is_event) = read(evidence, model.machine()).map_err(Verdict::Open)?;
         fork.complete(task, evidence, &reading, is_event)?;
         let waited = match (is_signal, is_event) {
             (true, _) => Waited::Signal,
@@ -133,6 +137,11 @@ impl<'a> WaitCase<'a> {
     /// been among them.
     pub(super) fn lost_since_start(&self, start_ns: u64) -> bool {
         self.model.counts().lost > 0 && start_ns > self.model.span_ns().0
+    }
+
+    /// The machine that it was on.
+    pub(super) fn machine(&self) -> Machine {
+        self.model.machine()
     }
 
     /// The finding of this case.
@@ -220,18 +229,19 @@ pub(in crate::hazards) fn self_owned(case: &WaitCase<'_>) -> Option<u32> {
 
 /// Whether the frames of Python's threads may tell more of this sample than it has. Where a finding is
 /// made of it they are read in any case.
-pub fn wants_python(evidence: &Evidence) -> bool {
+pub fn wants_python(evidence: &Evidence, machine: Machine) -> bool {
     let of_python = evidence.target.as_ref().is_some_and(|place| place.python_type.is_some());
     evidence.late.is_some()
         && exclusions::of_any_wait(evidence).is_ok()
         && !known_idle_waits::is_one(evidence)
-        && read(evidence).is_ok_and(|(reading, _)| reading.family.anyone_may_release || of_python)
+        && read(evidence, machine)
+            .is_ok_and(|(reading, _)| reading.family.anyone_may_release || of_python)
 }
 
 /// What is waited for, and whether that is something which nobody holds.
-fn read(evidence: &Evidence) -> Result<(Reading, bool), Reason> {
+fn read(evidence: &Evidence, machine: Machine) -> Result<(Reading, bool), Reason> {
     let now = evidence.now.as_ref().ok_or(Reason::Unreadable)?;
-    let scene = scene(evidence, now, evidence.at_fork.known());
+    let scene = scene(machine, evidence, now, evidence.at_fork.known());
     if let Some(reading) = locks::read(&scene) {
         return Ok((reading, false));
     }
@@ -241,11 +251,13 @@ fn read(evidence: &Evidence) -> Result<(Reading, bool), Reason> {
 
 /// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.
 pub(super) fn scene<'a>(
+    machine: Machine,
     evidence: &'a Evidence,
     now: &'a Window,
     at_fork: Option<&'a Window>,
 ) -> Scene<'a> {
     Scene {
+        machine,
         wait: &evidence.wait,
         mapping: evidence.mapping.as_ref(),
         now,

@@ -58,7 +58,7 @@ fn holding(tid: u32, native: &NativeStacks, case: &WaitCase<'_>) -> Option<bool>
         return None;
     }
     let now = case.evidence.now.as_ref()?;
-    let scene = scene(case.evidence, now, native.in_parent.as_ref());
+    let scene = scene(case.machine(), case.evidence, now, native.in_parent.as_ref());
     match locks::read(&scene)?.at_fork {
         State::Held { owner: Some(owner) } => Some(owner == tid),
         State::Free => Some(false),

@@ -1,9 +1,13 @@
 use super::{Case, LOCK, Reading, Scene, WAIT, WAIT_BITSET, read_event};
-use crate::locks::{State, Word};
+use crate::{
+    arch::Machine,
+    locks::{State, Word},
+};
 
 fn read(case: &Case) -> Option<Reading> {
     assert_eq!(case.read(), None, "no lock");
     read_event(&Scene {
+        machine: Machine::default(),
         wait: &case.wait,
         mapping: case.mapping.as_ref(),
         now: &case.now,

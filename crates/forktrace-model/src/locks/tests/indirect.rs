@@ -1,6 +1,7 @@
 //! What the decoders of parked waiters share: a wait on one word for a lock at another.
 
 use crate::{
+    arch::Machine,
     event::{AtFork, Mapping, Missing, Place, Wait, Window},
     locks::{Reading, Scene, read, target},
 };
@@ -47,11 +48,12 @@ impl Parked {
     }
 
     pub(super) fn target(&self) -> Option<u64> {
-        target(&self.wait, &self.now)
+        target(&self.wait, &self.now, Machine::default())
     }
 
     pub(super) fn read(&self) -> Option<Reading> {
         read(&Scene {
+            machine: Machine::default(),
             wait: &self.wait,
             mapping: None,
             now: &self.now,

@@ -23,7 +23,10 @@ mod rust_std;
 mod word_fact;
 
 use super::{Reading, Scene, read, read_event};
-use crate::event::{Libc, Mapping, Wait, Window};
+use crate::{
+    arch::Machine,
+    event::{Libc, Mapping, Wait, Window},
+};
 
 /// A lock's address, as `malloc` aligns it.
 const LOCK: u64 = 0x5655_0100_02a0;
@@ -66,6 +69,7 @@ impl Case {
 
     fn read(&self) -> Option<Reading> {
         read(&Scene {
+            machine: Machine::default(),
             wait: &self.wait,
             mapping: self.mapping.as_ref(),
             now: &self.now,

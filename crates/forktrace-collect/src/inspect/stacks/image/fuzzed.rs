@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
-use framehop::{FrameAddress, x86_64::UnwindRegsX86_64};
+use forktrace_common::maps::Registers;
+use framehop::FrameAddress;
 
 use super::{
     super::{super::timeout::quietly, space::Module, unwind::Unwinder},
     File, Image, Mapping,
 };
+use crate::arch::native::unwind_registers;
 
 /// Reads a file as a program or library. Returns how often a walk led somewhere.
 pub(in crate::inspect) fn read(file: File) -> Option<usize> {
@@ -44,7 +46,8 @@ pub(super) fn walk_all(image: Image) -> usize {
     unwinder.add(&module);
     let steps = (0..64u64).filter(|part| {
         let address = bias.wrapping_add(text.0).wrapping_add(part.wrapping_mul(37));
-        let mut registers = UnwindRegsX86_64::new(address, 0x6000, 0x6100);
+        let start = Registers { ip: address, sp: 0x6000, frame: 0x6100, ..Registers::default() };
+        let mut registers = unwind_registers(&start);
         let mut read = |at: u64| Some(at ^ 0x7000_0000_0123);
         let frame = FrameAddress::from_instruction_pointer(address);
         let step =

@@ -1,6 +1,7 @@
 //! The rules about Python's locks.
 
 use super::*;
+use crate::arch::Machine;
 use crate::event::{KeptMethod, LockUse, Python, PythonFrame, PythonLock, PythonThread};
 
 fn frame(file: &str, function: &str) -> PythonFrame {
@@ -132,12 +133,12 @@ fn a_thread_that_is_in_the_block_will_leave_it() {
 fn threads_at_rest_are_no_finding_and_python_is_read_to_tell_them() {
     let bare = Scene::semaphore().with_live_helper();
     assert_eq!(bare.judge(), Verdict::Open(Reason::TooLate));
-    assert!(wants_python(&bare.evidence));
+    assert!(wants_python(&bare.evidence, Machine::default()));
     let mutex = Scene::mutex().with_live_helper();
-    assert!(!wants_python(&mutex.evidence), "its owner tells");
+    assert!(!wants_python(&mutex.evidence, Machine::default()), "its owner tells");
     let mut seen = Scene::semaphore().with_live_helper();
     seen.evidence.late = None;
-    assert!(!wants_python(&seen.evidence));
+    assert!(!wants_python(&seen.evidence, Machine::default()));
 
     let mut queue = worker();
     lock(&mut queue).type_name = "_queue.SimpleQueue".into();
@@ -189,7 +190,7 @@ fn a_py_mutex_is_told_by_the_type_of_its_object() {
     });
     scene.kin().now = Some(held);
     assert_eq!(scene.confidence(), Confidence::Suspect, "nobody is left");
-    assert!(wants_python(&scene.evidence));
+    assert!(wants_python(&scene.evidence, Machine::default()));
     let word = Some(crate::event::stacks::Place::Stack { tid: CHILD });
     let native = NativeStacks { word, ..Default::default() };
     scene.evidence.native = Some(Box::new(native));

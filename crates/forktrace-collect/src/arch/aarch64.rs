@@ -1,0 +1,38 @@
+//! arm64. Not ported: no trace begins on it, see [`super::check_host`].
+
+use std::sync::Arc;
+
+use forktrace_common::maps::Registers;
+use framehop::aarch64::{CacheAarch64, UnwindRegsAarch64, UnwinderAarch64};
+
+use super::{Arch, Descriptor, FutexCalls};
+
+/// What is known of arm64.
+pub const ARCH: Arch = Arch {
+    facts: &forktrace_model::arch::AARCH64,
+    // `scripts/syscall.tbl`, Linux 6.18.
+    calls: FutexCalls { futex: 98, futex_waitv: 449, futex_wait: 455 },
+    descriptor: Descriptor {
+        // Measured with glibc 2.36.
+        tid: 0xd0,
+        // `tcbhead_t` has no such field, `sysdeps/aarch64/nptl/tls.h`: another mark is needed.
+        own_address: &[],
+    },
+    // None in `arch/arm64`, Linux 6.18: page faults are counted by a perf event.
+    has_fault_tracepoints: false,
+};
+
+/// Walks stacks.
+pub type Unwinder = UnwinderAarch64<Arc<[u8]>>;
+/// What the unwinder remembers.
+pub type UnwindCache = CacheAarch64;
+/// The registers that the unwinder takes from frame to frame.
+pub type UnwindRegisters = UnwindRegsAarch64;
+
+/// The registers that unwinding begins with: the link register (`x30`, the first of the preserved
+/// ones), the stack pointer and the frame pointer (`x29`). Its return addresses may carry a pointer
+/// authentication code, which a port must mask.
+pub fn unwind_registers(start: &Registers) -> UnwindRegisters {
+    let [link, ..] = start.preserved;
+    UnwindRegsAarch64::new(link, start.sp, start.frame)
+}

@@ -1,0 +1,57 @@
+//! What a live trace must know of the processor that it runs on, and whether it can run there.
+//!
+//! One table for each processor, in a file of its own; every fact with its source. What a log is
+//! judged by, also on another machine, is in [`forktrace_model::arch`]; what the kernel's programs
+//! must know is in `forktrace-ebpf/src/arch`. To port forktrace, fill the three tables and build the
+//! programs for that processor.
+
+pub mod aarch64;
+mod host;
+pub mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) use aarch64 as native;
+#[cfg(not(target_arch = "aarch64"))]
+pub(crate) use x86_64 as native;
+
+pub use host::{HostMachine, Unsupported, check_host, machine, page_size};
+
+/// What is known of one processor.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arch {
+    /// What logs are judged by.
+    pub facts: &'static forktrace_model::arch::Arch,
+    /// System calls in which a thread waits for a futex.
+    pub calls: FutexCalls,
+    /// The thread descriptor of glibc.
+    pub descriptor: Descriptor,
+    /// Whether the kernel has the tracepoints `exceptions/page_fault_*`.
+    pub has_fault_tracepoints: bool,
+}
+
+/// Numbers of system calls.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FutexCalls {
+    /// `futex`.
+    pub futex: i64,
+    /// `futex_waitv`.
+    pub futex_waitv: i64,
+    /// `futex_wait`.
+    pub futex_wait: i64,
+}
+
+/// Where things are in `struct pthread` (`nptl/descr.h`), of which `pthread_t` is the address;
+/// offsets in bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The thread's tid.
+    pub tid: u64,
+    /// The descriptor's own address, by which one is recognised. None: it cannot be recognised.
+    pub own_address: &'static [u64],
+}
+
+/// The processor for which this program was built.
+pub const HOST: &Arch = &native::ARCH;
+
+#[cfg(test)]
+mod tests;

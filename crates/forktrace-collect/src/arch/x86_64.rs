@@ -1,0 +1,41 @@
+//! x86-64.
+
+use std::sync::Arc;
+
+use forktrace_common::maps::Registers;
+use framehop::x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64};
+
+use super::{Arch, Descriptor, FutexCalls};
+
+/// What is known of x86-64.
+pub const ARCH: Arch = Arch {
+    facts: &forktrace_model::arch::X86_64,
+    // `arch/x86/entry/syscalls/syscall_64.tbl`, Linux 6.18.
+    calls: FutexCalls { futex: 202, futex_waitv: 449, futex_wait: 455 },
+    descriptor: Descriptor {
+        // Behind `tcbhead_t`, glibc 2.36 and 2.42.
+        tid: 0x2d0,
+        // `tcb` and `self` of `tcbhead_t`, `sysdeps/x86_64/nptl/tls.h`.
+        own_address: &[0, 0x10],
+    },
+    // `arch/x86/include/asm/trace/exceptions.h`, Linux 5.10 and 6.18.
+    has_fault_tracepoints: true,
+};
+
+/// Walks stacks.
+pub type Unwinder = UnwinderX86_64<Arc<[u8]>>;
+/// What the unwinder remembers.
+pub type UnwindCache = CacheX86_64;
+/// The registers that the unwinder takes from frame to frame.
+pub type UnwindRegisters = UnwindRegsX86_64;
+
+/// The registers that unwinding begins with: those that a function preserves for its caller (System
+/// V ABI, AMD64 supplement, 3.2.1).
+pub fn unwind_registers(start: &Registers) -> UnwindRegisters {
+    let mut registers = UnwindRegsX86_64::new(start.ip, start.sp, start.frame);
+    let names = [Reg::RBX, Reg::R12, Reg::R13, Reg::R14, Reg::R15];
+    for (name, value) in names.into_iter().zip(start.preserved) {
+        registers.set(name, value);
+    }
+    registers
+}

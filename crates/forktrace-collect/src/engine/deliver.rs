@@ -1,0 +1,59 @@
+//! Handing events on, and what follows from each.
+
+use std::io;
+
+use forktrace_model::{
+    event::{Body, Event},
+    model::{Change, ProcId},
+};
+
+use super::{Consumer, Engine, kernel_tasks::Means, lock_observations};
+use crate::{clock, inspect};
+
+impl<C: Consumer> Engine<C> {
+    /// Hands on every event that is in its final order.
+    pub(super) fn release(&mut self) -> io::Result<()> {
+        while let Some(event) = self.intake.pop() {
+            self.deliver(event)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn deliver(&mut self, mut event: Event) -> io::Result<()> {
+        match self.tracked.kernel_tasks.take(&event) {
+            Means::Process => {}
+            Means::Kernel => return Ok(()),
+            Means::Helper(pid) => {
+                if let Ok(parent) = inspect::scan::snapshot(pid, event.boot_ns, false) {
+                    self.consumer.event(&parent)?;
+                }
+            }
+        }
+        if let Body::EventsLost(lost) = &mut event.body {
+            let dropped = self.kernel.maps.counters().dropped;
+            lost.by_kind = self.tracked.losses.explain(lost.count, &dropped);
+        }
+        for change in self.consumer.event(&event)? {
+            if let Change::Ended(id) = change {
+                self.process_ended(id);
+            }
+        }
+        self.waits.concluded(&event, &self.consumer, clock::boot_ns());
+        if let Some(locks) = &self.kernel.locks {
+            lock_observations::consider(locks, &event);
+        }
+        self.tracked.credentials.consider(&event);
+        Ok(())
+    }
+
+    fn process_ended(&mut self, id: ProcId) {
+        self.waits.forget(id);
+        let pid = self.consumer.everything().get(id).map(|process| process.pid);
+        let Some(pid) = pid else { return };
+        // What is in the maps by this number may be of the next one by now.
+        if !self.kernel.exit_tells_last_thread && !inspect::scan::lives(pid) {
+            self.forget(pid);
+        }
+        self.kernel.forget_locks(pid);
+    }
+}

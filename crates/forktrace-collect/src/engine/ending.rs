@@ -1,0 +1,56 @@
+//! The last line of a trace: what was counted, and why it ended.
+
+use std::{collections::BTreeMap, io};
+
+use forktrace_model::event::{Body, Counter, EndReason, Event, TraceEnd};
+
+use super::{Consumer, Engine, consumer::Models, waits::Unfinished};
+use crate::clock;
+
+impl<C: Consumer> Engine<C> {
+    /// Detaches nothing yet, but takes what is still in the ring and ends the log.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn finish(&mut self, reason: EndReason) -> io::Result<()> {
+        while !self.intake.drain(&self.kernel.maps) {}
+        self.check_losses(clock::boot_ns(), true)?;
+        for event in self.intake.flush() {
+            self.deliver(event)?;
+        }
+        let mut counters = self.kernel.maps.counters();
+        let lost = counters.lost() + self.intake.undecodable();
+        let now_ns = clock::boot_ns();
+        self.count(&mut counters.others, now_ns);
+        let traced_ns = self.waits.searched_since().map(|since| now_ns.saturating_sub(since));
+        let counters = counters.others.into_iter();
+        let end = TraceEnd {
+            reason: reason.name().into(),
+            counters: counters.map(|(counter, n)| (counter.name().to_owned(), n)).collect(),
+            lost,
+            traced_ns: Some(traced_ns.unwrap_or(0)),
+            unwritten: 0,
+        };
+        self.consumer.event(&Event { boot_ns: now_ns, task: None, body: Body::TraceEnd(end) })?;
+        Ok(())
+    }
+
+    /// Adds what is counted outside of the kernel.
+    fn count(&mut self, counters: &mut BTreeMap<Counter, u64>, now_ns: u64) {
+        self.waits.give_up(&self.kernel, Models::of(&self.consumer), now_ns);
+        let Unfinished { waiting, interrupted } =
+            self.waits.unfinished(&self.kernel, &self.consumer, now_ns);
+        let models = Models::of(&self.consumer);
+        counters.extend([
+            (Counter::WaitsLeftOut, self.waits.left_out()),
+            (Counter::WaitsNotSampled, waiting),
+            (Counter::WaitsInterrupted, interrupted),
+            (Counter::WaitsGone, self.waits.gone()),
+            (Counter::ProcessesDenied, self.waits.denied(models)),
+            (Counter::ProcessesOf32Bits, self.tracked.credentials.of_32_bits()),
+        ]);
+        if !self.tracked.scope.follow {
+            counters.insert(Counter::ChildrenNotFollowed, models.wanted.counts().forks);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The live engine: one loop that makes events of what the kernel and `/proc` show, in order, and
+//! acquires evidence about long waits.
+//!
+//! ```text
+//!  ring ─► Intake ─► deliver ─► Consumer (pipeline: model, judge, sinks)
+//!           ▲  ▲                   │ models          │ conclusion
+//!  /proc ───┘  │                   ▼                 ▼
+//!  (Tracked)   └── evidence ◄── Waits: schedule ─► Acquisitions ◄─► Probe, on other threads
+//! ```
+//!
+//! [`Engine`] owns one part for each concern, and each part owns its state: `Intake` (records into
+//! ordered events), `Tracked` (which processes are traced, and what was lost), `Waits` (which waits are
+//! sampled when, and their acquisitions), `Command`, `Memory`. It prints nothing, knows no files and no
+//! flags: a [`Consumer`] takes the events.
+
+mod acquisition;
+mod adoption;
+mod command;
+mod consumer;
+mod credentials;
+mod deliver;
+mod ending;
+mod intake;
+mod kernel_tasks;
+mod lock_observations;
+mod losses;
+mod memory;
+mod resync;
+mod tracked;
+mod waits;
+
+use std::{future::Future, io, time::Duration};
+
+use forktrace_model::event::EndReason;
+use tokio::{
+    pin,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+pub use self::{
+    adoption::AdoptError,
+    consumer::{Consumer, Notice},
+};
+use self::{
+    command::{Command, FAREWELL},
+    consumer::Models,
+    intake::{Intake, Records},
+    memory::Memory,
+    tracked::Tracked,
+    waits::Waits,
+};
+use crate::{
+    clock,
+    kernel::{self, Kernel, Outcome, Ring, RunningChild},
+};
+
+/// How often what is due is done.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What is traced, and from when a wait is long.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// Every process of the host.
+    pub all: bool,
+    /// Children of traced processes too.
+    pub follow: bool,
+    /// How long a wait must last to be judged, ns.
+    pub min_wait_ns: u64,
+}
+
+/// When to stop.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Until {
+    /// After this long.
+    pub duration: Option<Duration>,
+    /// When no traced process is alive any more.
+    pub targets_end: bool,
+    /// What interrupts the trace is for the command too: after it, its end is waited for a moment.
+    pub command_is_interrupted: bool,
+}
+
+/// A trace under way.
+pub struct Engine<C> {
+    kernel: Kernel,
+    intake: Intake,
+    tracked: Tracked,
+    waits: Waits,
+    command: Command,
+    memory: Memory,
+    /// Takes the events.
+    pub consumer: C,
+}
+
+impl<C: Consumer> Engine<C> {
+    /// Takes over the loaded programs. Must be called inside the tokio runtime.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be watched.
+    pub fn new(kernel: Kernel, ring: Ring, consumer: C, scope: Scope) -> io::Result<Self> {
+        Ok(Engine {
+            intake: Intake::new(ring)?,
+            tracked: Tracked::new(scope),
+            waits: Waits::new(&kernel, scope.min_wait_ns),
+            command: Command::default(),
+            memory: Memory::default(),
+            kernel,
+            consumer,
+        })
+    }
+
+    /// Sets the command that was started for this trace.
+    pub fn set_command(&mut self, child: RunningChild) {
+        self.command.set(child);
+    }
+
+    /// That command's pid, if there is one.
+    pub fn command_pid(&self) -> Option<u32> {
+        self.command.pid()
+    }
+
+    /// How that command has ended, if it has.
+    pub fn command_outcome(&self) -> Option<Outcome> {
+        self.command.outcome()
+    }
+
+    /// Runs until something ends it: `interrupted`, or what `until` says, or the consumer.
+    ///
+    /// # Errors
+    /// When the output cannot be written or the runtime fails.
+    pub async fn run(
+        &mut self,
+        until: &Until,
+        interrupted: impl Future<Output = ()>,
+    ) -> io::Result<EndReason> {
+        pin!(interrupted);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let far = Duration::from_secs(86_400 * 365);
+        let end = Instant::now() + until.duration.unwrap_or(far);
+        loop {
+            let mut records = Records::new();
+            tokio::select! {
+                biased;
+                () = &mut interrupted => {
+                    if until.command_is_interrupted {
+                        self.await_command().await?;
+                    }
+                    return Ok(EndReason::Interrupted);
+                }
+                () = sleep_until(end) => return Ok(EndReason::Duration),
+                _ = tick.tick() => self.tick()?,
+                report = self.waits.next() => self.take_report(report),
+                ready = self.intake.batch(&mut records) => ready?,
+            }
+            self.intake.take(records, &self.kernel.maps);
+            self.intake.drain(&self.kernel.maps);
+            self.release()?;
+            self.notice();
+            if let Some(reason) = self.consumer.wants_end() {
+                return Ok(reason);
+            }
+            if until.targets_end && self.targets_ended() {
+                return Ok(EndReason::TargetsEnded);
+            }
+        }
+    }
+
+    /// Gives the command, which was interrupted too, a moment to end, so that its end is seen and its
+    /// status known. A second signal ends forktrace.
+    async fn await_command(&mut self) -> io::Result<()> {
+        kernel::restore_interrupt();
+        let end = Instant::now() + FAREWELL;
+        while self.command.runs() && Instant::now() < end {
+            tokio::time::sleep(FAREWELL / 50).await;
+            self.intake.drain(&self.kernel.maps);
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        let now_ns = clock::boot_ns();
+        if let Some(logger) = &mut self.kernel.diagnostics {
+            logger.flush();
+        }
+        self.command.check();
+        self.check_losses(now_ns, false)?;
+        self.memory.give_back(now_ns, self.waits.is_reading());
+        let models = Models::of(&self.consumer);
+        for event in self.waits.tick(&self.kernel, models, now_ns) {
+            self.intake.push(event);
+        }
+        for event in self.tracked.credentials.changed(now_ns, models.everything) {
+            self.intake.push(event);
+        }
+        self.release()?;
+        self.consumer.tick()
+    }
+
+    fn take_report(&mut self, report: waits::Report) {
+        let models = Models::of(&self.consumer);
+        for event in self.waits.take(report, &mut self.kernel.maps, models, clock::boot_ns()) {
+            self.intake.push(event);
+        }
+    }
+
+    /// Whether every process that was traced is known to have ended.
+    fn targets_ended(&self) -> bool {
+        let none_is_left = || match self.tracked.scope.follow {
+            true => self.consumer.everything().live_count() == 0,
+            // The ends of their children are not seen.
+            false => self.kernel.maps.traced().is_empty(),
+        };
+        !self.command.runs() && self.intake.is_empty() && none_is_left()
+    }
+
+    /// Hands on what has become known of the trace itself.
+    fn notice(&mut self) {
+        if self.tracked.is_adopted(&self.intake) {
+            self.consumer.notice(Notice::Adopted);
+        }
+        let Some(outcome) = self.command.left() else { return };
+        let processes = self.consumer.everything().live_count() as u64;
+        if processes > 0 && self.tracked.scope.follow {
+            self.consumer.notice(Notice::LeftBehind { status: outcome.code(), processes });
+        }
+    }
+}

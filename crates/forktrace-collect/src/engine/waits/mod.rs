@@ -1,0 +1,281 @@
+//! Waits: which are known, which are long, and which are sampled when.
+
+mod preexisting;
+mod sampler;
+mod schedule;
+mod unfinished;
+
+use forktrace_common::maps::WaitState;
+use forktrace_model::{
+    event::{Body, Event, FutexWait, Task, Wait},
+    judge::Conclusion,
+    model::{ProcId, Process},
+};
+
+pub(super) use self::unfinished::Unfinished;
+use self::{
+    preexisting::PreexistingWaits,
+    sampler::{Round, Sampler},
+    schedule::SamplingSchedule,
+};
+use super::{
+    acquisition::{Acquisition, Acquisitions, LiveProbe, Subject, Waiters},
+    consumer::{Consumer, Models},
+    lock_observations::Question,
+};
+use crate::{
+    decode,
+    inspect::{self, preexisting_waits::Found},
+    kernel::{Kernel, Maps},
+};
+
+/// The waits of a trace.
+pub(super) struct Waits {
+    min_wait_ns: u64,
+    schedule: SamplingSchedule,
+    acquisitions: Acquisitions,
+    preexisting: PreexistingWaits,
+    /// With `--lean`: how waits are found.
+    sampler: Option<Sampler>,
+    /// Waits that ended with their thread before they had been sampled to the end.
+    gone: u64,
+}
+
+/// What has come back from the background.
+pub(super) enum Report {
+    /// An acquisition that needs the model, or is done.
+    Acquisition(Box<Acquisition>),
+    /// What was blocked when tracing began.
+    Found(Found),
+    /// A round of samples (`--lean`).
+    Round(Round),
+}
+
+impl Waits {
+    pub(super) fn new(kernel: &Kernel, min_wait_ns: u64) -> Self {
+        let records = std::sync::Arc::clone(&kernel.records);
+        let probe = LiveProbe { records, registers: kernel.registers.clone() };
+        Waits {
+            min_wait_ns,
+            schedule: SamplingSchedule::default(),
+            acquisitions: Acquisitions::new(probe),
+            preexisting: PreexistingWaits::new(),
+            sampler: kernel.lean.then(|| Sampler::new(min_wait_ns)),
+            gone: 0,
+        }
+    }
+
+    /// The next report from the background. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Report {
+        tokio::select! {
+            biased;
+            acquisition = self.acquisitions.next() => Report::Acquisition(Box::new(acquisition)),
+            found = self.preexisting.found() => Report::Found(found),
+            round = next_round(&mut self.sampler) => Report::Round(round),
+        }
+    }
+
+    /// Takes a report. Returns the events that come of it.
+    pub(super) fn take(
+        &mut self,
+        report: Report,
+        maps: &mut Maps,
+        models: Models<'_>,
+        now_ns: u64,
+    ) -> Vec<Event> {
+        match report {
+            Report::Acquisition(acquisition) => {
+                let event = self.acquisitions.take(*acquisition, now_ns, models.wanted);
+                event.into_iter().collect()
+            }
+            Report::Found(found) => {
+                match &mut self.sampler {
+                    Some(sampler) => {
+                        sampler.take_standing(self.preexisting.take_forked(found));
+                    }
+                    None => self.preexisting.take(found, maps),
+                }
+                Vec::new()
+            }
+            Report::Round(round) => match &mut self.sampler {
+                Some(sampler) => sampler.take(round, models.everything),
+                None => Vec::new(),
+            },
+        }
+    }
+
+    /// Does what is due. Returns the events that waits have become long.
+    pub(super) fn tick(&mut self, kernel: &Kernel, models: Models<'_>, now_ns: u64) -> Vec<Event> {
+        self.begin_round(models, now_ns);
+        let all = self.all(&kernel.maps, models);
+        let long = self.long(&all, now_ns);
+        let new = self.schedule.update(&long);
+        let events = new.into_iter().map(|wait| self.became_long(wait, models, now_ns)).collect();
+        self.count_gone(&all, models, now_ns);
+        for wait in &long {
+            self.sample(wait, &all, kernel, models, now_ns);
+        }
+        events
+    }
+
+    /// Where waits are found by sampling, samples again if it is time.
+    fn begin_round(&mut self, models: Models<'_>, now_ns: u64) {
+        let Some(sampler) = &mut self.sampler else { return };
+        let preexisting = &self.preexisting;
+        let at_risk = |process: &Process| {
+            let since_ns = match process.inherited() {
+                Some(fork) => fork.boot_ns,
+                None if preexisting.concerns(process) => process.start_ns,
+                None => return None,
+            };
+            models.wanted.live(process.pid).map(|_| since_ns)
+        };
+        sampler.begin(models.everything, now_ns, at_risk);
+    }
+
+    /// Every wait that is known, however short.
+    fn all(&self, maps: &Maps, models: Models<'_>) -> Vec<WaitState> {
+        match &self.sampler {
+            Some(sampler) => sampler.waits(models.everything),
+            None => maps.waits(),
+        }
+    }
+
+    /// Whether a wait has lasted long enough to be sampled.
+    fn is_long(&self, wait: &WaitState, now_ns: u64) -> bool {
+        match &self.sampler {
+            Some(sampler) => sampler.is_long(wait),
+            None => wait.restarting == 0 && is_old(wait, now_ns, self.min_wait_ns),
+        }
+    }
+
+    /// Those of these waits that have.
+    fn long(&self, waits: &[WaitState], now_ns: u64) -> Vec<WaitState> {
+        waits.iter().filter(|wait| self.is_long(wait, now_ns)).copied().collect()
+    }
+
+    fn wait(&self, state: &WaitState) -> Wait {
+        let known = self.sampler.as_ref().and_then(|sampler| sampler.wait(state));
+        known.map_or_else(|| decode::wait(state), |(wait, _)| wait)
+    }
+
+    /// The event that a wait has crossed the threshold.
+    fn became_long(&self, wait: &WaitState, models: Models<'_>, now_ns: u64) -> Event {
+        let known = models.wanted.live(wait.tgid);
+        let thread = known.and_then(|process| process.threads.get(&wait.tid));
+        let known = || thread.map(|thread| thread.comm.clone()).unwrap_or_default();
+        let comm = inspect::threads::name(wait.tgid, wait.tid).unwrap_or_else(known);
+        let task = Task { pid: wait.tgid, tid: wait.tid, comm };
+        let body = Body::FutexWait(FutexWait { wait: self.wait(wait), result: None, over: false });
+        Event { boot_ns: now_ns, task: Some(task), body }
+    }
+
+    /// Whether a wait could be for an inherited lock, and whether its fork was not seen.
+    fn candidate<'m>(&self, wait: &WaitState, models: Models<'m>) -> Option<(&'m Process, bool)> {
+        models.wanted.live(wait.tgid)?;
+        // Also who shares its memory, or made it, without being wanted.
+        let process = models.everything.live(wait.tgid)?;
+        let fork_unseen = self.preexisting.concerns(process);
+        (wait.timed == 0 && (fork_unseen || process.inherited().is_some()))
+            .then_some((process, fork_unseen))
+    }
+
+    /// Begins to acquire evidence about a wait if it could be for an inherited lock and a sample is due.
+    /// `all` are all waits of this moment.
+    fn sample(
+        &mut self,
+        wait: &WaitState,
+        all: &[WaitState],
+        kernel: &Kernel,
+        models: Models<'_>,
+        now_ns: u64,
+    ) {
+        let Some((process, fork_unseen)) = self.candidate(wait, models) else { return };
+        self.schedule.want(wait);
+        let threads = process.threads.len();
+        if !self.acquisitions.has_room() || !self.schedule.begin(wait, now_ns, threads) {
+            return;
+        }
+        let thread = process.threads.get(&wait.tid);
+        let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
+        let sampled = self.sampler.as_ref().and_then(|sampler| {
+            let (_, blocked) = sampler.wait(wait)?;
+            Some((blocked, sampler.waits_for(wait.tgid, wait.uaddr)))
+        });
+        let (blocked, waiters) = match sampled {
+            Some((blocked, since)) => (Some(blocked), Waiters::Sampled(since)),
+            None => (None, Waiters::seen(wait, all)),
+        };
+        let locks = kernel.locks.as_ref();
+        self.acquisitions.begin(Subject {
+            task: Task { pid: wait.tgid, tid: wait.tid, comm },
+            wait: self.wait(wait),
+            shared_with: models.everything.memory_shared_with(wait.tgid),
+            waiters,
+            fork_unseen,
+            locks: locks
+                .and_then(|locks| Question::of(locks, process, wait.uaddr, models.everything)),
+            blocked,
+        });
+    }
+
+    /// Takes evidence that the consumer has judged: says when its wait is sampled again.
+    pub(super) fn concluded(&mut self, event: &Event, consumer: &impl Consumer, now_ns: u64) {
+        let (Body::Evidence(evidence), Some(task)) = (&event.body, &event.task) else { return };
+        let Wait { enter_ns, uaddr, .. } = evidence.wait;
+        let process = consumer.wanted().live(task.pid);
+        let conclusion =
+            process.and_then(|process| consumer.conclusion(process.id, (task.tid, uaddr)));
+        let settled = match conclusion {
+            Some(Conclusion::Finding { settled }) => {
+                self.schedule.found(task.pid, uaddr);
+                settled
+            }
+            Some(Conclusion::Nothing { settled }) => settled,
+            None => false,
+        };
+        match evidence.still_waiting {
+            true => self.schedule.end(task.tid, enter_ns, now_ns, settled),
+            // It may have been interrupted only, or its process ended by somebody.
+            false => self.schedule.disturbed(task.tid, enter_ns, now_ns),
+        }
+    }
+
+    /// Searches these processes for waits that are older than the trace.
+    pub(super) fn search(&mut self, pids: Vec<u32>) {
+        self.preexisting.search(pids);
+    }
+
+    /// Finds out which of these processes were forked: their forks may have been lost.
+    pub(super) fn search_again(&mut self, pids: Vec<u32>) {
+        self.preexisting.search_again(pids);
+    }
+
+    /// Since when everything that is to be traced is, see [`PreexistingWaits::searched_since`].
+    pub(super) fn searched_since(&self) -> Option<u64> {
+        self.preexisting.searched_since()
+    }
+
+    /// Whether anything is being read in the background for a wait.
+    pub(super) fn is_reading(&self) -> bool {
+        self.acquisitions.is_busy()
+    }
+
+    /// A process has ended.
+    pub(super) fn forget(&mut self, process: ProcId) {
+        self.acquisitions.forget(process);
+    }
+}
+
+/// The next round of samples that is over; never without `--lean`.
+async fn next_round(sampler: &mut Option<Sampler>) -> Round {
+    match sampler {
+        Some(sampler) => sampler.round().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a wait has lasted long enough, though it may be interrupted now.
+fn is_old(wait: &WaitState, now_ns: u64, min_wait_ns: u64) -> bool {
+    now_ns.saturating_sub(wait.enter_ns) >= min_wait_ns
+}

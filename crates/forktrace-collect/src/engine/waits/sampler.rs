@@ -1,0 +1,462 @@
+//! `--lean`: no futex call is watched, and blocked threads are found by sampling.
+//!
+//! Only processes that may hang on something inherited are sampled. A hang is long by nature, so that
+//! every sample shows it; what begins and ends between two samples is never seen, and costs nothing.
+
+use forktrace_common::maps::WaitState;
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use forktrace_model::{
+    event::{Body, Event, FutexWait, Task, Wait, Waiter},
+    model::{Model, ProcId, Process},
+};
+
+use crate::{
+    clock,
+    inspect::{
+        preexisting_waits::Standing,
+        sample::{self, Blocked, Threads},
+    },
+};
+
+/// Least time from one round of samples to the next, ns. Rounds begin at the loop's ticks, every 0.1 s
+/// more or less: with this, at every second one.
+const PERIOD_NS: u64 = 150_000_000;
+
+/// At least so many times as long as a round has taken is between its end and the next one: on a host
+/// where very many processes are at risk, hangs are found later rather than at a higher price.
+const REST: u64 = 49;
+
+/// Most processes that may not be sampled whose numbers are kept.
+const MOST_DENIED: usize = 1 << 14;
+
+/// A process to be sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Subject {
+    id: ProcId,
+    pid: u32,
+    /// No wait of it is older, `CLOCK_BOOTTIME`, ns.
+    since_ns: u64,
+}
+
+/// One sample of a process.
+#[derive(Debug)]
+struct Sample {
+    subject: Subject,
+    threads: Threads,
+    /// Before and after it, `CLOCK_BOOTTIME`, ns.
+    began_ns: u64,
+    ended_ns: u64,
+}
+
+/// A sample of every process at risk.
+#[derive(Debug)]
+pub(in crate::engine) struct Round(Vec<Sample>);
+
+/// A wait under way.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    id: ProcId,
+    pid: u32,
+    blocked: Blocked,
+    /// It began after the first of these, and before the second, `CLOCK_BOOTTIME`, ns.
+    not_before_ns: u64,
+    enter_ns: u64,
+    /// The thread was in it when tracing began.
+    since_before: bool,
+    /// When it was last found to go on, `CLOCK_BOOTTIME`, ns.
+    seen_ns: u64,
+}
+
+/// The waits that are known, and when to sample again.
+#[derive(Debug)]
+pub(super) struct Sampler {
+    sender: mpsc::UnboundedSender<Round>,
+    receiver: mpsc::UnboundedReceiver<Round>,
+    period_ns: u64,
+    min_wait_ns: u64,
+    due_ns: u64,
+    busy: bool,
+    /// By tid.
+    waits: FxHashMap<u32, Known>,
+    /// When each process was last sampled, `CLOCK_BOOTTIME`, ns.
+    sampled_ns: FxHashMap<ProcId, u64>,
+    /// Such waits, of processes that the model does not know yet.
+    standing: Vec<Standing>,
+    /// Processes at risk for longer than such a wait that something denied access to.
+    denied: FxHashSet<u32>,
+}
+
+impl Sampler {
+    /// `min_wait_ns`: how long a wait must last to be reported.
+    pub(super) fn new(min_wait_ns: u64) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Sampler {
+            sender,
+            receiver,
+            period_ns: PERIOD_NS.min(min_wait_ns / 4),
+            min_wait_ns,
+            due_ns: 0,
+            busy: false,
+            waits: FxHashMap::default(),
+            sampled_ns: FxHashMap::default(),
+            standing: Vec::new(),
+            denied: FxHashSet::default(),
+        }
+    }
+
+    /// Begins the next round in the background, if it is due. `at_risk`: since when a process may wait
+    /// for something inherited, if it may (`CLOCK_BOOTTIME`, ns).
+    pub(super) fn begin(
+        &mut self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<u64>,
+    ) {
+        if self.busy || now_ns < self.due_ns {
+            return;
+        }
+        self.settle_standing(model);
+        let subject = |process: &Process| {
+            let since_ns = at_risk(process)?;
+            Some(Subject { id: process.id, pid: process.pid, since_ns })
+        };
+        let subjects: Vec<Subject> = model.living().filter_map(subject).collect();
+        self.due_ns = now_ns.saturating_add(self.period_ns);
+        if subjects.is_empty() {
+            self.waits.clear();
+            self.sampled_ns.clear();
+            return;
+        }
+        self.busy = true;
+        let sender = self.sender.clone();
+        spawn_blocking(move || {
+            // The receiver is gone only when tracing has ended.
+            let _ = sender.send(Round(subjects.into_iter().map(sampled).collect()));
+        });
+    }
+
+    /// A round that is over.
+    pub(super) async fn round(&mut self) -> Round {
+        match self.receiver.recv().await {
+            Some(round) => round,
+            // Cannot be: a sender is kept here.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes waits that were found when tracing began, as soon as the model knows their processes.
+    pub(super) fn take_standing(&mut self, standing: Vec<Standing>) {
+        self.standing.extend(standing);
+    }
+
+    fn settle_standing(&mut self, model: &Model) {
+        let waiting = std::mem::take(&mut self.standing);
+        for one in waiting {
+            let Some(process) = model.live(one.task.pid) else {
+                self.standing.push(one);
+                continue;
+            };
+            let known = Known::standing(&one, process);
+            // A round may have found it first.
+            let seen_ns = match self.waits.get(&one.task.tid) {
+                Some(found) if found.blocked == known.blocked => found.seen_ns,
+                _ => known.seen_ns,
+            };
+            self.waits.insert(one.task.tid, Known { seen_ns, ..known });
+        }
+    }
+
+    /// Takes a round. Returns, as events, the ends of waits that were long enough to be reported.
+    pub(super) fn take(&mut self, round: Round, model: &Model) -> Vec<Event> {
+        self.busy = false;
+        let Round(samples) = round;
+        let (began_ns, ended_ns) = match (samples.first(), samples.last()) {
+            (Some(first), Some(last)) => (first.began_ns, last.ended_ns),
+            _ => return Vec::new(),
+        };
+        let rest = ended_ns.saturating_sub(began_ns).saturating_mul(REST);
+        self.due_ns = self.due_ns.max(ended_ns.saturating_add(rest));
+        let mut before = std::mem::take(&mut self.waits);
+        let sampled_before = std::mem::take(&mut self.sampled_ns);
+        let mut ended = Vec::new();
+        for Sample { subject, threads, began_ns, ended_ns } in &samples {
+            let sampled_ns = sampled_before.get(&subject.id).copied();
+            let long = began_ns.saturating_sub(subject.since_ns) >= self.min_wait_ns;
+            if threads.denied && long && self.denied.len() < MOST_DENIED {
+                self.denied.insert(subject.pid);
+            }
+            for blocked in &threads.blocked {
+                let known = before.get(&blocked.tid).filter(|known| known.id == subject.id);
+                let known = known.and_then(|known| known.now(*blocked, *began_ns));
+                let known = known.unwrap_or(Known {
+                    id: subject.id,
+                    pid: subject.pid,
+                    blocked: *blocked,
+                    not_before_ns: sampled_ns.unwrap_or(subject.since_ns),
+                    enter_ns: *ended_ns,
+                    since_before: false,
+                    seen_ns: *ended_ns,
+                });
+                self.waits.insert(blocked.tid, known);
+            }
+            self.sampled_ns.insert(subject.id, *began_ns);
+            for tid in &threads.tids {
+                let own = before.get(tid).filter(|known| known.id == subject.id).copied();
+                let Some(known) = own else { continue };
+                before.remove(tid);
+                let now = self.waits.get(tid).map(|now| now.blocked.uaddr);
+                // Back in a wait for the same word: it may only have run a signal's handler.
+                if self.lasts(&known) && now != Some(known.blocked.uaddr) {
+                    let wait = FutexWait { wait: known.wait(), result: None, over: true };
+                    ended.push(known.event(*ended_ns, wait, model));
+                }
+            }
+        }
+        ended
+    }
+
+    /// Processes at risk that something denied access to.
+    pub(super) fn denied(&self) -> &FxHashSet<u32> {
+        &self.denied
+    }
+
+    fn lasts(&self, known: &Known) -> bool {
+        known.seen_ns.saturating_sub(known.enter_ns) >= self.min_wait_ns
+    }
+
+    /// Whether a wait is known to have lasted long enough to be reported.
+    pub(super) fn is_long(&self, wait: &WaitState) -> bool {
+        self.known(wait).is_some_and(|known| self.lasts(known) && !known.blocked.stopped)
+    }
+
+    /// Every wait of a process that lives, as the programs' table would have it.
+    pub(super) fn waits(&self, model: &Model) -> Vec<WaitState> {
+        let lives = |known: &&Known| model.live(known.pid).is_some_and(|now| now.id == known.id);
+        self.waits.values().filter(lives).map(Known::state).collect()
+    }
+
+    fn known(&self, wait: &WaitState) -> Option<&Known> {
+        self.waits.get(&wait.tid).filter(|known| known.enter_ns == wait.enter_ns)
+    }
+
+    /// What is known of a wait, if it is known.
+    pub(super) fn wait(&self, state: &WaitState) -> Option<(Wait, Blocked)> {
+        let known = self.known(state)?;
+        Some((known.wait(), known.blocked))
+    }
+
+    /// The threads of a process that wait for a word, by tid.
+    pub(super) fn waits_for(&self, pid: u32, uaddr: u64) -> FxHashMap<u32, Waiter> {
+        let waits = self.waits.values().filter(|known| {
+            (known.pid, known.blocked.uaddr) == (pid, uaddr) && !known.blocked.stopped
+        });
+        let waiter = |known: &Known| {
+            let Blocked { tid, times, .. } = known.blocked;
+            (tid, Waiter { tid, enter_ns: known.enter_ns, times: Some(times) })
+        };
+        waits.map(waiter).collect()
+    }
+}
+
+impl Known {
+    fn standing(one: &Standing, process: &Process) -> Self {
+        let Standing { wait: Wait { enter_ns, uaddr, op, val, .. }, switches, times, .. } = *one;
+        Known {
+            id: process.id,
+            pid: process.pid,
+            blocked: Blocked { tid: one.task.tid, uaddr, op, val, switches, times, stopped: false },
+            not_before_ns: process.start_ns,
+            enter_ns,
+            since_before: true,
+            seen_ns: enter_ns,
+        }
+    }
+
+    /// This wait, if a thread of its process that is now found in that one is still in it. One that is
+    /// stopped meanwhile takes it up again when it goes on, unless it was woken.
+    fn now(&self, blocked: Blocked, began_ns: u64) -> Option<Self> {
+        if self.blocked == blocked && !blocked.stopped {
+            return Some(Known { seen_ns: began_ns.max(self.enter_ns), ..*self });
+        }
+        let call = |blocked: &Blocked| (blocked.uaddr, blocked.op, blocked.val);
+        let held_up = blocked.stopped && call(&self.blocked) == call(&blocked);
+        held_up.then_some(Known { blocked, ..*self })
+    }
+
+    fn wait(&self) -> Wait {
+        let Blocked { uaddr, op, val, .. } = self.blocked;
+        Wait {
+            enter_ns: self.enter_ns,
+            uaddr,
+            op,
+            val,
+            timed: false,
+            since_before: self.since_before,
+            not_before_ns: Some(self.not_before_ns),
+        }
+    }
+
+    fn state(&self) -> WaitState {
+        let Blocked { tid, uaddr, op, val, .. } = self.blocked;
+        WaitState {
+            enter_ns: self.enter_ns,
+            uaddr,
+            val,
+            op,
+            timed: 0,
+            tgid: self.pid,
+            tid,
+            restarting: self.blocked.stopped.into(),
+            found: self.since_before.into(),
+        }
+    }
+
+    fn event(&self, boot_ns: u64, wait: FutexWait, model: &Model) -> Event {
+        let (pid, tid) = (self.pid, self.blocked.tid);
+        let thread = model.live(pid).and_then(|process| process.threads.get(&tid));
+        let comm = thread.map(|thread| thread.comm.clone()).unwrap_or_default();
+        Event { boot_ns, task: Some(Task { pid, tid, comm }), body: Body::FutexWait(wait) }
+    }
+}
+
+fn sampled(subject: Subject) -> Sample {
+    let began_ns = clock::boot_ns();
+    let threads = sample::take(subject.pid);
+    Sample { subject, threads, began_ns, ended_ns: clock::boot_ns() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use forktrace_model::event::{ProcessExit, ProcessFork, ProcessSnapshot};
+
+    const PARENT: u32 = 10;
+    const CHILD: u32 = 20;
+    const FORK_NS: u64 = 50;
+    const MIN_WAIT_NS: u64 = 100;
+
+    fn model() -> Model {
+        let mut model = Model::default();
+        let task = Some(Task { pid: PARENT, tid: PARENT, comm: "parent".into() });
+        let seen = Body::ProcessSnapshot(ProcessSnapshot::default());
+        let fork = Body::ProcessFork(ProcessFork { child_pid: CHILD, clone_flags: 0x0120_0000 });
+        for (boot_ns, body) in [(1, seen), (FORK_NS, fork)] {
+            model.apply(&Event { boot_ns, task: task.clone(), body });
+        }
+        model
+    }
+
+    fn blocked(tid: u32, switches: u64) -> Blocked {
+        Blocked { tid, uaddr: 0x1000, op: 0x80, val: 2, switches, times: 1, stopped: false }
+    }
+
+    /// A round in which the child has one thread beside those that are blocked.
+    fn round(model: &Model, began_ns: u64, blocked: &[Blocked]) -> Round {
+        let id = model.live(CHILD).unwrap().id;
+        let subject = Subject { id, pid: CHILD, since_ns: FORK_NS };
+        let tids = [CHILD, CHILD + 1].to_vec();
+        let threads = Threads { tids, blocked: blocked.to_vec(), denied: false };
+        Round(vec![Sample { subject, threads, began_ns, ended_ns: began_ns + 1 }])
+    }
+
+    fn standing(tid: u32, switches: u64) -> Standing {
+        let Blocked { uaddr, op, val, .. } = blocked(tid, switches);
+        let wait = Wait { enter_ns: 60, uaddr, op, val, since_before: true, ..Wait::default() };
+        Standing { task: Task { pid: CHILD, tid, comm: String::new() }, wait, switches, times: 1 }
+    }
+
+    /// Begins and ends of the long waits.
+    fn long(sampler: &Sampler, model: &Model) -> Vec<(Option<u64>, u64, bool)> {
+        let waits = sampler.waits(model).into_iter().filter(|wait| sampler.is_long(wait));
+        let waits = waits.map(|state| sampler.wait(&state).unwrap().0);
+        waits.map(|wait| (wait.not_before_ns, wait.enter_ns, wait.since_before)).collect()
+    }
+
+    #[test]
+    fn a_wait_lasts_from_the_sample_that_found_it_while_the_thread_does_not_run() {
+        let model = model();
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
+        sampler.take(round(&model, 100, &[]), &model);
+        sampler.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
+        sampler.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&sampler, &model), [], "99 ns are shown");
+        sampler.take(round(&model, 301, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(100), 201, false)]);
+        // The same word, but the thread has run.
+        assert!(sampler.take(round(&model, 500, &[blocked(CHILD, 8)]), &model).is_empty());
+        assert_eq!(long(&sampler, &model), []);
+        sampler.take(round(&model, 700, &[blocked(CHILD, 8)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(301), 501, false)]);
+    }
+
+    #[test]
+    fn the_end_of_a_long_wait_is_reported_if_its_thread_lives() {
+        let model = model();
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
+        let waits = [blocked(CHILD, 7), blocked(CHILD + 9, 1)];
+        sampler.take(round(&model, 100, &waits), &model);
+        sampler.take(round(&model, 300, &waits), &model);
+        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 101, false); 2]);
+        let ended = sampler.take(round(&model, 400, &[]), &model);
+        let [Event { body: Body::FutexWait(wait), task: Some(task), .. }] = &ended[..] else {
+            unreachable!("one end, of the thread that is still there: {ended:?}")
+        };
+        assert!(wait.over && !wait.goes_on() && wait.result.is_none());
+        assert_eq!((task.tid, wait.wait.enter_ns), (CHILD, 101));
+        assert_eq!(long(&sampler, &model), []);
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_has_not_gone_on() {
+        let model = model();
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
+        let stopped = |tid| Blocked { stopped: true, ..blocked(tid, 8) };
+        sampler.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
+        sampler.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 101, false)]);
+        for began_ns in [400, 500, 900] {
+            let both = [stopped(CHILD), stopped(CHILD + 1)];
+            assert!(sampler.take(round(&model, began_ns, &both), &model).is_empty(), "no end");
+            assert_eq!(long(&sampler, &model), [], "nothing is judged of it");
+            assert!(sampler.waits(&model).iter().all(|wait| wait.restarting == 1));
+            assert!(sampler.waits_for(CHILD, 0x1000).is_empty(), "it may have been woken");
+        }
+        let since =
+            |tid| sampler.waits(&model).into_iter().find(|wait| wait.tid == tid).unwrap().enter_ns;
+        assert_eq!((since(CHILD), since(CHILD + 1)), (101, 401));
+        // It goes on, and waits: perhaps once more. The other one was woken.
+        assert!(sampler.take(round(&model, 1000, &[blocked(CHILD, 9)]), &model).is_empty());
+        assert_eq!(sampler.waits(&model).len(), 1);
+        sampler.take(round(&model, 1101, &[blocked(CHILD, 9)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(900), 1001, false)]);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_waits_for_nothing() {
+        let mut model = model();
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
+        sampler.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(sampler.waits(&model).len(), 1);
+        let task = Some(Task { pid: CHILD, tid: CHILD, comm: String::new() });
+        let exit = Body::ProcessExit(ProcessExit {});
+        model.apply(&Event { boot_ns: 200, task, body: exit });
+        assert!(sampler.waits(&model).is_empty());
+    }
+
+    #[test]
+    fn a_wait_that_is_older_than_the_trace_is_known_once_its_process_is() {
+        let model = model();
+        let mut sampler = Sampler::new(MIN_WAIT_NS);
+        sampler.take_standing(vec![standing(CHILD, 7)]);
+        sampler.settle_standing(&Model::default());
+        sampler.settle_standing(&model);
+        sampler.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
+        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 60, true)]);
+        sampler.take(round(&model, 300, &[]), &model);
+        assert_eq!(long(&sampler, &model), []);
+    }
+}

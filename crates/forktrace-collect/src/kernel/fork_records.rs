@@ -1,0 +1,165 @@
+//! What the programs keep of forked children and of locks, for readers on any thread.
+//!
+//! These handles are apart from those of [`super::Maps`], which change the tables: reading what was
+//! kept takes a system call a page, and the thread that takes records must not wait for it.
+
+use aya::Ebpf;
+use forktrace_common::maps::{
+    AT_RISK, ATTEMPTS, Attempt, HOLDS, Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAST_HOLDS,
+    POOL, PageKey, PastKey, Registers, Risk, SNAPSHOTS, TAILS, TOUCHES, Touch, TouchKey, WAKES,
+    WakeState, WordKey,
+};
+
+use super::{
+    Error,
+    handles::{Map, again, key, value},
+    realtime::Unpreempted,
+};
+use forktrace_model::event::Missing;
+
+/// Read access to what the programs keep. Keys and values are bytes here; see [`forktrace_common::maps`]
+/// for their types.
+pub struct ForkRecords {
+    at_risk: Map<u32, [u8; size_of::<Risk>()]>,
+    pool: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
+    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
+    tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
+    touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
+    wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
+    attempts: Map<u32, [u8; size_of::<Attempt>()]>,
+    holds: Map<[u8; size_of::<LockKey>()], [u8; size_of::<Hold>()]>,
+    past_holds: Map<[u8; size_of::<PastKey>()], [u8; size_of::<Hold>()]>,
+    snapshots_on: bool,
+    futex_on: bool,
+}
+
+impl ForkRecords {
+    /// Opens handles of maps that stay where they are. `snapshots_on`: pages are kept; `futex_on`:
+    /// wakes are seen.
+    pub(super) fn open(ebpf: &Ebpf, snapshots_on: bool, futex_on: bool) -> Result<Self, Error> {
+        Ok(ForkRecords {
+            at_risk: again(ebpf, AT_RISK)?,
+            pool: again(ebpf, POOL)?,
+            snapshots: again(ebpf, SNAPSHOTS)?,
+            tails: again(ebpf, TAILS)?,
+            touches: again(ebpf, TOUCHES)?,
+            wakes: again(ebpf, WAKES)?,
+            attempts: again(ebpf, ATTEMPTS)?,
+            holds: again(ebpf, HOLDS)?,
+            past_holds: again(ebpf, PAST_HOLDS)?,
+            snapshots_on,
+            futex_on,
+        })
+    }
+
+    fn page(&self, place: &PageKey) -> Option<[u8; PAGE_SIZE]> {
+        if let Ok(page) = self.pool.get(&key(place), 0) {
+            return Some(page);
+        }
+        let head = self.snapshots.get(&key(place), 0).ok()?;
+        let tail = self.tails.get(&key(place), 0).ok()?;
+        let mut page = [0; PAGE_SIZE];
+        let (first, rest) = page.split_at_mut(PAGE_HEAD);
+        first.copy_from_slice(&head);
+        rest.copy_from_slice(&tail);
+        Some(page)
+    }
+
+    fn risk(&self, pid: u32) -> Option<Risk> {
+        self.at_risk.get(&pid, 0).ok().map(|bytes| value(&bytes))
+    }
+}
+
+/// What is known of a child's memory as it inherited it.
+impl ForkRecords {
+    /// The page that begins at `page` as the child inherited it, or why it is not known.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn inherited_page(&self, pid: u32, page: u64) -> Result<[u8; PAGE_SIZE], Missing> {
+        let _unpreempted = Unpreempted::here();
+        if !self.snapshots_on {
+            return Err(Missing::Off);
+        }
+        let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
+        let place = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
+        self.page(&place).ok_or(if risk.table_full != 0 {
+            Missing::LimitReached
+        } else if risk.forked != 0 {
+            Missing::ForkedItself
+        } else {
+            Missing::NoFault
+        })
+    }
+
+    /// The registers of the thread that forked a child, at the fork; `None`: not known.
+    pub fn registers_at_fork(&self, pid: u32) -> Option<Registers> {
+        let _unpreempted = Unpreempted::here();
+        self.risk(pid)
+            .map(|risk| risk.at_fork)
+            .filter(|registers| *registers != Registers::default())
+    }
+
+    /// The first write to a page since the fork, by the child or by the process that forked (see
+    /// [`TouchKey::side`]); `None`: not known.
+    pub fn first_write(&self, pid: u32, page: u64, side: u32) -> Option<Touch> {
+        let _unpreempted = Unpreempted::here();
+        let risk = self.risk(pid)?;
+        let place = TouchKey { fork_ns: risk.fork_ns, page, tgid: pid, side };
+        self.touches.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
+    }
+
+    /// How often the child has woken a futex word since it was forked; `None`: not known.
+    pub fn wakes_since_fork(&self, pid: u32, uaddr: u64) -> Option<u64> {
+        let _unpreempted = Unpreempted::here();
+        let risk = self.risk(pid).filter(|_| self.futex_on)?;
+        let word = WordKey { fork_ns: risk.fork_ns, uaddr, tgid: pid, reserved: 0 };
+        match self.wakes.get(&key(&word), 0) {
+            Ok(bytes) => Some(value::<WakeState>(&bytes).count),
+            Err(_) if risk.wakes_lost != 0 => None,
+            Err(_) => Some(0),
+        }
+    }
+}
+
+/// What probes on lock functions saw (`--locks`).
+impl ForkRecords {
+    /// Who had the locks at `places` of process `parent` while the memory of its child `pid` was
+    /// copied, each with the lock's address. None for a lock: nobody was seen with it; more than
+    /// one: it changed hands meanwhile. All past holds are gone through, once.
+    pub fn holds_at_fork(&self, pid: u32, parent: u32, places: &[u64]) -> Vec<(u64, Hold)> {
+        let _unpreempted = Unpreempted::here();
+        let Some(risk) = self.risk(pid).filter(|risk| risk.enter_ns != 0) else {
+            return Vec::new();
+        };
+        let covers = |hold: &Hold| {
+            hold.tid != 0
+                && hold.since_ns <= risk.fork_ns
+                && (hold.until_ns == 0 || hold.until_ns >= risk.enter_ns)
+        };
+        let past = self.past_holds.iter().filter_map(Result::ok).filter_map(|(place, bytes)| {
+            let place: PastKey = value(&place);
+            let wanted = place.tgid == parent && places.contains(&place.addr);
+            wanted.then(|| (place.addr, value::<Hold>(&bytes)))
+        });
+        let present = places.iter().filter_map(|addr| Some((*addr, self.hold(parent, *addr)?)));
+        let mut holds: Vec<_> = past.chain(present).filter(|(_, hold)| covers(hold)).collect();
+        holds.sort_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
+        holds.dedup_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
+        holds
+    }
+
+    /// The last that was seen of the lock at `addr` in process `pid` itself.
+    pub fn hold(&self, pid: u32, addr: u64) -> Option<Hold> {
+        let _unpreempted = Unpreempted::here();
+        let place = LockKey { addr, tgid: pid, reserved: 0 };
+        self.holds.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
+    }
+
+    /// Where the probed call that a thread is in returns to.
+    pub fn return_of(&self, tid: u32) -> Option<u64> {
+        let _unpreempted = Unpreempted::here();
+        let attempt = self.attempts.get(&tid, 0).ok()?;
+        Some(value::<Attempt>(&attempt).caller)
+    }
+}

@@ -1,0 +1,176 @@
+//! What more is to be read of a process whose wait was sampled. Pure: this says what is worth its
+//! price, and [`crate::judge::Judge`] alone says what is reported.
+
+use crate::{
+    event::{
+        Body, Event, Evidence,
+        stacks::{Fate, TaskNow},
+    },
+    finding::Finding,
+    hazards::{self, Verdict},
+    model::{Fork, Model},
+};
+
+/// Most threads that are shown as possible holders.
+const CANDIDATES: usize = 8;
+
+/// What more is to be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Need {
+    /// Nothing: what is known is enough, or more would tell nothing.
+    Nothing,
+    /// The Python side of the process: it may tell a hang from a thread at rest.
+    Python,
+    /// Native stacks, for a finding that is about to be made, and the Python side if it was not read.
+    Stacks(Box<StackPlan>),
+}
+
+/// Whose stacks explain a finding.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StackPlan {
+    /// Address of the lock.
+    pub lock: u64,
+    /// The forking process, where it still runs the program that it forked with.
+    pub parent: Option<u32>,
+    /// Whether it is known who had the lock at the fork.
+    pub holder_is_named: bool,
+    /// Threads that may hold the lock, with what became of them as far as events tell.
+    pub holders: Vec<TaskNow>,
+}
+
+/// Says what more is to be read after a sample. `event` carries the evidence so far; `python_read`:
+/// the Python side was read already, with whatever result.
+pub fn triage(event: &Event, python_read: bool, model: &Model) -> Need {
+    let Body::Evidence(evidence) = &event.body else { return Need::Nothing };
+    match hazards::judge(event, model) {
+        Verdict::Finding(finding) if evidence.native.is_none() => {
+            let pid = event.task.as_ref().map_or(0, |task| task.pid);
+            Need::Stacks(Box::new(plan(pid, evidence, &finding, model)))
+        }
+        Verdict::Open(_) if !python_read && hazards::wants_python(evidence, model.machine()) => {
+            Need::Python
+        }
+        _ => Need::Nothing,
+    }
+}
+
+fn plan(pid: u32, evidence: &Evidence, finding: &Finding, model: &Model) -> StackPlan {
+    let fork = model.live(pid).and_then(|process| process.inherited());
+    let runs_on = |fork: &&Fork| {
+        !matches!(fate(model, fork, fork.by_pid), Fate::Replaced | Fate::Gone | Fate::Unknown)
+    };
+    StackPlan {
+        lock: finding.lock().map_or(0, |lock| lock.address),
+        parent: fork.filter(runs_on).map(|fork| fork.by_pid),
+        holder_is_named: finding.holder().is_some(),
+        holders: fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default(),
+    }
+}
+
+/// The thread that the lock names, or all that may have had it.
+fn holders(evidence: &Evidence, finding: &Finding, model: &Model, fork: &Fork) -> Vec<TaskNow> {
+    let now = |tid, comm| TaskNow {
+        pid: fork.by_pid,
+        tid,
+        comm,
+        fate: fate(model, fork, tid),
+        ..TaskNow::default()
+    };
+    match finding.holder() {
+        // Its number is one of another pid namespace.
+        Some(_) if evidence.ns_pid.is_some() => Vec::new(),
+        Some(holder) if holder.pid != fork.by_pid => {
+            let Some(fork) = fork_by(model, fork, holder.pid) else { return Vec::new() };
+            let (tid, comm, pid) = (holder.tid, holder.comm.clone(), holder.pid);
+            vec![TaskNow { pid, tid, comm, fate: fate(model, fork, tid), ..TaskNow::default() }]
+        }
+        Some(holder) => vec![now(holder.tid, holder.comm.clone())],
+        None => {
+            let lost = fork.lost.iter().take(CANDIDATES);
+            lost.map(|lost| now(lost.tid, Some(lost.comm.clone()))).collect()
+        }
+    }
+}
+
+/// The fork by process `pid` that the memory came through before it came through `fork`.
+fn fork_by<'a>(model: &'a Model, fork: &'a Fork, pid: u32) -> Option<&'a Fork> {
+    let mut fork = fork;
+    while fork.by_pid != pid {
+        let before = model.get(fork.by?)?.fork.as_ref()?;
+        // Times only fall: a damaged log cannot make a circle of it.
+        fork = Some(before).filter(|before| before.boot_ns < fork.boot_ns)?;
+    }
+    Some(fork)
+}
+
+/// What became of a thread that the forking process had at the fork.
+fn fate(model: &Model, fork: &Fork, tid: u32) -> Fate {
+    let Some(by) = fork.by else { return Fate::Unknown };
+    // Only who has ended is ever forgotten.
+    let Some(process) = model.get(by) else { return Fate::Gone };
+    if !process.is_alive() {
+        return Fate::Gone;
+    }
+    if process.exec.as_ref().is_some_and(|exec| exec.boot_ns > fork.boot_ns) {
+        return Fate::Replaced;
+    }
+    // A number that was used again belongs to a thread that began later.
+    match process.threads.get(&tid) {
+        Some(thread) if thread.start_ns <= fork.boot_ns => Fate::Alive,
+        _ => Fate::Exited,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::event::{ProcessExec, ProcessExit, ProcessFork, ProcessSnapshot, Task, ThreadName};
+
+    const PARENT: u32 = 10;
+    const CHILD: u32 = 20;
+
+    fn of(pid: u32, boot_ns: u64, body: Body) -> Event {
+        Event { boot_ns, task: Some(Task { pid, tid: pid, comm: "a".into() }), body }
+    }
+
+    /// A process with two threads that forked.
+    fn model() -> Model {
+        let threads = [PARENT, PARENT + 1].map(|tid| ThreadName { tid, comm: "a".into() });
+        let seen = ProcessSnapshot { threads: threads.to_vec(), ..ProcessSnapshot::default() };
+        let fork = ProcessFork { child_pid: CHILD, clone_flags: 0 };
+        let mut model = Model::default();
+        model.apply(&of(PARENT, 1, Body::ProcessSnapshot(seen)));
+        model.apply(&of(PARENT, 50, Body::ProcessFork(fork)));
+        model
+    }
+
+    fn fate_of(model: &Model, tid: u32) -> Fate {
+        fate(model, model.live(CHILD).unwrap().inherited().unwrap(), tid)
+    }
+
+    #[test]
+    fn what_is_no_evidence_needs_nothing() {
+        let exit = of(CHILD, 60, Body::ProcessExit(ProcessExit {}));
+        assert_eq!(triage(&exit, false, &model()), Need::Nothing);
+    }
+
+    #[test]
+    fn a_wait_that_is_over_needs_nothing() {
+        let evidence = of(CHILD, 60, Body::Evidence(Box::default()));
+        assert_eq!(triage(&evidence, false, &model()), Need::Nothing);
+    }
+
+    #[test]
+    fn the_fate_of_a_holder_is_what_the_events_tell() {
+        let mut model = model();
+        assert_eq!(fate_of(&model, PARENT + 1), Fate::Alive);
+        assert_eq!(fate_of(&model, PARENT + 2), Fate::Exited, "no such thread at the fork");
+        let exec = Body::ProcessExec(ProcessExec { old_tid: PARENT, filename: "b".into() });
+        model.apply(&of(PARENT, 70, exec));
+        assert_eq!(fate_of(&model, PARENT), Fate::Replaced);
+        model.apply(&of(PARENT, 80, Body::ProcessExit(ProcessExit {})));
+        assert_eq!(fate_of(&model, PARENT), Fate::Gone);
+    }
+}

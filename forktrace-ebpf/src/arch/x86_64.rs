@@ -1,0 +1,44 @@
+//! x86-64.
+//!
+//! Where a task enters the kernel its registers are saved in `struct pt_regs`, whose layout is part
+//! of the kernel's interface (`arch/x86/include/uapi/asm/ptrace.h` and `ptrace-abi.h`).
+
+use aya_ebpf::{
+    bindings::{bpf_perf_event_data, pt_regs},
+    helpers::bpf_probe_read_user,
+};
+use forktrace_common::maps::Registers;
+
+/// Where the instruction pointer is in `struct pt_regs`, bytes.
+pub(crate) const FAULT_IP: usize = 128;
+
+/// `error_code` of a write (bit 1) to a page that is present (bit 0): `enum x86_pf_error_code`,
+/// `arch/x86/include/asm/trap_pf.h`.
+pub(crate) const WRITE_TO_PRESENT: u64 = 3;
+
+/// The registers that a function preserves for its caller, and where the task was.
+#[inline(always)]
+pub(crate) fn preserved_registers(saved: &pt_regs) -> Registers {
+    Registers {
+        ip: saved.rip,
+        sp: saved.rsp,
+        frame: saved.rbp,
+        preserved: [saved.rbx, saved.r12, saved.r13, saved.r14, saved.r15],
+    }
+}
+
+/// The instruction that a perf event is about.
+#[inline(always)]
+pub(crate) fn sampled_instruction(data: &bpf_perf_event_data) -> u64 {
+    data.regs.rip
+}
+
+/// Where a function returns to that has just been called: the return address is on top of the stack.
+///
+/// # Safety
+/// `registers` are those of a probed task.
+#[inline(always)]
+pub(crate) unsafe fn caller(registers: *const pt_regs) -> u64 {
+    // SAFETY: the caller's promise; the helper checks the read.
+    unsafe { bpf_probe_read_user((*registers).rsp as *const u64) }.unwrap_or_default()
+}

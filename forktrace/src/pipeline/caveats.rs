@@ -1,0 +1,229 @@
+//! What makes a result incomplete, beside lost events, so that silence is never taken for "clean".
+//! Data only: the words are in [`crate::report::caveats`].
+
+use super::filter::Filter;
+use forktrace_model::{
+    event::{Counter, EndReason, TraceEnd, TraceStart},
+    hazards::Reason,
+    judge::Judge,
+};
+
+/// One reason why a result is incomplete.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Caveat {
+    /// Everything was traced for less time than a wait must last to be judged.
+    TooShort {
+        /// How long everything was traced, ns.
+        traced_ns: u64,
+        /// How long a wait must last, ns.
+        min_wait_ns: u64,
+    },
+    /// Something was missed so many times.
+    Missed(Missed, u64),
+    /// Nothing ever was what the filter asks for.
+    NothingFitted {
+        /// The filter.
+        filter: Filter,
+    },
+    /// Something is wrong with the log.
+    Log {
+        /// The file, where there are several.
+        file: Option<String>,
+        /// What is wrong.
+        what: LogCaveat,
+    },
+}
+
+/// What was missed, from what hides most to what hides least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Missed {
+    /// Long waits that cannot be judged since the fork was not seen.
+    ForkUnseen,
+    /// Waits older than the trace that were not sampled: there were too many.
+    WaitsLeftOut,
+    /// Waits that were not sampled to the end when tracing stopped.
+    WaitsNotSampled,
+    /// Waits that a signal or a stop had interrupted when tracing stopped.
+    WaitsInterrupted,
+    /// Waits that ended with their thread before they had been sampled to the end.
+    WaitsGone,
+    /// Long waits for something of an unknown kind.
+    UnknownLock,
+    /// Long waits in memory that could not be read or is shared.
+    Unreadable,
+    /// Long waits in processes that something denied access to.
+    WaitsDenied,
+    /// Forked processes that something denied access to.
+    ProcessesDenied,
+    /// Children with more pages than are kept.
+    PagesRefused,
+    /// Processes that ran a 32-bit program.
+    ProcessesOf32Bits,
+    /// Children that were made and not followed.
+    ChildrenNotFollowed,
+    /// Waits that did not fit in the table of waits.
+    WaitsUntracked,
+    /// Children that did not fit in the table of children at risk.
+    ChildrenUntracked,
+    /// Processes that did not fit in the table of traced processes.
+    ProcessesUntraced,
+}
+
+/// What is wrong with a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogCaveat {
+    /// It has no last line.
+    Cut,
+    /// So many lines could not be read.
+    BadLines(u64),
+    /// Lines are missing before line `line`, which has number `found` and follows number `after`.
+    Gap {
+        /// Where.
+        line: u64,
+        /// The number found there.
+        found: u64,
+        /// The number before it.
+        after: u64,
+    },
+    /// Parts of the trace were not given.
+    PartsMissing {
+        /// The first of them.
+        first: u32,
+        /// The last.
+        last: u32,
+    },
+    /// The trace goes on in a part that was not given.
+    NextPartMissing(u32),
+    /// A part could not be read, and why.
+    PartLeftOut {
+        /// Its path.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// No more than the lines before this one were read: they need more memory than this.
+    MemorySpent {
+        /// Bytes.
+        most: u64,
+        /// The line.
+        line: u64,
+    },
+    /// It was recorded on a machine whose waits are not judged.
+    UnknownMachine {
+        /// Its processor, in the words of the log.
+        arch: String,
+        /// Size of a page, bytes.
+        page_size: u64,
+    },
+    /// The file is damaged: how, in words of the reader.
+    Damaged(String),
+}
+
+impl LogCaveat {
+    /// As a caveat, of a file if that is to be named.
+    pub fn of(self, file: Option<String>) -> Caveat {
+        Caveat::Log { file, what: self }
+    }
+}
+
+/// What a trace could find, by what it was asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TraceLimits {
+    /// How long a wait must have lasted to be judged, ns.
+    min_wait_ns: u64,
+    /// Running processes were asked for: what they wait for may have begun long before.
+    attached: bool,
+}
+
+impl TraceLimits {
+    /// As the first line says it.
+    pub fn of(start: &TraceStart) -> Self {
+        TraceLimits { min_wait_ns: start.min_wait_ns, attached: !start.asked.is_empty() }
+    }
+
+    /// That no wait can have been seen for long enough, where processes were alive at the end, or may
+    /// have waited before tracing began.
+    fn too_short(self, end: &TraceEnd) -> Option<Caveat> {
+        let TraceLimits { min_wait_ns, attached } = self;
+        let traced_ns = end.traced_ns.filter(|traced| *traced < min_wait_ns)?;
+        (attached || end.ended_by() != Some(EndReason::TargetsEnded))
+            .then_some(Caveat::TooShort { traced_ns, min_wait_ns })
+    }
+}
+
+/// The caveats of a trace that has ended.
+pub fn of(end: &TraceEnd, limits: TraceLimits, judge: &Judge) -> Vec<Caveat> {
+    let too_short = limits.too_short(end);
+    let not_sampled = if too_short.is_some() { 0 } else { end.count(Counter::WaitsNotSampled) };
+    let unreadable = judge.unjudged(Reason::Unreadable) + judge.unjudged(Reason::SharedMemory);
+    let missed = [
+        (Missed::ForkUnseen, judge.unjudged(Reason::TooLate)),
+        (Missed::WaitsLeftOut, end.count(Counter::WaitsLeftOut)),
+        (Missed::WaitsNotSampled, not_sampled),
+        (Missed::WaitsInterrupted, end.count(Counter::WaitsInterrupted)),
+        (Missed::WaitsGone, end.count(Counter::WaitsGone)),
+        (Missed::UnknownLock, judge.unjudged(Reason::UnknownLock)),
+        (Missed::Unreadable, unreadable),
+        (Missed::WaitsDenied, judge.unjudged(Reason::Denied)),
+        (Missed::ProcessesDenied, end.count(Counter::ProcessesDenied)),
+        (Missed::PagesRefused, end.count(Counter::PagesRefused)),
+        (Missed::ProcessesOf32Bits, end.count(Counter::ProcessesOf32Bits)),
+        (Missed::ChildrenNotFollowed, end.count(Counter::ChildrenNotFollowed)),
+        (Missed::WaitsUntracked, end.count(Counter::WaitsUntracked)),
+        (Missed::ChildrenUntracked, end.count(Counter::ChildrenUntracked)),
+        (Missed::ProcessesUntraced, end.count(Counter::ProcessesUntraced)),
+    ];
+    let missed = missed.into_iter().filter(|(_, count)| *count > 0);
+    too_short.into_iter().chain(missed.map(|(what, count)| Caveat::Missed(what, count))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Option<u64> = Some(300_000_000);
+    const LONG: Option<u64> = Some(5_000_000_000);
+
+    fn caveats(reason: &str, traced_ns: Option<u64>, counters: &[(Counter, u64)]) -> Vec<Caveat> {
+        of_limits(false, reason, traced_ns, counters)
+    }
+
+    fn of_limits(
+        attached: bool,
+        reason: &str,
+        traced_ns: Option<u64>,
+        counters: &[(Counter, u64)],
+    ) -> Vec<Caveat> {
+        let counters = counters.iter().map(|(counter, n)| (counter.name().to_owned(), *n));
+        let counters = counters.collect();
+        let end = TraceEnd { reason: reason.into(), traced_ns, counters, lost: 0, unwritten: 0 };
+        of(&end, TraceLimits { min_wait_ns: 1_000_000_000, attached }, &Judge::default())
+    }
+
+    #[test]
+    fn a_trace_that_was_too_short_for_any_wait_says_so_unless_nobody_is_left() {
+        let targets_ended = EndReason::TargetsEnded.name();
+        let too_short = |traced_ns| Caveat::TooShort { traced_ns, min_wait_ns: 1_000_000_000 };
+        let not_sampled = [(Counter::WaitsNotSampled, 2)];
+        assert_eq!(caveats("duration", SHORT, &not_sampled), [too_short(300_000_000)]);
+        assert_eq!(caveats("interrupted", Some(0), &[]), [too_short(0)]);
+        assert!(caveats(targets_ended, SHORT, &[]).is_empty());
+        assert_eq!(of_limits(true, targets_ended, SHORT, &[]).len(), 1, "it may have hung before");
+        assert!(caveats("duration", Some(1_000_000_000), &[]).is_empty());
+        assert!(caveats("duration", None, &[]).is_empty(), "a log of an older version");
+    }
+
+    #[test]
+    fn what_was_counted_is_a_caveat_and_what_is_zero_is_none() {
+        for (counter, missed) in [
+            (Counter::WaitsNotSampled, Missed::WaitsNotSampled),
+            (Counter::WaitsLeftOut, Missed::WaitsLeftOut),
+            (Counter::ProcessesDenied, Missed::ProcessesDenied),
+            (Counter::ChildrenNotFollowed, Missed::ChildrenNotFollowed),
+        ] {
+            assert_eq!(caveats("duration", LONG, &[(counter, 3)]), [Caveat::Missed(missed, 3)]);
+            assert!(caveats("duration", LONG, &[(counter, 0)]).is_empty());
+        }
+        assert!(caveats("duration", LONG, &[(Counter::PagesKept, 3)]).is_empty());
+    }
+}

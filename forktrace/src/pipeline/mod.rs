@@ -1,0 +1,144 @@
+//! What happens to every event, live or recorded: filter, model, judge, sinks.
+//!
+//! A live trace, `report` and every export use this one [`Pipeline`], so that they cannot differ. What
+//! is done with events and findings is up to its [`Sink`].
+
+pub mod caveats;
+pub mod filter;
+mod follow;
+mod sink;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use forktrace_model::{
+    event::{Body, Event, TraceEnd},
+    judge::{Judge, Outcome},
+    model::{Change, Model},
+};
+
+pub use follow::{Follow, Step};
+pub use sink::{At, Sink};
+
+use caveats::{Caveat, TraceLimits};
+use filter::Narrowed;
+
+/// Everything right of the source of events.
+#[derive(Debug)]
+pub struct Pipeline<S> {
+    follow: Follow,
+    narrowed: Option<Narrowed>,
+    limits: TraceLimits,
+    end: Option<TraceEnd>,
+    /// Takes events and findings.
+    pub sink: S,
+}
+
+impl<S: Sink> Pipeline<S> {
+    /// With a model and a judge that have seen nothing yet, or not by this pipeline.
+    pub fn new(follow: Follow, sink: S) -> Self {
+        Pipeline { follow, narrowed: None, limits: TraceLimits::default(), end: None, sink }
+    }
+
+    /// Only what this lets through is judged and reaches the sink.
+    pub fn narrowed(self, narrowed: Option<Narrowed>) -> Self {
+        Pipeline { narrowed, ..self }
+    }
+
+    /// Takes the next event, in the order of time. Returns what it changed in
+    /// [`Pipeline::everything`].
+    ///
+    /// # Errors
+    /// When a sink fails.
+    pub fn event(&mut self, event: &Event) -> io::Result<Vec<Change>> {
+        let Some(narrowed) = &mut self.narrowed else { return self.hand_on(event) };
+        let (changes, events) = narrowed.take(event);
+        for event in &events {
+            self.hand_on(event)?;
+        }
+        Ok(changes)
+    }
+
+    fn hand_on(&mut self, event: &Event) -> io::Result<Vec<Change>> {
+        match &event.body {
+            Body::TraceStart(start) => self.limits = TraceLimits::of(start),
+            Body::TraceEnd(end) => self.end = Some(end.clone()),
+            _ => {}
+        }
+        let step = self.follow.event(event, self.sink.needs_identity());
+        let at = At { event, step: &step, follow: &self.follow };
+        self.sink.event(&at)?;
+        match &step.outcome {
+            Some(Outcome::Found(finding)) => self.sink.finding(finding, &at)?,
+            Some(Outcome::Ended { finding, waited_ns }) => {
+                self.sink.resumed(finding, *waited_ns, &at)?;
+            }
+            Some(Outcome::Silent(reason)) => self.sink.no_finding(*reason, &at)?,
+            None => {}
+        }
+        self.follow.forget(&step);
+        self.sink.settled(&self.follow)?;
+        Ok(step.changes)
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// When a sink fails.
+    pub fn tick(&mut self) -> io::Result<()> {
+        self.sink.tick(&self.follow)
+    }
+
+    /// Writes out everything that is buffered, after the last event.
+    ///
+    /// # Errors
+    /// When a sink fails.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.sink.end(&self.follow)
+    }
+
+    /// Model and judge, and the sink.
+    pub fn into_parts(self) -> (Follow, S) {
+        (self.follow, self.sink)
+    }
+
+    /// Model and judge, as they are now.
+    pub fn follow(&self) -> &Follow {
+        &self.follow
+    }
+
+    /// All processes that events were about.
+    pub fn everything(&self) -> &Model {
+        self.narrowed.as_ref().map_or_else(|| self.follow.model(), Narrowed::model)
+    }
+
+    /// Those of them that the filter lets through.
+    pub fn model(&self) -> &Model {
+        self.follow.model()
+    }
+
+    /// The findings so far.
+    pub fn judge(&self) -> &Judge {
+        self.follow.judge()
+    }
+
+    /// The filter, if there is one.
+    pub fn filter(&self) -> Option<&Narrowed> {
+        self.narrowed.as_ref()
+    }
+
+    /// What makes the result incomplete, as far as the events say. `ended`: the last of them was the
+    /// trace's last; otherwise only what was judged counts.
+    pub fn caveats(&self, ended: bool) -> Vec<Caveat> {
+        let unended = TraceEnd::default();
+        let end = self.end.as_ref().filter(|_| ended).unwrap_or(&unended);
+        caveats::of(end, self.limits, self.judge())
+    }
+
+    /// That nothing was what the filter asks for, if so.
+    pub fn nothing_fitted(&self) -> Option<Caveat> {
+        let filter = self.narrowed.as_ref().filter(|_| self.model().seen() == 0)?.filter();
+        Some(Caveat::NothingFitted { filter: filter.clone() })
+    }
+}

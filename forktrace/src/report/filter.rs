@@ -1,0 +1,53 @@
+//! Filters in words.
+
+use crate::pipeline::filter::{Criterion, Filter, Unfit};
+
+/// What a filter asks for: `comm web, cgroup /a or /b`.
+pub fn text(filter: &Filter) -> String {
+    let mut kinds: Vec<(&str, String)> = Vec::new();
+    for criterion in filter.criteria() {
+        let (kind, value) = match criterion {
+            Criterion::Comm(glob) => ("comm", glob.to_string()),
+            Criterion::Uid(uid) => ("uid", uid.to_string()),
+            Criterion::Cgroup(path) => ("cgroup", shown(path).to_owned()),
+            Criterion::Container(id) => ("container", id.to_owned()),
+        };
+        match kinds.last_mut().filter(|(last, _)| *last == kind) {
+            Some((_, values)) => values.push_str(&format!(" or {value}")),
+            None => kinds.push((kind, value)),
+        }
+    }
+    let kinds: Vec<String> =
+        kinds.into_iter().map(|(kind, values)| format!("{kind} {values}")).collect();
+    kinds.join(", ")
+}
+
+/// That no living process fits a filter, or some of it.
+pub fn unfit(unfit: &Unfit<'_>) -> String {
+    let values: Vec<String> = unfit.values.iter().map(value).collect();
+    let none = values.join(", none ");
+    match (unfit.none_fits, values.is_empty()) {
+        (false, _) => format!("no process {none} so far (is it mistyped?)"),
+        (true, false) => format!(
+            "no process {none} (is it mistyped?): nothing is looked at until one fits the filter"
+        ),
+        (true, true) => format!(
+            "no process fits all of the filter ({}): nothing is looked at until one does",
+            text(unfit.filter)
+        ),
+    }
+}
+
+fn value(criterion: &Criterion<'_>) -> String {
+    match criterion {
+        Criterion::Comm(glob) => format!("has the name {glob}"),
+        Criterion::Uid(uid) => format!("is of user {uid}"),
+        Criterion::Cgroup(path) => format!("is in cgroup {}", shown(path)),
+        Criterion::Container(id) => format!("is of container {id}"),
+    }
+}
+
+/// A cgroup as people write it.
+fn shown(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
+}
