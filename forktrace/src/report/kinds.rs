@@ -1,10 +1,10 @@
-//! What the HANG block says of the thing that is waited for, by kind of finding.
+//! The rows of the HANG block that depend on the kind of finding.
 
 use super::{Style, stacks};
 use forktrace_model::finding::{Finding, Kind};
 
-/// The rows about what is waited for and who could end that, for the kinds that are no inherited
-/// lock: label and text of each.
+/// Label and text of the first two rows: what the task waits for, and who could end the wait. `None`
+/// for an inherited lock.
 pub(super) fn rows(finding: &Finding, style: Style) -> Option<[(&'static str, String); 2]> {
     let about = about(finding, style);
     let address = finding.lock.address;
@@ -13,7 +13,7 @@ pub(super) fn rows(finding: &Finding, style: Style) -> Option<[(&'static str, St
         Kind::LostWaker => Some([
             (
                 "waits for",
-                format!("a wakeup at {address:#x}{about}; that is no lock, nobody holds it"),
+                format!("a wakeup at {address:#x}{about}; it is not a lock, and nobody holds it"),
             ),
             ("woken by", woken_by(finding).into()),
         ]),
@@ -27,14 +27,14 @@ pub(super) fn rows(finding: &Finding, style: Style) -> Option<[(&'static str, St
 fn woken_by(finding: &Finding) -> &'static str {
     match finding.fork.as_ref().is_some_and(|fork| fork.threads_lost > 0) {
         true => {
-            "nobody here: it is the only thread of its process; a thread that the fork did not \
-             copy may have been to wake it"
+            "nobody: its process has no other thread; a thread that fork did not copy may have been \
+             meant to wake it"
         }
-        false => "nobody here: it is the only thread of its process",
+        false => "nobody: its process has no other thread",
     }
 }
 
-/// The lock's kind and place in brackets, as far as they are known.
+/// The lock's kind and place in parentheses, as far as they are known.
 pub(super) fn about(finding: &Finding, style: Style) -> String {
     let lock = &finding.lock;
     let place = match &lock.place {
@@ -49,19 +49,19 @@ pub(super) fn about(finding: &Finding, style: Style) -> String {
     }
 }
 
-/// Whether the lock is a semaphore that may not be used as a lock at all. One at zero was taken, or
-/// is yet to be posted: its memory is the same. (A lock of Python is known to be a lock.)
+/// Whether the lock is a semaphore that the program may use for another purpose than locking. Its value
+/// is 0 both if it was taken and if it was not posted yet. (A lock of Python is always a lock.)
 pub(super) fn is_semaphore(finding: &Finding) -> bool {
     finding.lock.kind.starts_with("glibc semaphore")
 }
 
-/// What the findings have in common, for the sentence at the end.
+/// What all findings have in common: the end of the first sentence of the result.
 pub(super) fn together<'a>(findings: impl Iterator<Item = &'a Finding>) -> &'static str {
     let mut kinds: Vec<Kind> = findings.map(|finding| finding.kind).collect();
     kinds.dedup();
     match kinds.as_slice() {
         [Kind::InheritedLock] => " on an inherited lock",
-        [Kind::LostWaker] => " waiting for a lost thread",
+        [Kind::LostWaker] => " with no thread left to wake it",
         [Kind::SelfDeadlock] => " in a self-deadlock",
         _ => "",
     }
@@ -74,7 +74,7 @@ pub(super) mod tests {
     use super::*;
     use forktrace_model::finding::{Confidence, ForkSite, Lock};
 
-    /// A finding about a thread that was not copied, or none.
+    /// A finding in a child whose parent had `threads_lost` other threads.
     pub(in crate::report) fn finding(kind: Kind, threads_lost: u32) -> Finding {
         Finding {
             kind,
@@ -123,7 +123,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_and_who_could_end_that() {
+    fn each_kind_has_its_own_rows() {
         let style = Style::default();
         let rows = |kind, lost| rows(&finding(kind, lost), style);
         assert!(rows(Kind::InheritedLock, 1).is_none());
@@ -133,7 +133,7 @@ pub(super) mod tests {
             "{waits}"
         );
         assert_eq!(label, "woken by");
-        assert!(woken.contains("a thread that the fork did not copy"), "{woken}");
+        assert!(woken.contains("a thread that fork did not copy"), "{woken}");
         let [_, (_, woken)] = rows(Kind::LostWaker, 0).unwrap();
         assert!(!woken.contains("did not copy"), "{woken}");
         let [_, held] = rows(Kind::SelfDeadlock, 1).unwrap();
@@ -145,7 +145,7 @@ pub(super) mod tests {
         let [inherited, lost, own] =
             [Kind::InheritedLock, Kind::LostWaker, Kind::SelfDeadlock].map(|kind| finding(kind, 1));
         assert_eq!(together([&inherited, &inherited].into_iter()), " on an inherited lock");
-        assert_eq!(together([&lost].into_iter()), " waiting for a lost thread");
+        assert_eq!(together([&lost].into_iter()), " with no thread left to wake it");
         assert_eq!(together([&own].into_iter()), " in a self-deadlock");
         assert_eq!(together([&inherited, &own, &inherited].into_iter()), "");
     }
