@@ -155,7 +155,7 @@ fn a_log_of_an_unknown_machine_shows_its_events_and_says_that_waits_are_not_judg
         let flat: Vec<&str> = stdout.split_whitespace().collect();
         assert!(stdout.contains("fork") && !stdout.contains("HANG"), "{stdout}");
         assert!(flat.join(" ").contains(words), "{stdout}");
-        assert!(stderr.contains("not judged") && stderr.lines().count() == 1, "{stderr}");
+        assert!(stderr.contains("cannot judge waits") && stderr.lines().count() == 1, "{stderr}");
         report().arg("--check").arg(&path).assert().success();
     }
 }
