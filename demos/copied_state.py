@@ -1,4 +1,4 @@
-"""A forked child starts with its parent's memory as it is at that moment."""
+"""A forked child starts with a copy of its parent's memory."""
 
 import ctypes
 import multiprocessing
@@ -6,19 +6,19 @@ import os
 import signal
 import time
 
-settings = {"colour": "white, as in the source text"}
+settings = {"colour": "white, as in the source code"}
 
 
 def end_with_parent():
-    """A child that hangs for ever must not outlive the demo."""
+    """The child must not outlive the demo."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def child():
     end_with_parent()
-    print(f"child  {os.getpid()}: the colour I was born with is {settings['colour']}", flush=True)
+    print(f"child  {os.getpid()}: my colour is {settings['colour']}", flush=True)
     settings["colour"] = "green, set by the child"
-    print(f"child  {os.getpid()}: now it is {settings['colour']}", flush=True)
+    print(f"child  {os.getpid()}: my colour is now {settings['colour']}", flush=True)
     time.sleep(0.3)
 
 

@@ -1,4 +1,4 @@
-"""A lock that is held at the fork stays held in the child for ever: the child hangs."""
+"""A lock that is held at the fork is never released in the child: the child hangs."""
 
 import ctypes
 import multiprocessing
@@ -10,7 +10,7 @@ lock = threading.Lock()
 
 
 def end_with_parent():
-    """A child that hangs for ever must not outlive the demo."""
+    """The child must not outlive the demo."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -24,10 +24,10 @@ def child():
 def main():
     process = multiprocessing.get_context("fork").Process(target=child)
     lock.acquire()
-    print(f"parent {os.getpid()}: I hold the lock and fork", flush=True)
+    print(f"parent {os.getpid()}: I hold the lock, and fork", flush=True)
     process.start()
     lock.release()
-    print(f"parent {os.getpid()}: I released my lock and wait for the child", flush=True)
+    print(f"parent {os.getpid()}: I have released the lock, and wait for the child", flush=True)
     process.join()
     print(f"parent {os.getpid()}: the child has ended", flush=True)
 

@@ -1,4 +1,4 @@
-"""A file opened before the fork is one open file in both processes, with one position."""
+"""Parent and child share a file that was opened before the fork, and its position."""
 
 import ctypes
 import multiprocessing
@@ -9,14 +9,14 @@ import time
 
 
 def end_with_parent():
-    """A child that hangs for ever must not outlive the demo."""
+    """The child must not outlive the demo."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def child(fd):
     end_with_parent()
     position = os.lseek(fd, 0, os.SEEK_CUR)
-    print(f"child  {os.getpid()}: I never opened the file, and am at byte {position} of it", flush=True)
+    print(f"child  {os.getpid()}: I did not open the file; its position is byte {position}", flush=True)
     os.write(fd, b"second line, by the child\n")
     time.sleep(0.3)
 
@@ -29,7 +29,7 @@ def main():
         process.start()
         process.join()
         position = os.lseek(fd, 0, os.SEEK_CUR)
-        print(f"parent {os.getpid()}: the child's write moved me to byte {position}", flush=True)
+        print(f"parent {os.getpid()}: the child has moved the position to byte {position}", flush=True)
         os.write(fd, b"third line, by the parent\n")
         with open(path) as written:
             for line in written:

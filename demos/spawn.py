@@ -1,5 +1,5 @@
-"""The program of inherited_lock.py with the start method spawn: the child executes Python anew,
-copies no memory, and its lock is free."""
+"""The program of inherited_lock.py with the start method spawn: the child executes a new Python, and
+its lock is free."""
 
 import ctypes
 import multiprocessing
@@ -12,7 +12,7 @@ lock = threading.Lock()
 
 
 def end_with_parent():
-    """A child that hangs for ever must not outlive the demo."""
+    """The child must not outlive the demo."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -27,10 +27,10 @@ def child():
 def main():
     process = multiprocessing.get_context("spawn").Process(target=child)
     lock.acquire()
-    print(f"parent {os.getpid()}: I hold the lock and spawn", flush=True)
+    print(f"parent {os.getpid()}: I hold the lock, and spawn", flush=True)
     process.start()
     lock.release()
-    print(f"parent {os.getpid()}: I released my lock and wait for the child", flush=True)
+    print(f"parent {os.getpid()}: I have released the lock, and wait for the child", flush=True)
     process.join()
     print(f"parent {os.getpid()}: the child has ended", flush=True)
 

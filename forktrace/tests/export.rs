@@ -105,31 +105,6 @@ fn the_format_is_told_by_the_name_and_the_file_is_its_owners() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_in_one_sentence() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log.jsonl");
-    fs::copy(golden("prefork.jsonl"), &log).unwrap();
-    let link = folder.path().join("link.svg");
-    std::os::unix::fs::symlink("/etc/hostname", &link).unwrap();
-    let (log, link) = (log.to_str().unwrap(), link.to_str().unwrap());
-    for (arguments, code, words) in [
-        (vec![log], 2, "add --format"),
-        (vec![log, "-o", "x.txt"], 2, "add --format"),
-        (vec![log, "-o", log, "--format", "csv"], 1, "it is the log itself"),
-        (vec![log, "-o", link], 1, "symbolic link"),
-        (vec!["/nonexistent", "--format", "dot"], 1, "cannot read /nonexistent"),
-        (vec![log, "-o", "/nonexistent/x.svg"], 1, "cannot write /nonexistent/x.svg"),
-        (vec![log, "-o", "/dev/null", "--format", "csv"], 1, "no regular file"),
-    ] {
-        let mut command = Command::cargo_bin("forktrace").unwrap();
-        let assert = command.arg("export").args(&arguments).assert().code(code).stdout("");
-        let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-        assert!(stderr.contains(words) && stderr.lines().count() == 1, "{arguments:?}: {stderr}");
-    }
-    assert_eq!(fs::read(log).unwrap(), fs::read(golden("prefork.jsonl")).unwrap());
-}
-
-#[test]
 fn a_cut_log_is_exported_and_said_to_be_cut() {
     let whole = fs::read(golden("prefork.jsonl")).unwrap();
     let cut = tempfile::NamedTempFile::new().unwrap();

@@ -69,7 +69,7 @@ fn a_line_that_does_not_end_is_not_waited_for() {
     let path = path.to_str().unwrap();
     let output = forktrace(&["report", path]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("a line of more than 80 MiB"), "{error}");
+    assert!(error.contains("the line is longer than 80 MiB"), "{error}");
     assert_eq!(output.status.code(), Some(1));
 }
 

@@ -1,7 +1,4 @@
-//! `forktrace report` on recorded logs prints what the live run printed, to the letter.
-//!
-//! Each pair in `golden/` comes from one real run on Linux 6.18: the text that it printed, and the
-//! log that it recorded beside it. CONTRIBUTING.md says how to record another.
+//! `forktrace report` of recorded logs. `tests/output` compares what it prints.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -19,40 +16,6 @@ fn report() -> Command {
     command
 }
 
-fn same_as_live(name: &str) {
-    let live = fs::read_to_string(golden(&format!("{name}.txt"))).unwrap();
-    let output = report().arg(golden(&format!("{name}.jsonl"))).assert().success().stderr("");
-    let replayed = String::from_utf8(output.get_output().stdout.clone()).unwrap();
-    pretty(&live, &replayed);
-}
-
-fn pretty(live: &str, replayed: &str) {
-    for (live, replayed) in live.lines().zip(replayed.lines()) {
-        assert_eq!(live, replayed);
-    }
-    assert_eq!(live.lines().count(), replayed.lines().count());
-}
-
-#[test]
-fn a_python_lock_of_the_forking_thread() {
-    same_as_live("python_lock");
-}
-
-#[test]
-fn a_lock_elsewhere_than_its_futex_word() {
-    same_as_live("python_rlock");
-}
-
-#[test]
-fn a_mutex_of_another_thread() {
-    same_as_live("mutex_of_thread");
-}
-
-#[test]
-fn a_server_whose_workers_have_one_fault() {
-    same_as_live("prefork");
-}
-
 #[test]
 fn a_cut_log_gives_all_whole_lines_and_says_so() {
     let whole = fs::read(golden("mutex_of_thread.jsonl")).unwrap();
@@ -66,32 +29,6 @@ fn a_cut_log_gives_all_whole_lines_and_says_so() {
 }
 
 #[test]
-fn a_cut_log_without_a_finding_gives_no_all_clear() {
-    let whole = fs::read_to_string(golden("python_lock.jsonl")).unwrap();
-    let beginning: String = whole.split_inclusive('\n').take(5).collect();
-    let output = report().arg("-").write_stdin(beginning).assert().success();
-    let stdout = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
-    assert!(stdout.contains("no hang was shown"), "{stdout}");
-    assert!(stdout.contains("the log was cut off"), "{stdout}");
-    assert!(!stdout.contains("no child hangs"), "{stdout}");
-}
-
-#[test]
-fn what_is_no_log_is_refused_in_one_sentence() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    for bytes in [&b""[..], b"\x00\xff\x1b[31m", b"{}\n", b"[]", b"{\"schema\":2,\"type\":\"x\"}\n"]
-    {
-        fs::write(file.path(), bytes).unwrap();
-        let output = report().arg(file.path()).assert().code(1).stdout("");
-        let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
-        assert_eq!(stderr.lines().count(), 1, "{stderr}");
-        assert!(stderr.starts_with("forktrace: cannot read "), "{stderr}");
-        assert!(!stderr.contains('\x1b'));
-    }
-    report().arg("/nonexistent/log.jsonl").assert().code(1);
-}
-
-#[test]
 fn a_compressed_log_is_known_by_its_bytes() {
     let whole = fs::read(golden("mutex_of_thread.jsonl")).unwrap();
     let lines = whole.split_inclusive(|byte| *byte == b'\n');
@@ -101,7 +38,7 @@ fn a_compressed_log_is_known_by_its_bytes() {
     assert_eq!(output.get_output().stdout, plain.get_output().stdout);
     let cut = report().arg("-").write_stdin(&packed[..packed.len() - 3]).assert().success();
     let stderr = String::from_utf8_lossy(&cut.get_output().stderr).into_owned();
-    assert!(stderr.contains("the compressed file is cut off in a frame"), "{stderr}");
+    assert!(stderr.contains("the compressed file is cut off"), "{stderr}");
     let stdout = String::from_utf8_lossy(&cut.get_output().stdout).into_owned();
     assert!(stdout.contains("HANG  inherited_mutex"), "{stdout}");
     report().arg("-").write_stdin(&packed[..20]).assert().code(1);
@@ -109,19 +46,6 @@ fn a_compressed_log_is_known_by_its_bytes() {
     let stdout = String::from_utf8_lossy(&check.get_output().stdout).into_owned();
     assert!(stdout.starts_with("-: the compressed file is cut off"), "{stdout}");
     assert!(stdout.ends_with("\n1 problem\n"), "{stdout}");
-}
-
-#[test]
-fn a_filter_that_nothing_fits_gives_no_all_clear() {
-    let log = golden("mutex_of_thread.jsonl");
-    let fits = report().args(["--comm", "inherited_*"]).arg(&log).assert().success();
-    let stdout = String::from_utf8_lossy(&fits.get_output().stdout).into_owned();
-    assert!(stdout.contains("HANG  inherited_mutex"), "{stdout}");
-    let nothing = report().args(["--comm", "nginx"]).arg(&log).assert().code(4);
-    let stdout = String::from_utf8_lossy(&nothing.get_output().stdout).into_owned();
-    let words: Vec<&str> = stdout.split_whitespace().collect();
-    assert!(words.join(" ").contains("no process fitted the filter (comm nginx)"), "{stdout}");
-    assert!(!stdout.contains("no child hangs") && !stdout.contains("HANG"), "{stdout}");
 }
 
 #[test]
@@ -175,7 +99,7 @@ fn a_part_that_is_bad_at_its_start_is_as_good_as_missing() {
         assert!(stdout.contains("HANG  inherited_mutex"), "{stdout}");
         let words: Vec<&str> = stdout.split_whitespace().collect();
         for text in [&stderr, &words.join(" ")] {
-            assert!(text.contains("it is left out, as if it were not given"), "{text}");
+            assert!(text.contains("this file is ignored"), "{text}");
             assert!(text.contains("part 1 of this trace was not given"), "{text}");
         }
         assert_eq!(stderr.lines().count(), 2, "{stderr}");
@@ -202,7 +126,7 @@ fn a_log_of_an_unknown_machine_shows_its_events_and_says_that_waits_are_not_judg
         let flat: Vec<&str> = stdout.split_whitespace().collect();
         assert!(stdout.contains("fork") && !stdout.contains("HANG"), "{stdout}");
         assert!(flat.join(" ").contains(words), "{stdout}");
-        assert!(stderr.contains("not judged") && stderr.lines().count() == 1, "{stderr}");
+        assert!(stderr.contains("cannot judge waits") && stderr.lines().count() == 1, "{stderr}");
         report().arg("--check").arg(&path).assert().success();
     }
 }

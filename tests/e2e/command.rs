@@ -122,7 +122,7 @@ fn ctrl_c() -> Result<()> {
     nix::sys::signal::killpg(group, Signal::SIGINT)?;
     let ended = job.wait(LIMIT)?;
     ended.expect_code(130)?;
-    ensure!(ended.stderr.contains("ended by signal 2"), "{}", ended.said());
+    ensure!(ended.stderr.contains("killed by signal 2"), "{}", ended.said());
     ensure!(ended.stdout.contains(" exit "), "its end was not seen\n{}", ended.said());
     Log::read(&ended.log())?.expect_whole()
 }
@@ -137,7 +137,7 @@ fn closed() -> Result<()> {
     ended.expect_code(0)?;
     ensure!(!left.is_empty(), "the command was ended\n{}", ended.said());
     let said = ended.stderr.lines().collect::<Vec<_>>();
-    ensure!(said.len() == 1 && said[0].contains("left running"), "{}", ended.said());
+    ensure!(said.len() == 1 && said[0].contains("continues to run as process"), "{}", ended.said());
     ensure!(ended.stdout.lines().count() == 3, "{}", ended.said());
     Log::read(&ended.log())?.expect_whole()
 }
@@ -157,7 +157,7 @@ fn duration() -> Result<()> {
 /// That the command has ended is told while what it left behind is traced.
 fn left_behind() -> Result<()> {
     let mut job = Job::forktrace(&["-q", "--", "sh", "-c", "sleep 60 & exit 7"])?;
-    let said = "the command has ended with status 7; 1 process that it left behind goes on";
+    let said = "the command ended with status 7; 1 process of it still runs";
     job.until("told", START, |job| job.stderr().contains(said))?;
     job.signal(Signal::SIGINT)?;
     job.wait_and_leave(LIMIT)?.0.expect_code(7)

@@ -11,10 +11,10 @@ const LIMIT: Duration = Duration::from_secs(40);
 /// Name of a demo, and words that its output must have.
 static DEMOS: &[(&str, &[&str])] = &[
     ("copied-state", &["blue, set by the parent before the fork", "still blue"]),
-    ("shared-file", &["second line, by the child", "moved me to byte 52"]),
+    ("shared-file", &["second line, by the child", "moved the position to byte 52"]),
     ("inherited-lock", &["HANG", "certain", "I want the lock", "inherited_lock.py:"]),
-    ("lost-threads", &["I have 4 threads", "I have 1 thread", "beats went on in me"]),
-    ("same-random", &["a generator of my own", "seeded anew"]),
+    ("lost-threads", &["I have 4 threads", "I have 1 thread", "the counter is "]),
+    ("same-random", &["my own generator", "the random module"]),
     ("spawn", &["I have the lock", "the child has ended"]),
 ];
 
@@ -30,7 +30,7 @@ fn run(name: &str, words: &[&str]) -> Result<()> {
     // Waits for what the demo started too: it must end all of it.
     let ended = Job::forktrace(&["demo", name])?.wait(LIMIT)?;
     ended.expect_code(0)?;
-    for word in words.iter().chain(&[name, "SEEN BY THE TRACER"]) {
+    for word in words.iter().chain(&[name, "WHAT FORKTRACE SAW"]) {
         ensure!(ended.stdout.contains(word), "it does not say {word:?}\n{}", ended.said());
     }
     let (titles, program) = (ended.stdout.find("TIME "), ended.stdout.find("\nparent "));

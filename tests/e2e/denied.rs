@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
     log::Log,
-    run::{ALL_CLEAR, Ended, Job},
+    run::{ALL_CLEAR, Ended, Job, NO_HANG},
     trial,
     workload::{self, Facts},
 };
@@ -26,7 +26,7 @@ const HANGS: &str = "6";
 
 /// A wait that was seen, and a process whose waits could only have been found by a look.
 const WAIT: &str = "1 long wait of forked children could not be judged";
-const PROCESS: &str = "1 forked process could not be looked at";
+const PROCESS: &str = "1 forked process could not be checked";
 
 pub(crate) fn trials() -> Vec<Trial> {
     let needs = [Need::Tracing, Need::Cc, Need::Unshare, Need::Landlock];
@@ -60,7 +60,7 @@ fn not_judged(ended: &Ended, what: &str) -> Result<()> {
     let judge = |said: &str| -> Result<()> {
         // Lines are broken anywhere.
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        for words in ["no hang was shown", what, "security module", "Landlock", "audit log"] {
+        for words in [NO_HANG, what, "security module", "Landlock", "audit log"] {
             ensure!(said.contains(words), "{words:?} is not said");
         }
         ensure!(!said.contains(ALL_CLEAR), "it says that all is well");

@@ -116,7 +116,7 @@ fn cannot_trace((_, _, shell, name, words): &Place) -> Result<()> {
     ensure!(text.stdout.lines().all(|line| line.chars().count() <= 80), "{}", text.said());
     let line = text.stdout.lines().find(|line| line.starts_with(&format!("missing  {name} ")));
     ensure!(line.is_some(), "{}", text.said());
-    ensure!(text.stdout.contains("Nothing can be traced"), "{}", text.said());
+    ensure!(text.stdout.contains("Cannot trace: "), "{}", text.said());
     Ok(())
 }
 

@@ -91,14 +91,14 @@ static LACKS: &[Lack] = &[
         needs: MOUNTING,
         shell: "mount -t tmpfs none /sys/bus/event_source/devices/uprobe",
         differ: &[("uprobes", "limited")],
-        words: &["this kernel has none", "--locks"],
+        words: &["not in this kernel", "--locks"],
     },
     Lack {
         name: "lacking_page_frames",
         needs: MOUNTING,
         shell: "mount --bind /dev/null /proc/kpageflags",
         differ: &[("kpageflags", "limited")],
-        words: &["page frames are not shown"],
+        words: &["cannot read page frames"],
     },
     Lack {
         name: "lacking_python_on_the_host",
@@ -113,7 +113,7 @@ static LACKS: &[Lack] = &[
         needs: FILTERING,
         shell: "wrap={without_bpf}",
         differ: &[("ring-buffer", "missing"), UNLOADED[0], UNLOADED[1], UNLOADED[2]],
-        words: &["in a container, one that allows bpf(2)"],
+        words: &["in a container, allow bpf(2)"],
     },
     Lack {
         name: "lacking_all_but_four_capabilities",

@@ -351,7 +351,7 @@ fn foreign_log() -> Result<()> {
     let path = log.display().to_string();
     let ended = Job::forktrace(&["-q", "-o", &path, "--", "true"])?.wait(LIMIT)?;
     ended.expect_code(1)?;
-    says(&ended, &["belongs to somebody else"])?;
+    says(&ended, &["belongs to another user"])?;
     ensure!(fs::read_to_string(&log)? == "theirs", "it was written to");
     Ok(())
 }

@@ -90,7 +90,7 @@ fn rotated() -> Result<()> {
     ensure!(blocks.iter().map(head).eq(live.iter().map(head)), "{}", alone.said());
     ensure!(blocks[0].contains("certain"), "{}", alone.said());
     ensure!(alone.stdout.contains("part 1 of this trace was not given"), "{}", alone.said());
-    ensure!(alone.stdout.contains("goes on in part 3"), "{}", alone.said());
+    ensure!(alone.stdout.contains("continues in part 3"), "{}", alone.said());
 
     // With one missing in the middle what lives is taken from the part after it.
     let others = [files[0].clone(), dir.path().join("t.3.jsonl")];
@@ -165,7 +165,7 @@ fn full_disk() -> Result<()> {
 /// Frees the disk once it was full and that was told.
 fn make_room(job: &mut Job, ballast: &Path) -> Result<()> {
     job.until("filled", START, |job| {
-        job.stdout().contains("filled") && job.stderr().contains("no space is left")
+        job.stdout().contains("filled") && job.stderr().contains("no space left")
     })?;
     fs::remove_file(ballast)?;
     job.tell()

@@ -242,7 +242,7 @@ fn block(text: &str, known: Known) -> Result<()> {
             let holds = workload::marked_line(PROGRAM, "/* holds here */")?;
             says(&format!("pthread_mutex_lock ← take_lock (stacks.c:{hangs}) ← serve"))?;
             says(&format!("; at spawn_worker (stacks.c:{forks}) ← main"))?;
-            says(&format!("still has the lock, pause ← sit_on_lock (stacks.c:{holds})"))?;
+            says(&format!("still holds the lock, at pause ← sit_on_lock (stacks.c:{holds})"))?;
             says("(glibc mutex, \"cache_lock\" in /")
         }
     }

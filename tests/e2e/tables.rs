@@ -29,21 +29,21 @@ static FULL: &[Full] = &[
         &["--table-size", "TRACED=8"],
         "processes_untraced",
         CHILDREN - ROOM + 1,
-        "33 processes did not fit in the table of traced processes and were not followed",
+        "33 processes were not traced: the table of traced processes was full",
     ),
     (
         "bad_day_table_full_waits",
         &["--table-size", "WAITS=8"],
         "waits_untracked",
         CHILDREN - ROOM,
-        "32 waits did not fit in the table of waits",
+        "32 waits were not judged: the table of waits was full",
     ),
     (
         "bad_day_table_full_children",
         &["--table-size", "AT_RISK=8"],
         "children_untracked",
         CHILDREN - ROOM,
-        "32 children did not fit in the table of children at risk and cannot be judged",
+        "32 children were not judged: the table of children at risk was full",
     ),
     // An eighth of the limit, two pages, is what one child may have, and each writes more.
     (
@@ -51,7 +51,7 @@ static FULL: &[Full] = &[
         &["--snapshot-limit", "64K", "--table-size", "POOL=4096", "--table-size", "PAGES=8192"],
         "pages_refused",
         CHILDREN,
-        "40 children had more pages than are kept",
+        "40 children had more pages than forktrace saves",
     ),
     // The limit of all is reached before that of any child.
     (
@@ -59,7 +59,7 @@ static FULL: &[Full] = &[
         &["--snapshot-limit", "64M", "--table-size", "POOL=1", "--table-size", "SNAPSHOTS=1"],
         "pages_refused",
         CHILDREN,
-        "40 children had more pages than are kept",
+        "40 children had more pages than forktrace saves",
     ),
 ];
 

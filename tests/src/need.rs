@@ -297,7 +297,7 @@ fn cannot_trace() -> Option<Missing> {
 fn no_fault_events() -> Option<Missing> {
     let mut command = Command::new(forktrace().ok()?);
     let said = command.args(["-q", "--fault-events", "--", "true"]).output().ok()?.stderr;
-    let off = String::from_utf8_lossy(&said).contains("pages are not kept");
+    let off = String::from_utf8_lossy(&said).contains("pages of children are not saved");
     off.then(|| not_here("counted page faults run no programs before Linux 6.1"))
 }
 

@@ -236,6 +236,9 @@ impl Drop for Job {
 /// How the conclusion begins that all is well, and no other.
 pub const ALL_CLEAR: &str = "no child hangs";
 
+/// Begins the result of a trace that found no hang, if one may be there all the same.
+pub const NO_HANG: &str = "no hang found";
+
 impl Ended {
     /// The log that it recorded.
     pub fn log(&self) -> PathBuf {

@@ -86,7 +86,7 @@ impl Checker {
             LineKind::Event(event) => self.event(number, event, first),
             LineKind::Finding(finding) => {
                 if !self.announced.contains(&finding.pid) {
-                    let text = format!("a finding about process {}, never announced", finding.pid);
+                    let text = format!("a finding about process {}, which is unknown", finding.pid);
                     self.say(number, text);
                 }
                 self.last = Last::Other;
@@ -101,7 +101,9 @@ impl Checker {
         match self.last {
             Last::End | Last::Rotated(_) => {}
             Last::Nothing => {}
-            Last::Other => self.say(number, "the log is cut: the last line is no trace.end".into()),
+            Last::Other => {
+                self.say(number, "the log is cut off: the last line is not trace.end".into())
+            }
         }
         let looked_ns = self.looked_ns;
         let told = self.lost > 0 || self.begins_late;
@@ -114,7 +116,7 @@ impl Checker {
             .collect();
         orphans.sort_unstable();
         for (line, pid) in orphans {
-            self.say(line, format!("an event of process {pid}, which is never announced"));
+            self.say(line, format!("an event of process {pid}, which is unknown"));
         }
         std::mem::take(&mut self.problems)
     }
@@ -127,7 +129,9 @@ impl Checker {
         let before = std::mem::replace(&mut self.last, Last::Other);
         match &event.body {
             Body::TraceStart(start) if first => self.start(number, start, before),
-            Body::TraceStart(_) => self.say(number, "a trace.start that is not first".into()),
+            Body::TraceStart(_) => {
+                self.say(number, "a trace.start line that is not the first line".into())
+            }
             _ => {}
         }
         match &event.body {
@@ -135,7 +139,7 @@ impl Checker {
                 self.last = Last::End;
                 if end.lost != self.lost && !self.begins_late {
                     let text = format!(
-                        "{} events lost in all, but {} by events.lost lines",
+                        "trace.end counts {} lost events, but the events.lost lines count {}",
                         end.lost, self.lost
                     );
                     self.say(number, text);
@@ -196,7 +200,7 @@ impl Checker {
     fn wait(&mut self, number: u64, boot_ns: u64, task: &Task, waiting: &FutexWait) {
         let wait = &waiting.wait;
         if wait.enter_ns > boot_ns {
-            self.say(number, "a wait that begins after it is told".into());
+            self.say(number, "a wait that begins after its line".into());
         }
         match waiting.goes_on() {
             true => {
@@ -208,7 +212,7 @@ impl Checker {
                 starts.insert(wait.enter_ns);
                 if starts.len() > 1 && self.lost == 0 && !self.begins_late {
                     starts.retain(|at| *at == wait.enter_ns);
-                    let text = format!("thread {} waits twice at once", task.tid);
+                    let text = format!("thread {} has two waits at the same time", task.tid);
                     self.say(number, text);
                 }
             }

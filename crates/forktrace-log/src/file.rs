@@ -41,14 +41,14 @@ pub fn open_for_writing(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Fi
     let file = options.create(true).open(path).map_err(|error| explain(error, path))?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(refuse(path, "is no regular file"));
+        return Err(refuse(path, "is not a regular file"));
     }
     if metadata.nlink() > 1 {
         return Err(refuse(path, "has more than one hard link"));
     }
     let ours = [Some(nix::unistd::geteuid().as_raw()), owner.map(|(user, _)| user)];
     if !ours.contains(&Some(metadata.uid())) {
-        return Err(refuse(path, "belongs to somebody else"));
+        return Err(refuse(path, "belongs to another user"));
     }
     if metadata.mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?;
@@ -60,12 +60,12 @@ pub fn open_for_writing(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Fi
 fn explain(error: io::Error, path: &Path) -> io::Error {
     match error.raw_os_error() {
         Some(libc::ELOOP) => refuse(path, "is a symbolic link"),
-        Some(libc::ENXIO) => refuse(path, "is no regular file"),
+        Some(libc::ENXIO) => refuse(path, "is not a regular file"),
         _ => error,
     }
 }
 
 fn refuse(path: &Path, why: &str) -> io::Error {
-    let text = format!("{path:?} {why}: it is not overwritten; name another file");
+    let text = format!("{path:?} {why}, and is not overwritten; name another file");
     io::Error::new(ErrorKind::InvalidInput, text)
 }

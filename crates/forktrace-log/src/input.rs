@@ -83,11 +83,10 @@ impl<R: Read> Read for Frames<R> {
         }
         let why = match error.kind() {
             io::ErrorKind::UnexpectedEof => {
-                "the compressed file is cut off in a frame: all that could be decompressed was read"
-                    .into()
+                "the compressed file is cut off: all that can be decompressed was read".into()
             }
             _ => format!(
-                "the compressed file is damaged, and nothing after the damage is shown ({})",
+                "the compressed file is damaged: nothing after the damage is shown ({})",
                 printable(&error.to_string())
             ),
         };

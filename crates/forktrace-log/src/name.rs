@@ -16,11 +16,7 @@ pub fn format(path: &Path) -> Result<Format, String> {
     match () {
         () if name.ends_with(".jsonl") => Ok(Format::Plain),
         () if name.ends_with(".jsonl.zst") => Ok(Format::Zstd),
-        () => {
-            Err("the name must end in .jsonl or .jsonl.zst, the formats that are written; `-` is \
-                   stdout"
-                .into())
-        }
+        () => Err("the name must end in .jsonl or .jsonl.zst; `-` is stdout".into()),
     }
 }
 

@@ -41,52 +41,55 @@ pub enum LineKind {
     },
 }
 
-/// A line that could not be taken, or a log that is not whole.
+/// A line that could not be read, or a log that is incomplete.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {cause}")]
 pub struct ReadError {
     /// The line's number in the file, from 1.
     pub line: u64,
-    /// Why.
+    /// The error.
     pub cause: Cause,
 }
 
-/// Why a line could not be taken.
+/// Why a line could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// The file could not be read on; nothing follows.
+    /// The file could not be read. The reader stops here.
     #[error("the log could not be read: {0}")]
     Io(#[from] io::Error),
-    /// There is no line at all.
-    #[error("the log is empty: not even its first line (trace.start) was written")]
+    /// The log has no line.
+    #[error("the log is empty: it has no first line (trace.start)")]
     Empty,
-    /// The log's first line is no `trace.start`. What can be read of it follows.
+    /// The first line is not a `trace.start`. The reader goes on.
     #[error(
-        "the log does not begin with a trace.start line ({0}): it is no forktrace log, or its \
-         beginning is missing"
+        "the first line is not a trace.start line ({0}): this is not a forktrace log, or its beginning \
+         is missing"
     )]
     NoStart(String),
-    /// The format is newer than this reader. Nothing follows when it is the first line's.
+    /// The format is newer than this reader. The reader stops here if this is the first line.
     #[error("this log was written by a newer forktrace (schema {0}); update forktrace")]
     NewerSchema(u64),
-    /// Longer than [`MAX_LINE`]; it was passed over.
-    #[error("longer than {} MiB", MAX_LINE >> 20)]
+    /// The line is longer than [`MAX_LINE`], and was skipped.
+    #[error("the line is longer than {} MiB", MAX_LINE >> 20)]
     TooLong,
-    /// So long that no end was found; nothing more is read.
-    #[error("a line of more than {} MiB, which no log has", (MAX_LINE as u64 + MAX_SKIP) >> 20)]
+    /// The line is so long that its end was not found. The reader stops here.
+    #[error(
+        "the line is longer than {} MiB: this is not a forktrace log",
+        (MAX_LINE as u64 + MAX_SKIP) >> 20
+    )]
     Endless,
-    /// Not UTF-8.
-    #[error("not UTF-8 (byte {0})")]
+    /// The line is not UTF-8.
+    #[error("the line is not UTF-8 (byte {0})")]
     NotUtf8(usize),
-    /// Not a line of this format. The text is fit for a terminal.
+    /// The line does not have this format. The text is safe to print on a terminal.
     #[error("{0}")]
     Malformed(String),
-    /// The last line has no end: the log was cut while it was being written.
+    /// The last line has no end: the log was cut off while it was written.
     #[error("the last line is cut off; everything before it was read")]
     Cut,
 }
 
-/// What a reader saw in all. Complete once the iteration has ended.
+/// Totals of a reader, complete when the iteration has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Lines taken, those of unknown type included.
@@ -333,7 +336,7 @@ fn parse(bytes: &[u8]) -> Result<Line, Cause> {
         return Err(Cause::NewerSchema(schema));
     }
     if schema < SCHEMA {
-        return Err(Cause::Malformed(format!("there is no schema {schema}")));
+        return Err(Cause::Malformed(format!("unknown schema {schema}")));
     }
     let mut head: Head = json(text)?;
     let kind = match head.kind.as_str() {

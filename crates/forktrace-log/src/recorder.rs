@@ -120,8 +120,8 @@ impl Recorder {
             && let Some(part) = earlier_part(path)
         {
             let text = format!(
-                "{} is a part of an earlier recording with this name; delete or move those parts, \
-                 or choose another name",
+                "{} is a part of an earlier recording with this name; delete or move its parts, or \
+                 choose another name",
                 part.display()
             );
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));

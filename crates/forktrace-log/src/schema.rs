@@ -37,7 +37,7 @@ pub fn schema() -> Value {
         "required": ["schema", "type", "seq", "ts", "boot_ns"],
         "properties": {
             "schema": { "const": SCHEMA, "description": "Version of the format." },
-            "type": { "type": "string", "description": "What the line tells." },
+            "type": { "type": "string", "description": "Type of the line: an event or a finding." },
             "seq": { "type": "integer", "minimum": 1, "description": "Number of the line." },
             "ts": {
                 "type": "string",
@@ -46,10 +46,10 @@ pub fn schema() -> Value {
             },
             "boot_ns": {
                 "allOf": [number],
-                "description": "The same on CLOCK_BOOTTIME, ns; never goes back.",
+                "description": "Time on CLOCK_BOOTTIME, ns. It never decreases.",
             },
-            "proc_uid": { "type": "string", "description": "The task's process, for ever." },
-            "parent_uid": { "type": "string", "description": "That process's parent." },
+            "proc_uid": { "type": "string", "description": "Unique id of the task's process." },
+            "parent_uid": { "type": "string", "description": "Unique id of the parent of that process." },
         },
         "allOf": lines,
         "$defs": definitions,

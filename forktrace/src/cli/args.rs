@@ -1,4 +1,4 @@
-//! The command line as typed. What it means is built in the neighbouring files.
+//! The command line as typed. The neighbouring files check and use it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,10 +8,11 @@ use super::{failure::Failure, usage};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-/// Finds the child process that hangs on a lock it inherited held across fork.
+/// Find forked child processes that hang on an inherited lock.
 ///
-/// A fork copies memory, locks included, but only the calling thread. A lock that another thread
-/// held at that instant stays held in the child for ever.
+/// fork copies the memory of a process, including its locks, but only the thread that calls fork.
+/// If another thread holds a lock at that moment, the copy of the lock in the child is never
+/// released. The child hangs when it takes that lock.
 #[derive(Debug, Parser)]
 #[command(
     name = "forktrace",
@@ -30,7 +31,7 @@ pub struct Cli {
     /// Tracing options.
     #[command(flatten)]
     pub trace: TraceArgs,
-    /// What to do instead of tracing.
+    /// A command other than tracing.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -38,32 +39,32 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the lesson demos, or run one under the tracer
+    /// List the demos, or run one under the tracer
     Demo {
-        /// The demo to run.
+        /// Name of the demo; without it, the demos are listed
         name: Option<String>,
         /// Output options.
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Judge a recorded log again and print it; needs no root
+    /// Print a recorded log and judge it again (no root needed)
     Report(ReportArgs),
-    /// Convert a recorded log for other programs (docs/export.md); needs no root
+    /// Convert a recorded log to another format (no root needed)
     Export(ExportArgs),
-    /// Say what this host can do, one line per check, with what to do where something is missing
+    /// Check whether this host can be traced, and how to fix what is missing
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the event log
     Schema,
 }
 
-/// How the checks are shown.
+/// Options of `forktrace doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// One JSON object on stdout instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
 
-    /// -vv: say what the kernel said
+    /// Print more; -vv: the messages of the kernel
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 
@@ -71,31 +72,33 @@ pub struct DoctorArgs {
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     pub color: Color,
 
-    /// Only ASCII characters
+    /// Use ASCII characters only
     #[arg(long)]
     pub ascii: bool,
 }
 
-/// What to read again and how.
+/// Options of `forktrace report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The log, as recorded with -o, or all parts of a rotated one; `-` is stdin
+    /// A log recorded with -o, or all files of a rotated log; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Say what is wrong with the log itself instead; exit status 1 if anything is
+    /// Check the format of the log instead (exit status 1: the log has errors)
     #[arg(long)]
     pub check: bool,
 
-    /// Exit with this status if there was a finding
+    /// Exit with this status if there is a finding
     #[arg(long, value_name = "N", conflicts_with = "check")]
     pub exit_code: Option<u8>,
 
-    /// Read no further once so much memory is in use; hostile logs alone need it
+    /// Stop reading when forktrace uses this much memory
+    ///
+    /// This limit protects against hostile logs. The logs of forktrace need less.
     #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = memory)]
     pub memory: u64,
 
-    /// What is wanted of it.
+    /// Which processes to show.
     #[command(flatten)]
     pub filter: FilterArgs,
 
@@ -104,53 +107,58 @@ pub struct ReportArgs {
     pub output: OutputArgs,
 }
 
-/// Which processes are wanted, with all that they make.
+/// Options that select processes. A selected process brings its descendants with it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FilterArgs {
-    /// Only processes with this name, such as 'gunicorn*', and what they fork; repeatable
+    /// Only processes with this name, such as 'gunicorn*', and their children; repeatable
+    ///
+    /// Values of one option are ORed. Different options (--comm, --uid, --cgroup, --container) are
+    /// ANDed.
     #[arg(long, value_name = "GLOB")]
     pub comm: Vec<String>,
 
-    /// Only processes of this user, by number or name, and what they fork; repeatable
+    /// Only processes of this user (name or number) and their children; repeatable
     #[arg(short, long, value_name = "UID")]
     pub uid: Vec<String>,
 
-    /// Only processes in this cgroup or below, such as /system.slice/app.service; repeatable
+    /// Only processes in this cgroup or below it, such as /system.slice/app.service; repeatable
     #[arg(long, value_name = "PATH")]
     pub cgroup: Vec<String>,
 
-    /// Only processes of this container, by the first digits of its id; repeatable
+    /// Only processes of this container (first digits of its id); repeatable
     #[arg(long, value_name = "ID")]
     pub container: Vec<String>,
 }
 
 impl FilterArgs {
-    /// Whether it asks to whom processes belong.
+    /// Whether the filter needs the owner of each process: user, cgroup or container.
     pub(super) fn needs_owner(&self) -> bool {
         !(self.uid.is_empty() && self.cgroup.is_empty() && self.container.is_empty())
     }
 }
 
-/// What to convert into what.
+/// Options of `forktrace export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The log, as recorded with -o, or all parts of a rotated one; `-` is stdin
+    /// A log recorded with -o, or all files of a rotated log; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// The format; without it the name of OUT tells
+    /// The format [default: from the name of OUT]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
 
-    /// Where to; `-` is stdout (the default)
+    /// The file to write; `-` is stdout (the default)
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
 
-    /// Draw suspects too: findings that something alive may still resolve (tables have them anyway)
+    /// Also draw low-confidence findings (suspects); tables always have them
     #[arg(long)]
     pub suspects: bool,
 
-    /// Read no further once so much memory is in use; the picture then takes more
+    /// Stop reading when forktrace uses this much memory
+    ///
+    /// Writing the output then needs more.
     #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = memory)]
     pub memory: u64,
 }
@@ -158,25 +166,28 @@ pub struct ExportArgs {
 /// A format to convert to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A page to look at, offline.
+    /// A web page with findings, process tree and timeline; works offline.
     Html,
-    /// For ui.perfetto.dev.
+    /// A trace for ui.perfetto.dev.
     Perfetto,
-    /// A flat table for DuckDB, pandas and the like.
+    /// A flat table for DuckDB, pandas and others.
     #[cfg(feature = "parquet")]
     Parquet,
-    /// The same table for spreadsheets.
+    /// A flat table for spreadsheets.
     Csv,
     /// The process tree for Graphviz.
     Dot,
-    /// The process tree as a picture.
+    /// The process tree as an image.
     Svg,
 }
 
-/// What to trace and how.
+/// Options of a trace.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
-    /// Attach to these processes and their children; repeatable, comma or space lists
+    /// Trace these processes and their children; repeatable
+    ///
+    /// A value may be a list with commas, spaces or newlines between the process ids: -p "$(pgrep
+    /// gunicorn)".
     #[arg(
         short,
         long = "pid",
@@ -186,16 +197,18 @@ pub struct TraceArgs {
     )]
     pub pid: Vec<Pids>,
 
-    /// Trace the whole host
+    /// Trace all processes on this host
     #[arg(short, long, conflicts_with_all = ["pid", "cmd"])]
     pub all: bool,
 
-    /// Run this command, held back until the probes are attached; its exit status becomes ours.
-    /// With --json or -o - its stdout goes to stderr
+    /// Run this command and trace it; forktrace exits with its exit status
+    ///
+    /// The command starts when the probes are attached. With --json or `-o -`, its stdout goes to
+    /// stderr.
     #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
     pub cmd: Vec<String>,
 
-    /// Follow children (the default)
+    /// Also trace the children of traced processes (the default)
     #[arg(short = 'f', long = "follow", overrides_with = "no_follow")]
     pub follow: bool,
 
@@ -203,61 +216,68 @@ pub struct TraceArgs {
     #[arg(long)]
     pub no_follow: bool,
 
-    /// Which processes are wanted.
+    /// Which processes to trace.
     #[command(flatten)]
     pub filter: FilterArgs,
 
-    /// Stop tracing after this long; a command started by forktrace is left running
+    /// Stop tracing after this time, such as 30s or 5m; a command continues to run
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
 
-    /// How long a wait must last to be judged
+    /// Judge a wait when it has lasted this long
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub min_wait: Duration,
 
-    /// Record the events, compressed if the name ends in .jsonl.zst; `-` is the same as --json
+    /// Record the events in this file; a name that ends in .jsonl.zst is compressed
+    ///
+    /// `-` prints them to stdout, like --json. The file is written every second and at every
+    /// finding.
     #[arg(short, long = "output", value_name = "FILE.jsonl[.zst]")]
     pub output: Option<PathBuf>,
 
-    /// When the recording goes on in a new file.
+    /// When to start a new file.
     #[command(flatten)]
     pub rotation: RotationArgs,
 
-    /// What is streamed
+    /// Which events to print
     #[arg(long, value_enum, default_value = "waits", value_name = "WHAT")]
     pub events: Events,
 
-    /// Do not keep the pages of children as they inherited them (the main proof)
+    /// Do not save the memory pages that children inherit
+    ///
+    /// These pages are the main proof of a hang. Without them few findings are certain.
     #[arg(long)]
     pub no_snapshots: bool,
 
-    /// The most memory for these pages in all, such as 128M
+    /// Use at most this much memory for the pages that children inherit
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = snapshot_limit)]
     pub snapshot_limit: u64,
 
-    /// Probe the lock functions of the traced processes: says who took a lock, where and when; each
-    /// lock call becomes slower
+    /// Also probe the lock functions: shows who took a lock, where and when
+    ///
+    /// Each lock call of the traced processes becomes slower.
     #[arg(long)]
     pub locks: bool,
 
-    /// Watch no futex call: find blocked threads of forked children by looking every 0.2 s. Costs
-    /// nothing but at forks, execs and exits
+    /// Lower overhead: poll forked children every 0.2 s instead of hooking futex calls
+    ///
+    /// The traced processes become slower only at forks, execs and exits.
     #[arg(long)]
     pub lean: bool,
 
-    /// Size of the buffer between kernel and forktrace, such as 16M
+    /// Size of the buffer between the kernel and forktrace
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
     pub ring_size: u64,
 
-    /// Keep pages by the kernel's count of page faults, as where it has no tracepoints for them: for tests
+    /// For tests: use the kernel's page fault counter instead of its tracepoints
     #[arg(long, hide = true)]
     pub fault_events: bool,
 
-    /// Make room for fewer entries in a table of the programs, such as WAITS=16: for tests
+    /// For tests: the number of entries of a table in the kernel, such as WAITS=16
     #[arg(long, hide = true, value_name = "TABLE=N", value_parser = table_size)]
     pub table_size: Vec<(String, u32)>,
 
-    /// Exit with this status if there was a finding
+    /// Exit with this status if there is a finding
     #[arg(long, value_name = "N")]
     pub exit_code: Option<u8>,
 
@@ -266,24 +286,29 @@ pub struct TraceArgs {
     pub out: OutputArgs,
 }
 
-/// When the recording goes on in a new file.
+/// When to start a new file, and how many to keep.
 #[derive(Debug, Args)]
 pub struct RotationArgs {
-    /// Go on in a new file when one has this size, such as 100M: FILE.1.jsonl, FILE.2.jsonl, …
+    /// Start a new file when one has this size, such as 100M
+    ///
+    /// The files are FILE.1.jsonl, FILE.2.jsonl, …
     #[arg(long, value_name = "SIZE", value_parser = rotate_size)]
     pub rotate_size: Option<u64>,
 
-    /// Go on in a new file after this long, such as 1h
+    /// Start a new file after this time, such as 1h
     #[arg(long, value_name = "TIME", value_parser = rotate_time)]
     pub rotate_time: Option<Duration>,
 
-    /// Keep this many files and delete older ones (default: all are kept)
+    /// Keep only the newest N files [default: keep all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: Option<u32>,
 }
 
 impl RotationArgs {
-    /// What was asked for; it makes sense for a recording in files only.
+    /// The rotation of the log files.
+    ///
+    /// # Errors
+    /// A usage error if there is no file to rotate (`records` is false) or no reason to rotate.
     pub(super) fn built(&self, records: bool) -> Result<forktrace_log::Rotation, Failure> {
         let rotates = self.rotate_size.is_some() || self.rotate_time.is_some();
         if self.keep.is_some() && !rotates {
@@ -297,23 +322,27 @@ impl RotationArgs {
     }
 }
 
-/// How results are shown.
+/// Output options.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
-    /// JSON lines on stdout instead of text, and nothing else: what CMD writes to stdout goes to
-    /// stderr
+    /// Print JSON lines instead of text
+    ///
+    /// stdout then has only JSON lines. The stdout of CMD goes to stderr.
     #[arg(long)]
     pub json: bool,
 
-    /// Show suspects too: findings that something alive may still resolve
+    /// Also show low-confidence findings (suspects)
+    ///
+    /// A finding is a suspect if another thread or process may still end the wait, or if forktrace
+    /// cannot prove that the lock was inherited.
     #[arg(long)]
     pub suspects: bool,
 
-    /// Findings and the conclusion only: no events, no tree, no counts
+    /// Print only the findings and the result
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Say more: -v why a wait is not reported, -vv what the eBPF programs say
+    /// Print more; -v: why a wait is not reported, -vv: also debug messages
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 
@@ -321,7 +350,7 @@ pub struct OutputArgs {
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     pub color: Color,
 
-    /// Draw with ASCII characters only
+    /// Use ASCII characters only
     #[arg(long)]
     pub ascii: bool,
 }
@@ -329,7 +358,7 @@ pub struct OutputArgs {
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal, unless NO_COLOR is set.
+    /// If stdout is a terminal and NO_COLOR is not set.
     Auto,
     /// Always.
     Always,
@@ -337,20 +366,20 @@ pub enum Color {
     Never,
 }
 
-/// What is streamed.
+/// Which events are printed. Each value includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Events {
-    /// Findings only.
+    /// No events, only findings.
     Findings,
-    /// Forks, execs and exits too.
+    /// Forks, execs and exits.
     Lifecycle,
-    /// Waits over the threshold too.
+    /// Also waits that last --min-wait or longer.
     Waits,
     /// Every wait and every wake.
     All,
 }
 
-/// One `-p` value: a list of pids.
+/// One value of `-p`: a list of process ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pids(pub Vec<u32>);
 
@@ -359,12 +388,12 @@ fn pids(text: &str) -> Result<Pids, String> {
         .split([',', ' ', '\n', '\t'])
         .filter(|part| !part.is_empty())
         .map(|part| match part.parse() {
-            Ok(0) | Err(_) => Err(format!("`{}` is no process id", part.escape_debug())),
+            Ok(0) | Err(_) => Err(format!("`{}` is not a process id", part.escape_debug())),
             Ok(pid) => Ok(pid),
         })
         .collect::<Result<_, _>>()?;
     match list.is_empty() {
-        true => Err("no process id given (did pgrep find nothing?)".into()),
+        true => Err("the list is empty (did pgrep find no process?)".into()),
         false => Ok(Pids(list)),
     }
 }
@@ -377,9 +406,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err("give a time such as 500ms, 30s, 5m or 1h".into()),
+        _ => return Err("use a time such as 500ms, 30s, 5m or 1h".into()),
     };
-    let seconds: f64 = number.parse().map_err(|_| "give a time such as 30s".to_owned())?;
+    let seconds: f64 =
+        number.parse().map_err(|_| "use a time such as 500ms, 30s, 5m or 1h".to_owned())?;
     let duration = Duration::try_from_secs_f64(seconds * scale).map_err(|e| e.to_string())?;
     match duration.is_zero() {
         true => Err("the time must be longer than zero".into()),
@@ -387,8 +417,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The kernel's limits for a ring buffer whose size is told in 32 bits: a page, and the largest
-/// power of two (`ringbuf_map_alloc`, `kernel/bpf/ringbuf.c`, Linux 6.18).
+/// The kernel takes the size of a ring buffer in 32 bits, as a power of two from one page on
+/// (`ringbuf_map_alloc`, `kernel/bpf/ringbuf.c`, Linux 6.18).
 fn ring_size(text: &str) -> Result<u64, String> {
     within(text, 4 << 10, 2 << 30, "4K to 2G")
 }
@@ -402,10 +432,11 @@ fn memory(text: &str) -> Result<u64, String> {
     within(text, 32 << 20, 1 << 40, "32M to 1024G")
 }
 
-/// A table whose size is no matter of correctness.
+/// The name and size of a table that may be made smaller.
 fn table_size(text: &str) -> Result<(String, u32), String> {
-    let (name, entries) = text.split_once('=').ok_or("give a table and a number: WAITS=16")?;
-    let entries: u32 = entries.parse().ok().filter(|entries| *entries > 0).ok_or("no number")?;
+    let (name, entries) = text.split_once('=').ok_or("use a table and a number: WAITS=16")?;
+    let entries = entries.parse().ok().filter(|entries: &u32| *entries > 0);
+    let entries = entries.ok_or("use a number greater than zero")?;
     match maps::TABLES.contains(&name) {
         true => Ok((name.to_owned(), entries)),
         false => Err(format!("the tables are {}", maps::TABLES.join(", "))),
@@ -416,12 +447,12 @@ fn rotate_size(text: &str) -> Result<u64, String> {
     within(text, 64 << 10, 1 << 40, "64K to 1024G")
 }
 
-/// A file a second is more than anybody wants.
+/// One file a second is already too many.
 fn rotate_time(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     match time >= Duration::from_secs(1) {
         true => Ok(time),
-        false => Err("give a time of at least 1s".into()),
+        false => Err("use a time of at least 1s".into()),
     }
 }
 
@@ -429,7 +460,7 @@ fn within(text: &str, least: u64, most: u64, range: &str) -> Result<u64, String>
     let bytes = size(text)?;
     match (least..=most).contains(&bytes) {
         true => Ok(bytes),
-        false => Err(format!("give a size from {range}")),
+        false => Err(format!("use a size from {range}")),
     }
 }
 
@@ -441,9 +472,9 @@ fn size(text: &str) -> Result<u64, String> {
         "K" | "k" => 10,
         "M" | "m" => 20,
         "G" | "g" => 30,
-        _ => return Err("give a size such as 64M or 1G".into()),
+        _ => return Err("use a size such as 64M or 1G".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "give a size such as 64M".to_owned())?;
+    let number: u64 = number.parse().map_err(|_| "use a size such as 64M or 1G".to_owned())?;
     number
         .checked_shl(shift)
         .filter(|bytes| bytes >> shift == number && *bytes > 0)

@@ -1,4 +1,4 @@
-//! `forktrace demo`: small programs that each show one thing about fork, run under the tracer.
+//! `forktrace demo`: small programs, run under the tracer. Each shows one property of fork.
 
 use std::{fmt::Write as _, io::Write as _, time::Duration};
 
@@ -25,90 +25,90 @@ struct Demo {
     name: &'static str,
     /// One line for the list.
     title: &'static str,
-    /// Said before it runs.
+    /// The text printed before it runs.
     shows: &'static str,
     program: &'static str,
-    /// Whether it ends only by being ended.
+    /// Whether forktrace must end its processes.
     hangs: bool,
-    /// What the tracer saw, in words, beyond the summary.
+    /// The sentences printed after the summary.
     seen: fn(&Model, &Judge) -> Vec<String>,
 }
 
-/// Columns of what is said beside the trace, at most and at least.
+/// Columns of the text before and after the trace, at most and at least.
 const WIDEST: usize = 80;
 const NARROWEST: usize = 40;
-/// Begins a demo.
+/// First word of a demo's output.
 const DEMO: &str = "DEMO  ";
 /// Column of the titles in the list.
 const LIST_TITLE: usize = 18;
 
-/// How long a demo may run.
+/// The longest run of a demo.
 const LIMIT: Duration = Duration::from_secs(15);
-/// How long a wait must last in a demo to be judged.
+/// A wait is judged when it has lasted this long.
 const MIN_WAIT: Duration = Duration::from_secs(1);
-/// How long a hang is shown before the demo ends it.
+/// Time from the finding to the end of a demo that hangs.
 const AFTER_FINDING: Duration = Duration::from_millis(500);
 
 static DEMOS: [Demo; 6] = [
     Demo {
         name: "copied-state",
-        title: "a value changed before the fork is what the child has",
-        shows: "A fork copies the parent's memory as it is at that moment. The parent changes a \
-                value, then forks: the child has the changed value, not the one from the source \
-                text, and what the child changes stays its own.",
+        title: "the child starts with a copy of the parent's memory",
+        shows: "fork copies the parent's memory as it is at that moment. The parent changes a \
+                variable, then forks. The child has the changed value, not the value in the source \
+                code. If the child changes the variable, the parent does not see it.",
         program: include_str!("../../../demos/copied_state.py"),
         hangs: false,
         seen: copied_state,
     },
     Demo {
         name: "shared-file",
-        title: "a file opened before the fork is written by both",
-        shows: "Descriptors are copied, but both copies lead to one open file with one position. \
-                Parent and child write to a file that the parent opened before the fork, and \
-                their lines land one after the other.",
+        title: "parent and child share files opened before the fork",
+        shows: "fork copies file descriptors. Both copies refer to one open file, which has one \
+                position. Parent and child write to a file that the parent opened before the fork. \
+                Their lines follow each other in the file.",
         program: include_str!("../../../demos/shared_file.py"),
         hangs: false,
         seen: shared_file,
     },
     Demo {
         name: "inherited-lock",
-        title: "a lock held at the fork hangs the child for ever",
-        shows: "The parent takes a lock, forks, and releases it right after. The child's copy of \
-                the lock was made while it was held, and nobody in the child will ever release \
-                it: the child hangs at its own acquire, and the parent hangs in join.",
+        title: "a lock held at the fork hangs the child forever",
+        shows: "The parent takes a lock, forks, and then releases the lock. The child has a copy of \
+                the lock, which was copied while it was held. No thread of the child can release \
+                this copy. The child hangs in acquire, and the parent hangs in join.",
         program: include_str!("../../../demos/inherited_lock.py"),
         hangs: true,
         seen: inherited_lock,
     },
     Demo {
         name: "lost-threads",
-        title: "the parent's threads do not exist in the child",
-        shows: "Only the thread that calls fork exists in the child. The parent has several \
-                threads at work when it forks; the child has their memory, but not them. The \
-                threads add to one number, the beats: it goes on in the parent, and stands still \
-                in the child.",
+        title: "the other threads of the parent do not exist in the child",
+        shows: "Only the thread that calls fork exists in the child. The parent has three other \
+                threads when it forks. They increment a counter. The child has a copy of the \
+                counter but not of the threads: the counter grows in the parent, and does not \
+                change in the child.",
         program: include_str!("../../../demos/lost_threads.py"),
         hangs: false,
         seen: lost_threads,
     },
     Demo {
         name: "same-random",
-        title: "a generator seeded before the fork repeats itself in every child",
-        shows: "A random generator is memory too. Two children of one parent draw from a \
-                generator that was seeded before the fork, and draw the same numbers. The \
-                functions of Python's `random` module differ: since Python 3.7 they are seeded \
-                anew in a forked child. A generator of one's own is not.",
+        title: "all children get the same random numbers",
+        shows: "The state of a random number generator is memory, and fork copies it. Two children \
+                use a generator that the parent seeded before the fork: both get the same numbers. \
+                Since 3.7 Python seeds the functions of its `random` module again in a forked \
+                child. It does not seed a random.Random() that the program made.",
         program: include_str!("../../../demos/same_random.py"),
         hangs: false,
         seen: same_random,
     },
     Demo {
         name: "spawn",
-        title: "the hang's program with the spawn method: no hang",
-        shows: "The same program as inherited-lock, but the child is spawned: a new program is \
-                executed, which shares no memory with the parent, so that its lock is its own and \
-                free. Python starts a second process besides, its resource tracker: it removes \
-                shared memory and the like that a program leaves behind.",
+        title: "inherited-lock with the spawn start method: no hang",
+        shows: "The program of inherited-lock, but with the spawn start method. The child executes \
+                a new Python, which gets no memory from the parent. The lock in the child is a new \
+                lock, and nobody holds it. Python also starts a second process, its resource \
+                tracker.",
         program: include_str!("../../../demos/spawn.py"),
         hangs: false,
         seen: spawn,
@@ -124,7 +124,7 @@ pub(super) fn run(name: Option<&str>, args: &OutputArgs) -> Result<u8, Failure> 
     let Some(demo) = DEMOS.iter().find(|demo| demo.name == name) else {
         let names: Vec<&str> = DEMOS.iter().map(|demo| demo.name).collect();
         return Err(Failure::Usage(format!(
-            "there is no demo `{}`; the demos are {}",
+            "no demo is named `{}`; the demos are {}",
             name.escape_debug(),
             names.join(", ")
         )));
@@ -168,11 +168,11 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         output::summary(pipeline, &caveats, output::style(args), args.quiet)?;
         Ok(live)
     });
-    // Also when tracing failed: the demo's processes are ours.
+    // The demo's processes must end also if tracing failed.
     group.end();
     let live = result?;
     if !args.json {
-        let mut lines = String::from("\nSEEN BY THE TRACER\n");
+        let mut lines = String::from("\nWHAT FORKTRACE SAW\n");
         for line in (demo.seen)(live.consumer.pipeline.model(), live.consumer.pipeline.judge()) {
             let _ = writeln!(lines, "{}", wrapped(&format!("- {line}"), width(args)));
         }
@@ -200,13 +200,13 @@ fn kernel_options(diagnostics: bool) -> kernel::Options {
     }
 }
 
-/// Path of the Python interpreter itself: `python3` may be a script of a version manager, whose own
-/// forks would hide the demo's.
+/// Path of the Python interpreter. `python3` may be a script of a version manager, and the trace would
+/// show the forks of that script.
 fn interpreter() -> Result<String, Failure> {
     let missing = |cause: String| {
         Failure::Demo(format!(
-            "the demos are Python programs and python3 cannot be run ({cause}); install it, on \
-             Debian and Ubuntu with: apt-get install python3"
+            "cannot run python3, which the demos need: {cause}; install it (Debian, Ubuntu: apt-get \
+             install python3)"
         ))
     };
     let ask = ["-c", "import sys; print(sys.executable)"];
@@ -221,19 +221,19 @@ fn interpreter() -> Result<String, Failure> {
     }
 }
 
-/// Columns of what is said beside the trace.
+/// Columns of the text before and after the trace.
 fn width(args: &OutputArgs) -> usize {
     output::style(args).width.unwrap_or(WIDEST).clamp(NARROWEST, WIDEST)
 }
 
-/// A paragraph in lines of at most so many columns.
+/// A paragraph in lines of at most `width` columns.
 fn wrapped(text: &str, width: usize) -> String {
     wrap(text, width, width).join("\n")
 }
 
 /// The demos with their titles.
 fn list(width: usize) -> String {
-    let mut list = String::from("Demos, each run by: sudo forktrace demo NAME\n\n");
+    let mut list = String::from("Run a demo with: sudo forktrace demo NAME\n\n");
     let room = width - LIST_TITLE;
     for demo in &DEMOS {
         let mut begin = format!("  {:<1$}", demo.name, LIST_TITLE - 2);
@@ -261,10 +261,10 @@ fn copied_state(model: &Model, _: &Judge) -> Vec<String> {
         .map(|child| {
             let fork = child.fork.as_ref().map(|fork| fork.by_pid).unwrap_or_default();
             let exec = match child.exec {
-                None => "it executed no other program, so its memory is the parent's copy",
-                Some(_) => "it executed another program and gave the copy up",
+                None => "it did not exec, so its memory is a copy of its parent's memory",
+                Some(_) => "its exec replaced the copy of its parent's memory",
             };
-            format!("process {} was forked by {fork}; {exec}", child.pid)
+            format!("process {fork} forked process {}; {exec}", child.pid)
         })
         .collect()
 }
@@ -274,8 +274,8 @@ fn shared_file(model: &Model, _: &Judge) -> Vec<String> {
         .filter(|child| child.exec.is_none())
         .map(|child| {
             format!(
-                "process {} was forked and executed nothing: every file that its parent had open \
-                 at the fork is open in it too, with one position for both",
+                "process {} was forked and did not exec: it shares every file that its parent had \
+                 open at the fork",
                 child.pid
             )
         })
@@ -285,9 +285,7 @@ fn shared_file(model: &Model, _: &Judge) -> Vec<String> {
 fn inherited_lock(_: &Model, judge: &Judge) -> Vec<String> {
     if judge.findings().is_empty() {
         return vec![
-            "no hang was seen; with Python 3.13 and later the lock is of a kind that \
-                     this version does not decode"
-                .into(),
+            "no hang found: this forktrace may not know the locks of this Python version".into(),
         ];
     }
     judge
@@ -296,8 +294,8 @@ fn inherited_lock(_: &Model, judge: &Judge) -> Vec<String> {
         .map(|judged| {
             let finding = &judged.finding;
             format!(
-                "process {} hangs on a {} that was held when it was forked; the demo's processes \
-                 have now been ended",
+                "process {} hangs on a {} that was held at the fork; forktrace has ended the \
+                 processes of this demo",
                 finding.subject.pid,
                 finding.lock().map_or("lock", |lock| lock.family.name)
             )
@@ -315,7 +313,7 @@ fn lost_threads(model: &Model, _: &Judge) -> Vec<String> {
                 .map(|thread| format!("\"{}\"[{}]", thread.comm.escape_debug(), thread.tid))
                 .collect();
             format!(
-                "process {} had {} threads when it forked {}; the child has 1. Lost: {}",
+                "process {} had {} threads when it forked process {}, which has 1; not copied: {}",
                 fork.by_pid,
                 fork.lost.len() + 1,
                 child.pid,
@@ -331,8 +329,8 @@ fn same_random(model: &Model, _: &Judge) -> Vec<String> {
         .map(|child| child.pid.to_string())
         .collect();
     vec![format!(
-        "processes {} have copies of one parent's memory and executed nothing: whatever state the \
-         generator had at the fork, each of them has it",
+        "processes {} were forked by one parent and did not exec: each has a copy of the \
+         generator's state at the fork",
         children.join(" and ")
     )]
 }
@@ -345,8 +343,7 @@ fn spawn(model: &Model, judge: &Judge) -> Vec<String> {
         .filter_map(|process| Some((process, process.exec.as_ref()?)))
         .map(|(process, exec)| {
             format!(
-                "process {} executed {} after it was made: nothing of its parent's memory, and no \
-                 lock, is left in it",
+                "process {} executed {}: it has no memory of its parent, and no inherited lock",
                 process.pid,
                 exec.filename.escape_debug()
             )

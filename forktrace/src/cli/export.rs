@@ -77,8 +77,8 @@ fn format(args: &ExportArgs) -> Result<Format, Failure> {
         Some("dot" | "gv") => Ok(Format::Dot),
         Some("svg") => Ok(Format::Svg),
         _ => Err(usage(
-            "no format is given and the name of OUT tells none; add --format, whose values forktrace \
-             export --help lists",
+            "unknown format: add --format, or use a name for OUT that ends in .html, .perfetto, \
+             .parquet, .csv, .dot or .svg",
         )),
     }
 }
@@ -88,17 +88,17 @@ fn refuse(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     let Some(path) = target(args) else {
         let text = matches!(format, Format::Html | Format::Csv | Format::Dot | Format::Svg);
         return match !text && io::stdout().is_terminal() {
-            true => Err(usage("this format is no text for a terminal; add -o FILE")),
+            true => Err(usage("this format is binary, and stdout is a terminal; add -o FILE")),
             false => Ok(()),
         };
     };
     let cannot = |cause: &str| Failure::CannotWrite { path: path.to_owned(), cause: cause.into() };
     match fs::symlink_metadata(path).map(|file| file.file_type()) {
         Ok(kind) if kind.is_symlink() => {
-            return Err(cannot("it is a symbolic link, which is not followed; name another file"));
+            return Err(cannot("it is a symbolic link; name another file"));
         }
         Ok(kind) if !kind.is_file() => {
-            return Err(cannot("it is no regular file; name another, or `-` for stdout"));
+            return Err(cannot("it is not a regular file; name another file, or `-` for stdout"));
         }
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! What can go wrong, with which exit status, and how it is said.
+//! The errors of the command, their exit statuses and their messages.
 
 use std::{io, path::PathBuf};
 
@@ -9,12 +9,12 @@ use crate::report::sanitize;
 /// Exit status of a wrong command line.
 pub(super) const USAGE: u8 = 2;
 
-/// Why the command failed; one sentence each, with the remedy where there is one.
+/// Why the command failed. A message is one sentence: the cause, then the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("{0}")]
     Usage(String),
-    #[error("no process {pid}: {cause}; see which are running with: ps -e")]
+    #[error("cannot trace process {pid}: {cause}; list the processes with: ps -e")]
     NoProcess { pid: u32, cause: &'static str },
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
@@ -29,8 +29,8 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// 1 failure, 2 usage, 3 privilege or kernel, 4 no such target. Whoever closed the output has
-    /// seen enough: that is no failure.
+    /// The exit status. 1: failure, 2: usage, 3: privilege or kernel, 4: no such target. It is 0 if
+    /// the reader closed the output.
     pub(super) fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) => USAGE,
@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// Whether there is nothing to say: the reader of the output went away, as `head` does.
+    /// Whether no message is needed: the reader closed the output, as `head` does.
     pub(super) fn is_quiet(&self) -> bool {
         matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -65,24 +65,22 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Says something on stderr, on one line. Names in it may come from anywhere: nothing in them
-/// reaches the terminal but as text.
+/// Prints a message to stderr, on one line. Control characters in it are escaped: names may come
+/// from traced programs.
 pub(super) fn say(message: &str) {
     eprintln!("forktrace: {}", sanitize(message));
 }
 
-/// An error of the operating system in words, with the remedy where there is one.
+/// An error of the operating system in words, with a remedy if there is one.
 pub(super) fn cause(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(libc::EISDIR) => "it is a folder; name a file".into(),
-        Some(libc::ENOENT) => "there is no such file or folder".into(),
-        Some(libc::EACCES) => "permission denied; it belongs to somebody else: use sudo, or have \
-                               it given to you with chown"
-            .into(),
-        Some(libc::ENOSPC) => "no space is left on the device".into(),
-        Some(libc::EMFILE | libc::ENFILE) => "too many open files: raise ulimit -n".into(),
+        Some(libc::EISDIR) => "it is a directory; name a file".into(),
+        Some(libc::ENOENT) => "no such file or directory".into(),
+        Some(libc::EACCES) => "permission denied; use sudo, or change the owner with chown".into(),
+        Some(libc::ENOSPC) => "no space left on the device".into(),
+        Some(libc::EMFILE | libc::ENFILE) => "too many open files; raise ulimit -n".into(),
         _ => {
-            // The number says nothing that the words do not.
+            // The number adds nothing to the words.
             let text = error.to_string();
             text.split(" (os error").next().unwrap_or(&text).to_owned()
         }

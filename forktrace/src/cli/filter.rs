@@ -27,7 +27,7 @@ fn uid(user: &str) -> Result<u32, Failure> {
     }
     match nix::unistd::User::from_name(user) {
         Ok(Some(user)) => Ok(user.uid.as_raw()),
-        _ => Err(usage(&format!("there is no user `{}` here", user.escape_debug()))),
+        _ => Err(usage(&format!("no user is named `{}`", user.escape_debug()))),
     }
 }
 
@@ -43,8 +43,8 @@ fn container(id: &str) -> Result<String, Failure> {
     match digits && (LEAST_ID..=WHOLE_ID).contains(&id.len()) {
         true => Ok(id),
         false => Err(usage(&format!(
-            "`{}` is no container id: give its first {LEAST_ID} or more hexadecimal digits, as \
-             docker ps or crictl ps shows them",
+            "`{}` is not a container id: use its first {LEAST_ID} or more hexadecimal digits (see docker \
+             ps or crictl ps)",
             id.escape_debug()
         ))),
     }
@@ -187,18 +187,21 @@ mod tests {
         };
         assert_eq!(told(&["web"], &[]), "");
         assert_eq!(told(&["w*"], &["/a"]), "");
-        assert_eq!(
-            told(&["web", "wbe"], &[]),
-            "no process has the name wbe so far (is it mistyped?)"
-        );
+        assert_eq!(told(&["web", "wbe"], &[]), "no process has the name wbe yet (mistyped?)");
         let nothing = told(&["web"], &["/nosuch"]);
-        assert!(nothing.starts_with("no process is in cgroup /nosuch (is it"), "{nothing}");
-        assert!(nothing.ends_with("nothing is looked at until one fits the filter"), "{nothing}");
+        assert!(nothing.starts_with("no process is in cgroup /nosuch (mistyped?)"), "{nothing}");
+        assert!(
+            nothing.ends_with("forktrace waits for a process that matches the filter"),
+            "{nothing}"
+        );
         assert!(
             told(&["wbe"], &["/nosuch"]).contains("has the name wbe, none is in cgroup /nosuch")
         );
         let apart = told(&["web"], &["/c"]);
-        assert!(apart.contains("fits all of the filter (comm web, cgroup /c)"), "{apart}");
+        assert!(
+            apart.contains("no process matches the whole filter (comm web, cgroup /c)"),
+            "{apart}"
+        );
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) fn run<T>(
         live.consumer.pipeline.end()?;
         end(live, reason)
     });
-    // A reading that goes on may be one without end.
+    // A thread that reads a process may never end.
     runtime.shutdown_background();
     result
 }
@@ -116,13 +116,11 @@ impl Consumer for Watched {
             Notice::LeftBehind { status, processes } => {
                 let left = plural(
                     processes,
-                    "process that it left behind",
-                    "processes that it left behind",
+                    "process of it still runs and is",
+                    "processes of it still run and are",
                 );
-                let goes = if processes == 1 { "goes on and is" } else { "go on and are" };
                 say(&format!(
-                    "the command has ended with status {status}; {left} {goes} still traced: \
-                     Ctrl-C ends that"
+                    "the command ended with status {status}; {left} traced until you press Ctrl-C"
                 ));
             }
         }

@@ -27,7 +27,7 @@ pub(super) fn open(path: &Path, progress: &Rc<RefCell<Progress>>) -> Result<Sour
         false => {
             let kind = std::fs::metadata(path).map_err(|error| cannot(cause(&error)))?.file_type();
             if kind.is_dir() {
-                return Err(cannot("it is a folder; name a file".into()));
+                return Err(cannot("it is a directory; name a file".into()));
             }
             if !kind.is_file() && !kind.is_fifo() {
                 return Err(cannot("it is neither a file nor a pipe".into()));
@@ -78,10 +78,10 @@ pub(super) fn in_order(files: &[PathBuf]) -> Result<Files, Failure> {
     for (start, path) in &parts {
         let cause = match () {
             () if start.trace_id.is_empty() || start.part == 0 => {
-                "it is a whole log and no part of one; give each log to a report of its own".into()
+                "it is a complete log, not part of one; report each log alone".into()
             }
             () if start.trace_id != trace => {
-                format!("it is of another trace than {first}; give each its own report")
+                format!("it belongs to another trace than {first}; report each trace alone")
             }
             () => continue,
         };
@@ -92,7 +92,7 @@ pub(super) fn in_order(files: &[PathBuf]) -> Result<Files, Failure> {
         if let [(one, path), (other, again)] = pair
             && one.part == other.part
         {
-            let cause = format!("it is part {} as {} is", one.part, path.display());
+            let cause = format!("it is part {}, and so is {}", one.part, path.display());
             return Err(Failure::CannotRead { path: again.clone(), cause });
         }
     }
@@ -103,7 +103,7 @@ pub(super) fn in_order(files: &[PathBuf]) -> Result<Files, Failure> {
 fn first_line(path: &Path) -> Result<Result<TraceStart, String>, Failure> {
     let cannot = |cause: String| Failure::CannotRead { path: path.to_owned(), cause };
     if path == Path::new("-") {
-        return Err(cannot("stdin can only be read alone".into()));
+        return Err(cannot("stdin cannot be combined with other files".into()));
     }
     let input = open(path, &progress(&[], true))?;
     let damage = input.damage();

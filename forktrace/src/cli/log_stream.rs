@@ -111,7 +111,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.progress.borrow_mut().clear();
         let Some(pipeline) = self.pipeline else {
             let path = self.files.readable.first().cloned().unwrap_or_default();
-            return Err(Failure::CannotRead { path, cause: "it holds no event".into() });
+            return Err(Failure::CannotRead { path, cause: "it has no events".into() });
         };
         if let Some((part, true)) = self.part {
             let next = LogCaveat::NextPartMissing(part.saturating_add(1));
@@ -172,7 +172,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
         if bad > SAID {
             let more = plural(bad - SAID, "more line", "more lines");
-            say(&format!("{}: {more} passed over", path.display()));
+            say(&format!("{}: {more} skipped", path.display()));
         }
         if self.stopped {
             self.carried = Carried::default();
@@ -192,7 +192,7 @@ impl<'a, S: Sink> Walk<'a, S> {
     fn say_bad(&self, path: &Path, error: &ReadError, bad: u64) {
         if bad <= SAID {
             self.progress.borrow_mut().clear();
-            say(&format!("{}: {error}; it is passed over", path.display()));
+            say(&format!("{}: {error}; the line is skipped", path.display()));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The command: flags parsed, then built, then run.
+//! The command line: flags are parsed, checked and run.
 
 mod args;
 mod budget;
@@ -34,9 +34,9 @@ use failure::Failure;
 
 use forktrace_collect::kernel;
 
-/// Runs the command that the process was started as.
+/// Runs the command of this process's arguments and returns its exit status.
 pub fn main() -> ExitCode {
-    // Before anything is done for whoever it is.
+    // A setuid forktrace must do nothing at all for its caller.
     if let Err(error) = kernel::check_installation() {
         let failure = Failure::Kernel(error);
         failure::say(&failure.to_string());
@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(failure.code());
         }
         Err(error) => {
-            // Help and version are answers, not errors. A reader that is gone cannot be told.
+            // Help and version are answers, not errors. A closed stdout is no error either.
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
@@ -74,15 +74,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// clap's message in one sentence: its paragraphs on usage are what `--help` is for.
+/// clap's message in one sentence, without its paragraphs on usage.
 fn shortened(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let wanted = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more");
-    let lines = text.lines().take_while(wanted);
+    let is_message = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more");
+    let lines = text.lines().take_while(is_message);
     let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
     let sentence = words.join(" ");
     let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
-    // Its tip is about values that look like flags, which nothing here takes.
+    // This tip is about values that look like flags. No option here takes such a value.
     let sentence = sentence.split(" tip: to pass").next().unwrap_or(sentence);
     let sentence = sentence.replace(" tip: ", "; ");
     match error.get(ContextKind::InvalidArg).or(error.get(ContextKind::InvalidSubcommand)) {
@@ -93,13 +93,13 @@ fn shortened(error: &clap::Error) -> String {
             let (ours, command) = args.split_at(at);
             let line = [&["forktrace".to_owned()], ours, &["--".to_owned()], command].concat();
             let line = line.join(" ");
-            format!("{sentence}; to trace a command, put -- before it: {line}")
+            format!("{sentence}; to trace a command, write -- before it: {line}")
         }
         _ => format!("{sentence} (see forktrace --help)"),
     }
 }
 
-/// A usage error of our own, in the same form.
+/// A usage error with a pointer to `--help`.
 fn usage(message: &str) -> Failure {
     Failure::Usage(format!("{message} (see forktrace --help)"))
 }

@@ -1,5 +1,5 @@
-//! How far the reading is: shown on a terminal, and only where it takes long and nothing else is
-//! being printed.
+//! The progress of reading a log. It is shown on a terminal, if reading takes long and nothing else is
+//! printed meanwhile.
 
 use std::{
     io::{self, IsTerminal as _, Read, Write as _},
@@ -8,37 +8,38 @@ use std::{
 
 use crate::report::bytes;
 
-/// What is read sooner needs no progress.
+/// Progress is shown when reading takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often it is shown.
+/// Time between two updates.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// Counts what is read of all files.
+/// Counts the bytes that are read from all files.
 #[derive(Debug)]
 pub(super) struct Progress {
     total: u64,
     done: u64,
     began: Instant,
+    /// When it was last printed.
     shown: Option<Instant>,
-    wanted: bool,
+    enabled: bool,
 }
 
 impl Progress {
-    /// `total`: bytes in all; `quiet`: nothing is printed meanwhile.
+    /// `total`: bytes in all files; `quiet`: nothing is printed to stdout meanwhile.
     pub(super) fn new(total: u64, quiet: bool) -> Self {
         let free = quiet || !io::stdout().is_terminal();
-        let wanted = total > 0 && free && io::stderr().is_terminal();
-        Progress { total, done: 0, began: Instant::now(), shown: None, wanted }
+        let enabled = total > 0 && free && io::stderr().is_terminal();
+        Progress { total, done: 0, began: Instant::now(), shown: None, enabled }
     }
 
     fn add(&mut self, read: usize) {
         self.done += read as u64;
-        if !self.wanted || self.began.elapsed() < PATIENCE {
+        if !self.enabled || self.began.elapsed() < PATIENCE {
             return;
         }
         if self.shown.is_none_or(|shown| shown.elapsed() >= EVERY) {
             self.shown = Some(Instant::now());
-            // A terminal that is gone shows nothing.
+            // An error means that the terminal is gone.
             let _ = write!(io::stderr(), "\r\x1b[K{}", self.text());
         }
     }
@@ -48,7 +49,7 @@ impl Progress {
         format!("reading: {} % of {}", percent.min(100), bytes(self.total))
     }
 
-    /// Takes the line away.
+    /// Removes the line from the terminal.
     pub(super) fn clear(&mut self) {
         if self.shown.take().is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
@@ -56,7 +57,7 @@ impl Progress {
     }
 }
 
-/// A file whose reading is counted.
+/// A file that counts the bytes read from it.
 pub(super) struct Counted<R> {
     pub(super) file: R,
     pub(super) progress: std::rc::Rc<std::cell::RefCell<Progress>>,

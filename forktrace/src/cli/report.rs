@@ -25,8 +25,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
     }
     let walk = Walk::new(&files, args.memory, args.output.quiet, |start, event| {
         if args.filter.needs_owner() && start.trace_id.is_empty() {
-            let why = "this log does not say to whom processes belong (its forktrace was older), so \
-                       that --uid, --cgroup and --container cannot choose among them";
+            let why = "this log was recorded by an older forktrace and has no users and cgroups of \
+                       processes; --uid, --cgroup and --container cannot be used with it";
             return Err(Failure::Usage(why.into()));
         }
         let outputs = output::outputs(&args.output, Events::Waits, event, None);

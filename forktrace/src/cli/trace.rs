@@ -64,7 +64,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     let outputs = output::outputs(out, args.events, &start, recorder);
     let pipeline = output::pipeline(outputs).narrowed(filter.map(Narrowed::new));
     if args.no_snapshots || !kernel.snapshots {
-        say("pages are not kept at forks: few hangs can be proven");
+        say("memory pages of children are not saved: few hangs are certain");
     }
 
     let scope =
@@ -132,20 +132,20 @@ fn named(path: &Path) -> Result<(&Path, forktrace_log::Format), Failure> {
     }
 }
 
-/// Probes are not free, so their price is told before anybody pays it.
+/// Prints the cost of the probes before they are attached.
 fn tell_price(probes: &kernel::LockProbes) {
     match kernel::price(probes) {
         Some((without, with)) => eprintln!(
-            "forktrace: --locks: in traced processes, taking and releasing a free lock takes {:.1} µs \
-             instead of {:.2} µs (measured here and now)",
+            "forktrace: --locks: in traced processes, to take and release a free lock takes {:.1} µs \
+             instead of {:.2} µs (measured on this host)",
             with as f64 / 1000.0,
             without as f64 / 1000.0
         ),
-        None => eprintln!("forktrace: --locks: each lock call of traced processes becomes slower"),
+        None => eprintln!("forktrace: --locks: the lock calls of traced processes become slower"),
     }
 }
 
-/// Offers the probes where they would have told more, and says what takes time at their end.
+/// Suggests --locks if it would have shown more, and explains the delay when probes are removed.
 fn say_of_probes<'a>(probed: bool, mut shown: impl Iterator<Item = &'a Judged>) {
     let open = shown.any(|judged| {
         let finding = &judged.finding;
@@ -155,21 +155,23 @@ fn say_of_probes<'a>(probed: bool, mut shown: impl Iterator<Item = &'a Judged>) 
             && finding.fork_site().is_some()
     });
     if probed {
-        eprintln!("forktrace: ending the probes; with many processes this takes some seconds");
+        eprintln!("forktrace: removing the probes; with many processes this takes some seconds");
     } else if open {
         eprintln!(
-            "forktrace: who held a lock at the fork is not known here; with --locks the next fork \
-             will tell, for a price that is measured at the start"
+            "forktrace: the holder of a lock at the fork is unknown; trace the next fork with --locks to \
+             see it (lock calls become slower)"
         );
     }
 }
 
 fn target(args: &TraceArgs, out: &OutputArgs) -> Result<Target, Failure> {
     if !args.all && args.cmd.is_empty() && args.pid.is_empty() {
-        return Err(usage("say what to trace: -p PID, -a, or -- CMD"));
+        return Err(usage("no target: use -p PID, -a, or -- CMD"));
     }
     if args.lean && args.events == Events::All {
-        return Err(usage("--events all needs what --lean leaves out: every wait and every wake"));
+        return Err(usage(
+            "--events all cannot be used with --lean, which does not see each wait and wake",
+        ));
     }
     arch::check_host().map_err(kernel::Error::from)?;
     // Before any pid is looked up: in another namespace it would be somebody else's.
@@ -202,9 +204,9 @@ fn traceable(pids: &[u32]) -> Result<Vec<u32>, Failure> {
                 alive.push(pid);
                 continue;
             }
-            inspect::scan::Kind::Kernel => "it is a thread of the kernel, which forks no memory",
-            inspect::scan::Kind::Thread => "it is one thread of a process; name the process",
-            inspect::scan::Kind::Gone => "it does not exist or has ended",
+            inspect::scan::Kind::Kernel => "it is a kernel thread, and cannot inherit a lock",
+            inspect::scan::Kind::Thread => "it is a thread; use the id of its process",
+            inspect::scan::Kind::Gone => "it does not exist",
         };
         refused.push(Failure::NoProcess { pid, cause });
     }
@@ -212,7 +214,7 @@ fn traceable(pids: &[u32]) -> Result<Vec<u32>, Failure> {
         return Err(refused.swap_remove(0));
     }
     for failure in refused {
-        say(&format!("{failure}; the others are traced"));
+        say(&format!("{failure} (the others are traced)"));
     }
     Ok(alive)
 }
@@ -277,13 +279,13 @@ fn start_event(
 fn exit_code(args: &TraceArgs, live: &Live, reason: EndReason) -> u8 {
     match (live.command_outcome(), live.command_pid()) {
         (Some(Outcome::Signaled(signal)), _) => {
-            say(&format!("the command was ended by signal {signal}"));
+            say(&format!("the command was killed by signal {signal}"));
         }
         (Some(Outcome::Exited(code)), _) if reason == EndReason::Interrupted => {
-            say(&format!("the command has ended with status {code}"));
+            say(&format!("the command ended with status {code}"));
         }
         (None, Some(pid)) => {
-            say(&format!("the command is left running as process {pid}, no longer traced"));
+            say(&format!("the command continues to run as process {pid}; it is no longer traced"));
         }
         _ => {}
     }

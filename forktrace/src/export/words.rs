@@ -1,14 +1,14 @@
-//! What pictures say of a finding, in few words. Fit for a terminal; a format's own escapes are the
-//! format's matter.
+//! A finding as short text, for exports. Control characters are escaped; each format escapes its own
+//! special characters.
 
 use forktrace_model::finding::Finding;
 
 use crate::report::{hang, hazards, logged, sanitize};
 
-/// Frames of a stack that are named.
+/// Frames of a stack that are shown.
 const FRAMES: usize = 6;
 
-/// The stuck task: `server[4312]`, `server[4312] thread 4315`.
+/// The task that is stuck: `server[4312]`, `server[4312] thread 4315`.
 pub(super) fn who(finding: &Finding) -> String {
     let thread = match finding.subject.tid == finding.subject.pid {
         true => String::new(),
@@ -17,12 +17,12 @@ pub(super) fn who(finding: &Finding) -> String {
     format!("{}[{}]{thread}", sanitize(&finding.subject.comm), finding.subject.pid)
 }
 
-/// Its confidence in a word.
+/// The confidence: `certain`, `likely` or `suspect`.
 pub(super) fn confidence(finding: &Finding) -> &'static str {
     hang::word(finding.confidence)
 }
 
-/// What is wrong.
+/// The hazard, with its confidence.
 pub(super) fn headline(finding: &Finding) -> String {
     let words = hazards::words(finding.hazard);
     let label = hazards::label(finding.severity);
@@ -40,14 +40,14 @@ pub(super) fn lock(finding: &Finding) -> String {
     }
 }
 
-/// Who had it at the fork; empty: not known.
+/// The holder at the fork. Empty if unknown.
 pub(super) fn holder(finding: &Finding) -> String {
     let Some(holder) = finding.holder() else { return String::new() };
     let comm = holder.comm.as_deref().map(sanitize).unwrap_or_default();
     format!("thread {comm}[{}] of process {}", holder.tid, holder.pid)
 }
 
-/// Where it is stuck: Python's lines, otherwise functions; empty: not known.
+/// Where it is stuck: Python lines, or functions if there are none. Empty if unknown.
 pub(super) fn stuck_at(finding: &Finding) -> String {
     let python = finding.python().iter().map(|f| format!("{}:{} {}", f.file, f.line, f.function));
     let native = finding.stack().iter().map(|frame| {

@@ -1,35 +1,35 @@
-//! The time bars beside the process tree: when each process lived, and since when it hangs.
+//! The bars beside the process tree: when each process lived, and when it was stuck.
 
 use std::fmt::Write as _;
 
 use super::{Style, duration, style::Tone, wrap};
 
-/// Columns of a bar where there is room.
+/// The most columns of a bar.
 const WIDEST: usize = 20;
-/// A bar of fewer columns tells nothing and is left out.
+/// A bar with fewer columns is useless and left out.
 const NARROWEST: usize = 8;
-/// Width where there is no terminal, columns.
+/// Width if there is no terminal, columns.
 const WIDTH: usize = 100;
-/// Between name and bar, or name and state where there is no bar, columns.
+/// Columns between name and bar, or between name and state if there is no bar.
 const GAP: usize = 2;
-/// Columns of a bar's two ends and of the space behind it.
+/// Columns of a bar's two ends and of the space after it.
 const ENDS: usize = 3;
 
 /// A span of `CLOCK_BOOTTIME`, ns: from, until.
 pub(super) type Span = (u64, u64);
 
-/// What stands in one line of the tree behind the name.
+/// The part of a tree's line that follows the name.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    /// When it lived; of several processes drawn as one, each.
+    /// When it lived. One span for each process of the line.
     pub(super) lives: Vec<Span>,
-    /// When it hung.
+    /// When it was stuck.
     pub(super) hang: Option<Span>,
-    /// Its state in words.
+    /// Its state as text.
     pub(super) state: Vec<(Tone, String)>,
 }
 
-/// A line of the tree: what is drawn before and with the name, and what stands behind it.
+/// A line of the tree: its branches and name, and the part that follows.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) name: String,
@@ -75,9 +75,9 @@ impl Part {
     }
 }
 
-/// How the lines are laid out, so that none is wider than the terminal.
+/// The layout of the lines: none is wider than the terminal.
 struct Layout {
-    /// Longest name that has a bar.
+    /// Columns of the longest name that has a bar.
     names: usize,
     /// Columns of a bar; `None`: no bars.
     bar: Option<usize>,
@@ -88,7 +88,7 @@ impl Layout {
         let parts = lines.iter().filter_map(|line| line.part.as_ref());
         let states = parts.map(Part::state_width).max().unwrap_or(0);
         let room = width.saturating_sub(states + GAP + ENDS);
-        // Where a few names are too long for a bar beside them, the others still have theirs.
+        // If a few names are too long for a bar, the others still get one.
         let names: Vec<usize> = lines
             .iter()
             .filter(|line| line.part.is_some())
@@ -104,7 +104,7 @@ impl Layout {
     }
 }
 
-/// Writes the lines, each with the bar of its life within `window`, and what the bars mean.
+/// Writes the lines, each with a bar of its life within `window`, and a legend.
 pub(super) fn write(lines: Vec<Line>, window: Span, style: Style) -> String {
     let mut layout = Layout::new(&lines, style.width.unwrap_or(WIDTH));
     if window.0 >= window.1 {
@@ -142,7 +142,7 @@ pub(super) fn write(lines: Vec<Line>, window: Span, style: Style) -> String {
     text
 }
 
-/// What is left of a text of which the end matters: deep in a tree the beginning is mere lines.
+/// Shortens a text at its beginning: deep in a tree it starts with branches only.
 fn shorten(text: &str, room: Option<usize>, style: Style) -> String {
     let length = text.chars().count();
     let (sign, width) = if style.ascii { ("...", 3) } else { ("…", 1) };

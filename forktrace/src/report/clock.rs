@@ -1,8 +1,8 @@
-//! The time of day as people read it.
+//! The time of day as text.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-/// Turns `CLOCK_BOOTTIME` into the time of day.
+/// Converts `CLOCK_BOOTTIME` to the time of day.
 #[derive(Clone, Debug)]
 pub struct Clock {
     /// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME`, ns.
@@ -14,17 +14,16 @@ pub struct Clock {
 impl Clock {
     /// `HH:MM:SS.mmm`; `boot_ns` is `CLOCK_BOOTTIME`, ns.
     pub fn time(&self, boot_ns: u64) -> String {
-        // A time outside of the calendar can only come from a damaged log.
+        // Only a damaged log has a time outside of the calendar.
         let Some(moment) = self.moment(boot_ns) else { return "--:--:--.---".into() };
         let time = moment.time();
         let ms = time.subsec_nanosecond() / 1_000_000;
         format!("{:02}:{:02}:{:02}.{ms:03}", time.hour(), time.minute(), time.second())
     }
 
-    /// `YYYY-MM-DD HH:MM:SS`, for what may be days old and is not known to the ms; `boot_ns` as for
-    /// [`Clock::time`].
+    /// `YYYY-MM-DD HH:MM:SS`, for times that may be days ago. `boot_ns` is `CLOCK_BOOTTIME`, ns.
     pub fn date_and_time(&self, boot_ns: u64) -> String {
-        let Some(moment) = self.moment(boot_ns) else { return "at a time unknown".into() };
+        let Some(moment) = self.moment(boot_ns) else { return "at an unknown time".into() };
         moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 

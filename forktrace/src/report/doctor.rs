@@ -1,4 +1,4 @@
-//! What a host can do, one line per check.
+//! The text of `forktrace doctor`: one line for each check.
 
 use std::io::{self, Write};
 
@@ -12,13 +12,13 @@ use forktrace_collect::doctor::{Check, Status};
 /// Columns of the status, and of the name.
 const STATUS: usize = 9;
 const NAME: usize = 20;
-/// Columns before what is told.
+/// Columns before the detail of a check.
 const INDENT: usize = STATUS + NAME;
-/// Columns of a line where there is no terminal that says it: what fits any.
+/// Width if there is no terminal, columns.
 const WIDTH: usize = 80;
 
-/// Writes the checks, and whether this host can be traced. A remedy that several checks after each
-/// other share is told after the last.
+/// Writes the checks, and whether this host can be traced. A remedy that consecutive checks share is
+/// written once, after the last of them.
 ///
 /// # Errors
 /// Those of `out`.
@@ -35,8 +35,8 @@ pub fn write(out: &mut impl Write, checks: &[Check], style: Style) -> io::Result
                 _ => writeln!(out, "{:INDENT$}{line}", "")?,
             }
         }
-        let told_later = next.is_some_and(|next| next.remedy == check.remedy);
-        if !check.remedy.is_empty() && !told_later {
+        let is_shared = next.is_some_and(|next| next.remedy == check.remedy);
+        if !check.remedy.is_empty() && !is_shared {
             let label = "what to do: ";
             let first = room.saturating_sub(label.len());
             let remedy = wrap(&style.clean(&check.remedy), first, room);
@@ -51,13 +51,13 @@ pub fn write(out: &mut impl Write, checks: &[Check], style: Style) -> io::Result
     let (missing, limited) = (count(Status::Missing), count(Status::Limited));
     let first = checks.iter().find(|check| check.status == Status::Missing);
     let sum = match (first, limited) {
-        (None, 0) => "This host can be traced, and nothing is lost.".to_owned(),
+        (None, 0) => "This host can be traced.".to_owned(),
         (None, n) => {
-            format!("This host can be traced; {} limited.", plural(n, "thing is", "things are"))
+            format!("This host can be traced, but {} limited.", plural(n, "check is", "checks are"))
         }
         (Some(first), _) => format!(
-            "Nothing can be traced like this: {} missing, {} first.",
-            plural(missing, "thing is", "things are"),
+            "Cannot trace: {} missing (first: {}).",
+            plural(missing, "requirement", "requirements"),
             first.name
         ),
     };
@@ -104,11 +104,14 @@ mod tests {
         );
         let of_checks = text.lines().filter(|line| !line.starts_with(' ') && !line.is_empty());
         assert_eq!(of_checks.count(), checks().len() + 1, "{text}");
-        assert!(text.ends_with("2 things are missing, tracefs first.\n"), "{text}");
+        assert!(
+            text.ends_with("Cannot trace: 2 requirements missing (first: tracefs).\n"),
+            "{text}"
+        );
     }
 
     #[test]
-    fn a_remedy_that_is_shared_is_told_once_after_the_last() {
+    fn a_shared_remedy_is_written_once_after_the_last() {
         let text = text(&checks(), Style::default());
         assert_eq!(text.matches("with sudo").count(), 1, "{text}");
         assert!(text.find("program-load") < text.find("with sudo"), "{text}");
@@ -130,7 +133,7 @@ mod tests {
         let all = checks();
         let last =
             |checks: &[Check]| text(checks, Style::default()).lines().last().map(str::to_owned);
-        assert_eq!(last(&all[..1]).unwrap(), "This host can be traced, and nothing is lost.");
-        assert_eq!(last(&all[..2]).unwrap(), "This host can be traced; 1 thing is limited.");
+        assert_eq!(last(&all[..1]).unwrap(), "This host can be traced.");
+        assert_eq!(last(&all[..2]).unwrap(), "This host can be traced, but 1 check is limited.");
     }
 }

@@ -1,8 +1,8 @@
-//! Filters in words.
+//! The text of a filter.
 
 use crate::pipeline::filter::{Criterion, Filter, Unfit};
 
-/// What a filter asks for: `comm web, cgroup /a or /b`.
+/// A filter as text: `comm web, cgroup /a or /b`.
 pub fn text(filter: &Filter) -> String {
     let mut kinds: Vec<(&str, String)> = Vec::new();
     for criterion in filter.criteria() {
@@ -22,17 +22,17 @@ pub fn text(filter: &Filter) -> String {
     kinds.join(", ")
 }
 
-/// That no living process fits a filter, or some of it.
+/// A warning that no living process matches the filter, or one of its values.
 pub fn unfit(unfit: &Unfit<'_>) -> String {
     let values: Vec<String> = unfit.values.iter().map(value).collect();
     let none = values.join(", none ");
     match (unfit.none_fits, values.is_empty()) {
-        (false, _) => format!("no process {none} so far (is it mistyped?)"),
+        (false, _) => format!("no process {none} yet (mistyped?)"),
         (true, false) => format!(
-            "no process {none} (is it mistyped?): nothing is looked at until one fits the filter"
+            "no process {none} (mistyped?); forktrace waits for a process that matches the filter"
         ),
         (true, true) => format!(
-            "no process fits all of the filter ({}): nothing is looked at until one does",
+            "no process matches the whole filter ({}); forktrace waits for one",
             text(unfit.filter)
         ),
     }
@@ -41,13 +41,13 @@ pub fn unfit(unfit: &Unfit<'_>) -> String {
 fn value(criterion: &Criterion<'_>) -> String {
     match criterion {
         Criterion::Comm(glob) => format!("has the name {glob}"),
-        Criterion::Uid(uid) => format!("is of user {uid}"),
+        Criterion::Uid(uid) => format!("belongs to user {uid}"),
         Criterion::Cgroup(path) => format!("is in cgroup {}", shown(path)),
-        Criterion::Container(id) => format!("is of container {id}"),
+        Criterion::Container(id) => format!("is in container {id}"),
     }
 }
 
-/// A cgroup as people write it.
+/// A cgroup path; the root is `/`.
 fn shown(path: &str) -> &str {
     if path.is_empty() { "/" } else { path }
 }

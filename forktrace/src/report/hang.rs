@@ -1,4 +1,4 @@
-//! The HANG block: everything a person on call needs, in one piece.
+//! The HANG block: one finding, with its proof and what to do.
 
 use std::io::{self, Write};
 
@@ -8,26 +8,26 @@ use super::{
 };
 use forktrace_model::finding::{Confidence, Finding, ForkSite, Holder, Rule, WaitDetail};
 
-/// Column at which a row's text begins.
+/// Column of a row's text.
 const COLUMN: usize = 14;
-/// Column at which a header's second line begins.
+/// Column of a header's second line.
 const HEADER_COLUMN: usize = 6;
-/// Callers shown beyond the frame that waits.
+/// Callers shown of the frame that waits.
 const CALLERS: usize = 3;
-/// Names of lost threads shown.
+/// Lost threads shown by name.
 const NAMES: usize = 4;
 
-/// Processes with the same fault shown.
+/// Processes shown that hang on the same lock.
 const PIDS: usize = 8;
 
-/// What a block says, before it is laid out.
+/// The text of a HANG block, before it is laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Who is stuck, since when, and whether it can go on.
+    /// The task that is stuck, for how long, and whether it can wake up.
     pub header: String,
-    /// How sure that is, in a word.
+    /// The confidence: `certain`, `likely` or `suspect`.
     pub sure: &'static str,
-    /// Label and text of each row; a row without a label continues the one above it.
+    /// Label and text of each row. A row with an empty label continues the row before it.
     pub rows: Vec<(&'static str, String)>,
 }
 
@@ -36,7 +36,7 @@ impl Block {
     pub fn new(finding: &Finding, style: Style, clock: &Clock) -> Self {
         let mut rows = Vec::new();
         if let Some(ns_pid) = finding.subject.ns_pid {
-            rows.push(("namespace", format!("pid {ns_pid} inside of its own pid namespace")));
+            rows.push(("namespace", format!("pid {ns_pid} in its own pid namespace")));
         }
         if let Some(wait) = finding.wait() {
             rows.extend(hazards::rows(finding, wait, style).unwrap_or_else(|| {
@@ -72,7 +72,7 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
     Ok(())
 }
 
-/// The other processes with the same fault.
+/// The other processes that hang on the same lock.
 fn also_in(finding: &Finding) -> String {
     let pids: Vec<_> = finding.same_fault_in.iter().take(PIDS).map(u32::to_string).collect();
     let more = match finding.same_fault_in.len().saturating_sub(pids.len()) {
@@ -83,7 +83,7 @@ fn also_in(finding: &Finding) -> String {
     let from = finding.forked_by().map(|pid| format!(" forked by {pid}"));
     let from = from.unwrap_or_default();
     let least = if finding.may_have_more_siblings() { "at least " } else { "" };
-    format!("{least}{processes}{from}: {}{more}; it is one fault in all of them", pids.join(", "))
+    format!("{least}{processes}{from}: {}{more}; all have the same fault", pids.join(", "))
 }
 
 /// The colour of a confidence.
@@ -95,7 +95,7 @@ pub(super) fn tone(confidence: Confidence) -> Tone {
     }
 }
 
-/// A confidence in a word.
+/// A confidence as a word.
 pub(crate) fn word(confidence: Confidence) -> &'static str {
     match confidence {
         Confidence::Certain => "certain",
@@ -104,7 +104,7 @@ pub(crate) fn word(confidence: Confidence) -> &'static str {
     }
 }
 
-/// Whom it is about, since when, and whether it can go on.
+/// The task that is stuck, for how long, and whether it can wake up.
 fn who(finding: &Finding, style: Style) -> String {
     let subject = &finding.subject;
     let thread = match subject.tid == subject.pid {
@@ -123,7 +123,7 @@ fn who(finding: &Finding, style: Style) -> String {
     format!("{name} has been stuck for {} and {verdict}", how_long(wait))
 }
 
-/// How long it has been stuck: of a wait that is older than the trace, between what and what.
+/// How long it has been stuck: a range if the wait began before the trace.
 fn how_long(wait: &WaitDetail) -> String {
     let waited = duration(wait.waited_ns);
     match wait.at_most_ns {
@@ -133,7 +133,7 @@ fn how_long(wait: &WaitDetail) -> String {
     }
 }
 
-/// The first line: who is stuck, and how sure that is.
+/// The first line: the task that is stuck, and the confidence.
 pub(super) fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
     let text = who(finding, style);
     let tone = tone(finding.confidence);
@@ -155,7 +155,7 @@ pub(super) fn header(w: &mut impl Write, finding: &Finding, style: Style) -> io:
     }
 }
 
-/// One labelled row, wrapped under its column.
+/// One row: its label, and its text wrapped in a column.
 pub(super) fn row(w: &mut impl Write, style: Style, label: &str, text: &str) -> io::Result<()> {
     let room = style.block_width() - COLUMN;
     let mut label = format!("  {label:<width$}", width = COLUMN - 2);
@@ -170,7 +170,7 @@ fn waits_for(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
     let lock = &wait.lock;
     let about = hazards::about(lock, style);
     if hazards::is_semaphore(lock) && lock.value_at_fork.is_some() && !was_seen_taken(finding) {
-        return format!("semaphore {:#x}{about}, at zero since before the fork", lock.address);
+        return format!("semaphore {:#x}{about}, value 0 since before the fork", lock.address);
     }
     let state = match (finding.confidence, lock.value_at_fork) {
         (Confidence::Certain | Confidence::Likely, Some(_)) => " taken before the fork",
@@ -179,13 +179,13 @@ fn waits_for(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
         }
         (Confidence::Suspect, Some(_)) if was_seen_taken(finding) => " taken before the fork",
         (Confidence::Suspect, Some(_)) => "",
-        (_, None) => "; its state at the fork is not known",
+        (_, None) => "; its state at the fork is unknown",
     };
     let what = if hazards::is_semaphore(lock) { "semaphore" } else { "lock" };
     format!("{what} {:#x}{about}{state}", lock.address)
 }
 
-/// Whether probes saw who took the lock.
+/// Whether a probe (`--locks`) saw who took the lock.
 fn was_seen_taken(finding: &Finding) -> bool {
     finding.holder().is_some() && finding.has(Rule::HolderSeen)
 }
@@ -198,11 +198,11 @@ fn held_by(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
     let Some(holder) = finding.holder() else {
         let why = match wait.lock.value_at_fork {
             Some(_) if semaphore => {
-                "not known: nothing in a semaphore says who took it, or whether a thread that was \
-                 not copied was yet to post it"
+                "unknown: a semaphore does not record its holder; a lost thread may have been about to \
+                 post it"
             }
-            Some(_) => "not known: nothing in the lock says who took it",
-            None => "not known: the lock as it was at the fork was not seen",
+            Some(_) => "unknown: this lock does not record its holder",
+            None => "unknown: the state of the lock at the fork was not recorded",
         };
         let inside = python::with_at_fork(finding, wait, style);
         return format!("{why}{inside}{}", stacks::candidates(finding, wait, style));
@@ -214,18 +214,20 @@ fn held_by(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
     };
     let parent = if holder.pid == finding.subject.ppid { "parent " } else { "" };
     let here = match finding.fork_site().is_some_and(|fork| fork.by_tid == holder.tid) {
-        true => "it is the thread that forked",
-        false => "that thread does not exist here",
+        true => "this thread called fork",
+        false => "this thread does not exist in the child",
     };
-    let unless =
-        if semaphore && !was_seen_taken(finding) { ", unless it was yet to be posted" } else { "" };
+    let unless = match semaphore && !was_seen_taken(finding) {
+        true => "; or nobody held it, and it was not posted yet",
+        false => "",
+    };
     let since = stacks::fate(holder, holder.pid == finding.subject.ppid, style);
     let thread = holding_thread(holder, style);
     let inside = match holder.python.is_empty() {
         true => python::with_at_fork(finding, wait, style),
         false => String::new(),
     };
-    format!("{thread} of {parent}{process} at the fork; {here}{unless}{since}{inside}")
+    format!("{thread} of {parent}{process} at the fork; {here}{since}{inside}{unless}")
 }
 
 fn holding_thread(holder: &Holder, style: Style) -> String {
@@ -236,8 +238,8 @@ fn holding_thread(holder: &Holder, style: Style) -> String {
     }
 }
 
-/// The process that forked. Its name is known only where its main thread forked: names belong to
-/// threads.
+/// The process that forked. Names belong to threads, so its name is known only if its main thread
+/// forked.
 fn forking_process(fork: &ForkSite, style: Style) -> String {
     match fork.by_tid == fork.by_pid {
         true => format!("{}[{}]", style.clean(&fork.by_comm), fork.by_pid),
@@ -250,7 +252,7 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
         return unobserved_fork::forked(finding, fork, style, clock);
     }
     let Some(fork) = finding.fork_site() else {
-        return "not known: the fork was not seen, it happened before tracing began".into();
+        return "unknown: the process was forked before tracing began".into();
     };
     let thread = match fork.by_tid == fork.by_pid {
         true => String::new(),
@@ -270,7 +272,7 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
     }
 }
 
-/// Names of threads that were not copied. The holder has the same as in the row about it.
+/// Names of threads that were not copied. The name of the holder is the one in the row `held by`.
 fn lost_names(fork: &ForkSite, holder: Option<&Holder>, style: Style) -> String {
     let named: Vec<_> = fork.lost.iter().filter(|thread| !thread.comm.is_empty()).collect();
     if named.is_empty() {
@@ -293,7 +295,7 @@ fn lost_names(fork: &ForkSite, holder: Option<&Holder>, style: Style) -> String 
     format!(": {}{more}", shown.join(", "))
 }
 
-/// The rows that say where the task is stuck, as far as that is known.
+/// The rows that show where the task is stuck, as far as that is known.
 pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, String)> {
     let Some(wait) = finding.wait() else { return Vec::new() };
     if finding.python().is_empty() {
@@ -301,13 +303,13 @@ pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, St
         return match stacks::stuck(wait, style) {
             at if !at.is_empty() => vec![("stuck at", at)],
             _ => why
-                .map(|why| ("stuck at", format!("not known ({})", style.clean(why))))
+                .map(|why| ("stuck at", format!("unknown ({})", style.clean(why))))
                 .into_iter()
                 .collect(),
         };
     }
     let user = finding.python().iter().position(python::is_user_code).unwrap_or(0);
-    // The library function that waits, where it is not the program's own, then the program's line.
+    // The library function that waits, then the line of the program that called it.
     let innermost = finding.python().iter().take(usize::from(user > 0));
     let callers = finding.python().iter().skip(user).take(1 + CALLERS);
     let mut rows: Vec<_> =
@@ -335,17 +337,19 @@ mod tests {
     };
 
     #[test]
-    fn where_a_lost_thread_had_the_lock_is_told_beside_who_may_have() {
+    fn the_with_block_of_a_lost_thread_is_shown() {
         let frame = PythonFrame { file: "app.py".into(), line: 35, function: "hold".into() };
         let mut seen = finding(HazardId::InheritedLock, 1);
         if let Detail::Wait(wait) = &mut seen.detail {
             wait.with_at_fork = Some(frame);
         }
-        let said = |finding: &Finding| held_by(finding, finding.wait().unwrap(), Style::default());
-        let text = said(&seen);
-        assert!(text.ends_with("was in a with block of it, at app.py:35 in hold"), "{text}");
-        let fork = ForkInfo::Unobserved(Box::default());
-        let text = said(&Finding { fork, ..seen });
-        assert!(text.ends_with("of it, or about to enter one, at app.py:35 in hold"), "{text}");
+        let row = |finding: &Finding| held_by(finding, finding.wait().unwrap(), Style::default());
+        let text = row(&seen);
+        assert!(text.ends_with("in a `with` block of this lock, at app.py:35 in hold"), "{text}");
+        let text = row(&Finding { fork: ForkInfo::Unobserved(Box::default()), ..seen });
+        assert!(
+            text.ends_with("in or before a `with` block of this lock, at app.py:35 in hold"),
+            "{text}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What is said of each hazard: one entry of [`words`] each.
+//! The words of each hazard: one entry of [`words`] each.
 
 use forktrace_model::{
     finding::HazardId,
@@ -20,8 +20,8 @@ pub(crate) struct Words {
 pub(crate) fn words(hazard: HazardId) -> Words {
     let (headline, together) = match hazard {
         HazardId::InheritedLock => ("inherited lock", " on an inherited lock"),
-        HazardId::LostWaker => ("nobody left to wake it", " waiting for a lost thread"),
-        HazardId::SelfDeadlock => ("a lock that it has itself", " in a self-deadlock"),
+        HazardId::LostWaker => ("no thread can wake it", " with no thread left to wake it"),
+        HazardId::SelfDeadlock => ("it holds the lock itself", " in a self-deadlock"),
     };
     Words { headline, together }
 }
@@ -49,7 +49,7 @@ pub(super) fn rows(
         HazardId::LostWaker => Some([
             (
                 "waits for",
-                format!("a wakeup at {address:#x}{about}; that is no lock, nobody holds it"),
+                format!("a wakeup at {address:#x}{about}; it is not a lock, and nobody holds it"),
             ),
             ("woken by", woken_by(finding).into()),
         ]),
@@ -63,14 +63,14 @@ pub(super) fn rows(
 fn woken_by(finding: &Finding) -> &'static str {
     match finding.fork_site().is_some_and(|fork| fork.threads_lost > 0) {
         true => {
-            "nobody here: it is the only thread of its process; a thread that the fork did not \
-             copy may have been to wake it"
+            "nobody: its process has no other thread; a thread that fork did not copy may have been \
+             meant to wake it"
         }
-        false => "nobody here: it is the only thread of its process",
+        false => "nobody: its process has no other thread",
     }
 }
 
-/// The lock's kind and place in brackets, as far as they are known.
+/// The lock's kind and place in parentheses, as far as they are known.
 pub(super) fn about(lock: &Lock, style: Style) -> String {
     let place = match &lock.place {
         Some(place) => stacks::place(place, style),
@@ -84,13 +84,13 @@ pub(super) fn about(lock: &Lock, style: Style) -> String {
     }
 }
 
-/// Whether the lock is a semaphore that may not be used as a lock at all. One at zero was taken, or
-/// is yet to be posted: its memory is the same. (A lock of Python is known to be a lock.)
+/// Whether the lock is a semaphore that the program may use for another purpose than locking. Its value
+/// is 0 both if it was taken and if it was not posted yet. (A lock of Python is always a lock.)
 pub(super) fn is_semaphore(lock: &Lock) -> bool {
     *lock.family == locks::SEMAPHORE
 }
 
-/// What the findings have in common, for the sentence at the end.
+/// What all findings have in common: the end of the first sentence of the result.
 pub(super) fn together<'a>(findings: impl Iterator<Item = &'a Finding>) -> &'static str {
     let mut hazards: Vec<HazardId> = findings.map(|finding| finding.hazard).collect();
     hazards.dedup();
@@ -158,7 +158,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_and_who_could_end_that() {
+    fn each_hazard_has_its_own_rows() {
         let style = Style::default();
         let rows = |hazard, lost| rows(&finding(hazard, lost), &wait(), style);
         assert!(rows(HazardId::InheritedLock, 1).is_none());
@@ -168,7 +168,7 @@ pub(super) mod tests {
             "{waits}"
         );
         assert_eq!(label, "woken by");
-        assert!(woken.contains("a thread that the fork did not copy"), "{woken}");
+        assert!(woken.contains("a thread that fork did not copy"), "{woken}");
         let [_, (_, woken)] = rows(HazardId::LostWaker, 0).unwrap();
         assert!(!woken.contains("did not copy"), "{woken}");
         let [_, held] = rows(HazardId::SelfDeadlock, 1).unwrap();
@@ -181,7 +181,7 @@ pub(super) mod tests {
             [HazardId::InheritedLock, HazardId::LostWaker, HazardId::SelfDeadlock]
                 .map(|hazard| finding(hazard, 1));
         assert_eq!(together([&inherited, &inherited].into_iter()), " on an inherited lock");
-        assert_eq!(together([&lost].into_iter()), " waiting for a lost thread");
+        assert_eq!(together([&lost].into_iter()), " with no thread left to wake it");
         assert_eq!(together([&own].into_iter()), " in a self-deadlock");
         assert_eq!(together([&inherited, &own, &inherited].into_iter()), "");
     }

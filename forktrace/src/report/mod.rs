@@ -1,7 +1,7 @@
-//! What people read: lifecycle lines, HANG blocks, the summary. Everything is over `impl Write`.
+//! Text for people: lifecycle lines, HANG blocks and the summary, written to any `impl Write`.
 //!
-//! Names, paths and functions come from the traced programs and may hold anything: each goes
-//! through [`sanitize`] before it is printed.
+//! Names, paths and functions come from the traced programs and may contain control characters. Each
+//! is passed through [`sanitize`] before it is printed.
 
 pub mod advice;
 mod bars;

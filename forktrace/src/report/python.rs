@@ -1,4 +1,4 @@
-//! Python frames in a few words.
+//! Python frames as short text.
 
 use super::Style;
 use forktrace_model::{
@@ -13,8 +13,7 @@ pub(super) fn line(frame: &PythonFrame, style: Style) -> String {
     format!("{file}{number} in {function}")
 }
 
-/// Whether a frame belongs to the program and not to Python's standard library, judged by its
-/// path: `/usr/lib/python3.11/threading.py`, `<frozen runpy>`, or a path inside of the library.
+/// Whether a frame belongs to the program and not to Python's standard library. The path decides: `/usr/lib/python3.11/threading.py`, `<frozen runpy>`, or a path relative to the library.
 pub(super) fn is_user_code(frame: &PythonFrame) -> bool {
     let file = frame.file.as_str();
     let library = file.contains("/lib/python")
@@ -24,9 +23,9 @@ pub(super) fn is_user_code(frame: &PythonFrame) -> bool {
     !library && !file.starts_with('<') && !inside.iter().any(|name| file.starts_with(name))
 }
 
-/// The Python line that started a process of `multiprocessing`. The first thread of such a process is
-/// inside of this call to its end (`Popen._launch`, `Lib/multiprocessing/popen_fork.py`, CPython 3.8 to
-/// 3.14): the thread that forked was there too.
+/// The Python line that started a process of `multiprocessing`. The first thread of such a process
+/// runs inside of this call until it ends (`Popen._launch`, `Lib/multiprocessing/popen_fork.py`, CPython 3.8 to
+/// 3.14), so the thread that forked was at this line too.
 pub(super) fn fork_site(finding: &Finding, style: Style) -> Option<String> {
     if finding.subject.tid != finding.subject.pid {
         return None;
@@ -46,12 +45,13 @@ pub(super) fn innermost(frames: &[PythonFrame], style: Style) -> String {
     own.map_or(String::new(), |frame| format!("at {}", line(frame, style)))
 }
 
-/// Where a thread was that the process does not have, as the end of a sentence about the holder.
+/// Where a thread was that fork did not copy: the end of a sentence about the holder.
 pub(super) fn with_at_fork(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
     let Some(frame) = &wait.with_at_fork else { return String::new() };
     let line = line(frame, style);
-    let or = if finding.unobserved_fork().is_some() { ", or about to enter one" } else { "" };
+    let place = if finding.unobserved_fork().is_some() { "in or before" } else { "in" };
     format!(
-        "; at the fork a thread that does not exist here was in a with block of it{or}, at {line}"
+        "; at the fork, a thread that does not exist in the child was {place} a `with` block of this \
+         lock, at {line}"
     )
 }

@@ -1,5 +1,5 @@
-//! One fault in many tasks: the first has a whole HANG block, each further one two lines. A server
-//! has hundreds of workers, and whoever reads must not look for the one block that differs.
+//! One fault in many tasks. The first task gets a complete HANG block, each further task two lines: a
+//! server may have hundreds of workers, and the block that differs must be easy to find.
 
 use std::io::{self, Write};
 
@@ -12,18 +12,18 @@ use forktrace_model::{
     finding::{Confidence, Finding},
 };
 
-/// How many faults are remembered, at most: then it begins anew, with whole blocks.
-const MOST_TOLD: usize = 1_000;
+/// Tasks remembered at most. After that, all are forgotten and complete blocks are printed again.
+const MOST_SHOWN: usize = 1_000;
 
-/// What has been told in a whole block.
+/// The faults that have been shown in a complete block.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     first: FxHashMap<Fault, First>,
-    /// The faults that were told of a task, by process and thread.
+    /// The faults shown for each task, by process and thread.
     of_task: FxHashMap<(u32, u32), Vec<Fault>>,
 }
 
-/// A finding that was told in a whole block.
+/// A finding that was shown in a complete block.
 #[derive(Debug)]
 pub(crate) struct First {
     address: u64,
@@ -45,7 +45,7 @@ struct Fault {
 }
 
 impl Fault {
-    /// `None` where it is not known who forked: then it may be another program's address.
+    /// `None` if the process that forked is unknown: the address may belong to another program.
     fn of(finding: &Finding) -> Option<Self> {
         let lock = finding.lock()?;
         Some(Fault {
@@ -59,19 +59,19 @@ impl Fault {
 }
 
 impl Shown {
-    /// The task of which the same has been told. Not the very same one, of which more is known now.
-    pub(crate) fn told(&self, finding: &Finding) -> Option<&First> {
+    /// The other task with the same fault that has a complete block.
+    pub(crate) fn first_with(&self, finding: &Finding) -> Option<&First> {
         let first = self.first.get(&Fault::of(finding)?)?;
         (first.tid != finding.subject.tid).then_some(first)
     }
 
-    /// Remembers a finding that has been written.
+    /// Remembers a finding that has been shown.
     pub(crate) fn add(&mut self, finding: &Finding) {
-        if self.told(finding).is_some() {
+        if self.first_with(finding).is_some() {
             return;
         }
         let Some(fault) = Fault::of(finding) else { return };
-        if self.of_task.len() >= MOST_TOLD {
+        if self.of_task.len() >= MOST_SHOWN {
             *self = Shown::default();
         }
         let task = (finding.subject.pid, finding.subject.tid);
@@ -87,7 +87,7 @@ impl Shown {
         });
     }
 
-    /// Forgets a task that waits no more: nobody should be sent there.
+    /// Forgets a task whose wait has ended, so that later blocks do not refer to it.
     pub(super) fn ended(&mut self, finding: &Finding) {
         let task = (finding.subject.pid, finding.subject.tid);
         for fault in self.of_task.remove(&task).unwrap_or_default() {
@@ -99,13 +99,13 @@ impl Shown {
 }
 
 impl First {
-    /// Process, thread and lock that it was told of.
+    /// Process, thread and lock address of the finding.
     pub(crate) fn subject(&self) -> (u32, u32, u64) {
         (self.pid, self.tid, self.address)
     }
 
-    /// Writes the short block of another task with the same fault; where it is stuck only if that
-    /// is elsewhere.
+    /// Writes the short block of another task with the same fault. It shows where the task is stuck
+    /// only if the stack differs.
     pub(super) fn write_again(
         &self,
         w: &mut impl Write,
@@ -118,17 +118,19 @@ impl First {
             false => format!(" thread {}", self.tid),
         };
         let mut text = format!(
-            "{:#x} as {}[{}]{thread} above; ",
+            "{:#x}, same as {}[{}]{thread} above; ",
             self.address,
             style.clean(&self.comm),
             self.pid,
         );
         text.push_str(&match finding.same_fault_in.len() as u64 {
-            0 => "one fault, in the same process".into(),
+            0 => "both threads are in one process".into(),
             others => {
                 let processes = plural(others.saturating_add(1), "process", "processes");
-                let least = if finding.may_have_more_siblings() { "at least " } else { "" };
-                format!("one fault, now in {least}{processes}")
+                format!(
+                    "now {}{processes}",
+                    if finding.may_have_more_siblings() { "at least " } else { "" }
+                )
             }
         });
         hang::row(w, style, "same lock", &text)?;
@@ -141,7 +143,7 @@ impl First {
     }
 }
 
-/// The functions of a stack, without the lines in them.
+/// The functions of a stack, without line numbers.
 fn functions(finding: &Finding) -> Vec<Option<String>> {
     finding.stack().iter().map(|frame| frame.symbol.clone()).collect()
 }
@@ -154,7 +156,7 @@ mod tests {
     use crate::report::{Clock, hazards::tests::finding, text::Text};
     use forktrace_model::finding::{Detail, ForkInfo, ForkSite, UnobservedForkSite, WaitDetail};
 
-    /// What is printed of these, one after the other.
+    /// The blocks printed for these findings.
     fn printed(findings: &[Finding]) -> Vec<String> {
         let clock = Clock { offset_ns: 0, zone: jiff::tz::TimeZone::UTC };
         let mut text = Text::new(Vec::new(), Style::default(), clock, true);
@@ -171,7 +173,7 @@ mod tests {
         Finding { same_fault_in: siblings.to_vec(), ..finding }
     }
 
-    /// The same of a fork that was not seen, by that process or by nobody knows whom.
+    /// A finding whose fork was not observed; `by_pid`: the process that forked, if known.
     fn late(tid: u32, siblings: &[u32], by_pid: Option<u32>) -> Finding {
         let site = UnobservedForkSite { by_pid, ..UnobservedForkSite::default() };
         let fork = ForkInfo::Unobserved(Box::new(site));
@@ -198,14 +200,11 @@ mod tests {
         assert!(matches!(lines.as_slice(), [first, 2, 2] if *first > 3), "{blocks:#?}");
         let last = blocks.last().unwrap();
         assert!(last.contains("worker[9]") && last.contains("likely"), "{last}");
-        assert!(
-            last.contains("0x1000 as worker[7] above; one fault, now in 3 processes"),
-            "{last}"
-        );
+        assert!(last.contains("0x1000, same as worker[7] above; now 3 processes"), "{last}");
     }
 
     #[test]
-    fn where_it_is_stuck_is_told_if_that_is_elsewhere() {
+    fn the_stack_is_shown_if_it_differs() {
         let python = |function: &str| {
             vec![PythonFrame { file: "app.py".into(), line: 3, function: function.into() }]
         };
@@ -228,36 +227,33 @@ mod tests {
         whole(Finding { confidence: Confidence::Certain, ..of(8, &[7]) });
         whole(Finding { fork: ForkInfo::None, ..of(8, &[]) });
         whole(late(8, &[], None));
-        // The very same task, of which more is known.
+        // The same task again: more is known now.
         whole(of(7, &[]));
     }
 
     #[test]
-    fn workers_that_were_forked_before_the_trace_are_told_together_too() {
+    fn workers_forked_before_the_trace_are_grouped_too() {
         let blocks = printed(&[late(7, &[], Some(1)), late(8, &[7], Some(1))]);
         let last = blocks.last().unwrap();
-        assert!(
-            last.contains("0x1000 as worker[7] above; one fault, now in 2 processes"),
-            "{last}"
-        );
+        assert!(last.contains("0x1000, same as worker[7] above; now 2 processes"), "{last}");
         assert!(last.contains("has been stuck for 0 ms to 2.0 s and"), "{last}");
     }
 
     #[test]
-    fn nobody_is_sent_to_a_task_that_waits_no_more() {
+    fn no_block_refers_to_a_task_that_has_resumed() {
         let mut shown = Shown::default();
         shown.add(&of(7, &[]));
-        assert!(shown.told(&of(8, &[7])).is_some());
+        assert!(shown.first_with(&of(8, &[7])).is_some());
         shown.ended(&of(7, &[]));
-        assert!(shown.told(&of(8, &[])).is_none());
+        assert!(shown.first_with(&of(8, &[])).is_none());
     }
 
     #[test]
-    fn what_was_told_is_not_remembered_for_ever() {
+    fn the_number_of_remembered_tasks_is_limited() {
         let mut shown = Shown::default();
-        for pid in 0..3 * MOST_TOLD as u32 {
+        for pid in 0..3 * MOST_SHOWN as u32 {
             shown.add(&forked_by(pid, of(pid, &[])));
-            assert!(shown.of_task.len() <= MOST_TOLD && shown.first.len() <= MOST_TOLD);
+            assert!(shown.of_task.len() <= MOST_SHOWN && shown.first.len() <= MOST_SHOWN);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Native stacks, holders' fates and places of data in a few words. The log has them whole.
+//! Native stacks, the state of the holder and the place of a lock as short text. The log has them
+//! complete.
 
 use super::{Style, plural, python};
 use forktrace_model::{
@@ -16,20 +17,20 @@ const SHORT: usize = 2;
 /// Threads shown that may have held the lock.
 const CANDIDATES: usize = 3;
 
-/// Where the stuck thread is: the C library's function that waits, then those that led there.
-/// Empty where nothing is known.
+/// Where the stuck thread is: the C library's function that waits, then its callers. Empty if nothing
+/// is known.
 pub(super) fn stuck(wait: &WaitDetail, style: Style) -> String {
     let at = chain(&wait.stack, CALLERS, style);
     match &wait.stack_cut {
         Some(why) if !at.is_empty() => {
-            format!("{at} (further callers are not known: {})", style.clean(why))
+            format!("{at} (further callers are unknown: {})", style.clean(why))
         }
         _ => at,
     }
 }
 
-/// The same for a thread whose Python lines are shown, as far as it says more than they do: where
-/// an extension of Python waits, not Python itself.
+/// The native functions below the Python lines of a stuck thread. Empty unless a Python extension
+/// waits: Python's own functions add nothing to its lines.
 pub(super) fn below_python(stack: &[Frame], style: Style) -> String {
     let inner = stack.iter().position(Frame::is_interpreting).unwrap_or(0);
     let inner = stack.get(..inner).unwrap_or_default();
@@ -39,7 +40,7 @@ pub(super) fn below_python(stack: &[Frame], style: Style) -> String {
     }
 }
 
-/// Where the process was forked. Empty where nothing is known.
+/// Where the process was forked. Empty if nothing is known.
 pub(super) fn fork_site(finding: &Finding, fork: &ForkSite, style: Style) -> String {
     let callers: Vec<_> = fork.stack.iter().skip_while(|frame| frame.is_beneath()).collect();
     match callers.first() {
@@ -54,27 +55,27 @@ pub(super) fn fork_site(finding: &Finding, fork: &ForkSite, style: Style) -> Str
     }
 }
 
-/// What became of the holder since, as the end of a sentence about it.
+/// What the holder has done since the fork: the end of a sentence about the holder.
 pub(super) fn fate(holder: &Holder, of_parent: bool, style: Style) -> String {
-    let there = if of_parent { "in the parent" } else { "in that process" };
+    let there = if of_parent { "in the parent" } else { "in its process" };
     let at = match chain_beside_python(&holder.stack, SHORT, style) {
         _ if !holder.python.is_empty() => python::innermost(&holder.python, style),
         at if at.is_empty() => doing(holder.doing.as_ref()),
-        at => at,
+        at => format!("at {at}"),
     };
     let at = if at.is_empty() { at } else { format!(", {at}") };
     match (holder.fate, holder.holding) {
         (None | Some(Fate::Unknown), _) => String::new(),
-        (Some(Fate::Alive), Some(true)) => format!("; {there} it still has the lock{at}"),
-        (Some(Fate::Alive), Some(false)) => format!("; {there} it has released the lock since"),
-        (Some(Fate::Alive), None) => format!("; {there} it is alive{at}"),
-        (Some(Fate::Exited), _) => format!("; {there} it has ended since"),
-        (Some(Fate::Gone), _) => "; its process has ended since".into(),
-        (Some(Fate::Replaced), _) => "; its process runs another program since".into(),
+        (Some(Fate::Alive), Some(true)) => format!("; {there} it still holds the lock{at}"),
+        (Some(Fate::Alive), Some(false)) => format!("; {there} it has since released the lock"),
+        (Some(Fate::Alive), None) => format!("; {there} it is still alive{at}"),
+        (Some(Fate::Exited), _) => format!("; {there} it has since ended"),
+        (Some(Fate::Gone), _) => "; its process has since ended".into(),
+        (Some(Fate::Replaced), _) => "; its process has since executed another program".into(),
     }
 }
 
-/// Who may have held a lock that does not say it.
+/// The threads that may have held a lock which does not record its holder.
 pub(super) fn candidates(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
     let all = &wait.candidates;
     let Some(fork) = finding.fork_site().filter(|_| !all.is_empty()) else {
@@ -84,13 +85,9 @@ pub(super) fn candidates(finding: &Finding, wait: &WaitDetail, style: Style) -> 
     let more = u64::from(fork.threads_lost).saturating_sub(shown.len() as u64);
     let more = match more {
         0 => String::new(),
-        more => format!(" and {}", plural(more, "more", "more")),
+        more => format!(", {}", plural(more, "other thread", "other threads")),
     };
-    let others = match fork.threads_lost {
-        1 => "the other thread of its process".to_owned(),
-        others => format!("one of the {others} others of its process"),
-    };
-    format!("; the thread that forked, or {others}: {}{more}", shown.join(", "))
+    format!("; possible holders: the thread that forked, {}{more}", shown.join(", "))
 }
 
 fn candidate(task: &TaskNow, style: Style) -> String {
@@ -103,7 +100,7 @@ fn candidate(task: &TaskNow, style: Style) -> String {
             at if at.is_empty() => doing(Some(&task.doing)),
             at => at,
         },
-        Fate::Exited => "ended since".into(),
+        Fate::Exited => "has since ended".into(),
         Fate::Gone | Fate::Replaced | Fate::Unknown => String::new(),
     };
     if now.is_empty() { name } else { format!("{name} ({now})") }
@@ -118,7 +115,7 @@ fn doing(doing: Option<&Doing>) -> String {
     }
 }
 
-/// Where data lies: `"cache_lock" in /srv/app/server`.
+/// The place of a lock: `"cache_lock" in /srv/app/server`.
 pub(super) fn place(place: &Place, style: Style) -> String {
     match place {
         Place::Stack { tid } => format!("stack of thread {tid}"),
@@ -141,7 +138,7 @@ fn chain(stack: &[Frame], callers: usize, style: Style) -> String {
     chain_of(stack, |frame| !frame.is_beneath() && !frame.is_start(), callers, style)
 }
 
-/// The same without Python's own functions, which say nothing of a Python program.
+/// Like [`chain`], without the functions of the Python interpreter.
 fn chain_beside_python(stack: &[Frame], callers: usize, style: Style) -> String {
     let own = |frame: &Frame| !frame.is_beneath() && !frame.is_start() && !frame.is_python();
     chain_of(stack, own, callers, style)
@@ -150,7 +147,7 @@ fn chain_beside_python(stack: &[Frame], callers: usize, style: Style) -> String 
 fn chain_of(stack: &[Frame], own: impl Fn(&Frame) -> bool, callers: usize, style: Style) -> String {
     let inside = stack.iter().position(|frame| !frame.is_beneath()).unwrap_or(stack.len());
     let (library, rest) = stack.split_at(inside);
-    // The outermost is what the program called: further in are the library's own affairs.
+    // The outermost library function is the one that the program called.
     let called = library.iter().rev().find(|frame| frame.symbol.is_some()).or(library.last());
     let rest = rest.iter().filter(|frame| own(frame)).take(callers);
     join(called.into_iter().chain(rest), style)

@@ -1,4 +1,4 @@
-//! What is printed at the end: the tree, the counts, and how far the result can be trusted.
+//! The end of the output: the tree, the counts, the result and its caveats.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,59 +12,65 @@ use forktrace_model::{
     model::{Counts, Process},
 };
 
-/// Column at which a row's text begins.
+/// Column of a row's text.
 const COLUMN: usize = 13;
-/// How many processes that hang are named in the conclusion, at most.
+/// Processes named in the result, at most.
 const MOST_NAMES: usize = 8;
-/// Label of the row that says how many events were lost.
+/// Label of the row that counts lost events.
 const LOST: &str = "events lost";
+/// The result if no child hangs and nothing limits that result.
+const ALL_CLEAR: &str = "no child hangs on an inherited lock";
+/// Begins the result if no hang was found, but one may be there.
+const NO_HANG: &str = "no hang found";
+/// Comes before the caveats.
+const INCOMPLETE: &str = "this result is incomplete:";
 
-/// Everything that a summary is made from.
+/// The input of a summary.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary<'a> {
     /// All processes of the trace, see [`forktrace_model::model::Model::all`].
     pub processes: &'a [Process],
-    /// How many processes there were in all, see [`forktrace_model::model::Model::seen`].
+    /// Number of all processes, see [`forktrace_model::model::Model::seen`].
     pub seen: u64,
-    /// Those that are no longer kept and stand below none of `processes`.
+    /// Number of processes that were forgotten and have no ancestor in `processes`.
     pub forgotten: u64,
-    /// Totals, see [`forktrace_model::model::Model::counts`].
+    /// Event totals, see [`forktrace_model::model::Model::counts`].
     pub counts: &'a Counts,
     /// The time from the first event to the last, `CLOCK_BOOTTIME`, ns; see
     /// [`forktrace_model::model::Model::span_ns`].
     pub span_ns: (u64, u64),
     /// The findings that are shown.
     pub findings: &'a [Judged],
-    /// How many more there were, see [`forktrace_model::judge::Judge::forgotten`].
+    /// Number of findings that were forgotten, see [`forktrace_model::verdict::Judge::forgotten`].
     pub earlier: Forgotten,
-    /// How many processes have suspects that are not shown.
+    /// Number of processes with suspects that are not shown.
     pub hidden: u64,
-    /// Only the conclusion is wanted.
+    /// Print only the result.
     pub quiet: bool,
-    /// What else makes the result incomplete, a sentence each: a table that was full, a cut log.
+    /// Other caveats of the result, one sentence each: a full table, a cut log.
     pub shortfalls: &'a [String],
-    /// What was recorded, a sentence a log; whether lines are missing in it.
+    /// One sentence for each recorded log, and whether lines are missing in it.
     pub recorded: &'a [(String, bool)],
 }
 
-/// What the words of a summary are made from.
+/// The numbers and findings of a summary.
 #[derive(Clone, Debug)]
 pub struct Totals<'a> {
-    /// How many processes there were.
+    /// Number of processes.
     pub processes: u64,
-    /// Totals of events.
+    /// Event totals.
     pub counts: &'a Counts,
     /// The findings that are shown.
     pub findings: Vec<&'a Finding>,
-    /// Those of their processes in which a wait goes on, or went on until the process ended.
+    /// Processes that still hang, or hung until they ended.
     pub waiting: BTreeSet<u32>,
-    /// How many more there were that would be.
+    /// Number of findings that were forgotten.
     pub earlier: Forgotten,
-    /// How many processes have suspects that are not shown.
+    /// Number of processes with suspects that are not shown.
     pub hidden: u64,
-    /// How the hidden ones are shown.
+    /// The option or control that shows them.
     pub remedy: &'static str,
-    /// What else makes the result incomplete, a sentence each.
+    /// Other caveats of the result, one sentence each.
     pub shortfalls: &'a [String],
 }
 
@@ -90,9 +96,9 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         let lost = label == LOST && summary.counts.lost > 0;
         row(w, style, label, if lost { Tone::Alarm } else { Tone::Plain }, &text)?;
     }
-    // That a recording has holes must not be missed.
-    let told = |(_, lines_missing): &&(String, bool)| !summary.quiet || *lines_missing;
-    for (recorded, lines_missing) in summary.recorded.iter().filter(told) {
+    // --quiet does not hide that a recording is incomplete.
+    let is_shown = |(_, lines_missing): &&(String, bool)| !summary.quiet || *lines_missing;
+    for (recorded, lines_missing) in summary.recorded.iter().filter(is_shown) {
         let tone = if *lines_missing { Tone::Alarm } else { Tone::Plain };
         row(w, style, "recorded", tone, &style.clean(recorded))?;
     }
@@ -106,13 +112,13 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
 }
 
 impl<'a> Totals<'a> {
-    /// How many processes hang, by what is surest about each. Of what is forgotten, each finding
-    /// counts as a process.
+    /// Number of processes whose strongest finding has this confidence. Each forgotten finding
+    /// counts as one process.
     fn number(&self, confidence: Confidence) -> u64 {
         self.stuck(confidence).len() as u64 + self.earlier.of(confidence)
     }
 
-    /// What was counted: label and text of each row.
+    /// The counts: label and text of each row.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let counts = self.counts;
         let made = format!(
@@ -148,7 +154,7 @@ impl<'a> Totals<'a> {
         if self.hidden > 0 {
             let hidden = plural(self.hidden, "suspect", "suspects");
             let them = if self.hidden == 1 { "it" } else { "them" };
-            findings.push_str(&format!(" ({hidden} hidden: {} shows {them})", self.remedy));
+            findings.push_str(&format!(" ({hidden} hidden: show {them} with {})", self.remedy));
         }
         vec![
             ("seen", made),
@@ -158,39 +164,41 @@ impl<'a> Totals<'a> {
         ]
     }
 
-    /// What it comes to, a sentence each: whether anything hangs first, then why that may not be
-    /// all.
+    /// The result, one sentence each: first whether a child hangs, then the caveats.
     pub(crate) fn conclusion(&self, style: Style) -> Vec<(Tone, String)> {
         let incomplete = self.incomplete(style);
         let first = match self.hanging(style) {
             Some(hanging) => hanging,
             None if self.hidden > 0 => {
-                let (suspects, is) = match self.hidden {
-                    1 => ("a suspect".to_owned(), "is"),
-                    many => (format!("{} suspects", count(many)), "are"),
-                };
+                let suspects = plural(self.hidden, "suspect is", "suspects are");
+                let them = if self.hidden == 1 { "it" } else { "them" };
                 let remedy = self.remedy;
-                let text = format!("no hang was shown, but {suspects} {is} hidden ({remedy})");
+                let text = format!("{NO_HANG}, but {suspects} hidden: show {them} with {remedy}");
                 (Tone::Warning, text)
             }
-            None if !incomplete.is_empty() => (Tone::Warning, "no hang was shown".to_owned()),
+            None if !incomplete.is_empty() => {
+                (Tone::Warning, format!("{NO_HANG}, but {INCOMPLETE}"))
+            }
             None if self.processes == 0 => {
-                (Tone::Warning, "no hang was shown: no process was looked at".to_owned())
+                (Tone::Warning, format!("{NO_HANG}, but no process was checked"))
             }
             None => {
-                let looked_at = format!(
-                    "{} and {} were looked at",
+                let checked = format!(
+                    "checked {} and {}",
                     plural(self.processes, "process", "processes"),
                     plural(self.counts.long_waits, "long wait", "long waits"),
                 );
-                (Tone::Good, format!("no child hangs on an inherited lock: {looked_at}"))
+                (Tone::Good, format!("{ALL_CLEAR}: {checked}"))
             }
         };
-        let incomplete = incomplete.into_iter().map(|sentence| (Tone::Warning, sentence));
+        let says_so = incomplete.is_empty() || first.1.ends_with(INCOMPLETE);
+        let heading = (!says_so).then(|| INCOMPLETE.to_owned());
+        let incomplete = heading.into_iter().chain(incomplete);
+        let incomplete = incomplete.map(|sentence| (Tone::Warning, sentence));
         std::iter::once(first).chain(incomplete).collect()
     }
 
-    /// The sentence about processes that hang, where there are any to be shown.
+    /// The sentence about processes that hang, if there are any.
     fn hanging(&self, style: Style) -> Option<(Tone, String)> {
         let mut parts = [
             (Confidence::Certain, Tone::Alarm, ""),
@@ -218,18 +226,19 @@ impl<'a> Totals<'a> {
         }
         said.push_str(&match over {
             0 => String::new(),
-            1 if all.len() == 1 => "; it went on after all".to_owned(),
-            all_over if all_over == all.len() => "; all of them went on after all".to_owned(),
-            some => format!("; {} of them went on after all", count(some as u64)),
+            1 if all.len() == 1 => "; it later resumed".to_owned(),
+            all_over if all_over == all.len() => "; all of them later resumed".to_owned(),
+            some => format!("; {} of them later resumed", count(some as u64)),
         });
         if self.hidden > 0 {
             let suspects = plural(self.hidden, "suspect is", "suspects are");
-            said.push_str(&format!("; {suspects} hidden ({})", self.remedy));
+            let them = if self.hidden == 1 { "it" } else { "them" };
+            said.push_str(&format!("; {suspects} hidden: show {them} with {}", self.remedy));
         }
         Some((tone, said))
     }
 
-    /// The processes about which nothing is surer than this, by pid, with their names.
+    /// Pid and name of the processes whose strongest finding has this confidence.
     fn stuck(&self, confidence: Confidence) -> BTreeMap<u32, &'a str> {
         let surer = self.findings.iter().filter(|finding| finding.confidence > confidence);
         let surer: BTreeSet<u32> = surer.map(|finding| finding.subject.pid).collect();
@@ -238,15 +247,14 @@ impl<'a> Totals<'a> {
         alike.map(|finding| (finding.subject.pid, finding.subject.comm.as_str())).collect()
     }
 
-    /// Why the result is incomplete, a sentence each.
+    /// Why the result is incomplete, one sentence each.
     fn incomplete(&self, style: Style) -> Vec<String> {
         let mut sentences = Vec::new();
         let lost = self.counts.lost;
         if lost > 0 {
             let events = plural(lost, "event was", "events were");
             sentences.push(format!(
-                "{events} lost, so this result is incomplete: processes may be missing, and a \
-                 hang may have been missed"
+                "{events} lost: processes may be missing, and a hang may not have been found"
             ));
         }
         sentences.extend(self.shortfalls.iter().map(|text| style.clean(text).into_owned()));
@@ -254,7 +262,7 @@ impl<'a> Totals<'a> {
     }
 }
 
-/// `: name[pid], …`, of the first few of `all`.
+/// `: name[pid], …` of the first few processes. `all`: the number of all.
 fn names(stuck: &BTreeMap<u32, &str>, all: u64, style: Style) -> String {
     let name = |(pid, comm): (&u32, &&str)| format!("{}[{pid}]", style.clean(comm));
     let mut names: Vec<String> = stuck.iter().take(MOST_NAMES).map(name).collect();
@@ -331,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_on_after_all_is_told() {
+    fn waits_that_ended_are_counted() {
         let counts = Counts::default();
         let findings = [1, 2].map(|pid| about(pid, pid, Confidence::Certain));
         let said = |findings, waiting: &[u32]| {
@@ -342,15 +350,15 @@ mod tests {
         let both = "on an inherited lock: worker[1], worker[2]";
         assert_eq!(
             said(&findings, &[2]),
-            format!("2 children hang {both}; 1 of them went on after all")
+            format!("2 children hang {both}; 1 of them later resumed")
         );
         assert_eq!(
             said(&findings, &[]),
-            format!("2 children hung {both}; all of them went on after all")
+            format!("2 children hung {both}; all of them later resumed")
         );
         assert_eq!(
             said(&findings[..1], &[]),
-            "1 child hung on an inherited lock: worker[1]; it went on after all"
+            "1 child hung on an inherited lock: worker[1]; it later resumed"
         );
     }
 
@@ -377,15 +385,15 @@ mod tests {
              perhaps: worker[5]"
         );
         let (row, conclusion) = said(&findings[..1], 2).unwrap();
-        assert_eq!(row, "1 certain, 0 likely (2 suspects hidden: --suspects shows them)");
+        assert_eq!(row, "1 certain, 0 likely (2 suspects hidden: show them with --suspects)");
         assert!(
-            conclusion.ends_with("worker[3]; 2 suspects are hidden (--suspects)"),
+            conclusion.ends_with("worker[3]; 2 suspects are hidden: show them with --suspects"),
             "{conclusion}"
         );
     }
 
     #[test]
-    fn who_wants_quiet_has_the_conclusion_alone_and_what_is_missing() {
+    fn quiet_prints_the_result_and_what_is_missing() {
         let counts = Counts::default();
         let recorded = [("3 lines".to_owned(), false), ("2 lines are missing".to_owned(), true)];
         let summary = Summary {
@@ -406,7 +414,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "recorded     2 lines are missing\n\
-             no child hangs on an inherited lock: 2 processes and 0 long waits were looked at\n"
+             no child hangs on an inherited lock: checked 2 processes and 0 long waits\n"
         );
     }
 }

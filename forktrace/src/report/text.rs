@@ -1,4 +1,4 @@
-//! Lifecycle lines, one an event, in fixed columns.
+//! Lifecycle lines: one line for each event, in columns.
 
 use std::{
     borrow::Cow,
@@ -14,15 +14,15 @@ use forktrace_model::{
     model::Model,
 };
 
-/// Column at which DETAIL begins.
+/// Column of DETAIL.
 const DETAIL: usize = 52;
-/// The least room beside the other columns that DETAIL is wrapped into. Where there is less, it stands
-/// below them.
+/// The least width of DETAIL. If there is less room beside the other columns, DETAIL is printed below
+/// them.
 const LEAST_ROOM: usize = 20;
-/// Column at which it begins there: that of EVENT.
+/// Column of DETAIL below the others: that of EVENT.
 const BELOW: usize = 13;
 
-/// Writes the stream of lifecycle lines, with HANG blocks between them.
+/// Writes lifecycle lines, with HANG blocks between them.
 #[derive(Debug)]
 pub struct Text<W: Write> {
     out: W,
@@ -30,12 +30,12 @@ pub struct Text<W: Write> {
     clock: Clock,
     quiet: bool,
     begun: bool,
-    /// Nothing was written yet, or an empty line was last.
+    /// Whether the last line is empty, or no line was written yet.
     apart: bool,
     shown: Shown,
 }
 
-/// One line before it is laid out.
+/// One line, before it is laid out.
 struct Row<'a> {
     event: &'static str,
     tone: Tone,
@@ -53,12 +53,12 @@ impl<'a> Row<'a> {
 }
 
 impl<W: Write> Text<W> {
-    /// Writes to `out`. With `quiet`, only losses and HANG blocks are written.
+    /// Writes to `out`. `quiet`: write only losses and HANG blocks.
     pub fn new(out: W, style: Style, clock: Clock, quiet: bool) -> Self {
         Text { out, style, clock, quiet, begun: false, apart: true, shown: Shown::default() }
     }
 
-    /// Writes the event's line, if it has one. The model has already taken the event into account.
+    /// Writes the event's line, if it has one. The model must know the event already.
     pub fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {
         let Some(row) = self.row(event, model) else { return Ok(()) };
         if self.quiet && row.event != "LOST" {
@@ -68,7 +68,7 @@ impl<W: Write> Text<W> {
         self.line(event, &row, model)
     }
 
-    /// Writes the titles of the columns, once. The first line does it where nobody did before.
+    /// Writes the titles of the columns, if they are not written yet.
     pub fn begin(&mut self) -> io::Result<()> {
         if !self.begun && !self.quiet {
             self.begun = true;
@@ -81,12 +81,12 @@ impl<W: Write> Text<W> {
         Ok(())
     }
 
-    /// Writes a finding's HANG block, set off by empty lines: a short one where the same fault has
-    /// been told of another task.
+    /// Writes a finding's HANG block between empty lines. It is short if another task with the same
+    /// fault has been shown.
     pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
         self.set_apart()?;
         self.begun = true;
-        match self.shown.told(finding) {
+        match self.shown.first_with(finding) {
             Some(first) => first.write_again(&mut self.out, finding, self.style)?,
             None => hang::write(&mut self.out, finding, self.style, &self.clock)?,
         }
@@ -94,7 +94,7 @@ impl<W: Write> Text<W> {
         self.empty_line()
     }
 
-    /// Writes an empty line, unless there is one or nothing was written yet.
+    /// Writes an empty line, unless the last line is empty or no line was written yet.
     pub fn set_apart(&mut self) -> io::Result<()> {
         if self.apart { Ok(()) } else { self.empty_line() }
     }
@@ -104,7 +104,7 @@ impl<W: Write> Text<W> {
         writeln!(self.out)
     }
 
-    /// Writes that a wait about which there was a finding has ended after all.
+    /// Writes that the wait of a finding has ended.
     pub fn ended(&mut self, finding: &Finding, waited_ns: u64) -> io::Result<()> {
         self.shown.ended(finding);
         let text = format!(
@@ -121,7 +121,7 @@ impl<W: Write> Text<W> {
         self.empty_line()
     }
 
-    /// The sink, for what is written between or after the lines.
+    /// The writer, to print other text between or after the lines.
     pub fn out(&mut self) -> &mut W {
         &mut self.out
     }
@@ -183,7 +183,7 @@ impl<W: Write> Text<W> {
                 }
             },
             Body::ProcessExit(_) => exited(event, model),
-            // Kernels before 6.16 do not say which thread was the last; the model concludes it.
+            // Kernels before 6.16 do not mark the last thread of a process. The model knows it.
             Body::ThreadExit(_) if task.is_some_and(|task| was_last(event, task, model)) => {
                 exited(event, model)
             }
@@ -210,14 +210,15 @@ fn columns(time: &str, event: &str, pid: &str, ppid: &str, comm: &str) -> String
     format!("{time:<12} {event:<6} {pid:>7} {ppid:>7} {comm:<15} ")
 }
 
-/// Whether the process ended with this event. One that is not known at all has not: its thread ended
-/// before forktrace had looked at it.
+/// Whether the process ended with this event. Not if the process is unknown: its thread ended before
+/// forktrace had read the process.
 fn was_last(event: &Event, task: &Task, model: &Model) -> bool {
     model.live(task.pid).is_none()
         && model.latest(task.pid).is_some_and(|process| process.end_ns == Some(event.boot_ns))
 }
 
-/// The name of the task, but the process's own where that has ended: it is not its last thread's.
+/// The name of the task, or that of the process if it has ended: the last thread may have another
+/// name.
 fn named<'e>(event: &'e Event, task: &'e Task, model: &'e Model) -> &'e str {
     match &event.body {
         Body::ProcessExit(_) | Body::ThreadExit(_) if was_last(event, task, model) => {
@@ -234,7 +235,7 @@ fn parent(event: &Event, task: &Task, model: &Model) -> Option<u32> {
     }
 }
 
-/// `thread 4207: ` where that is not the process's main thread.
+/// `thread 4207: `, or nothing for the main thread.
 fn by_thread(task: Option<&Task>) -> String {
     match task {
         Some(task) if task.tid != task.pid => format!("thread {}: ", task.tid),
@@ -273,7 +274,7 @@ fn waiting<'a>(event: &Event, waiting: &FutexWait) -> Row<'a> {
     match result {
         None if waiting.over => {
             let text = format!("{thread}futex {:#x} after about {length}", wait.uaddr);
-            Row::new("waited", format!("{text} (how it ended was not seen)"))
+            Row::new("waited", format!("{text} (end not seen)"))
         }
         None => Row::new(
             "wait",
@@ -290,12 +291,12 @@ fn waiting<'a>(event: &Event, waiting: &FutexWait) -> Row<'a> {
     }
 }
 
-/// How a wait ended, by the system call's result; nothing for an ordinary wake.
+/// How a wait ended, by the system call's result. Empty if the task was woken.
 fn ending(result: i64) -> String {
     let name = match result.checked_neg().and_then(|errno| i32::try_from(errno).ok()) {
         Some(libc::ETIMEDOUT) => "timed out",
         Some(libc::EINTR) => "interrupted",
-        Some(libc::EAGAIN) => "the word had changed",
+        Some(libc::EAGAIN) => "the futex word had changed",
         Some(errno) if errno > 0 => return format!(" (errno {errno})"),
         _ => return String::new(),
     };
@@ -308,7 +309,7 @@ fn alive<'a>(snapshot: &ProcessSnapshot, style: Style) -> Row<'a> {
         detail.push_str(&format!("; {}", style.clean(exe)));
     }
     if snapshot.resync {
-        detail.push_str("; looked at again after a loss");
+        detail.push_str("; read again after events were lost");
     }
     Row::new("alive", detail)
 }
@@ -321,7 +322,7 @@ fn losses<'a>(lost: &EventsLost, style: Style) -> Row<'a> {
         .collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
     let events = plural(lost.count, "event", "events");
-    Row::new("LOST", format!("{events} lost{kinds}: what is shown may be incomplete"))
+    Row::new("LOST", format!("{events} lost{kinds}: this output may be incomplete"))
         .toned(Tone::Alarm)
 }
 
@@ -347,13 +348,13 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_where_there_is_room_or_no_terminal() {
+    fn an_event_is_one_line_if_there_is_room_or_no_terminal() {
         assert_eq!(lines(None), lines(Some(100)));
         assert_eq!(lines(None).len(), 3);
     }
 
     #[test]
-    fn what_has_no_room_is_wrapped_beside_or_below_the_other_columns() {
+    fn detail_is_wrapped_beside_or_below_the_other_columns() {
         let wide = lines(Some(74));
         assert!(wide.iter().all(|line| line.chars().count() <= 74), "{wide:#?}");
         assert_eq!(wide.get(2).unwrap().trim_start(), "away");

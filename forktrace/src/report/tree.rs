@@ -1,4 +1,4 @@
-//! The process tree as it is drawn. A big one is folded, so that it stays readable.
+//! The drawing of the process tree. A large tree is folded to keep it readable.
 
 use rustc_hash::FxHashMap;
 use termtree::{GlyphPalette, Tree};
@@ -6,7 +6,7 @@ use termtree::{GlyphPalette, Tree};
 use super::{
     Style,
     bars::{self, Line, Part, Span},
-    count, duration, hang,
+    count, duration, hang, plural,
     style::Tone,
 };
 use forktrace_model::{
@@ -15,11 +15,11 @@ use forktrace_model::{
     model::{ProcId, Process},
 };
 
-/// A tree of more processes than this is folded.
+/// A tree with more processes than this is folded.
 const FOLD_ABOVE: usize = 200;
-/// In a folded tree, siblings without a finding shown one by one.
+/// Siblings without a finding that a folded tree shows.
 const SIBLINGS: usize = 40;
-/// Generations drawn; also bounds the recursion here and in the drawing.
+/// Generations that are drawn. It limits the recursion.
 const GENERATIONS: usize = 48;
 
 const ASCII: GlyphPalette = GlyphPalette {
@@ -31,21 +31,21 @@ const ASCII: GlyphPalette = GlyphPalette {
     skip_indent: "   ",
 };
 
-/// Ends a name in the drawn tree and begins the number of what stands behind it. No name holds it:
-/// names are cleaned.
+/// Separates a name in the drawn tree from the number of its [`Part`]. No name contains it: control
+/// characters in names are escaped.
 const BEHIND: char = '\u{0}';
 
-/// What was found about a process.
+/// The findings about a process.
 #[derive(Clone, Copy)]
 struct Mark {
     confidence: Confidence,
-    /// Since when it hangs.
+    /// When the hang began.
     since_ns: u64,
-    /// When it did not any more; `None`: it still does, or did to its end.
+    /// When the hang ended. `None`: it hangs, or hung until the process ended.
     until_ns: Option<u64>,
 }
 
-/// Who descends from whom, by place in the slice of processes.
+/// Parents and children, as indices into the slice of processes.
 struct Forest<'a> {
     processes: &'a [Process],
     window: Span,
@@ -53,7 +53,7 @@ struct Forest<'a> {
     children: Vec<Vec<usize>>,
     /// Processes in the subtree, itself included.
     sizes: Vec<u64>,
-    /// Whether a process of the subtree has a finding.
+    /// Whether the subtree has a finding.
     flagged: Vec<bool>,
     folded: bool,
     style: Style,
@@ -62,13 +62,13 @@ struct Forest<'a> {
 /// Siblings that are drawn as one.
 struct Group {
     members: Vec<usize>,
-    /// Whether they may be drawn as one: none has a finding below it.
+    /// Whether they may be drawn as one: no subtree has a finding.
     foldable: bool,
 }
 
-/// Draws the trees of `processes`, each process below the one that forked it, with the bar of its
-/// life in `trace`, the time from the first event to the last. `more`: how many others that ended are
-/// not among them, beside those that they know of.
+/// Draws the trees of `processes`, each process below its parent, with a bar for the life of each.
+/// `trace`: the time from the first event to the last. `more`: processes that ended, are not in
+/// `processes` and have no ancestor there.
 pub(super) fn draw(
     processes: &[Process],
     more: u64,
@@ -92,7 +92,7 @@ pub(super) fn draw(
     bars::write(lines, forest.window, style)
 }
 
-/// The time that the bars show: that of the trace, without what came before the first process.
+/// The time that the bars show: the trace, from the start of the first process on.
 fn window(processes: &[Process], (from, until): Span) -> Span {
     let known = processes.iter().map(|process| process.began_ns).filter(|began| *began > 0);
     (from.max(known.min().unwrap_or(from)), until)
@@ -174,12 +174,12 @@ impl<'a> Forest<'a> {
             }
         }
         if hidden > 0 {
-            branches.push(Tree::new(format!("and {} more, none with a finding", count(hidden))));
+            branches.push(Tree::new(format!("and {} more without a finding", count(hidden))));
         }
         branches
     }
 
-    /// Each process alone or, in a folded tree, those of one name and state together.
+    /// Groups siblings with the same name and state in a folded tree. Otherwise each is a group.
     fn groups(&self, siblings: &[usize]) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         let mut by_kind: FxHashMap<(&str, bool), usize> = FxHashMap::default();
@@ -212,7 +212,7 @@ impl<'a> Forest<'a> {
         let deeper = count(self.size(at).saturating_sub(1));
         let flagged = children.iter().any(|child| self.flagged.get(*child) == Some(&true));
         let note = if flagged { ", some with a finding" } else { "" };
-        Some(Tree::new(label).with_leaves([format!("and {deeper} deeper down{note}")]))
+        Some(Tree::new(label).with_leaves([format!("and {deeper} more descendants{note}")]))
     }
 
     fn fold(&self, members: &[usize], below: u64, parts: &mut Vec<Part>) -> Option<Tree<String>> {
@@ -222,7 +222,7 @@ impl<'a> Forest<'a> {
         let number = members.len() as u64;
         let descendants = match below.saturating_sub(number) {
             0 => String::new(),
-            n => format!(", with {} below them", count(n)),
+            n => format!(", with {}", plural(n, "descendant", "descendants")),
         };
         let name = format!("{} {sign} {}", self.style.clean(&process.comm), count(number));
         let lives = members.iter().filter_map(|at| self.processes.get(*at));
@@ -239,7 +239,7 @@ impl<'a> Forest<'a> {
         (process.began_ns, process.end_ns.unwrap_or(self.window.1))
     }
 
-    /// What stands behind a process's name.
+    /// The bar and the state of a process.
     fn part(&self, process: &Process, mark: Option<&Mark>) -> Part {
         let life = self.life(process);
         let mut state = Vec::new();
@@ -259,25 +259,25 @@ impl<'a> Forest<'a> {
             }
         }
         if process.incomplete {
-            state.push((Tone::Plain, "  (events were lost)".into()));
+            state.push((Tone::Plain, "  (events lost)".into()));
         }
         let hang = mark.map(|mark| (mark.since_ns, mark.until_ns.unwrap_or(life.1).min(life.1)));
         Part { lives: vec![life], hang, state }
     }
 }
 
-/// A name as it goes into the tree, after `part` has been put away for it.
+/// A name for the tree. It refers to `part` by its index in `parts`.
 fn label(name: String, part: Part, parts: &mut Vec<Part>) -> String {
     parts.push(part);
     format!("{name}{BEHIND}{}", parts.len() - 1)
 }
 
-/// The line that stands for processes that are no longer kept.
+/// The line for processes that forktrace no longer remembers.
 fn forgotten(number: u64) -> Option<Tree<String>> {
     (number > 0).then(|| Tree::new(format!("and {} more that ended", count(number))))
 }
 
-/// The place of each process's parent: of the one that forked it, where that was seen.
+/// The index of each process's parent. If the fork was seen, it is the process that forked.
 fn parents(processes: &[Process]) -> Vec<Option<usize>> {
     let places: FxHashMap<ProcId, usize> =
         processes.iter().enumerate().map(|(at, process)| (process.id, at)).collect();
@@ -292,10 +292,9 @@ fn parents(processes: &[Process]) -> Vec<Option<usize>> {
     parents
 }
 
-/// Cuts the circles in a table that says for each place which one is above it. Only a damaged log
-/// describes any.
+/// Removes cycles from a table of parents. Only a damaged log has cycles.
 pub(crate) fn cut_circles(parents: &mut [Option<usize>]) {
-    // 0: not looked at; otherwise the number of the walk that came by.
+    // 0: not visited; otherwise the number of the walk that visited it.
     let mut seen = vec![0_usize; parents.len()];
     for walk in 1..=parents.len() {
         let mut at = walk - 1;
@@ -315,10 +314,9 @@ pub(crate) fn cut_circles(parents: &mut [Option<usize>]) {
     }
 }
 
-/// The place of each finding's process, with what was found: the strongest confidence, and all the
-/// time in which it hung.
+/// The findings by the index of their process. Several findings about one process are merged.
 fn places(processes: &[Process], findings: &[Judged]) -> FxHashMap<usize, Mark> {
-    // The pid may have been used again: the fork tells which of them it is.
+    // A pid may be used twice. The time of the fork identifies the process.
     let (mut latest, mut by_fork) = (FxHashMap::default(), FxHashMap::default());
     for (at, process) in processes.iter().enumerate() {
         latest.insert(process.pid, at);

@@ -1,37 +1,37 @@
-//! What a check of the host came to (`forktrace doctor`).
+//! The result of one check of `forktrace doctor`.
 
-/// How a check came out.
+/// The status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// All is there.
+    /// Nothing is missing.
     Ok,
-    /// Tracing works, but something is lost.
+    /// forktrace can trace, but with a limit.
     Limited,
-    /// Nothing can be traced.
+    /// forktrace cannot trace without it.
     Missing,
 }
 
-/// One thing that forktrace needs or makes use of.
+/// One property of the host that forktrace needs or uses.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
-    /// What was checked; a tracepoint by its own name.
+    /// Name of the check. For a tracepoint, the name of the tracepoint.
     pub name: &'static str,
-    /// How it came out.
+    /// Whether forktrace can trace with it.
     pub status: Status,
-    /// What was found, and what is lost.
+    /// What was found, and what does not work.
     pub detail: String,
-    /// What can be done about it; empty if nothing need be.
+    /// What to do. Empty if `status` is [`Status::Ok`].
     pub remedy: String,
 }
 
 impl Check {
-    /// All is there.
+    /// A check with [`Status::Ok`].
     pub fn ok(name: &'static str, detail: impl Into<String>) -> Self {
         Check { name, status: Status::Ok, detail: detail.into(), remedy: String::new() }
     }
 
-    /// Something is lost.
+    /// A check with [`Status::Limited`].
     pub fn limited(
         name: &'static str,
         detail: impl Into<String>,
@@ -40,7 +40,7 @@ impl Check {
         Check { name, status: Status::Limited, detail: detail.into(), remedy: remedy.into() }
     }
 
-    /// Nothing can be traced.
+    /// A check with [`Status::Missing`].
     pub fn missing(
         name: &'static str,
         detail: impl Into<String>,

@@ -1,4 +1,4 @@
-//! Checks from what was found. Pure.
+//! Checks made from facts about the host. Pure.
 
 use caps::Capability;
 
@@ -11,10 +11,13 @@ use crate::{
     },
 };
 
-/// What gives every privilege.
-pub(super) const AS_ROOT: &str = "run it as root, with sudo";
-/// What follows from something else.
-pub(super) const ABOVE: &str = "first what is said above";
+/// Remedy for missing privilege.
+pub(super) const AS_ROOT: &str = "run forktrace as root, with sudo";
+/// Remedy of a check that failed because of an earlier one.
+pub(super) const ABOVE: &str = "first fix the missing checks above";
+/// Remedy for a pid namespace of its own.
+const HOST_PIDS: &str = "run forktrace on the host, or in a container that shares the pid namespace of \
+    the host (docker run --pid=host; in a pod hostPID: true)";
 /// The oldest kernel that is supported: it has ring buffers and `CAP_BPF`.
 const OLDEST: (u32, u32) = (5, 8);
 
@@ -26,13 +29,13 @@ pub(super) fn kernel(release: &str) -> Check {
         Some(version) if version < OLDEST => Check::missing(
             name,
             format!("Linux {release} is too old"),
-            format!("Linux {major}.{minor} or later"),
+            format!("use Linux {major}.{minor} or later"),
         ),
-        Some(_) => Check::ok(name, format!("Linux {release} (needed: {major}.{minor})")),
+        Some(_) => Check::ok(name, format!("Linux {release} (needed: {major}.{minor} or later)")),
         None => Check::limited(
             name,
-            format!("its version is not known ({release:?})"),
-            format!("it must be Linux {major}.{minor} or later; mount /proc"),
+            format!("unknown version ({release:?})"),
+            format!("mount /proc; the kernel must be Linux {major}.{minor} or later"),
         ),
     }
 }
@@ -40,18 +43,17 @@ pub(super) fn kernel(release: &str) -> Check {
 pub(super) fn pid_namespace(found: Result<(), Error>) -> Check {
     let name = "pid-namespace";
     match found {
-        Ok(()) => Check::ok(name, "the host's"),
+        Ok(()) => Check::ok(name, "the pid namespace of the host"),
         Err(Error::PidNamespace { found }) => Check::missing(
             name,
-            format!("{found} (a pid namespace of its own): the kernel's process ids mean nothing"),
-            "run forktrace on the host, or in a container that has the host's processes (docker run \
-             --pid=host, or hostPID: true in a pod)",
+            format!("{found}: the process ids of the kernel are not valid here"),
+            HOST_PIDS,
         ),
         Err(error) => Check::missing(name, error.to_string(), AS_ROOT),
     }
 }
 
-/// `users`: the user namespace, where it can be told; `preempts`: the kernel preempts its own code.
+/// `users`: the user namespace, if known; `preempts`: whether the kernel preempts its own code.
 pub(super) fn capabilities(
     has: &dyn Fn(Capability) -> bool,
     users: Option<&str>,
@@ -63,7 +65,7 @@ pub(super) fn capabilities(
     }
     let missing = privilege::missing(has);
     if !missing.is_empty() {
-        let detail = format!("no {}: nothing can be traced (-p, -a or CMD)", list(&missing));
+        let detail = format!("missing: {}", list(&missing));
         return Check::missing(name, detail, AS_ROOT);
     }
     let admin = has(Capability::CAP_SYS_ADMIN);
@@ -72,19 +74,20 @@ pub(super) fn capabilities(
         // Probes of one process ask for it (`perf_uprobe`, seen on Linux 6.18), as the frame numbers
         // in `/proc/<pid>/pagemap` do (`pagemap_read`, `fs/proc/task_mmu.c`).
         lost.push(
-            "no CAP_SYS_ADMIN: no --locks, and what a parent's page tells of an old fork is lost",
+            "without CAP_SYS_ADMIN, --locks does not work, and hangs older than the trace are harder to \
+             prove",
         );
     }
     if !admin && !has(Capability::CAP_CHECKPOINT_RESTORE) {
         lost.push(
-            "no CAP_CHECKPOINT_RESTORE: functions of programs and libraries that were replaced since \
-             they were started have no names",
+            "without CAP_CHECKPOINT_RESTORE, functions have no names if their file was replaced after \
+             the program started",
         );
     }
     if preempts && !has(Capability::CAP_SYS_NICE) {
         lost.push(
-            "no CAP_SYS_NICE: this kernel may preempt forktrace inside of a map, and no program sees \
-             what others do there meanwhile; such events are counted as lost (from Linux 5.12 on)",
+            "without CAP_SYS_NICE, this kernel may preempt forktrace while it reads a map, and events \
+             are lost then (they are counted from Linux 5.12 on)",
         );
     }
     match lost.is_empty() {
@@ -100,17 +103,17 @@ pub(super) fn list(capabilities: &[Capability]) -> String {
 pub(super) fn open_files(found: Result<(), Error>, limit: u64) -> Check {
     let name = "open-files";
     match found {
-        Ok(()) => Check::ok(name, format!("{limit} may be open at once")),
+        Ok(()) => Check::ok(name, format!("limit {limit}")),
         Err(Error::OpenFiles { limit, needed }) => Check::missing(
             name,
-            format!("only {limit} may be open at once, and {needed} are needed"),
-            format!("ulimit -n {needed}"),
+            format!("limit {limit}, but forktrace needs {needed}"),
+            format!("raise the limit: ulimit -n {needed}"),
         ),
         Err(error) => Check::missing(name, error.to_string(), AS_ROOT),
     }
 }
 
-/// What keeps a trace from beginning, in the words of its error.
+/// A check of something that prevents tracing, with the text of its error.
 pub(super) fn in_the_way(name: &'static str, error: Error) -> Check {
     match error {
         Error::Hindered { detail, remedy } => Check::missing(name, detail, remedy),
@@ -118,21 +121,22 @@ pub(super) fn in_the_way(name: &'static str, error: Error) -> Check {
     }
 }
 
-/// Smaller maps than by default may fit, so that too little is not the end.
+/// A low limit is no [`Status::Missing`]: a trace with smaller maps may still fit.
 pub(super) fn memory_lock(release: &str, limit: Limit) -> Check {
     let name = "memory-lock";
     let size = format!("{} KiB", limit.soft >> 10);
     let as_it_is = privilege::locked_memory(release, limit.soft);
     match (privilege::locked_memory(release, limit.lifted()), as_it_is) {
         (Err(short), _) => Check { status: Status::Limited, ..in_the_way(name, short) },
-        (Ok(()), Err(_)) => {
-            Check::ok(name, format!("{size} may be locked; forktrace lifts that while it loads"))
-        }
+        (Ok(()), Err(_)) => Check::ok(
+            name,
+            format!("limit {size}; forktrace raises it while it loads its programs"),
+        ),
         _ if privilege::maps_are_locked(release) == Some(false) => {
-            Check::ok(name, "no limit for maps (from 5.11 on)")
+            Check::ok(name, "no limit for eBPF maps since Linux 5.11")
         }
         _ if limit.soft == u64::MAX => Check::ok(name, "no limit"),
-        _ => Check::ok(name, format!("{size} may be locked")),
+        _ => Check::ok(name, format!("limit {size}")),
     }
 }
 
@@ -142,15 +146,15 @@ pub(super) fn memory_lock(release: &str, limit: Limit) -> Check {
 pub(super) fn lockdown(text: Option<&str>) -> Check {
     let name = "lockdown";
     let Some(text) = text else {
-        return Check::ok(name, "none to be seen");
+        return Check::ok(name, "none");
     };
     let mode = text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
     match mode.unwrap_or("unknown") {
         "confidentiality" => Check::missing(
             name,
-            "confidentiality: no program may read the kernel's memory, root's neither",
-            "boot with lockdown=integrity or without lockdown= (or, where it comes with Secure Boot, \
-             without that)",
+            "confidentiality: eBPF programs may not read kernel memory, not even as root",
+            "boot with lockdown=integrity or without lockdown= (if Secure Boot enables it: without \
+             Secure Boot)",
         ),
         mode => Check::ok(name, mode),
     }
@@ -164,90 +168,90 @@ pub(super) fn ptrace_scope(text: Option<&str>, privileged: bool) -> Check {
         (None, _) => Check::ok(name, "not restricted (no Yama)"),
         (Some(privilege::NO_ATTACH), _) => Check::missing(
             name,
-            "3: nobody may read the memory of other processes, so that no lock is recognised",
-            "set kernel.yama.ptrace_scope to 2 or less in /etc/sysctl.d and boot again",
+            "3: no process may read the memory of another, so forktrace cannot recognise locks",
+            "set kernel.yama.ptrace_scope to 2 or less in /etc/sysctl.d, then reboot",
         ),
         (Some("0"), _) => Check::ok(name, "0"),
-        (Some(scope), true) => Check::ok(name, format!("{scope}; CAP_SYS_PTRACE stands above it")),
+        (Some(scope), true) => Check::ok(name, format!("{scope} (CAP_SYS_PTRACE overrides it)")),
         (Some(scope), false) => Check::limited(
             name,
-            format!("{scope}: without CAP_SYS_PTRACE other processes are closed"),
+            format!("{scope}: reading other processes needs CAP_SYS_PTRACE"),
             AS_ROOT,
         ),
     }
 }
 
-/// Memory and mapped files of the processes that run here. `closed`: nobody may read memory, see
-/// [`ptrace_scope`].
+/// Memory and mapped files of other processes. `closed`: [`ptrace_scope`] forbids to read memory.
 pub(super) fn processes(reach: Reach, lacking: &[Capability], closed: bool) -> Vec<Check> {
     let Reach { tried, memory, denied, first_denied, files } = reach;
-    let of = |n: usize| format!("of {n} among {tried} processes");
+    let of = |n: String| format!("of {n} of {tried} sampled processes");
+    let readable = |n: usize| format!("memory {} is readable", of(n.to_string()));
     let is_denied = denied > 0 && lacking.is_empty() && !closed;
     let memory = match memory {
-        _ if tried == 0 => Check::ok("process-memory", "no other process to try it on"),
+        _ if tried == 0 => Check::ok("process-memory", "no other process to sample"),
         n if is_denied => denied_memory(n, denied, first_denied, tried),
         0 => Check::missing(
             "process-memory",
-            format!("that of none among {tried} processes may be read: no lock is recognised"),
+            format!("memory {} is readable: forktrace cannot recognise locks", of("none".into())),
             if lacking.is_empty() { ABOVE } else { AS_ROOT },
         ),
         n if lacking.contains(&Capability::CAP_SYS_PTRACE) => {
-            Check::limited("process-memory", format!("{} may be read", of(n)), AS_ROOT)
+            Check::limited("process-memory", readable(n), AS_ROOT)
         }
-        n => Check::ok("process-memory", format!("that {} may be read", of(n))),
+        n => Check::ok("process-memory", readable(n)),
     };
     let files = match files {
-        _ if tried == 0 => Check::ok("mapped-files", "no other process to try it on"),
+        _ if tried == 0 => Check::ok("mapped-files", "no other process to sample"),
         0 => Check::limited(
             "mapped-files",
-            format!("none among {tried} processes may be opened: functions have no names"),
+            format!("mapped files {} are readable: functions have no names", of("none".into())),
             if is_denied { ABOVE } else { AS_ROOT },
         ),
-        n => Check::ok("mapped-files", format!("those {} may be opened", of(n))),
+        n => Check::ok("mapped-files", format!("mapped files {} are readable", of(n.to_string()))),
     };
     vec![memory, files]
 }
 
-/// With the capabilities and without Yama a security module alone denies it. What a trace starts itself it
-/// may often read all the same, so that not all is lost.
+/// With the capabilities and without Yama, only a security module can deny it. It may still allow
+/// access to a command that forktrace starts, so the status is not [`Status::Missing`].
 fn denied_memory(read: usize, denied: usize, first: Option<u32>, tried: usize) -> Check {
     let first = first.map_or_else(String::new, |pid| format!(" (first: pid {pid})"));
     Check::limited(
         "process-memory",
         format!(
-            "that of {read} among {tried} processes may be read; something, mostly a security module \
-             (SELinux, AppArmor, Landlock), denies that of {denied}{first}, whose hangs are not recognised"
+            "memory of {read} of {tried} sampled processes is readable; access to {denied} is denied{first}, \
+             probably by a security module (SELinux, AppArmor, Landlock): forktrace cannot find hangs there"
         ),
-        "see what denies it in the audit log (ausearch -m avc; dmesg), and let forktrace run in a domain \
-         or profile that may ptrace them (cat /proc/self/attr/current)",
+        "find the denial in the audit log (ausearch -m avc; dmesg), then run forktrace in a domain or \
+         profile that may ptrace these processes (the current one: cat /proc/self/attr/current)",
     )
 }
 
 pub(super) fn page_frames(sight: Sight) -> Check {
     let name = "kpageflags";
-    let lost = "of a fork before the trace, what the parent's page still tells";
+    let limit = "hangs older than the trace are harder to prove";
     match sight {
-        Sight::Full => Check::ok(name, "shows which pages were written since a fork"),
+        Sight::Full => Check::ok(name, "shows whether a page was written since the fork"),
         Sight::Frames => Check::limited(
             name,
-            format!("does not show which pages were written since a fork; lost: {lost}"),
-            "Linux 5.19 or later",
+            format!("does not show whether a page was written since the fork: {limit}"),
+            "use Linux 5.19 or later",
         ),
         Sight::None => Check::limited(
             name,
-            format!("page frames are not shown; lost: {lost}"),
-            "run it as root (CAP_SYS_ADMIN), on a kernel with CONFIG_PROC_PAGE_MONITOR",
+            format!("cannot read page frames: {limit}"),
+            "run forktrace as root (CAP_SYS_ADMIN), on a kernel with CONFIG_PROC_PAGE_MONITOR",
         ),
     }
 }
 
 pub(super) fn python(built_in: bool) -> Check {
     match built_in {
-        true => Check::ok("python", "in this build: lines and locks of Python are shown"),
+        true => Check::ok("python", "in this build: Python lines and locks are shown"),
         false => Check::limited(
             "python",
-            "not in this build: Python's lines, threads and lock objects are not shown",
-            "build it with the feature python (cargo build --features python)",
+            "not in this build: Python lines, threads and locks are not shown",
+            "build forktrace with the feature python: cargo build --features python",
         ),
     }
 }

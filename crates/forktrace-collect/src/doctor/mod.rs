@@ -1,7 +1,6 @@
-//! What this host can do: every need of forktrace tried or looked up, and what to do about it.
+//! `forktrace doctor`: checks whether this host can be traced, and what to do if it cannot.
 //!
-//! The neighbouring files make checks of what was found; here it is found. A check is `missing` if nothing can
-//! be traced without it, `limited` if something is lost.
+//! This file collects the facts; the neighbouring files turn them into checks.
 
 mod check;
 mod facts;
@@ -37,12 +36,13 @@ use crate::{
 
 pub use check::{Check, Status};
 
-/// How long one trial may take: some hundred times what it takes.
+/// Time limit of one trial, about a hundred times its usual time.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Checks everything, in an order in which causes come before what follows from them. Programs are
-/// loaded, attached for a moment while no process is traced, and ended again. Without privilege what
-/// needs it is not tried, and says so.
+/// Runs all checks. A cause comes before the checks that fail because of it.
+///
+/// The eBPF programs are loaded and attached for a moment, and no process is traced. Without the
+/// capabilities for that, they are not loaded, and their checks show that.
 pub fn examine() -> Vec<Check> {
     let host = Host(PathBuf::from("/"));
     let release = host.text("proc/sys/kernel/osrelease");
@@ -93,9 +93,9 @@ pub fn examine() -> Vec<Check> {
     checks
 }
 
-/// What must be tried to be known.
+/// Tests what can only be known by testing it.
 fn try_all(host: &Host) -> Trial {
-    // As large as a trace is by default: kernels before 5.11 count what maps could hold.
+    // The default size of a trace: kernels before 5.11 count the memory that maps could use.
     let options = Options {
         trace_all: false,
         follow: true,
@@ -131,16 +131,16 @@ fn try_all(host: &Host) -> Trial {
     }
 }
 
-/// The answer of `work`, or `None` if there is none in time: a file of `/proc` may wait for a
-/// process that is stuck in the kernel.
+/// The result of `work`, or `None` if it takes too long: reading a file of `/proc` may wait for a process
+/// that is stuck in the kernel.
 fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, answer) = mpsc::channel();
-    // Nobody listens any more if it took too long.
+    // Sending fails if `work` took too long.
     let thread = std::thread::Builder::new().spawn(move || drop(sender.send(work())));
     thread.ok().and_then(|_| answer.recv_timeout(PATIENCE).ok())
 }
 
-/// The file system in which the kernel tells of itself.
+/// The root of the file system with `/proc` and `/sys`.
 struct Host(PathBuf);
 
 impl Host {

@@ -17,13 +17,13 @@ const NEWER_FUTEX: &str = "newer-futex-calls";
 const PAGE_FAULTS: &str = "page-faults";
 const CLONE: &str = "fork-calls";
 
-/// What tracefs shows.
+/// The content of tracefs.
 pub(super) struct Layouts {
     /// Where it is mounted.
     pub(super) place: PathBuf,
-    /// The tracepoints' fields.
+    /// The fields of the tracepoints.
     pub(super) survey: Survey,
-    /// Which of those tracepoints exist that need not.
+    /// The optional tracepoints that exist.
     pub(super) present: Vec<&'static str>,
 }
 
@@ -34,34 +34,34 @@ pub(super) fn tracefs(found: &Result<Layouts, Error>, mounts: &str) -> Check {
     let mounted = mounts.lines().find(is_tracefs).and_then(|line| line.split(' ').nth(1));
     let closed = |cause: &str| match mounted {
         Some(place) => {
-            Check::missing(name, format!("mounted at {place}, which may not be read"), AS_ROOT)
+            Check::missing(name, format!("mounted at {place}, but not readable"), AS_ROOT)
         }
         None => Check::missing(
             name,
-            format!("not mounted, and forktrace cannot mount it for itself ({cause})"),
-            "sudo mount -t tracefs tracefs /sys/kernel/tracing; forktrace run as root mounts it for \
-             itself",
+            format!("not mounted, and forktrace cannot mount it ({cause})"),
+            "run forktrace as root, with sudo; or mount it: sudo mount -t tracefs tracefs \
+             /sys/kernel/tracing",
         ),
     };
     match found {
         Ok(layouts) if mounted.is_some() => {
             Check::ok(name, format!("at {}", layouts.place.display()))
         }
-        Ok(_) => Check::ok(name, "not mounted; forktrace mounts it for itself alone"),
+        Ok(_) => Check::ok(name, "not mounted; forktrace mounts it in its own mount namespace"),
         Err(Error::Tracefs { cause }) => closed(cause),
         Err(error) => closed(&error.to_string()),
     }
 }
 
-/// One check for each tracepoint that must be there, and one for each group that need not.
-/// `None`: there is no tracefs to read them from.
+/// One check for each required tracepoint, and one for each group of optional ones. `None`: tracefs
+/// cannot be read.
 pub(super) fn tracepoints(layouts: Option<&Layouts>) -> Vec<Check> {
     let names = REQUIRED.iter().chain(&FUTEX).map(|(_, event)| *event);
     let Some(layouts) = layouts else {
-        let unread = |name| Check::missing(name, "not read: it is in tracefs", ABOVE);
+        let unread = |name| Check::missing(name, "unknown: needs tracefs", ABOVE);
         let mut checks: Vec<Check> = names.map(short).map(unread).collect();
         for group in [NEWER_FUTEX, PAGE_FAULTS, CLONE] {
-            checks.push(Check::limited(group, "not read: they are in tracefs", ABOVE));
+            checks.push(Check::limited(group, "unknown: needs tracefs", ABOVE));
         }
         return checks;
     };
@@ -86,19 +86,19 @@ fn tracepoint(survey: &Survey, event: &'static str) -> Check {
     let missing: Vec<String> =
         survey.missing.iter().filter(is_of).map(ToString::to_string).collect();
     if !missing.is_empty() {
-        let remedy = "a kernel of Linux 5.8 or later with CONFIG_FTRACE_SYSCALLS";
+        let remedy = "use Linux 5.8 or later with CONFIG_FTRACE_SYSCALLS";
         return Check::missing(name, missing.join("; "), remedy);
     }
     match fields(survey, event) {
         fields if !fields.is_empty() => Check::ok(name, fields),
         _ if event == "sched/sched_process_exit" => {
-            Check::ok(name, "no group_dead (Linux 6.16 has it): ends are looked up in /proc")
+            Check::ok(name, "no group_dead (needs Linux 6.16): forktrace looks in /proc instead")
         }
-        _ => Check::ok(name, "there"),
+        _ => Check::ok(name, "present"),
     }
 }
 
-/// The offsets found, such as `pid at 28, clone_flags at 32`.
+/// The offsets of the fields, such as `pid at 28, clone_flags at 32`.
 fn fields(survey: &Survey, event: &str) -> String {
     let mut fields: Vec<(u32, &str)> = survey
         .named
@@ -114,7 +114,7 @@ fn fields(survey: &Survey, event: &str) -> String {
 fn newer_futex(layouts: &Layouts) -> Check {
     let missing = unusable(layouts, "sys_enter_futex_");
     if !missing.is_empty() {
-        return Check::missing(NEWER_FUTEX, missing.join("; "), "a released kernel");
+        return Check::missing(NEWER_FUTEX, missing.join("; "), "use a released kernel");
     }
     let calls = |event: &&str| event.contains("sys_enter_futex_");
     let names: Vec<&str> = layouts
@@ -124,14 +124,14 @@ fn newer_futex(layouts: &Layouts) -> Check {
         .filter(calls)
         .filter_map(|event| event.rsplit("sys_enter_").next())
         .collect();
-    // Where futex(2) has its tracepoint, every system call that exists has.
+    // If futex(2) has a tracepoint, every existing system call has one.
     match names.is_empty() {
-        true => Check::ok(NEWER_FUTEX, "none in this kernel, so that nothing waits in them"),
+        true => Check::ok(NEWER_FUTEX, "not in this kernel, so no process uses them"),
         false => Check::ok(NEWER_FUTEX, names.join(", ")),
     }
 }
 
-/// What is missing of tracepoints that exist.
+/// The fields that are missing in existing tracepoints.
 fn unusable(layouts: &Layouts, of: &str) -> Vec<String> {
     let is_of = |error: &&FormatError| matches!(error, FormatError::NoField { event, .. } if event.contains(of));
     layouts.survey.missing.iter().filter(is_of).map(ToString::to_string).collect()
@@ -142,13 +142,12 @@ fn page_faults(layouts: &Layouts) -> Check {
         true => Check::ok(PAGE_FAULTS, fields(&layouts.survey, "exceptions/page_fault_user")),
         false => Check::limited(
             PAGE_FAULTS,
-            "no tracepoints exceptions/page_fault_*: the kernel's count of page faults is used, \
-             which costs more and needs Linux 6.1; before that no page is kept, and few hangs are \
-             certain",
+            "no tracepoints exceptions/page_fault_*: forktrace uses the page fault counter instead, \
+             which costs more; before Linux 6.1 it saves no pages, and few hangs are certain",
             if HOST.has_fault_tracepoints {
-                "a kernel that has them"
+                "use a kernel that has them"
             } else {
-                "Linux 6.1 or later"
+                "use Linux 6.1 or later"
             },
         ),
     }
@@ -161,8 +160,8 @@ fn clone(layouts: &Layouts) -> Check {
     match names.is_empty() {
         true => Check::limited(
             CLONE,
-            "no tracepoint of clone: --locks cannot tell who had a lock at a fork",
-            "a kernel with CONFIG_FTRACE_SYSCALLS",
+            "no tracepoint for clone: --locks cannot show who held a lock at a fork",
+            "use a kernel with CONFIG_FTRACE_SYSCALLS",
         ),
         false => Check::ok(CLONE, format!("{} (for --locks)", names.join(", "))),
     }

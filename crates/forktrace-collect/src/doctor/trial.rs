@@ -1,20 +1,20 @@
-//! Checks of what must be tried to be known. Pure.
+//! Checks made from the results of trials. Pure.
 
 use caps::Capability;
 
 use super::facts::{ABOVE, AS_ROOT, in_the_way, list};
 use crate::{doctor::Check, kernel::Error};
 
-/// What was tried.
+/// The results of the trials.
 pub(super) enum Trial {
-    /// Nothing, and what it needs first.
+    /// Nothing was tried.
     NotTried {
         /// What is missing.
         needs: String,
-        /// What can be done about it.
+        /// What to do.
         remedy: &'static str,
     },
-    /// All.
+    /// Everything was tried.
     Done {
         /// Whether the kernel has ring buffers.
         ring: Result<bool, String>,
@@ -27,24 +27,24 @@ pub(super) enum Trial {
     },
 }
 
-/// Tries only what can succeed: on a machine that is not `known`, and without the capabilities, every
-/// answer is the same.
+/// Runs the trials if they can succeed: not on an unknown machine, and not without the capabilities
+/// `lacking`.
 pub(super) fn may_try(known: bool, lacking: &[Capability], trial: impl FnOnce() -> Trial) -> Trial {
     match (known, lacking.is_empty()) {
         (true, true) => trial(),
         (true, false) => Trial::NotTried { needs: list(lacking), remedy: AS_ROOT },
-        (false, _) => Trial::NotTried { needs: "another machine".into(), remedy: ABOVE },
+        (false, _) => Trial::NotTried { needs: "a known machine".into(), remedy: ABOVE },
     }
 }
 
 impl Trial {
-    /// What came of it.
+    /// The checks of the results.
     pub(super) fn checks(self, has_btf: bool) -> Vec<Check> {
         let btf = btf(has_btf);
         let names = ("program-load", "ring-buffer", "registers", "uprobes");
         match self {
             Trial::NotTried { needs, remedy } => {
-                let words = || format!("not tried: it needs {needs}");
+                let words = || format!("not tested: needs {needs}");
                 vec![
                     Check::missing(names.0, words(), remedy),
                     Check::missing(names.1, words(), remedy),
@@ -70,15 +70,15 @@ impl Trial {
 
 fn load(name: &'static str, loaded: Result<Result<(), String>, Error>) -> Check {
     match loaded {
-        Ok(_) => Check::ok(name, "all programs loaded and attached, and ended again"),
+        Ok(_) => Check::ok(name, "all programs can be loaded and attached"),
         Err(Error::Refused { what, cause, remedy }) => {
             Check::missing(name, format!("the kernel refused {what}: {cause}"), remedy)
         }
         Err(error @ Error::OpenFiles { needed, .. }) => {
-            Check::missing(name, error.to_string(), format!("ulimit -n {needed}"))
+            Check::missing(name, error.to_string(), format!("raise the limit: ulimit -n {needed}"))
         }
         Err(Error::Tracefs { .. } | Error::Tracepoint(_)) => {
-            Check::missing(name, "not tried: tracefs or a tracepoint is missing", ABOVE)
+            Check::missing(name, "not tested: tracefs or a tracepoint is missing", ABOVE)
         }
         Err(error) => in_the_way(name, error),
     }
@@ -86,40 +86,38 @@ fn load(name: &'static str, loaded: Result<Result<(), String>, Error>) -> Check 
 
 fn ring_buffer(name: &'static str, ring: Result<bool, String>) -> Check {
     match ring {
-        Ok(true) => Check::ok(name, "the kernel makes them"),
-        Ok(false) => Check::missing(name, "this kernel has none", "Linux 5.8 or later"),
+        Ok(true) => Check::ok(name, "supported"),
+        Ok(false) => Check::missing(name, "not in this kernel", "use Linux 5.8 or later"),
         Err(cause) => Check::missing(
             name,
-            format!("the kernel refused one: {}", first_line(&cause)),
-            "a kernel with CONFIG_BPF_SYSCALL; in a container, one that allows bpf(2)",
+            format!("the kernel refused to create one: {}", first_line(&cause)),
+            "use a kernel with CONFIG_BPF_SYSCALL; in a container, allow bpf(2)",
         ),
     }
 }
 
-/// The programs themselves need no BTF: offsets come from tracefs.
+/// The programs do not need BTF: their offsets come from tracefs.
 fn btf(has: bool) -> Check {
     match has {
-        true => {
-            Check::ok("btf", "there, for registers of blocked threads and the proofs of --lean")
-        }
+        true => Check::ok("btf", "present (for registers of blocked threads, and for --lean)"),
         false => Check::limited(
             "btf",
-            "no /sys/kernel/btf/vmlinux: no registers of blocked threads, and with --lean a lock \
-             without an owner is less often certain",
-            "a kernel with CONFIG_DEBUG_INFO_BTF",
+            "no /sys/kernel/btf/vmlinux: no registers of blocked threads; with --lean, fewer hangs on \
+             locks without an owner are certain",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF",
         ),
     }
 }
 
-/// `None`: the programs cannot be loaded at all; so below.
+/// `seen`: `None` if the programs cannot be loaded.
 fn registers(name: &'static str, seen: Option<Result<(), String>>) -> Check {
     match seen {
         None => unloaded(name),
-        Some(Ok(())) => Check::ok(name, "those of blocked threads are shown"),
+        Some(Ok(())) => Check::ok(name, "registers of blocked threads are readable"),
         Some(Err(cause)) => Check::limited(
             name,
-            format!("{}: stacks end where a frame pointer is needed", first_line(&cause)),
-            "Linux 5.15 or later with CONFIG_DEBUG_INFO_BTF",
+            format!("{}: stacks are cut where a frame pointer is needed", first_line(&cause)),
+            "use Linux 5.15 or later with CONFIG_DEBUG_INFO_BTF",
         ),
     }
 }
@@ -127,22 +125,22 @@ fn registers(name: &'static str, seen: Option<Result<(), String>>) -> Check {
 fn uprobes(name: &'static str, probes: Option<Result<(), String>>, has: bool) -> Check {
     match (probes, has) {
         (None, _) => unloaded(name),
-        (Some(Ok(())), _) => Check::ok(name, "a function was probed (for --locks)"),
+        (Some(Ok(())), _) => Check::ok(name, "functions can be probed (for --locks)"),
         (Some(Err(_)), false) => Check::limited(
             name,
-            "this kernel has none: no --locks",
-            "a kernel with CONFIG_UPROBE_EVENTS",
+            "not in this kernel: --locks does not work",
+            "use a kernel with CONFIG_UPROBE_EVENTS",
         ),
         (Some(Err(cause)), true) => Check::limited(
             name,
-            format!("no function could be probed: no --locks ({})", first_line(&cause)),
-            "run it as root, with sudo; forktrace doctor -vv says more",
+            format!("the kernel refused a probe: --locks does not work ({})", first_line(&cause)),
+            "run forktrace as root, with sudo; for details: forktrace doctor -vv",
         ),
     }
 }
 
 fn unloaded(name: &'static str) -> Check {
-    Check::limited(name, "not tried: the programs cannot be loaded", ABOVE)
+    Check::limited(name, "not tested: the programs cannot be loaded", ABOVE)
 }
 
 fn first_line(text: &str) -> &str {

@@ -1,81 +1,80 @@
-//! Why tracing cannot begin, in words.
+//! The errors of the tracer, and their messages.
 
 use crate::arch::Unsupported;
 use std::path::PathBuf;
 
 use super::FormatError;
 
-/// Why tracing cannot begin. Each message is one sentence that names the cause and the remedy.
+/// Why tracing cannot begin. Each message is one sentence: the cause, then the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Too little privilege.
-    #[error("forktrace needs {missing} {purpose}; run it as root (sudo forktrace …){otherwise}")]
+    /// Missing capabilities.
+    #[error("{missing} missing: needed {purpose}; run forktrace as root, with sudo{otherwise}")]
     Privilege {
-        /// The capabilities that are missing, by name.
+        /// Names of the missing capabilities.
         missing: String,
-        /// What for.
+        /// What they are needed for.
         purpose: &'static str,
-        /// What else could be done, after a comma.
+        /// Another remedy, with a comma before it. May be empty.
         otherwise: &'static str,
     },
-    /// Its file gives privilege to whoever runs it.
+    /// The file of forktrace gives privilege to every user who runs it.
     #[error(
-        "forktrace gives whoever runs it the memory of every process, and is therefore not to be \
-         installed setuid, setgid or with capabilities; undo that (chmod ug-s {path}; setcap -r \
-         {path}) and run it with sudo", path = path.display()
+        "forktrace must not be setuid, setgid or have file capabilities: every user could then read the \
+         memory of all processes; remove them (chmod ug-s {path}; setcap -r {path}) and use sudo",
+        path = path.display()
     )]
     Installed {
         /// The file of this program.
         path: PathBuf,
     },
-    /// Pids here are not those that the kernel's programs see.
+    /// forktrace runs in another pid namespace than its eBPF programs.
     #[error(
-        "{found} (a pid namespace of its own), where the kernel's process ids mean nothing; run \
-         forktrace on the host, or in a container that has the host's processes (docker run \
-         --pid=host, or hostPID: true in a pod)"
+        "{found}: the process ids of the kernel are not valid here; run forktrace on the host, or in a \
+         container that shares the pid namespace of the host (docker run --pid=host; in a pod hostPID: \
+         true)"
     )]
     PidNamespace {
         /// What was found.
         found: &'static str,
     },
-    /// Fewer files may be open than programs, maps and links need.
+    /// The limit of open files is too low for the programs, maps and links.
     #[error(
-        "only {limit} files may be open at once, and forktrace needs {needed}: raise the limit with \
-         ulimit -n {needed}"
+        "the limit of open files is {limit}, but forktrace needs {needed}; raise the limit: ulimit -n \
+         {needed}"
     )]
     OpenFiles {
         /// The soft limit.
         limit: u64,
-        /// What is needed.
+        /// The limit that forktrace needs.
         needed: u64,
     },
-    /// Nobody may read the memory of other processes.
+    /// No process may read the memory of another.
     #[error(
-        "kernel.yama.ptrace_scope is 3, at which nobody may read the memory of other processes until \
-         the next boot, so that no lock is recognised; set it to 2 or less in /etc/sysctl.d and boot \
-         again"
+        "kernel.yama.ptrace_scope is 3: no process may read the memory of another, so forktrace cannot \
+         recognise locks; set it to 2 or less in /etc/sysctl.d, then reboot"
     )]
     MemoryClosed,
-    /// Something else of the host or of this process's place in it is in the way.
+    /// Another property of the host prevents tracing.
     #[error("{detail}; {remedy}")]
     Hindered {
-        /// What it is.
+        /// The cause.
         detail: String,
-        /// What can be done about it.
+        /// What to do.
         remedy: &'static str,
     },
     /// tracefs is not mounted and could not be.
     #[error(
-        "tracefs is needed to find the kernel's tracepoints and is not mounted; \
-         run: mount -t tracefs tracefs /sys/kernel/tracing ({cause})"
+        "tracefs is not mounted, and forktrace cannot mount it ({cause}); run: sudo mount -t tracefs \
+         tracefs /sys/kernel/tracing"
     )]
     Tracefs {
-        /// What the attempt to mount it privately said.
+        /// Why forktrace could not mount it in its own mount namespace.
         cause: String,
     },
     /// A tracepoint or one of its fields is missing.
     #[error(
-        "{0}; this kernel cannot be traced, it needs CONFIG_FTRACE_SYSCALLS and Linux 5.8 or later"
+        "{0}, so this kernel cannot be traced; use Linux 5.8 or later with CONFIG_FTRACE_SYSCALLS"
     )]
     Tracepoint(#[from] FormatError),
     /// The kernel refused a program or a map.
@@ -85,7 +84,7 @@ pub enum Error {
         what: String,
         /// The kernel's reason, in one line.
         cause: String,
-        /// What can be done about it.
+        /// What to do.
         remedy: &'static str,
     },
     /// The command to trace could not be started.
@@ -93,12 +92,12 @@ pub enum Error {
     Command {
         /// The command as given.
         command: String,
-        /// Why.
+        /// Why it could not be started.
         cause: String,
     },
 }
 
-/// An error with all of its causes: aya's own words are only what was tried.
+/// An error with all its causes. The message of aya alone names only the operation that failed.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
@@ -112,8 +111,8 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     words
 }
 
-/// Says why the kernel refused something, with the innermost cause and without the verifier's log,
-/// which goes to the debug log.
+/// An error for something that the kernel refused. It has the first line of the cause; the debug log
+/// has the rest, such as the log of the verifier.
 pub(crate) fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
     let text = error.to_string();
     tracing::debug!("{what}: {text}");
@@ -121,8 +120,8 @@ pub(crate) fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
     Error::Refused {
         what: what.to_owned(),
         cause,
-        remedy: "it needs Linux 5.8 or later, CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS, and no \
-                 lockdown (see: dmesg; forktrace -vv says more)",
+        remedy: "use Linux 5.8 or later with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS, and without \
+                 lockdown (for details: dmesg, forktrace -vv)",
     }
 }
 

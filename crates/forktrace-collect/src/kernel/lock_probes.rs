@@ -398,7 +398,7 @@ pub(crate) fn check(ebpf: &mut Ebpf) -> Result<(), Error> {
     attempt(ebpf).map_err(|error| {
         tracing::debug!("probing this process: {error}");
         let missing = Capability::CAP_SYS_ADMIN.to_string();
-        privilege::lacking(missing, "for the probes of --locks", ", or leave --locks out")
+        privilege::lacking(missing, "for the probes of --locks", ", or leave out --locks")
     })
 }
 

@@ -1,7 +1,7 @@
-//! Whether pids mean the same to the kernel's programs, to `/proc` and to this process.
+//! Checks that this process and `/proc` use the pids of the initial pid namespace.
 //!
-//! eBPF programs see pids of the initial pid namespace. In any other, `/proc` shows other numbers:
-//! no event would find its process, and a trace that saw nothing would look like a clean one.
+//! eBPF programs see pids of the initial pid namespace. In another one, `/proc` shows other numbers: no
+//! event would find its process, and the trace would look clean.
 
 use std::{fs, path::Path};
 
@@ -16,7 +16,7 @@ const INITIAL: &str = "pid:[4026531836]";
 /// # Errors
 /// [`Error::PidNamespace`], with the remedy.
 pub fn check_pid_namespace() -> Result<(), Error> {
-    // Where /proc belongs to a namespace that this process is not in, `self` leads nowhere
+    // If /proc belongs to a namespace that this process is not in, `self` does not resolve
     // (`proc_self_get_link`, `fs/proc/self.c`, Linux 6.18).
     check(fs::read_link("/proc/self/ns/pid").ok().as_deref())
 }
@@ -25,7 +25,7 @@ fn check(link: Option<&Path>) -> Result<(), Error> {
     match link {
         Some(link) if link == Path::new(INITIAL) => Ok(()),
         Some(_) => Err(Error::PidNamespace { found: "forktrace runs in a container" }),
-        None => Err(Error::PidNamespace { found: "/proc is missing, or that of a container" }),
+        None => Err(Error::PidNamespace { found: "/proc is missing or belongs to a container" }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which capabilities and limits are needed, whether they are there, and which are given up once the
+//! The capabilities and limits that tracing needs, and the capabilities that forktrace drops when its
 //! programs are attached.
 
 use std::path::Path;
@@ -11,10 +11,10 @@ use nix::sys::{
 
 use super::Error;
 
-/// Needed by any tracing: loading programs and maps, attaching to tracepoints and reading memory
-/// from programs, reading the memory of other users' processes, and tracefs and what only its owner
-/// may read in `/proc`. Without that last one no older hang would be seen, and a trace would look
-/// clean.
+/// The capabilities that every trace needs: to load programs and maps, to attach to tracepoints and
+/// read memory in programs, to read the memory of other processes, and to read tracefs and the files in
+/// `/proc` that only their owner may read. Without the last one, a trace would not see older hangs and
+/// would look clean.
 pub(crate) const NEEDED: [Capability; 4] = [
     Capability::CAP_BPF,
     Capability::CAP_PERFMON,
@@ -22,12 +22,11 @@ pub(crate) const NEEDED: [Capability; 4] = [
     Capability::CAP_DAC_READ_SEARCH,
 ];
 
-/// Open files that are enough: one for each program, map and attachment, some 50, and those that
-/// are read of traced processes.
+/// Open files that forktrace needs: about 50 for programs, maps and attachments, and some files of
+/// traced processes.
 const OPEN_FILES: u64 = 128;
 
-/// Fails where capabilities do not count, with the names of those that are missing, or if too few files
-/// may be open.
+/// Fails in a user namespace, if capabilities are missing, or if the limit of open files is too low.
 pub(crate) fn check() -> Result<(), Error> {
     let users = std::fs::read_link("/proc/self/ns/user");
     user_namespace(users.ok().as_deref().and_then(Path::to_str))?;
@@ -36,19 +35,19 @@ pub(crate) fn check() -> Result<(), Error> {
         return open_files();
     }
     let missing: Vec<String> = missing.iter().map(Capability::to_string).collect();
-    Err(lacking(missing.join(", "), "to load its eBPF programs and to read other processes", ""))
+    Err(lacking(missing.join(", "), "to load eBPF programs and to read other processes", ""))
 }
 
 /// What `/proc/<pid>/ns/user` points to in the initial user namespace: `PROC_USER_INIT_INO`,
 /// `include/linux/proc_ns.h`, Linux 6.18.
 const INITIAL_USERS: &str = "user:[4026531837]";
 
-/// Fails in a user namespace. `users`: which one it is, where that can be told.
+/// Fails in a user namespace. `users`: the user namespace, if known.
 pub(crate) fn user_namespace(users: Option<&str>) -> Result<(), Error> {
     match users {
         Some(users) if users != INITIAL_USERS => Err(Error::Hindered {
-            detail: "this is a user namespace, where no capability counts for eBPF".into(),
-            remedy: "run it as root of the host (a rootless container cannot trace)",
+            detail: "forktrace runs in a user namespace, where eBPF is not allowed".into(),
+            remedy: "run it as root of the host (tracing does not work in a rootless container)",
         }),
         _ => Ok(()),
     }
@@ -58,19 +57,19 @@ pub(crate) fn lacking(missing: String, purpose: &'static str, otherwise: &'stati
     Error::Privilege { missing, purpose, otherwise }
 }
 
-/// Whether this process has a capability.
+/// Whether this process has the capability.
 pub(crate) fn has(capability: Capability) -> bool {
     has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
-/// Which needed capabilities are missing.
+/// The capabilities of [`NEEDED`] that are missing.
 pub(crate) fn missing(has: &dyn Fn(Capability) -> bool) -> Vec<Capability> {
     let lacks = |needed: &Capability| !has(*needed) && !stand_in(*needed).is_some_and(has);
     NEEDED.into_iter().filter(lacks).collect()
 }
 
-/// Fails where the memory of other processes is closed to everybody, root included: a trace would find
-/// nothing and look clean.
+/// Fails if no process may read the memory of another, not even as root: a trace would find nothing and
+/// look clean.
 pub(crate) fn check_memory() -> Result<(), Error> {
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
     match scope.is_ok_and(|scope| scope.trim() == NO_ATTACH) {
@@ -82,7 +81,7 @@ pub(crate) fn check_memory() -> Result<(), Error> {
 /// `YAMA_SCOPE_NO_ATTACH`, `security/yama/yama_lsm.c`, Linux 6.18.
 pub(crate) const NO_ATTACH: &str = "3";
 
-/// What allows the same and more (`bpf_capable` and `perfmon_capable`, `include/linux/capability.h`;
+/// The capability that includes this one (`bpf_capable` and `perfmon_capable`, `include/linux/capability.h`;
 /// `generic_permission`, `fs/namei.c`; Linux 6.18).
 fn stand_in(capability: Capability) -> Option<Capability> {
     match capability {
@@ -92,11 +91,11 @@ fn stand_in(capability: Capability) -> Option<Capability> {
     }
 }
 
-/// Fails if too few files may be open.
+/// Fails if the limit of open files is too low.
 pub(crate) fn open_files() -> Result<(), Error> {
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((limit, _)) if limit < OPEN_FILES => Err(Error::OpenFiles { limit, needed: OPEN_FILES }),
-        // Where it cannot be told, it will be seen.
+        // If the limit is unknown, opening a file fails later.
         _ => Ok(()),
     }
 }
@@ -106,8 +105,8 @@ pub(crate) fn open_files() -> Result<(), Error> {
 /// `kernel.perf_event_paranoid` ends at 2 (`kernel/events/core.c`, Linux 6.18). Seen on Debian's 6.12.
 const PERF_CLOSED: i64 = 3;
 
-/// A refusal with its cause and remedy, where a limit or a setting of the kernel is why. `memory`: what
-/// could be locked before.
+/// Replaces the cause and remedy of a refusal if a limit or setting of the kernel explains it. `memory`:
+/// the limit of locked memory before loading.
 pub(crate) fn explained(error: Error, memory: Limit) -> Error {
     if let (Error::Refused { .. }, Err(short)) =
         (&error, locked_memory(&release(), memory.lifted()))
@@ -118,8 +117,8 @@ pub(crate) fn explained(error: Error, memory: Limit) -> Error {
         Error::Refused { what, cause, .. } if perf_is_closed() => Error::Refused {
             what,
             cause,
-            remedy: "with kernel.perf_event_paranoid at 3 or more some kernels ask for CAP_SYS_ADMIN: \
-                     run it as root, or set that to 2 (sudo sysctl kernel.perf_event_paranoid=2)",
+            remedy: "some kernels need CAP_SYS_ADMIN for this if kernel.perf_event_paranoid is 3 or more: \
+                     run forktrace as root, or run sudo sysctl kernel.perf_event_paranoid=2",
         },
         other => other,
     }
@@ -131,20 +130,20 @@ fn perf_is_closed() -> bool {
     level.is_some_and(|level| level >= PERF_CLOSED) && !has(Capability::CAP_SYS_ADMIN)
 }
 
-/// What is still to be done after the programs are attached.
+/// What forktrace does after its programs are attached.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Later {
-    /// Hangs that are older than the trace are judged.
+    /// It judges hangs that are older than the trace.
     pub(crate) late: bool,
-    /// Processes are probed as they come.
+    /// It probes new processes.
     pub(crate) locks: bool,
-    /// Files are made, given to others and deleted, in whosever folders.
+    /// It creates, chowns and deletes files in directories of other users.
     pub(crate) new_files: bool,
 }
 
 impl Later {
-    /// The capabilities that it takes; `release` is the kernel's. Seen on Linux 6.18, by leaving out
-    /// one after the other.
+    /// The capabilities that it needs on the kernel `release`. Tested on Linux 6.18 by removing one after
+    /// the other.
     fn capabilities(self, release: &str) -> CapsHashSet {
         use Capability as C;
         // To read other processes, and not to be preempted inside of a map.
@@ -175,9 +174,9 @@ impl Later {
         keep.into_iter().collect()
     }
 
-    /// Gives up, in this thread and those that it makes, what is not needed any more, and for good:
-    /// no program that they execute can gain anything. Memory of the traced programs is here from
-    /// now on, so that the process leaves no core file and lets nobody look into it.
+    /// Drops the other capabilities for good, in this thread and its future threads. Programs that they
+    /// execute cannot gain any. This process has memory of the traced programs from now on, so it also
+    /// disables core files and ptrace.
     pub(crate) fn settle(self) {
         if let Err(error) = give_up_all_but(&self.capabilities(&release())) {
             tracing::debug!("giving up capabilities: {error}");
@@ -203,13 +202,13 @@ fn give_up_all_but(keep: &CapsHashSet) -> Result<(), CapsError> {
     caps::clear(None, CapSet::Inheritable)
 }
 
-/// The kernel's release; empty where it is not known.
+/// The release of the kernel. Empty if it is unknown.
 fn release() -> String {
     let name = nix::sys::utsname::uname();
     name.map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Major and minor number of a kernel's release, such as `6.1.0-18-amd64`.
+/// Major and minor number of a kernel release such as `6.1.0-18-amd64`.
 pub(crate) fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -218,70 +217,71 @@ pub(crate) fn version(release: &str) -> Option<(u32, u32)> {
 /// From here on maps count as memory of the cgroup instead of locked memory (`memcg-based memory
 /// accounting`, merged for Linux 5.11).
 const UNLOCKED: (u32, u32) = (5, 11);
-/// What the maps of a trace could hold by default, rounded up. Older kernels count that when they
-/// are made (`htab_map_alloc`, `kernel/bpf/hashtab.c`, Linux 5.10).
+/// The memory that the maps of a trace could use by default, rounded up. Older kernels count it when a
+/// map is created (`htab_map_alloc`, `kernel/bpf/hashtab.c`, Linux 5.10).
 const MAPS: u64 = 256 << 20;
 
-/// Whether a kernel counts maps as locked memory; `None`: it is not known.
+/// Whether the kernel counts maps as locked memory. `None`: unknown.
 pub(crate) fn maps_are_locked(release: &str) -> Option<bool> {
     version(release).map(|version| version < UNLOCKED)
 }
 
-/// Fails where less memory may be locked than maps count for by default. `lockable`: bytes that may be
+/// Fails if the default maps need more locked memory than allowed. `lockable`: the limit, bytes
 /// ([`Limit::lifted`]).
 pub(crate) fn locked_memory(release: &str, lockable: u64) -> Result<(), Error> {
     match maps_are_locked(release) {
         Some(true) if lockable < MAPS => Err(Error::Hindered {
             detail: format!(
-                "only {} KiB may be locked, and before Linux 5.11 maps count as locked memory: by \
-                 default {} MiB",
+                "the limit of locked memory is {} KiB, but before Linux 5.11 eBPF maps need {} MiB by \
+                 default",
                 lockable >> 10,
                 MAPS >> 20
             ),
-            remedy: "raise that as root (ulimit -l unlimited), or run it with CAP_SYS_RESOURCE",
+            remedy: "raise the limit as root (ulimit -l unlimited), or run forktrace with \
+                     CAP_SYS_RESOURCE",
         }),
         _ => Ok(()),
     }
 }
 
-/// How much memory may be locked, bytes.
+/// The limit of locked memory, bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
-    /// As things are.
+    /// The current limit.
     pub(crate) soft: u64,
-    /// The most to which a process without privilege may lift that.
+    /// The maximum to which a process without privilege may raise it.
     pub(crate) hard: u64,
-    /// This one has the privilege to lift it as it likes.
+    /// This process may raise it without limit.
     pub(crate) lifts: bool,
 }
 
 impl Limit {
     pub(crate) fn now() -> Self {
-        // Where it cannot be told, it will be seen.
+        // If the limit is unknown, creating a map fails later.
         let limit = getrlimit(Resource::RLIMIT_MEMLOCK);
         let (soft, hard) = limit.unwrap_or((RLIM_INFINITY, RLIM_INFINITY));
         Limit { soft, hard, lifts: has(Capability::CAP_SYS_RESOURCE) }
     }
 
-    /// What [`MemoryLock::lift`] can make of it.
+    /// The limit after [`MemoryLock::lift`].
     pub(crate) fn lifted(self) -> u64 {
         if self.lifts { RLIM_INFINITY } else { self.hard }
     }
 }
 
-/// The limit of locked memory, lifted for as long as this lives.
+/// Raises the limit of locked memory until it is dropped.
 ///
-/// Kernels before 5.11 count against it what maps could hold (`bpf_map_charge_init`,
-/// `kernel/bpf/syscall.c`, Linux 5.10), at their making only. It is put back because a traced command
-/// would inherit it.
+/// Kernels before 5.11 count the memory that a map could use when the map is created
+/// (`bpf_map_charge_init`, `kernel/bpf/syscall.c`, Linux 5.10). The limit is restored because a traced
+/// command would inherit it.
 pub(crate) struct MemoryLock((u64, u64));
 
 impl MemoryLock {
-    /// Lifts it as far as may be; if that is too little, the kernel says so when it refuses a map.
+    /// Raises the limit as far as allowed. If that is too low, the kernel refuses a map later.
     pub(crate) fn lift() -> Option<Self> {
         let before = getrlimit(Resource::RLIMIT_MEMLOCK).ok()?;
         let lift = |limit| setrlimit(Resource::RLIMIT_MEMLOCK, limit, limit);
-        // Above the hard limit only with CAP_SYS_RESOURCE.
+        // CAP_SYS_RESOURCE is needed to exceed the hard limit.
         lift(RLIM_INFINITY).or_else(|_| lift(before.1)).ok()?;
         Some(MemoryLock(before))
     }
@@ -290,7 +290,7 @@ impl MemoryLock {
 impl Drop for MemoryLock {
     fn drop(&mut self) {
         let (soft, hard) = self.0;
-        // Downwards is always allowed.
+        // Lowering a limit is always allowed.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard);
     }
 }

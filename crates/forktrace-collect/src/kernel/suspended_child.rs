@@ -174,14 +174,14 @@ fn find(name: &str) -> Result<PathBuf, String> {
             Err(why) => refused = Some(why),
         }
     }
-    Err(refused.unwrap_or_else(|| "there is no such command in PATH".into()))
+    Err(refused.unwrap_or_else(|| "no such command in PATH".into()))
 }
 
 /// The path, if it can be executed; otherwise why not.
 fn runnable(path: PathBuf) -> Result<PathBuf, String> {
-    let Ok(metadata) = path.metadata() else { return Err("there is no such file".into()) };
+    let Ok(metadata) = path.metadata() else { return Err("no such file".into()) };
     if metadata.is_dir() {
-        return Err("it is a folder; name a program".into());
+        return Err("it is a directory; name a program".into());
     }
     match metadata.is_file() && executable(&path) {
         true => Ok(path),
@@ -196,13 +196,17 @@ fn executable(path: &Path) -> bool {
 /// Why a file could not be executed, with the remedy.
 fn refusal(errno: Errno) -> String {
     match errno {
-        Errno::EACCES => "it is not executable; name the program that is to read it (such as \
-                          python3) before it, or make it executable with chmod +x"
-            .into(),
-        Errno::ENOEXEC => "it is no program and has no #! line; name the program that is to read \
-                           it (such as sh) before it"
-            .into(),
-        Errno::ENOENT => "the interpreter that it names does not exist".into(),
+        Errno::EACCES => {
+            "it is not executable; write its interpreter (such as python3) before it, or \
+                          make it executable with chmod +x"
+                .into()
+        }
+        Errno::ENOEXEC => {
+            "it is not a program and has no #! line; write its interpreter (such as sh) \
+                           before it"
+                .into()
+        }
+        Errno::ENOENT => "its interpreter does not exist".into(),
         other => other.desc().to_owned(),
     }
 }

@@ -76,13 +76,13 @@ fn a_log_as_it_should_be() {
 
 #[test]
 fn what_is_wrong_is_told_with_its_line() {
-    assert!(of(&[start(), alive(1, 7)]).contains("2: the log is cut"));
+    assert!(of(&[start(), alive(1, 7)]).contains("2: the log is cut off"));
     assert!(of(&[start(), end(), end()]).contains("3: there is a line after trace.end"));
-    assert!(of(&whole(vec![start()])).contains("2: a trace.start that is not first"));
+    assert!(of(&whole(vec![start()])).contains("2: a trace.start line that is not the first line"));
     let exit = task(90, 8, Body::ProcessExit(ProcessExit {}));
     assert_eq!(
         of(&whole(vec![alive(9, 7), exit.clone()])),
-        "3: an event of process 8, which is never announced"
+        "3: an event of process 8, which is unknown"
     );
     let early = task(3, 8, Body::ProcessExit(ProcessExit {}));
     assert_eq!(of(&whole(vec![early, alive(9, 7)])), "", "it ended before it could be looked at");

@@ -48,7 +48,7 @@ fn a_new_log_is_given_away_and_an_existing_one_keeps_its_owner() {
     fs::write(&path, "theirs").unwrap();
     for other in [None, Some((77, 77))] {
         let refused = open_for_writing(&path, other).unwrap_err().to_string();
-        assert!(refused.contains("belongs to somebody else"), "{refused}");
+        assert!(refused.contains("belongs to another user"), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), b"theirs");
     }
 }
@@ -80,7 +80,7 @@ fn what_is_no_regular_file_is_refused() {
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     for path in [pipe.as_path(), Path::new("/dev/null")] {
         let error = open_for_writing(path, None).unwrap_err().to_string();
-        assert!(error.contains("is no regular file"), "{error}");
+        assert!(error.contains("is not a regular file"), "{error}");
     }
     open_for_writing(dir.path(), None).unwrap_err();
     open_for_writing(&dir.path().join("no/such/folder"), None).unwrap_err();

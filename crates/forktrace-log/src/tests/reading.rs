@@ -39,7 +39,7 @@ fn a_log_without_its_beginning_is_read_on() {
 #[test]
 fn another_file_is_no_log() {
     let (lines, summary) = read(b"\x7fELF\x02\x01\x01");
-    assert!(errors(&lines)[0].contains("it is no forktrace log"));
+    assert!(errors(&lines)[0].contains("this is not a forktrace log"));
     assert_eq!(summary.lines, 0);
     let (lines, _) = read(b"root:x:0:0\n");
     assert!(errors(&lines)[0].contains("not a JSON object"));

@@ -31,7 +31,7 @@ impl Json {
             // A reader that went away, as `head` does, is no fault.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let cause = cause(&error);
-                say(&format!("cannot write the JSON output: {cause}; it stops here"));
+                say(&format!("cannot write the JSON output: {cause}; the output stops here"));
             }
         }
     }

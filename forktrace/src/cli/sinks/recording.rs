@@ -83,7 +83,9 @@ impl Recording {
         let carried = carried(follow, self.recorder.last_ns(), false);
         if let Err(error) = self.recorder.rotate(&carried) {
             let (path, cause) = (self.recorder.path().display(), cause(&error));
-            say(&format!("cannot begin a new file after {path}: {cause}; it goes on in this one"));
+            say(&format!(
+                "cannot start a new file after {path}: {cause}; recording continues in this file"
+            ));
         }
         self.say_error();
     }
@@ -92,7 +94,7 @@ impl Recording {
     fn say_error(&mut self) {
         if let Some(error) = self.recorder.take_error() {
             say(&format!(
-                "cannot write {}: {}; tracing goes on, and what cannot be written is counted",
+                "cannot write {}: {}; tracing continues, and unwritten lines are counted",
                 self.recorder.path().display(),
                 cause(&error)
             ));
@@ -146,9 +148,8 @@ fn recorded(totals: &Totals, first: &str, last: &str) -> String {
     if unwritten > 0 {
         let one = if unwritten == 1 { "line" } else { "lines" };
         text.push_str(&format!(
-            "; {} {one} could not be written, and a report will miss what {} told",
-            count(unwritten),
-            if unwritten == 1 { "it" } else { "they" }
+            "; {} {one} could not be written, so a report of this log is incomplete",
+            count(unwritten)
         ));
     }
     text
@@ -176,8 +177,8 @@ mod tests {
         assert_eq!(
             recorded(&totals, "a.3.jsonl.zst", "a.5.jsonl.zst"),
             "2,000,000 lines, 812.0 MB, 41.0 MB compressed, 406 bytes a line, in a.3.jsonl.zst to \
-             a.5.jsonl.zst (2 older files were deleted); 1 line could not be written, and a \
-             report will miss what it told"
+             a.5.jsonl.zst (2 older files were deleted); 1 line could not be written, so a \
+             report of this log is incomplete"
         );
     }
 }

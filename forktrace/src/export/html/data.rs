@@ -233,7 +233,7 @@ fn words(story: &Timeline) -> (Rows, Rows) {
     let hidden: BTreeSet<u32> = hidden.iter().map(|found| found.finding.subject.pid).collect();
     let mut shortfalls = story.trace.shortfalls.clone();
     for (kind, count) in &story.left_out {
-        shortfalls.push(format!("{count} {kind} are left out here: there were too many"));
+        shortfalls.push(format!("{count} {kind} are not shown here: there are too many"));
     }
     let waiting =
         shown.iter().filter(|found| !matches!(found.end, WaitEnd::Returned | WaitEnd::Unseen));
@@ -244,7 +244,7 @@ fn words(story: &Timeline) -> (Rows, Rows) {
         waiting: waiting.map(|found| found.finding.subject.pid).collect(),
         earlier: Forgotten::default(),
         hidden: hidden.len() as u64,
-        remedy: "the box below",
+        remedy: "the checkbox below",
         shortfalls: &shortfalls,
     };
     let said = totals.conclusion(Style::default()).into_iter();
@@ -253,13 +253,13 @@ fn words(story: &Timeline) -> (Rows, Rows) {
 
 fn cards(story: &Timeline) -> Vec<Card> {
     let clock = Clock { offset_ns: story.trace.clock_offset_ns, zone: jiff::tz::TimeZone::UTC };
-    let mut told = Shown::default();
+    let mut shown = Shown::default();
     let mut places = FxHashMap::default();
     let mut cards = Vec::with_capacity(story.findings.len());
     for (place, found) in story.findings.iter().enumerate() {
         let finding = &found.finding;
-        let first = told.told(finding).map(First::subject);
-        told.add(finding);
+        let first = shown.first_with(finding).map(First::subject);
+        shown.add(finding);
         places.insert((finding.subject.pid, finding.subject.tid, address(finding)), place);
         let again = first.and_then(|subject| places.get(&subject)).copied();
         cards.push(Card { again, ..card(found, story, &clock) });
@@ -273,7 +273,7 @@ fn card(found: &Found, story: &Timeline, clock: &Clock) -> Card {
     let ended = (found.end == WaitEnd::Returned).then(|| {
         let after = found.end_ns.map(|end| duration(end.saturating_sub(found.waits_since_ns)));
         let after = after.map(|after| format!(" after {after}")).unwrap_or_default();
-        format!("no longer stuck: the wait ended{after}")
+        format!("no longer stuck: its wait ended{after}")
     });
     Card {
         process: found.process,
@@ -302,8 +302,8 @@ fn stacks(finding: &Finding) -> Vec<(&'static str, Vec<(String, String)>)> {
     let all = [
         ("Python stack of the stuck thread", finding.python().iter().map(python).collect()),
         ("native stack of the stuck thread", native(finding.stack())),
-        ("stack of the forking thread, at the fork", native(fork)),
-        ("stack of the holder, when this was judged", native(holder)),
+        ("stack of the forking thread at the fork", native(fork)),
+        ("stack of the holder when the finding was made", native(holder)),
     ];
     all.into_iter().filter(|(_, frames): &(_, Vec<_>)| !frames.is_empty()).collect()
 }

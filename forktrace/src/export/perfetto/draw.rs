@@ -265,10 +265,10 @@ impl<'a> Sheet<'a> {
         }
         if let Some(at) = process.ended_ns {
             let how = match process.end {
-                Some(End::Exit) | None => "the kernel said so",
-                Some(End::LastThread) => "its last known thread ended",
-                Some(End::NumberUsedAgain) => "its pid was used again: it ended before",
-                Some(_) => "it was gone when everything was looked at again: it ended before",
+                Some(End::Exit) | None => "the exit event",
+                Some(End::LastThread) => "the exit of its last known thread",
+                Some(End::NumberUsedAgain) => "its pid was used again: it ended earlier",
+                Some(_) => "it was gone when /proc was read again: it ended earlier",
             };
             self.instant(at, track, "exit".into(), "process", vec![("known by", how.into())]);
         }
@@ -347,7 +347,7 @@ impl<'a> Sheet<'a> {
             track,
             kind: Kind::Instant,
             name: format!(
-                "has the lock {:#x} at the fork",
+                "holds the lock {:#x} at the fork",
                 found.finding.lock().map_or(0, |lock| lock.address)
             ),
             category: "lock",
@@ -405,9 +405,9 @@ impl<'a> Sheet<'a> {
 
 fn wait_facts(wait: &Wait) -> Vec<(&'static str, String)> {
     let ended = match (wait.end, wait.result) {
-        (WaitEnd::Open, _) => "not when the log ended".into(),
-        (WaitEnd::ThreadEnded, _) => "its thread ended in it".into(),
-        (WaitEnd::Unseen, _) => "unseen; it was over by the end of the slice".into(),
+        (WaitEnd::Open, _) => "still waiting when the log ended".into(),
+        (WaitEnd::ThreadEnded, _) => "its thread ended while it waited".into(),
+        (WaitEnd::Unseen, _) => "not seen; at the latest at the end of this slice".into(),
         (WaitEnd::Returned, result) => format!("returned {}", result.unwrap_or(0)),
     };
     let mut facts = vec![

@@ -123,7 +123,7 @@ fn the_fork_site_is_the_programs_own() {
 }
 
 #[test]
-fn below_python_lines_only_an_extensions_functions_are_told() {
+fn below_python_lines_only_the_functions_of_an_extension_are_shown() {
     let inner = [
         frame("___pthread_mutex_lock", LIBC, None),
         frame("grpc_poll", "/x/cygrpc.so", None),
@@ -150,23 +150,26 @@ fn fates_of_a_holder() {
     let stack = [frame("__GI___libc_read", LIBC, None), frame("hold", "/a", Some(("a.c", 3)))];
     assert_eq!(
         say(holder(Some(Fate::Alive), Some(true), &stack)),
-        "; in the parent it still has the lock, read ← hold (a.c:3)"
+        "; in the parent it still holds the lock, at read ← hold (a.c:3)"
     );
     assert_eq!(
         say(holder(Some(Fate::Alive), Some(true), &[])),
-        "; in the parent it still has the lock, in system call 0"
+        "; in the parent it still holds the lock, in system call 0"
     );
     assert_eq!(
         say(holder(Some(Fate::Alive), Some(false), &[])),
-        "; in the parent it has released the lock since"
+        "; in the parent it has since released the lock"
     );
     let python = [frame("__GI___wait4", LIBC, None), frame("os_wait4", PYTHON, None)];
-    assert_eq!(say(holder(Some(Fate::Alive), None, &python)), "; in the parent it is alive, wait4");
+    assert_eq!(
+        say(holder(Some(Fate::Alive), None, &python)),
+        "; in the parent it is still alive, at wait4"
+    );
     let line = PythonFrame { file: "app.py".into(), line: 9, function: "hold".into() };
     let with = Holder { python: vec![line], ..holder(Some(Fate::Alive), Some(true), &python) };
-    assert_eq!(say(with), "; in the parent it still has the lock, at app.py:9 in hold");
-    assert_eq!(say(holder(Some(Fate::Exited), None, &[])), "; in the parent it has ended since");
-    assert_eq!(say(holder(Some(Fate::Gone), None, &[])), "; its process has ended since");
+    assert_eq!(say(with), "; in the parent it still holds the lock, at app.py:9 in hold");
+    assert_eq!(say(holder(Some(Fate::Exited), None, &[])), "; in the parent it has since ended");
+    assert_eq!(say(holder(Some(Fate::Gone), None, &[])), "; its process has since ended");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 // What is known of the selected process, and what is under the mouse.
 
 const WAITS = 50;
-const origins = ["its fork was seen", "it was alive when it was first looked at", "only from events about it"];
+const origins = ["fork seen", "already running when first seen", "known only from events about it"];
 const call = (process) => `${process.comm || "?"}[${process.pid}]`;
 
 function made({ fork }) {
   const thread = fork.tid === fork.pid ? "" : ` thread "${fork.comm}"[${fork.tid}]`;
   const by = fork.tid === fork.pid ? `${fork.comm}[${fork.pid}]` : `process ${fork.pid}`;
-  if (!fork.copies) return `${clock(at(fork.when))} by ${by}${thread}; it shared the memory until its exec`;
+  if (!fork.copies) return `${clock(at(fork.when))} by ${by}${thread}; it shares memory until its exec`;
   if (fork.lost === 0) return `${clock(at(fork.when))} by ${by}${thread}`;
   const least = fork.lostKnown ? "" : "at least ";
   const lost = plural(fork.lost, "other thread was", "other threads were");
@@ -26,17 +26,17 @@ function facts(process) {
   const rows = [];
   if (process.fork) rows.push(["forked", made(process)]);
   else rows.push(["known", origins[process.origin]]);
-  const life = process.began === null ? "since before it was seen" : `from ${clock(at(process.began))}`;
+  const life = process.began === null ? "began before the trace" : `from ${clock(at(process.began))}`;
   const lived = process.began === null ? "" : ` (${length(process.until - process.began)})`;
   rows.push(["lived", process.ended === null
     ? `${life}${lived}; still running when the trace ended` : `${life} to ${clock(at(process.ended))}${lived}`]);
   if (process.exe) rows.push(["program", process.exe]);
-  if (process.earlier.length > 0) rows.push(["called before", process.earlier.join(", ")]);
-  if (process.nsPid !== null) rows.push(["namespace", `pid ${process.nsPid} inside of its own pid namespace`]);
+  if (process.earlier.length > 0) rows.push(["earlier names", process.earlier.join(", ")]);
+  if (process.nsPid !== null) rows.push(["namespace", `pid ${process.nsPid} in its own pid namespace`]);
   process.execs.forEach((exec, n) => rows.push([n ? "" : "exec", `${clock(at(exec.when))} ${exec.path || "?"}`]));
   process.waits.slice(0, WAITS).forEach((one, n) => rows.push([n ? "" : "long waits", wait(one, process)]));
   if (process.waits.length > WAITS) rows.push(["", `and ${count(process.waits.length - WAITS)} more`]);
-  if (process.incomplete) rows.push(["incomplete", "events that may have been about it were lost"]);
+  if (process.incomplete) rows.push(["incomplete", "events about this process may be lost"]);
   return rows;
 }
 

@@ -100,7 +100,7 @@ function drawFindings() {
   const hidden = new Set(findings.filter((finding) => !finding.shown).map((finding) => finding.process)).size;
   $("suspects").hidden = hidden === 0;
   $("suspects").lastElementChild.textContent =
-    `Show ${plural(hidden, "suspect", "suspects")} too: what is alive there may still go on`;
+    `Also show ${plural(hidden, "low-confidence finding (suspect)", "low-confidence findings (suspects)")}`;
 }
 
 // Opens a finding's block and brings it into view.

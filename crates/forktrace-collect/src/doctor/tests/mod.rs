@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod words;
+
 use std::{fs, path::PathBuf};
 
 use caps::Capability;
@@ -20,14 +22,14 @@ use crate::{
     kernel::{FormatError, tracefs::Survey},
 };
 
-/// What is not well says what to do about it.
+/// The status of a check. A check that is not `ok` must have a remedy.
 fn status(check: &Check) -> Status {
     assert_eq!(check.remedy.is_empty(), check.status == Good, "{check:?}");
     check.status
 }
 
 #[test]
-fn kernels_are_told_by_their_release() {
+fn kernels_are_known_by_their_release() {
     for (release, expected) in [
         ("6.18.44-fc\n", Good),
         ("5.8.0", Good),
@@ -188,7 +190,7 @@ fn tracefs_is_mounted_or_mounted_privately_or_closed() {
     assert!(private.detail.contains("not mounted"), "{private:?}");
     let unreadable = tracefs(&closed(), mounts);
     assert_eq!(status(&unreadable), Missing);
-    assert!(unreadable.detail.contains("may not be read"), "{unreadable:?}");
+    assert!(unreadable.detail.contains("not readable"), "{unreadable:?}");
     let none = tracefs(&closed(), "tracefs\n\n/dev/sda / ext4 rw 0 0\n");
     assert_eq!(status(&none), Missing);
     assert!(none.remedy.contains("mount -t tracefs"), "{none:?}");
@@ -208,7 +210,7 @@ fn without_privilege_nothing_is_tried() {
 }
 
 #[test]
-fn what_was_refused_is_told() {
+fn what_was_refused_is_shown() {
     let done = |loaded, probes, has_uprobes| {
         Trial::Done { ring: Ok(true), loaded, probes, has_uprobes }.checks(true)
     };
@@ -219,7 +221,7 @@ fn what_was_refused_is_told() {
     let old = done(Ok(Err("Linux 5.15 does".into())), Err("EINVAL\nmore".into()), false);
     assert_eq!(status(find(&old, "program-load")), Good);
     assert_eq!(status(find(&old, "registers")), Limited);
-    assert!(find(&old, "uprobes").detail.contains("this kernel has none"));
+    assert!(find(&old, "uprobes").detail.contains("not in this kernel"));
     let no_files = Err(Error::OpenFiles { limit: 40, needed: 128 });
     assert!(find(&done(no_files, Ok(()), true), "program-load").remedy.contains("ulimit -n 128"));
 }
@@ -252,7 +254,7 @@ fn the_reach_into_processes_is_counted() {
     };
     assert_eq!((status(&denied(false)), status(&denied(true))), (Limited, Missing));
     assert!(denied(false).detail.contains("security module"));
-    assert!(denied(false).detail.contains("denies that of 5 (first: pid 1)"));
+    assert!(denied(false).detail.contains("access to 5 is denied (first: pid 1)"));
     assert!(processes(Reach::default(), &[], false).iter().all(|check| status(check) == Good));
     let frames = [Sight::Full, Sight::Frames, Sight::None].map(|sight| status(&page_frames(sight)));
     assert_eq!(frames, [Good, Limited, Limited]);
