@@ -70,7 +70,7 @@ pub const TABLES: [&str; 15] = [
     FORK_WINDOWS,
 ];
 
-/// Bytes of one page, the unit of the snapshot.
+/// Bytes of a page as it is kept. Nothing is traced where the kernel's pages have another size.
 pub const PAGE_SIZE: usize = 4096;
 /// The most entries of [`POOL`]: what a few children at a time need. They take 4.2 MB for good, and
 /// keeping a page in them takes no memory from the kernel's allocator.

@@ -15,6 +15,9 @@ pub struct Unsupported {
     pub remedy: &'static str,
 }
 
+/// What to do on a machine that cannot be traced.
+const ELSEWHERE: &str = "trace there, and read the log here (forktrace report, forktrace export)";
+
 /// What decides whether processes can be traced on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostMachine {
@@ -56,8 +59,8 @@ impl HostMachine {
         let names: Vec<&str> = ported.clone().map(|known| known.name).collect();
         let names = names.join(", ");
         let Some(known) = ported.clone().find(|known| known.name == arch) else {
-            let detail = format!("forktrace cannot trace on {arch}, only on {names}");
-            return refused(detail, "trace on such a machine; its logs can be read here");
+            let detail = format!("forktrace traces only on {names}, and this machine is {arch}");
+            return refused(detail, ELSEWHERE);
         };
         if built_for != arch {
             let detail =
@@ -65,16 +68,16 @@ impl HostMachine {
             return refused(detail, "use a forktrace that was built for this machine");
         }
         if *big_endian {
-            let detail = "forktrace cannot trace on a big-endian machine".to_owned();
-            return refused(detail, "trace on a little-endian one; its logs can be read here");
+            let detail = "forktrace traces only on little-endian machines, this one is big-endian";
+            return refused(detail.into(), ELSEWHERE);
         }
         if !known.page_sizes.contains(page_size) {
             let sizes: Vec<String> = known.page_sizes.iter().map(u64::to_string).collect();
             let detail = format!(
-                "this kernel has pages of {page_size} bytes, and forktrace can trace only with {}",
+                "forktrace traces only with pages of {} bytes, and this kernel has {page_size}",
                 sizes.join(" or ")
             );
-            return refused(detail, "boot a kernel with such pages; logs can be read here");
+            return refused(detail, "boot a kernel with such pages");
         }
         Ok(())
     }
