@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use values::Pids;
+pub(super) use values::Pids;
 use values::{
     duration, memory, pids, ring_size, rotate_size, rotate_time, snapshot_limit, table_size,
 };

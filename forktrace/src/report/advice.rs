@@ -26,9 +26,7 @@ pub fn text(remedy: Remedy) -> &'static str {
 }
 
 // A thread that takes a lock again: POSIX.1-2024, pthread_mutex_lock(), "relock".
-const RELEASE_BEFORE_TAKING: &str = "the thread takes a lock again that it already has: release it first, or make it a \
-    recursive lock; look for a callback, a signal handler or an atfork handler that \
-    runs while it is held";
+const RELEASE_BEFORE_TAKING: &str = "the thread takes a lock that it already holds: release it first, or use a recursive lock; look for a callback, a signal handler or an atfork handler that runs while the lock is held";
 
 // uWSGI documentation, "The Art of Graceful Reloading" (preforking against lazy-apps) and
 // "uWSGI API - Python decorators" (postfork); py-call-uwsgi-fork-hooks: unbit/uwsgi#2388
@@ -48,21 +46,16 @@ const CELERY: &str = "start the threads in a handler of the worker_process_init 
 
 // CPython 3.11, Modules/_io/bufferedio.c, _enter_buffered_busy(): the lock of a buffered file
 // belongs to the object, is not reachable from Python and has no handler (bpo-6721).
-const PYTHON_BUFFERED_FILE: &str = "the lock is inside of a buffered file, where no fork handler can reach it: let the \
-    child open a file of its own (a log handler too) or write with os.write(), or use \
+const PYTHON_BUFFERED_FILE: &str = "the lock is inside of a buffered file, and no fork handler can reach it: let the child open its own file (and its own log handler) or write with os.write(), or use \
     the \"spawn\" or \"forkserver\" start method";
 
 // Such a lock is never taken again once the work is done.
-const INITIALISE_BEFORE_FORK: &str = "it is initialised once: have that done before the fork, and before the threads are \
-    started that might be doing it, or exec at once in the child";
+const INITIALISE_BEFORE_FORK: &str = "it is initialised once: initialise it before the fork, and before the threads start that may initialise it, or exec at once in the child";
 
 // POSIX.1-2024, fork(): the child of a process with threads may call async-signal-safe functions
 // alone until it execs. glibc 2.36, posix/fork.c and time/tzset.c: fork() makes the locks of
 // malloc and stdio anew, not these. openpbs/openpbs#2299 has the lock of its own.
-const LIBRARY_LOCK: &str = "the lock is the C library's own, and no handler can take it: fork before the \
-    threads are started, or exec at once in the child, or put a lock of your own \
-    around the threads' calls of that function and take it in a pthread_atfork() \
-    prepare handler";
+const LIBRARY_LOCK: &str = "the lock is internal to the C library, and no handler can take it: fork before the threads start, or exec at once in the child, or put your own lock around the calls of that function and take it in a pthread_atfork() prepare handler";
 
 // CPython documentation, multiprocessing, "Contexts and start methods".
 const PYTHON_RELEASE_BEFORE_FORK: &str = "release the lock before the fork (or in os.register_at_fork(before=…), and take it \
@@ -75,8 +68,7 @@ const PYTHON_START_METHOD: &str = "use the \"spawn\" or \"forkserver\" start met
     after_in_parent and after_in_child";
 
 // Python's fork handlers run Python code: os.register_at_fork(), CPython documentation.
-const PYTHON_NATIVE_LOCK: &str = "the lock belongs to native code under the Python program, and Python cannot take it \
-    in a fork handler: use the \"spawn\" or \"forkserver\" start method, or fork before \
+const PYTHON_NATIVE_LOCK: &str = "the lock belongs to native code, and a fork handler of Python cannot take it: use the \"spawn\" or \"forkserver\" start method, or fork before \
     the threads are started, or exec at once in the child";
 
 // Rust 1.95, library/std/src/io/stdio.rs: the lock is reentrant, so that the thread that forked
@@ -100,14 +92,11 @@ const LOCK_AT_FORK: &str = "fork before the threads are started, or take the loc
 // OpenMP 5.0, omp_pause_resource_all(); libgomp/team.c, gomp_pause_host(): the team ends (tried
 // with GCC 12). LLVM's runtime has an atfork handler (openmp/runtime/src/z_Linux_util.cpp,
 // __kmp_atfork_child()); libgomp has none (GCC bug 60035).
-const OPENMP: &str = "GCC's OpenMP waits for its team of threads, which the child does not have: use \
-    OpenMP in the child alone, or call omp_pause_resource_all(omp_pause_hard) before \
+const OPENMP: &str = "GCC's OpenMP waits for its threads, which the child does not have: use OpenMP only in the child, or call omp_pause_resource_all(omp_pause_hard) before \
     the fork, or run with OMP_NUM_THREADS=1, or link LLVM's libomp, or use a start \
     method that execs";
 
 const PYTHON_LOST_THREADS: &str = "use the \"spawn\" or \"forkserver\" start method, or start the threads that the \
     child waits for in the child, after the fork";
 
-const LOST_THREADS: &str = "start the threads that the child waits for in the child, after the fork (libraries \
-    with a thread pool of their own have a call for it, or must be used in the child \
-    alone), or exec at once in the child";
+const LOST_THREADS: &str = "start the threads that the child waits for in the child, after the fork (a library with its own thread pool has a call for that, or must be used only in the child), or exec at once in the child";

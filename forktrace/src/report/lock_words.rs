@@ -59,10 +59,10 @@ fn meaning(meaning: Meaning) -> String {
         Meaning::Running => "running",
         Meaning::NotRunning => "not running",
         Meaning::BeingRun => "being run",
-        Meaning::NotOf(Thing::Mutex) => "no mutex",
-        Meaning::NotOf(Thing::Once) => "no initialisation",
-        Meaning::NotOf(Thing::Semaphore) => "no semaphore",
-        Meaning::NotOf(Thing::RwLock | Thing::Lock | Thing::ThisLock) => "no lock",
+        Meaning::NotOf(Thing::Mutex) => "not a mutex",
+        Meaning::NotOf(Thing::Once) => "not an initialisation",
+        Meaning::NotOf(Thing::Semaphore) => "not a semaphore",
+        Meaning::NotOf(Thing::RwLock | Thing::Lock | Thing::ThisLock) => "not a lock",
     };
     text.to_owned()
 }
@@ -71,15 +71,15 @@ fn identity(identity: Identity) -> String {
     let text = match identity {
         Identity::GlibcData => ", in glibc's own data",
         Identity::SameBlock { bytes } => {
-            return format!(", in a heap block of {bytes} bytes that is the same since");
+            return format!(", in a heap block of {bytes} bytes that has not changed since");
         }
-        Identity::BlockGone => ", in a block that is gone",
+        Identity::BlockGone => ", in a heap block that no longer exists",
         Identity::SameObject { owner: None } => ", in a living object of the same type as now",
         Identity::SameObject { owner: Some(tid) } => {
             return format!(", in a living object of the same type as now, with owner {tid}");
         }
-        Identity::SameNeighbours => ", beside the same bytes as now",
-        Identity::PostedByForker => ", and the process that forked posted it since",
+        Identity::SameNeighbours => ", with the same bytes beside it as now",
+        Identity::PostedByForker => ", and the parent posted it after the fork",
         Identity::HeldAcrossFork => "",
         Identity::Unproven(thing) => {
             let what = match thing {
@@ -88,9 +88,9 @@ fn identity(identity: Identity) -> String {
                 Thing::Once => "an initialisation",
                 Thing::Semaphore => "a semaphore",
                 Thing::Lock => "a lock",
-                Thing::ThisLock => "this lock's",
+                Thing::ThisLock => "a word of this lock",
             };
-            return format!(", but nothing proves that it was {what} then");
+            return format!(", but nothing proves that it was {what} at the fork");
         }
     };
     text.to_owned()

@@ -24,7 +24,7 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         | Fact::ForkStateUnproven { word }
         | Fact::HeldAtForkUnknown { word } => lock_words::detail(word),
         Fact::ForkStateUnknown { missing } => {
-            format!("the word at the fork is not known: {}", why(*missing))
+            format!("the word at the fork is unknown: {}", why(*missing))
         }
         Fact::HolderSeen { .. } | Fact::ProbesLate { .. } | Fact::ProbesLateHere {} => probes(fact),
         Fact::OwnerNotHere { .. }
@@ -33,11 +33,12 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         | Fact::OwnerIsWaiter { .. }
         | Fact::OwnerMayEnd {} => owner(fact),
         Fact::Handlers { signals } => handlers(signals.as_deref(), confidence),
-        Fact::Timers { timers } => format!("{timers} timers could run code that releases it"),
+        Fact::Timers { timers } => {
+            format!("{} could run code that releases it", plural((*timers).into(), "timer", "timers"))
+        }
         Fact::ForkNotSeen { origin, word_unknown } => not_seen(*origin, *word_unknown),
-        Fact::EventsLost {} => "events were lost, so something may have been missed".into(),
-        Fact::ThreadsUnknown {} => "forktrace was still attaching at the fork: which threads the \
-             forking process had besides is not fully known"
+        Fact::EventsLost {} => "events were lost, so forktrace may have missed something".into(),
+        Fact::ThreadsUnknown {} => "forktrace was still attaching at the fork: its list of the parent's threads may be incomplete"
             .into(),
         _ => threads(fact).unwrap_or_else(|| use_of_lock(fact)),
     }
@@ -47,15 +48,12 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
 fn known_by(page: PageEvidence) -> String {
     match page {
         PageEvidence::Kept => String::new(),
-        PageEvidence::KeptUnobserved => "; the page was kept as it was inherited".into(),
+        PageEvidence::KeptUnobserved => "; forktrace kept the page as inherited".into(),
         PageEvidence::LatestFork => {
-            "; the parent has not written that page since its latest fork, \
-             which made this process"
-                .into()
+            "; the parent has not written to this page since it forked this process".into()
         }
         PageEvidence::SharedWith(pid) => format!(
-            "; the parent has not written that page since: it still shares it with process {pid}, \
-             which is older than this one"
+            "; the parent has not written to this page since the fork: it still shares the page with process {pid}, which is older"
         ),
     }
 }
@@ -65,8 +63,8 @@ fn why(missing: Missing) -> &'static str {
         Missing::NotObserved => "the fork was not observed",
         Missing::Off => "snapshots are off",
         Missing::LimitReached => "the snapshot limit was reached (--snapshot-limit)",
-        Missing::ForkedItself => "the child itself forked before it touched the lock",
-        Missing::NoFault => "no write fault was seen on its page",
+        Missing::ForkedItself => "the child forked before it wrote to the lock",
+        Missing::NoFault => "no write to its page was observed",
     }
 }
 
@@ -76,26 +74,26 @@ fn probes(fact: &Fact) -> String {
         Fact::HolderSeen { tid, before_ns, after_ns, released_by, call, place } => {
             let site = call.as_ref().map(|frame| frame.short()).or_else(|| place.clone());
             let site = site.map_or(String::new(), |site| format!(" in {site}"));
-            let taken = format!("thread {tid} take it {} before the fork{site}", ms(*before_ns));
-            let Some(after) = after_ns else {
-                return format!("probes saw {taken}, and nobody release it by now");
-            };
-            let by = match released_by {
-                Some(other) => format!("thread {other} release it"),
-                None => "release it".to_owned(),
-            };
-            format!("probes saw {taken} and {by} {} after the fork", ms(*after))
+            let taken = format!("thread {tid} took it {} before the fork{site}", ms(*before_ns));
+            match (after_ns, released_by) {
+                (None, _) => format!("--locks: {taken}, and nobody has released it"),
+                (Some(after), None) => {
+                    format!("--locks: {taken} and released it {} after the fork", ms(*after))
+                }
+                (Some(after), Some(other)) => format!(
+                    "--locks: {taken}, and thread {other} released it {} after the fork",
+                    ms(*after)
+                ),
+            }
         }
         Fact::ProbesLate { pid, before_ns: Some(before) } => format!(
-            "probes on process {pid} began {} before the fork and saw nobody take it: it was taken \
-             earlier, or without a call of the functions that are probed",
+            "--locks watched process {pid} from {} before the fork and saw nobody take it: it was taken earlier, or not by a function that is probed",
             ms(*before)
         ),
         Fact::ProbesLate { pid, before_ns: None } => {
-            format!("probes on process {pid} began after the fork")
+            format!("--locks watched process {pid} only after the fork")
         }
-        _ => "this process wrote to the lock's page before its own probes began: that nobody here \
-              took or released it meanwhile is not proven"
+        _ => "this process wrote to the lock's page before --locks watched it: a thread here may have used the lock"
             .into(),
     }
 }
@@ -104,25 +102,22 @@ fn probes(fact: &Fact) -> String {
 fn owner(fact: &Fact) -> String {
     match fact {
         Fact::OwnerNotHere { owner: OwnerName::Task(tid) } => {
-            format!("its owner {tid} is unchanged and is no thread of this process")
+            format!("its owner is still thread {tid}, which this process does not have")
         }
         Fact::OwnerNotHere { owner: OwnerName::PythonThread(ident) } => {
-            format!("its owner, Python thread {ident:#x}, is unchanged and is none of this process")
+            format!("its owner is still Python thread {ident:#x}, which this process does not have")
         }
-        Fact::OwnerNotHere { owner: OwnerName::SomePythonThread } => "the Python thread that owns \
-             it is none of this process, and nobody else can release it"
+        Fact::OwnerNotHere { owner: OwnerName::SomePythonThread } => "its owner is a Python thread that this process does not have, and only the owner can release it"
             .into(),
         Fact::OwnerOfParent { owner, comm } => format!(
-            "its owner {owner} is the living thread \"{}\" of the parent, which is older than this \
-             process, and no thread of this process can ever have had that number",
+            "its owner {owner} is the living thread \"{}\" of the parent; that thread is older than this process, so no thread here ever had this number",
             comm.escape_debug()
         ),
         Fact::OwnerOlder { owner } => format!(
-            "its owner {owner} was a task before this process was made: task numbers have not been \
-             used twice since this system started"
+            "its owner {owner} existed before this process; no task number has been used twice since boot"
         ),
         Fact::OwnerIsWaiter { owner } => {
-            format!("the lock's owner is {owner}, the waiting thread itself")
+            format!("its owner is {owner}, the waiting thread itself")
         }
         _ => "the kernel passes it on when its owner, a thread of another process, ends".into(),
     }
@@ -132,8 +127,7 @@ fn owner(fact: &Fact) -> String {
 fn handlers(signals: Option<&[i32]>, confidence: Confidence) -> String {
     let could = match confidence {
         Confidence::Certain => {
-            "could take the thread out of its wait, by an exception or a jump, but not release the \
-             lock"
+            "could end the wait by an exception or a jump, but cannot release the lock"
         }
         Confidence::Likely | Confidence::Suspect => "could release it",
     };
@@ -144,24 +138,27 @@ fn handlers(signals: Option<&[i32]>, confidence: Confidence) -> String {
     match signals {
         Some(signals) => {
             let names: Vec<_> = signals.iter().map(name).collect();
-            format!("a handler {could}: {}", names.join(", "))
+            format!("a signal handler {could}: {}", names.join(", "))
         }
-        None => format!("whether there is a signal handler is not known, which {could}"),
+        None => format!("whether the process has signal handlers is unknown; one {could}"),
     }
 }
 
 /// What is known of a fork that was not observed.
 fn not_seen(origin: Origin, word_unknown: bool) -> String {
     let origin = match origin {
-        Origin::Parent => "it runs its parent's program and has not exec'ed".to_owned(),
-        Origin::Process(pid) => format!("it runs the program of process {pid} and has not exec'ed"),
-        Origin::NotExeced => {
-            "it has not exec'ed, and its parent is gone or runs another program".to_owned()
+        Origin::Parent => "this process runs its parent's program and has not exec'ed".to_owned(),
+        Origin::Process(pid) => {
+            format!("this process runs the program of process {pid} and has not exec'ed")
         }
-        Origin::Unknown => "who forked it is not known".to_owned(),
+        Origin::NotExeced => {
+            "this process has not exec'ed, and its parent has ended or runs another program"
+                .to_owned()
+        }
+        Origin::Unknown => "the process that forked this one is unknown".to_owned(),
     };
-    let word = if word_unknown { "; what the word was at the fork is not known" } else { "" };
-    format!("the fork was not seen: {origin}{word}")
+    let word = if word_unknown { "; the word at the fork is unknown" } else { "" };
+    format!("the fork was not observed: {origin}{word}")
 }
 
 /// Who is left in the process, and whom the fork lost.
@@ -176,21 +173,22 @@ fn threads(fact: &Fact) -> Option<String> {
             format!("{others} other threads of this process are alive")
         }
         Fact::SignalOfAnotherThread { threads_lost } => {
-            let threads = if *threads_lost == 1 { "a thread" } else { "threads" };
+            let threads = plural(*threads_lost, "thread", "threads");
             format!(
-                "Python waits here for another thread's signal; there is none, and the fork left \
-                 {threads} behind"
+                "Python waits for a signal of another thread; this process has no other thread, and the fork lost {threads}"
             )
         }
         Fact::ThreadsLost { threads_lost: 1 } => {
-            "the fork left 1 thread behind, which may have been to wake it".into()
+            "the fork lost 1 thread, which may have been meant to wake it".into()
         }
         Fact::ThreadsLost { threads_lost } => format!(
-            "the fork left {} behind, one of which may have been to wake it",
+            "the fork lost {}; one of them may have been meant to wake it",
             plural(*threads_lost, "thread", "threads")
         ),
-        Fact::NoThreadLost {} => "the process that forked had no other thread to lose".into(),
-        Fact::HeirWaits {} => "the heir of the thread that forked waits for it itself".into(),
+        Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
+        Fact::HeirWaits {} => {
+            "the thread that continues the forking thread waits for it too".into()
+        }
         _ => return None,
     })
 }
@@ -198,31 +196,28 @@ fn threads(fact: &Fact) -> Option<String> {
 /// What is known of the use of a lock that names no owner.
 fn use_of_lock(fact: &Fact) -> String {
     match fact {
-        Fact::UntouchedSinceFork {} => "the attempt that waits was the first write to its page in \
-             this process, so no thread here has taken or released it since the fork"
+        Fact::UntouchedSinceFork {} => "the attempt that waits was the first write to this page in this process, so no thread here has taken or released the lock since the fork"
             .into(),
         Fact::NeverUsedHere {} => {
-            "probes saw no thread of this process take or release it since the fork".into()
+            "--locks saw no thread of this process take or release it since the fork".into()
         }
         Fact::ReleasedByHolder { tid, pid } => {
             format!("thread {tid} of process {pid} released it after the fork")
         }
         Fact::WithAtFork { about_to_enter: false } => {
-            "a thread that was lost at the fork was in a with block of it".into()
+            "a thread that the fork lost was in a `with` block of it".into()
         }
-        Fact::WithAtFork { about_to_enter: true } => "a thread that is not here was in a with \
-             block of it, or about to enter one, when this process was forked"
+        Fact::WithAtFork { about_to_enter: true } => "at the fork, a thread that this process does not have was in a `with` block of it, or about to enter one"
             .into(),
         Fact::PythonLock { type_name, by_hand } => {
-            let by_hand = if *by_hand { ", taken by hand" } else { "" };
+            let by_hand = if *by_hand { ", taken with acquire()" } else { "" };
             format!("it belongs to a {type_name} object{by_hand}")
         }
-        Fact::NobodyInside {} => "no other thread here is in a with block of it".into(),
-        Fact::TakenByHand {} => "the waiter takes it by hand, not in a with block".into(),
-        Fact::ReleasesByHand {} => "another thread here takes or releases locks by hand".into(),
+        Fact::NobodyInside {} => "no other thread here is in a `with` block of it".into(),
+        Fact::TakenByHand {} => "the waiter takes it with acquire(), not in a `with` block".into(),
+        Fact::ReleasesByHand {} => "another thread here calls acquire() or release() of a lock".into(),
         Fact::MayBeNew {} => "nothing proves that it existed at the fork".into(),
-        Fact::WakesUnknown {} => "whether this process has released it since the fork is not \
-             known: wakes are not seen"
+        Fact::WakesUnknown {} => "whether this process has released it since the fork is unknown: wakes are not observed"
             .into(),
         _ => String::new(),
     }

@@ -5,22 +5,22 @@ use forktrace_model::hazards::Reason;
 /// The reason, as the end of a sentence.
 pub fn text(reason: Reason) -> &'static str {
     match reason {
-        Reason::WaitEnded => "the wait ended while it was looked at",
+        Reason::WaitEnded => "the wait ended while it was sampled",
         Reason::Timed => "the wait has a timeout",
         Reason::SharedMapping => "the word is in memory shared with other processes",
         Reason::SharedMemory => "another process runs in the same memory",
-        Reason::NotForked => "no fork was seen whose memory the process still has",
-        Reason::UnknownLock => "the kind of lock is not known",
+        Reason::NotForked => "the process has no memory of a fork that was observed",
+        Reason::UnknownLock => "the kind of lock is unknown",
         Reason::Unreadable => "the memory around the word could not be read",
         Reason::Denied => "something, such as a security module, denies access to the process",
-        Reason::UnknownMachine => "the locks of this kind of machine are not known",
+        Reason::UnknownMachine => "the locks of this kind of machine are unknown",
         Reason::FreeAtFork => "the lock was free at the fork",
         Reason::OwnerChanged => "the lock has another owner than at the fork",
         Reason::OwnedByChild => "a thread of the child itself owns the lock",
         Reason::WokenSince => "the child has released the lock since the fork",
-        Reason::ReleasedHere => "the child has released the lock or made it anew since the fork",
-        Reason::OrdinaryWait => "Python waits here for a signal, not for a lock",
+        Reason::ReleasedHere => "the child has released or initialised the lock since the fork",
+        Reason::OrdinaryWait => "Python waits for a signal, not for a lock",
         Reason::Undecided => "nothing proves that the lock was held at the fork",
-        Reason::TooLate => "the fork was not seen, and nothing tells any more what was held then",
+        Reason::TooLate => "the fork was not observed, and what was held then is unknown",
     }
 }

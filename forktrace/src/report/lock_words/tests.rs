@@ -64,9 +64,9 @@ fn each_meaning() {
         (Meaning::Running, "running"),
         (Meaning::NotRunning, "not running"),
         (Meaning::BeingRun, "being run"),
-        (Meaning::NotOf(Thing::Mutex), "no mutex"),
-        (Meaning::NotOf(Thing::RwLock), "no lock"),
-        (Meaning::NotOf(Thing::Once), "no initialisation"),
+        (Meaning::NotOf(Thing::Mutex), "not a mutex"),
+        (Meaning::NotOf(Thing::RwLock), "not a lock"),
+        (Meaning::NotOf(Thing::Once), "not an initialisation"),
     ];
     for (meaning, said) in meanings {
         let fact = now(Part::Word, Base::Decimal, 7, meaning);
@@ -78,17 +78,17 @@ fn each_meaning() {
 fn what_says_that_it_was_this_lock() {
     let identities = [
         (Identity::GlibcData, ", in glibc's own data"),
-        (Identity::SameBlock { bytes: 48 }, ", in a heap block of 48 bytes that is the same since"),
-        (Identity::BlockGone, ", in a block that is gone"),
+        (Identity::SameBlock { bytes: 48 }, ", in a heap block of 48 bytes that has not changed since"),
+        (Identity::BlockGone, ", in a heap block that no longer exists"),
         (Identity::SameObject { owner: None }, ", in a living object of the same type as now"),
         (
             Identity::SameObject { owner: Some(4207) },
             ", in a living object of the same type as now, with owner 4207",
         ),
-        (Identity::SameNeighbours, ", beside the same bytes as now"),
-        (Identity::Unproven(Thing::ThisLock), ", but nothing proves that it was this lock's then"),
-        (Identity::Unproven(Thing::Lock), ", but nothing proves that it was a lock then"),
-        (Identity::Unproven(Thing::Semaphore), ", but nothing proves that it was a semaphore then"),
+        (Identity::SameNeighbours, ", with the same bytes beside it as now"),
+        (Identity::Unproven(Thing::ThisLock), ", but nothing proves that it was a word of this lock at the fork"),
+        (Identity::Unproven(Thing::Lock), ", but nothing proves that it was a lock at the fork"),
+        (Identity::Unproven(Thing::Semaphore), ", but nothing proves that it was a semaphore at the fork"),
     ];
     for (identity, said) in identities {
         let fact = then(Part::Word, Base::Decimal, 0, Meaning::Held).identity(Some(identity));
@@ -111,7 +111,7 @@ fn a_hold_that_something_else_proved() {
     let unproven = then(Part::Word, Base::Decimal, 0, Meaning::HeldOrUnused)
         .identity(Some(Identity::Unproven(Thing::Semaphore)));
     let proven = [
-        (Identity::PostedByForker, ", and the process that forked posted it since"),
+        (Identity::PostedByForker, ", and the parent posted it after the fork"),
         (Identity::HeldAcrossFork, ""),
     ];
     for (identity, said) in proven {
