@@ -8,11 +8,11 @@ use forktrace_model::{
 
 use super::{Style, logged, stacks};
 
-/// What a hazard is called where there is little room.
+/// The names of a hazard.
 pub(crate) struct Words {
-    /// What is wrong, in a few words.
+    /// What is wrong, as a short phrase.
     pub(crate) headline: &'static str,
-    /// The same of several hanging processes, as the end of the sentence about them.
+    /// The end of the sentence `2 children hang …`.
     together: &'static str,
 }
 
@@ -35,8 +35,8 @@ pub(crate) fn label(severity: Severity) -> &'static str {
     }
 }
 
-/// The rows about what is waited for and who could end that, for the waits that are not for an
-/// inherited lock: label and text of each.
+/// Label and text of the first two rows: what the task waits for, and who could end the wait. `None`
+/// for an inherited lock.
 pub(super) fn rows(
     finding: &Finding,
     wait: &WaitDetail,
@@ -110,7 +110,7 @@ pub(super) mod tests {
         locks::LockFamily,
     };
 
-    /// A finding about a thread that was not copied, or none.
+    /// A finding in a child whose parent had `threads_lost` other threads.
     pub(in crate::report) fn finding(hazard: HazardId, threads_lost: u32) -> Finding {
         Finding {
             hazard,

@@ -41,7 +41,7 @@ pub struct Summary<'a> {
     pub span_ns: (u64, u64),
     /// The findings that are shown.
     pub findings: &'a [Judged],
-    /// Number of findings that were forgotten, see [`forktrace_model::verdict::Judge::forgotten`].
+    /// Number of findings that were forgotten, see [`forktrace_model::judge::Judge::forgotten`].
     pub earlier: Forgotten,
     /// Number of processes with suspects that are not shown.
     pub hidden: u64,

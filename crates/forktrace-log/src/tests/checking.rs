@@ -89,12 +89,15 @@ fn what_is_wrong_is_told_with_its_line() {
     let back = whole(vec![alive(9, 7), alive(8, 7)]);
     assert!(of(&back).contains("3: the time goes back by 1 ns"));
     let twice = whole(vec![alive(2, 7), wait(9, 7, 5, None), wait(10, 7, 6, None)]);
-    assert_eq!(of(&twice), "4: thread 7 waits twice at once");
+    assert_eq!(of(&twice), "4: thread 7 has two waits at the same time");
     let future = whole(vec![alive(2, 7), wait(9, 7, 10, Some(0))]);
-    assert_eq!(of(&future), "3: a wait that begins after it is told");
+    assert_eq!(of(&future), "3: a wait that begins after its line");
     let lost = Body::TraceEnd(TraceEnd { lost: 3, ..TraceEnd::default() });
     let lost = Event { boot_ns: 5, task: None, body: lost };
-    assert_eq!(of(&[start(), lost]), "2: 3 events lost in all, but 0 by events.lost lines");
+    assert_eq!(
+        of(&[start(), lost]),
+        "2: trace.end counts 3 lost events, but the events.lost lines count 0"
+    );
 }
 
 #[test]

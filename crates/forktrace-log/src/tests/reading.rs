@@ -20,17 +20,14 @@ fn nth(n: usize) -> Vec<u8> {
 #[test]
 fn an_empty_file_says_so() {
     let (lines, summary) = read(b"");
-    assert_eq!(
-        errors(&lines),
-        ["line 1: the log is empty: not even its first line (trace.start) was written"]
-    );
+    assert_eq!(errors(&lines), ["line 1: the log is empty: it has no first line (trace.start)"]);
     assert_eq!((summary.lines, summary.bad), (0, 0));
 }
 
 #[test]
 fn a_log_without_its_beginning_is_read_on() {
     let (lines, summary) = read(&joined(&[&nth(1), &nth(2)]));
-    insta::assert_snapshot!(errors(&lines).join("\n"), @"line 1: the log does not begin with a trace.start line (the first line is of another type): it is no forktrace log, or its beginning is missing");
+    insta::assert_snapshot!(errors(&lines).join("\n"), @"line 1: the first line is not a trace.start line (the first line is of another type): this is not a forktrace log, or its beginning is missing");
     assert_eq!((lines.len(), summary.lines, summary.bad), (3, 2, 0));
     assert!(!summary.started && summary.ended);
     assert_eq!(summary.first_gap, Some(Gap { line: 1, expected: 1, found: 2 }));
@@ -53,7 +50,7 @@ fn a_bad_line_costs_only_itself() {
         (b"[1,\"process.exit\",2,\"\",3]", "not a JSON object"),
         (b"\"\xff\"", "not UTF-8 (byte 2)"),
         (b"{}", "missing field `schema`"),
-        (b"{\"schema\":0}", "there is no schema 0"),
+        (b"{\"schema\":0}", "unknown schema 0"),
         (b"{\"schema\":7}", "newer forktrace (schema 7); update forktrace"),
         (
             br#"{"schema":1,"type":"process.exit","seq":2,"boot_ns":5,"pid":1,"tid":1}"#,
@@ -133,7 +130,7 @@ fn a_line_too_long_is_passed_over_and_not_kept() {
     let input = first.chain(long).chain(&b"\n"[..]).chain(&last[..]);
     let mut reader = Reader::new(BufReader::new(input));
     let lines: Vec<_> = reader.by_ref().collect();
-    assert_eq!(errors(&lines), ["line 2: longer than 16 MiB"]);
+    assert_eq!(errors(&lines), ["line 2: the line is longer than 16 MiB"]);
     assert_eq!(reader.summary().lines, 2);
     assert!(reader.summary().ended);
 }

@@ -277,5 +277,5 @@ fn another_machine_is_named_and_nothing_is_tried_on_it() {
     let checks = may_try(false, &[], || unreachable!("it was tried")).checks(true);
     let load = find(&checks, "program-load");
     assert_eq!(status(load), Missing);
-    assert!(load.detail.contains("not tried"), "{load:?}");
+    assert!(load.detail.contains("not tested"), "{load:?}");
 }
