@@ -222,7 +222,7 @@ pub(crate) static PLACES: &[Place] = &[
     },
     Place {
         label: "few-pids",
-        about: "with kernel.pid_max at 450, so that the numbers of processes are used again and again",
+        about: "with kernel.pid_max at 450, so that pids are reused all the time",
         tests: &[
             "quiet_10000_forks",
             "hang_mutex_normal",
@@ -261,7 +261,7 @@ pub(crate) static PLACES: &[Place] = &[
     },
     Place {
         label: "layout-6.18",
-        about: "sched_process_fork told with the layout of 6.18: a control, which must fail",
+        about: "sched_process_fork read with the layout of 6.18: a control that must fail",
         tests: &["hang_mutex_normal"],
         quick: &["hang_mutex_normal"],
         must_fail: true,
@@ -283,7 +283,7 @@ pub(crate) static PLACES: &[Place] = &[
     },
     Place {
         label: "lockdown-confidentiality",
-        about: "with the kernel locked down wholly: nothing can be traced, and that is said",
+        about: "with full kernel lockdown: nothing can be traced, and forktrace reports it",
         tests: &["vm_doctor_locked_down"],
         quick: &["vm_doctor_locked_down"],
         ..USUAL
@@ -291,7 +291,7 @@ pub(crate) static PLACES: &[Place] = &[
     // Last: no trace gets further than this.
     Place {
         label: "ptrace-scope-3",
-        about: "with the memory of processes closed to everybody",
+        about: "with ptrace_scope 3: nobody may read process memory",
         tests: &["vm_doctor_memory_closed_to_all"],
         ..USUAL
     },

@@ -11,9 +11,11 @@ use super::{
 /// A kernel and what was seen on it; or why nothing was.
 pub(crate) type Seen = (Kernel, Result<Told, String>);
 
-/// How a test says that a kernel lacks what it is about (`Need::missing`, tests/src/lib.rs): so it
-/// begins, and then comes what is lacking.
+/// How the message of a test begins if the kernel lacks the feature that it is about (`Need::missing`,
+/// tests/src/lib.rs). What is lacking follows.
 const NOT_HERE: &str = "not on this kernel: ";
+/// The cell of a control.
+const CONTROL: &str = "fails as expected";
 
 /// What a cell says, and whether that is as it should be.
 pub(crate) struct Cell {
@@ -37,7 +39,7 @@ pub(crate) fn result((kernel, told): &Seen, place: &Place, test: &str) -> Cell {
     let outcome = section.and_then(|section| section.tests.iter().find(|(name, _)| name == test));
     match outcome.map(|(_, outcome)| outcome) {
         Some(Outcome::Passed) if place.must_fail => cell("PASSES", false),
-        Some(Outcome::Failed) if place.must_fail => cell("fails, as it must", true),
+        Some(Outcome::Failed) if place.must_fail => cell(CONTROL, true),
         Some(Outcome::Passed) => cell("ok", true),
         Some(Outcome::Failed) => cell("FAILED", false),
         Some(Outcome::Skipped(why)) if why.starts_with(NOT_HERE) => cell("not here", true),
@@ -67,11 +69,11 @@ fn count(all: &[Seen], quick: bool) -> String {
         .filter(|text| text != "-")
         .collect();
     let of = |wanted: &str| cells.iter().filter(|text| *text == wanted).count();
-    let (passed, controls, not_here) = (of("ok"), of("fails, as it must"), of("not here"));
+    let (passed, controls, not_here) = (of("ok"), of(CONTROL), of("not here"));
     let bad = cells.len() - passed - controls - not_here;
     format!(
-        "{} tests in all: {passed} passed, {controls} controls failed as they must, {not_here} were \
-         not run because the kernel lacks what they are about, {bad} not as they should be",
+        "{} tests in all: {passed} passed, {controls} controls failed as expected, {not_here} \
+         were skipped because the kernel lacks the feature, {bad} with a wrong result",
         cells.len()
     )
 }
@@ -92,12 +94,12 @@ pub(crate) fn markdown(all: &[Seen], quick: bool) -> String {
     let _ = writeln!(text, "{}.\n", count(all, quick));
     let _ = writeln!(
         text,
-        "## Kernels\n\n| Linux | as Debian names it | what it complained of |\n|---|---|---|"
+        "## Kernels\n\n| Linux | as Debian names it | kernel warnings |\n|---|---|---|"
     );
     for (kernel, told) in all {
         let words = match told {
             Ok(told) if told.done => told.release.clone(),
-            Ok(told) => format!("{} did not come to its end", told.release),
+            Ok(told) => format!("{} did not finish", told.release),
             Err(error) => error.clone(),
         };
         let complaints = told.as_ref().map(|told| told.complaints.join("; ")).unwrap_or_default();
@@ -155,8 +157,8 @@ fn not_here(all: &[Seen], place: &Place, quick: bool) -> String {
 fn doctor(all: &[Seen]) -> String {
     let names: Vec<&str> = all.iter().map(|(kernel, _)| kernel.series.as_str()).collect();
     let mut text = format!(
-        "\n## What `forktrace doctor` says\n\nOf each kernel, where they differ or something is \
-         lost.\n\n| Check | {} |\n|---{}|\n",
+        "\n## What `forktrace doctor` says\n\nChecks that differ between kernels, or \
+         that are limited.\n\n| Check | {} |\n|---{}|\n",
         names.join(" | "),
         "|---".repeat(all.len())
     );
@@ -196,9 +198,9 @@ pub(crate) fn summary(all: &[Seen], quick: bool) -> String {
             let _ = write!(text, "{:<52}", format!("{}/{test}", place.label));
             for seen in all {
                 let cell = result(seen, place, test);
-                let word = match cell.text.split([':', ',']).next() {
-                    Some(word) => word.to_owned(),
-                    None => cell.text,
+                let word = match cell.text.as_str() {
+                    CONTROL => "fails",
+                    text => text.split(':').next().unwrap_or(text),
                 };
                 let _ = write!(text, "{word:>9}");
             }
