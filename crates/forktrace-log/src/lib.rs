@@ -2,6 +2,28 @@
 //!
 //! [`Writer`] turns events and findings into lines, [`Reader`] turns lines into what was written.
 //! A log is hostile input: no line, however broken, may do more than cost itself.
+//!
+//! A program that reads logs needs this crate and [`forktrace_model`], and neither root nor a kernel.
+//! This judges a recorded log again:
+//!
+//! ```
+//! use forktrace_log::{Input, LineKind, Reader};
+//! use forktrace_model::{finding::HazardId, judge::Judge, model::Model};
+//!
+//! let log = include_bytes!("../examples/hang.jsonl").as_slice();
+//! let (mut model, mut judge) = (Model::default(), Judge::default());
+//! for line in Reader::new(Input::new(log)?) {
+//!     if let LineKind::Event(event) = line?.kind {
+//!         model.apply(&event);
+//!         judge.apply(&event, &model);
+//!     }
+//! }
+//! let [judged] = judge.findings() else { panic!("one child hangs") };
+//! let finding = &judged.finding;
+//! assert_eq!(finding.hazard, HazardId::InheritedLock);
+//! assert_eq!(finding.lock().map(|lock| lock.family.name), Some("glibc mutex"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod check;
 mod file;

@@ -5,6 +5,28 @@
 //! them, [`locks`] reads the bytes around a futex word, [`hazards`] say
 //! what is wrong, and [`judge`] keeps the [`finding`]s; [`triage`] says what more to read of a process.
 //! What differs between processors is in [`arch`].
+//!
+//! Events go into the [`model::Model`] first, then to the [`judge::Judge`]:
+//!
+//! ```
+//! use forktrace_model::{
+//!     event::{Body, Event, ProcessFork, Task},
+//!     judge::Judge,
+//!     model::Model,
+//! };
+//!
+//! let task = Task { pid: 100, tid: 100, comm: "server".into() };
+//! let fork = ProcessFork { child_pid: 200, clone_flags: 17 };
+//! let event = Event { boot_ns: 1_000, task: Some(task), body: Body::ProcessFork(fork) };
+//!
+//! let (mut model, mut judge) = (Model::default(), Judge::default());
+//! model.apply(&event);
+//! assert_eq!(judge.apply(&event, &model), None, "a fork alone is no hazard");
+//! let child = model.live(200).expect("the child lives");
+//! assert_eq!(child.inherited().map(|fork| fork.by_pid), Some(100));
+//! ```
+//!
+//! `forktrace_log` has an example that judges a recorded log.
 
 pub mod arch;
 pub mod event;

@@ -78,7 +78,10 @@ fn each_meaning() {
 fn what_says_that_it_was_this_lock() {
     let identities = [
         (Identity::GlibcData, ", in glibc's own data"),
-        (Identity::SameBlock { bytes: 48 }, ", in a heap block of 48 bytes that has not changed since"),
+        (
+            Identity::SameBlock { bytes: 48 },
+            ", in a heap block of 48 bytes that has not changed since",
+        ),
         (Identity::BlockGone, ", in a heap block that no longer exists"),
         (Identity::SameObject { owner: None }, ", in a living object of the same type as now"),
         (
@@ -86,9 +89,15 @@ fn what_says_that_it_was_this_lock() {
             ", in a living object of the same type as now, with owner 4207",
         ),
         (Identity::SameNeighbours, ", with the same bytes beside it as now"),
-        (Identity::Unproven(Thing::ThisLock), ", but nothing proves that it was a word of this lock at the fork"),
+        (
+            Identity::Unproven(Thing::ThisLock),
+            ", but nothing proves that it was a word of this lock at the fork",
+        ),
         (Identity::Unproven(Thing::Lock), ", but nothing proves that it was a lock at the fork"),
-        (Identity::Unproven(Thing::Semaphore), ", but nothing proves that it was a semaphore at the fork"),
+        (
+            Identity::Unproven(Thing::Semaphore),
+            ", but nothing proves that it was a semaphore at the fork",
+        ),
     ];
     for (identity, said) in identities {
         let fact = then(Part::Word, Base::Decimal, 0, Meaning::Held).identity(Some(identity));
