@@ -8,7 +8,7 @@ mod wait;
 pub use fact::{Effect, Fact, Origin, OwnerName, PageEvidence, Rule};
 pub use hazard_id::HazardId;
 pub use remedy::Remedy;
-pub use wait::{Holder, Lock, LockPlace, WaitDetail};
+pub use wait::{Held, Holder, Lock, LockPlace, WaitDetail};
 
 use rustc_hash::FxHashSet;
 use schemars::JsonSchema;

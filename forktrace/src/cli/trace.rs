@@ -21,7 +21,7 @@ use forktrace_collect::{
 };
 use forktrace_model::{
     event::{EndReason, Event},
-    finding::{Confidence, HazardId},
+    finding::{Confidence, Held},
     judge::Judged,
 };
 
@@ -149,7 +149,7 @@ fn tell_price(probes: &kernel::LockProbes) {
 fn say_of_probes<'a>(probed: bool, mut shown: impl Iterator<Item = &'a Judged>) {
     let open = shown.any(|judged| {
         let finding = &judged.finding;
-        finding.hazard == HazardId::InheritedLock
+        finding.wait().is_some_and(|wait| wait.held == Held::SinceFork)
             && finding.confidence < Confidence::Certain
             && finding.holder().is_none()
             && finding.fork_site().is_some()

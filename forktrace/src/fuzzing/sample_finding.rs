@@ -6,8 +6,8 @@ use forktrace_model::{
         stacks::{Fate, Frame, Place, Stack, TaskNow},
     },
     finding::{
-        Confidence, Detail, Fact, Finding, ForkInfo, ForkSite, HazardId, Holder, Lock, LockPlace,
-        Remedy, Severity, Subject, UnobservedForkSite, WaitDetail,
+        Confidence, Detail, Fact, Finding, ForkInfo, ForkSite, HazardId, Held, Holder, Lock,
+        LockPlace, Remedy, Severity, Subject, UnobservedForkSite, WaitDetail,
     },
     locks::{FAMILIES, SEMAPHORE},
 };
@@ -142,6 +142,7 @@ impl Sample<'_> {
             at_most_ns: None,
             not_before_ns: None,
             lock: self.lock(),
+            held: if self.has(6) { Held::ByNobody } else { Held::SinceFork },
             holder: Some(self.holder()).filter(|_| !self.has(7)),
             with_at_fork: self.python().first().cloned(),
             python: self.python(),

@@ -2,7 +2,7 @@
 
 use forktrace_model::{
     finding::HazardId,
-    finding::{Finding, Lock, Severity, WaitDetail},
+    finding::{Finding, Held, Lock, Severity, WaitDetail},
     locks,
 };
 
@@ -44,16 +44,16 @@ pub(super) fn rows(
 ) -> Option<[(&'static str, String); 2]> {
     let about = about(&wait.lock, style);
     let address = wait.lock.address;
-    match finding.hazard {
-        HazardId::InheritedLock => None,
-        HazardId::LostWaker => Some([
+    match wait.held {
+        Held::SinceFork => None,
+        Held::ByNobody => Some([
             (
                 "waits for",
                 format!("a wakeup at {address:#x}{about}; it is not a lock, and nobody holds it"),
             ),
             ("woken by", woken_by(finding).into()),
         ]),
-        HazardId::SelfDeadlock => Some([
+        Held::ByWaiter => Some([
             ("waits for", format!("lock {address:#x}{about} taken after the fork")),
             ("held by", "the waiting thread itself".into()),
         ]),
@@ -147,6 +147,7 @@ pub(super) mod tests {
                 mapping: LockPlace::Heap,
                 place: None,
             },
+            held: Held::SinceFork,
             holder: None,
             python: Vec::new(),
             python_missing: None,
@@ -160,18 +161,21 @@ pub(super) mod tests {
     #[test]
     fn each_hazard_has_its_own_rows() {
         let style = Style::default();
-        let rows = |hazard, lost| rows(&finding(hazard, lost), &wait(), style);
-        assert!(rows(HazardId::InheritedLock, 1).is_none());
-        let [(_, waits), (label, woken)] = rows(HazardId::LostWaker, 1).unwrap();
+        let rows = |held, lost| {
+            let wait = WaitDetail { held, ..wait() };
+            rows(&finding(HazardId::InheritedLock, lost), &wait, style)
+        };
+        assert!(rows(Held::SinceFork, 1).is_none());
+        let [(_, waits), (label, woken)] = rows(Held::ByNobody, 1).unwrap();
         assert!(
             waits.starts_with("a wakeup at 0x1000 (glibc condition variable, heap)"),
             "{waits}"
         );
         assert_eq!(label, "woken by");
         assert!(woken.contains("a thread that fork did not copy"), "{woken}");
-        let [_, (_, woken)] = rows(HazardId::LostWaker, 0).unwrap();
+        let [_, (_, woken)] = rows(Held::ByNobody, 0).unwrap();
         assert!(!woken.contains("did not copy"), "{woken}");
-        let [_, held] = rows(HazardId::SelfDeadlock, 1).unwrap();
+        let [_, held] = rows(Held::ByWaiter, 1).unwrap();
         assert_eq!(held, ("held by", "the waiting thread itself".to_owned()));
     }
 

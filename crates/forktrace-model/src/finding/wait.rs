@@ -26,6 +26,8 @@ pub struct WaitDetail {
     pub not_before_ns: Option<u64>,
     /// What it waits for.
     pub lock: Lock,
+    /// By whom that is held.
+    pub held: Held,
     /// Who held it at the fork, where known; of a self-deadlock the task itself.
     pub holder: Option<Holder>,
     /// Python frames of the task, innermost first.
@@ -55,6 +57,17 @@ impl WaitDetail {
             holder.python = Vec::new();
         }
     }
+}
+
+/// By whom what a task waits for is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// By somebody who took it before the fork.
+    SinceFork,
+    /// By nobody: somebody has to wake the task.
+    ByNobody,
+    /// By the task itself.
+    ByWaiter,
 }
 
 /// What a task waits for.

@@ -13,7 +13,10 @@ use super::{
     },
 };
 
-use crate::{event::Event, finding::Key};
+use crate::{
+    event::Event,
+    finding::{Held, Key},
+};
 
 /// See the module.
 pub(super) struct InheritedLock;
@@ -55,7 +58,7 @@ impl Hazard for InheritedLock {
             return verdict;
         }
         match conclude(case, CRITERIA) {
-            Some(conclusion) => case.finding(self.id(), conclusion),
+            Some(conclusion) => case.finding(self.id(), Held::SinceFork, conclusion),
             None => Verdict::Open(case.fork.undecided()),
         }
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    finding::{Confidence, Fact, Key},
+    finding::{Confidence, Fact, Held, Key},
     locks::State,
 };
 
@@ -54,7 +54,7 @@ impl Hazard for LostWaker {
             Waited::Lock => return Verdict::Unrelated,
         };
         match conclusion {
-            Some(conclusion) => case.finding(self.id(), conclusion),
+            Some(conclusion) => case.finding(self.id(), Held::ByNobody, conclusion),
             None => otherwise,
         }
     }

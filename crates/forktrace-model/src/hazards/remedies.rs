@@ -3,7 +3,7 @@
 //! One table, [`TABLE`]; the first row that fits counts. What fits more cases stands further down.
 
 use crate::{
-    finding::{Finding, HazardId, Remedy},
+    finding::{Finding, Held, Remedy},
     locks::{FamilyRemedy, Language, LockFamily},
     model::Fork,
 };
@@ -15,7 +15,7 @@ pub(super) fn of(finding: &Finding, fork: &Fork) -> Option<Remedy> {
 
 /// For which findings a piece of advice is. An empty list fits all.
 struct Row {
-    hazards: &'static [HazardId],
+    held: &'static [Held],
     language: Option<Language>,
     lock: Option<FamilyRemedy>,
     when: When,
@@ -36,7 +36,7 @@ enum When {
 impl Row {
     fn fits(&self, finding: &Finding, fork: &Fork) -> bool {
         let family = finding.wait().map(|wait| wait.lock.family);
-        (self.hazards.is_empty() || self.hazards.contains(&finding.hazard))
+        (self.held.is_empty() || finding.wait().is_some_and(|wait| self.held.contains(&wait.held)))
             && self.language.is_none_or(|language| is_in(language, finding, family))
             && self.lock.is_none_or(|remedy| family.is_some_and(|family| family.remedy == remedy))
             && self.when.holds(finding, fork)
@@ -65,12 +65,12 @@ impl When {
     }
 }
 
-const LOCK: &[HazardId] = &[HazardId::InheritedLock];
-const WAKER: &[HazardId] = &[HazardId::LostWaker];
-const INHERITED: &[HazardId] = &[HazardId::InheritedLock, HazardId::LostWaker];
+const LOCK: &[Held] = &[Held::SinceFork];
+const WAKER: &[Held] = &[Held::ByNobody];
+const INHERITED: &[Held] = &[Held::SinceFork, Held::ByNobody];
 
-const fn row(hazards: &'static [HazardId], when: When, remedy: Remedy) -> Row {
-    Row { hazards, language: None, lock: None, when, remedy }
+const fn row(held: &'static [Held], when: When, remedy: Remedy) -> Row {
+    Row { held, language: None, lock: None, when, remedy }
 }
 
 impl Row {
@@ -84,7 +84,7 @@ impl Row {
 }
 
 static TABLE: &[Row] = &[
-    row(&[HazardId::SelfDeadlock], When::Always, Remedy::ReleaseBeforeTaking),
+    row(&[Held::ByWaiter], When::Always, Remedy::ReleaseBeforeTaking),
     row(INHERITED, When::Server("uwsgi"), Remedy::Uwsgi),
     row(INHERITED, When::Server("gunicorn"), Remedy::Gunicorn),
     row(INHERITED, When::Server("celery"), Remedy::Celery),

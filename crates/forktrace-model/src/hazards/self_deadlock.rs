@@ -11,7 +11,10 @@ use super::{
     wait::{self, Criterion, Waited, conclude, fork, left, self_owned},
 };
 
-use crate::{event::Event, finding::Key};
+use crate::{
+    event::Event,
+    finding::{Held, Key},
+};
 
 /// See the module.
 pub(super) struct SelfDeadlock;
@@ -30,7 +33,7 @@ impl Hazard for SelfDeadlock {
             return Verdict::Unrelated;
         }
         match conclude(case, CRITERIA) {
-            Some(conclusion) => case.finding(self.id(), conclusion),
+            Some(conclusion) => case.finding(self.id(), Held::ByWaiter, conclusion),
             None => Verdict::Open(case.fork.undecided()),
         }
     }

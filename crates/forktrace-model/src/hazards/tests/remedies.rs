@@ -3,8 +3,8 @@
 use crate::{
     event::{PythonFrame, ThreadName, stacks::Frame},
     finding::{
-        Confidence, Detail, Finding, ForkInfo, HazardId, Holder, Lock, LockPlace, Remedy, Severity,
-        Subject, WaitDetail,
+        Confidence, Detail, Finding, ForkInfo, HazardId, Held, Holder, Lock, LockPlace, Remedy,
+        Severity, Subject, WaitDetail,
     },
     hazards::remedies,
     locks::LockFamily,
@@ -29,9 +29,9 @@ fn fork(by_comm: &str, lost: bool) -> Fork {
     }
 }
 
-fn finding(hazard: HazardId, lock: &str) -> Finding {
+fn finding(held: Held, lock: &str) -> Finding {
     Finding {
-        hazard,
+        hazard: HazardId::InheritedLock,
         severity: Severity::Hang,
         confidence: Confidence::Certain,
         subject: Subject { pid: 20, tid: 20, comm: "worker".into(), ppid: FORKER, ns_pid: None },
@@ -53,6 +53,7 @@ fn finding(hazard: HazardId, lock: &str) -> Finding {
                 mapping: LockPlace::Heap,
                 place: None,
             },
+            held,
             holder: None,
             python: Vec::new(),
             python_missing: None,
@@ -95,7 +96,7 @@ fn fits(finding: &Finding, fork: &Fork, remedy: Remedy) {
 #[test]
 fn the_language_decides() {
     let threads = fork("app", true);
-    let lock = |kind| finding(HazardId::InheritedLock, kind);
+    let lock = |kind| finding(Held::SinceFork, kind);
     fits(&lock("glibc mutex"), &threads, Remedy::LockAtFork);
     fits(&in_python(lock("Python threading lock (sem_t)")), &threads, Remedy::PythonStartMethod);
     fits(&lock("Rust std Mutex"), &threads, Remedy::RustLock);
@@ -108,7 +109,7 @@ fn the_language_decides() {
 #[test]
 fn a_lock_of_native_code_under_python_is_not_for_pythons_fork_handlers() {
     let threads = fork("app", true);
-    let lock = |kind| in_python(finding(HazardId::InheritedLock, kind));
+    let lock = |kind| in_python(finding(Held::SinceFork, kind));
     for kind in ["glibc mutex", "parking_lot Mutex", "Python lock (PyMutex)"] {
         fits(&lock(kind), &threads, Remedy::PythonNativeLock);
     }
@@ -119,37 +120,37 @@ fn a_lock_of_native_code_under_python_is_not_for_pythons_fork_handlers() {
 #[test]
 fn a_lock_of_the_thread_that_forked_is_released_before() {
     let alone = fork("app", false);
-    fits(&finding(HazardId::InheritedLock, "glibc mutex"), &alone, Remedy::ReleaseBeforeFork);
-    let held = |by| held_by(by, finding(HazardId::InheritedLock, "glibc mutex"));
+    fits(&finding(Held::SinceFork, "glibc mutex"), &alone, Remedy::ReleaseBeforeFork);
+    let held = |by| held_by(by, finding(Held::SinceFork, "glibc mutex"));
     fits(&held(FORKER), &fork("app", true), Remedy::ReleaseBeforeFork);
     fits(&held(OTHER), &fork("app", true), Remedy::LockAtFork);
-    let python = in_python(finding(HazardId::InheritedLock, "Python threading lock (sem_t)"));
+    let python = in_python(finding(Held::SinceFork, "Python threading lock (sem_t)"));
     fits(&python, &alone, Remedy::PythonReleaseBeforeFork);
     fits(&python, &fork("app", true), Remedy::PythonStartMethod);
 }
 
 #[test]
 fn servers_and_libraries_have_settings_of_their_own() {
-    let lock = in_python(finding(HazardId::InheritedLock, "Python threading lock (sem_t)"));
+    let lock = in_python(finding(Held::SinceFork, "Python threading lock (sem_t)"));
     fits(&lock, &fork("uwsgi", true), Remedy::Uwsgi);
     fits(&lock, &fork("gunicorn", true), Remedy::Gunicorn);
     fits(&lock, &fork("celery", true), Remedy::Celery);
     let file = inside("_enter_buffered_busy", "/usr/lib/libpython3.11.so.1.0", lock);
     fits(&file, &fork("app", true), Remedy::PythonBufferedFile);
-    let team = finding(HazardId::LostWaker, "futex word");
+    let team = finding(Held::ByNobody, "futex word");
     fits(&team, &fork("app", true), Remedy::LostThreads);
     let team = inside("GOMP_parallel", "/usr/lib/libgomp.so.1.0.0", team);
     fits(&team, &fork("app", true), Remedy::Openmp);
-    let print = finding(HazardId::InheritedLock, "Rust std Mutex");
+    let print = finding(Held::SinceFork, "Rust std Mutex");
     let print = inside("<std::io::stdio::Stdout>::lock", "/srv/app/server", print);
     fits(&print, &fork("app", true), Remedy::RustStdout);
 }
 
 #[test]
 fn every_wait_has_advice() {
-    for hazard in [HazardId::InheritedLock, HazardId::LostWaker, HazardId::SelfDeadlock] {
+    for held in [Held::SinceFork, Held::ByNobody, Held::ByWaiter] {
         for lost in [true, false] {
-            assert!(remedies::of(&finding(hazard, "futex word"), &fork("", lost)).is_some());
+            assert!(remedies::of(&finding(held, "futex word"), &fork("", lost)).is_some());
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     arch::Machine,
     event::{AtFork, Event, Evidence, Mapping, Place, Python, Task, Window},
     finding::{
-        Detail, Finding, ForkInfo, HazardId, Lock, LockPlace, Severity, Subject, WaitDetail,
+        Detail, Finding, ForkInfo, HazardId, Held, Lock, LockPlace, Severity, Subject, WaitDetail,
     },
     hazards::{Reason, Verdict, remedies},
     locks::{self, Reading, Scene, State},
@@ -145,7 +145,12 @@ impl<'a> WaitCase<'a> {
     }
 
     /// The finding of this case.
-    pub(in crate::hazards) fn finding(&self, hazard: HazardId, conclusion: Conclusion) -> Verdict {
+    pub(in crate::hazards) fn finding(
+        &self,
+        hazard: HazardId,
+        held: Held,
+        conclusion: Conclusion,
+    ) -> Verdict {
         let evidence = self.evidence;
         let (python, python_missing) = match &evidence.python {
             Python::Frames(frames) => (frames.clone(), None),
@@ -167,14 +172,14 @@ impl<'a> WaitCase<'a> {
                 mapping: self.lock_place(),
                 place: None,
             },
-            holder: holder::holder(self, hazard),
+            held,
+            holder: holder::holder(self, held),
             python,
             python_missing,
             stack: Vec::new(),
             stack_cut: None,
             candidates: Vec::new(),
-            with_at_fork: ownerless::with_at_fork(self)
-                .filter(|_| hazard == HazardId::InheritedLock),
+            with_at_fork: ownerless::with_at_fork(self).filter(|_| held == Held::SinceFork),
         };
         let mut finding = Finding {
             hazard,

@@ -13,7 +13,7 @@ use crate::{
         is_older,
     },
     finding::{
-        Confidence, Fact, Finding, ForkInfo, ForkSite, HazardId, Holder, Origin, PageEvidence,
+        Confidence, Fact, Finding, ForkInfo, ForkSite, Held, Holder, Origin, PageEvidence,
         UnobservedForkSite,
     },
     hazards::{Reason, Verdict},
@@ -298,8 +298,9 @@ fn describe_unobserved(
     let holder = holder.map(|(parent, tid, thread)| {
         Holder::new(parent.pid, tid, thread.map(|thread| thread.comm.clone()))
     });
-    let owner_tid = match finding.hazard {
-        HazardId::InheritedLock if holder.is_none() => case.owner_now(),
+    let held = finding.wait().map(|wait| wait.held);
+    let owner_tid = match held {
+        Some(Held::SinceFork) if holder.is_none() => case.owner_now(),
         _ => None,
     };
     let forker = parent.and_then(|parent| parent.forker);

@@ -5,7 +5,12 @@
 //! ever had.
 
 use super::{WaitCase, ownerless, probes};
-use crate::{event::Task, finding::HazardId, finding::Holder, locks::State, model::Fork};
+use crate::{
+    event::Task,
+    finding::{Held, Holder},
+    locks::State,
+    model::Fork,
+};
 
 /// Whether `owner` is a thread whose heir is in the child: the one that forked it, and, where that
 /// was its process's first thread, the one that forked that process, and so on.
@@ -23,12 +28,12 @@ pub(super) fn has_heir(line: &[&Fork], owner: u32) -> bool {
 }
 
 /// Whom the owner field names, who released it after the fork, or the parent's only thread.
-pub(super) fn holder(case: &WaitCase<'_>, hazard: HazardId) -> Option<Holder> {
+pub(super) fn holder(case: &WaitCase<'_>, held: Held) -> Option<Holder> {
     let fork = case.fork.site();
-    match hazard {
-        HazardId::InheritedLock => {}
-        HazardId::LostWaker => return None,
-        HazardId::SelfDeadlock => {
+    match held {
+        Held::SinceFork => {}
+        Held::ByNobody => return None,
+        Held::ByWaiter => {
             let Task { pid, tid, comm } = case.task.clone();
             return Some(Holder::new(pid, tid, Some(comm)));
         }
