@@ -6,7 +6,7 @@ use super::{
     Clock, Style, advice, duration, hazards, plural, proofs, python, rounded_up, stacks,
     style::Tone, unobserved_fork, wrap,
 };
-use forktrace_model::finding::{Confidence, Finding, ForkSite, Holder, Rule, WaitDetail};
+use forktrace_model::finding::{Confidence, Finding, ForkInfo, ForkSite, Holder, Rule, WaitDetail};
 
 /// Column of a row's text.
 const COLUMN: usize = 14;
@@ -46,7 +46,10 @@ impl Block {
                 ]
             }));
         }
-        rows.push(("forked", forked(finding, style, clock)));
+        // Other hazards are not always about a process that was forked.
+        if finding.wait().is_some() || finding.fork != ForkInfo::None {
+            rows.push(("forked", forked(finding, style, clock)));
+        }
         rows.extend(stuck_at(finding, style));
         let proof: Vec<_> =
             proofs::of(finding).map(|text| style.clean(&text).into_owned()).collect();

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Style, count, hazards, plural, style::Tone, tree, wrap};
 use forktrace_model::{
-    finding::{Confidence, Finding},
+    finding::{Confidence, Finding, Severity},
     judge::{Forgotten, Judged},
     model::{Counts, Process},
 };
@@ -138,8 +138,7 @@ impl<'a> Totals<'a> {
         if suspects > 0 {
             findings.push_str(&format!(", {}", plural(suspects, "suspect", "suspects")));
         }
-        let threads: BTreeSet<_> =
-            self.findings.iter().map(|f| (f.subject.pid, f.subject.tid)).collect();
+        let threads: BTreeSet<_> = self.hangs().map(|f| (f.subject.pid, f.subject.tid)).collect();
         let processes: BTreeSet<_> = threads.iter().map(|(pid, _)| pid).collect();
         if threads.len() > processes.len() {
             let earlier = [Confidence::Certain, Confidence::Likely, Confidence::Suspect]
@@ -193,9 +192,32 @@ impl<'a> Totals<'a> {
         };
         let says_so = incomplete.is_empty() || first.1.ends_with(INCOMPLETE);
         let heading = (!says_so).then(|| INCOMPLETE.to_owned());
-        let incomplete = heading.into_iter().chain(incomplete);
-        let incomplete = incomplete.map(|sentence| (Tone::Warning, sentence));
-        std::iter::once(first).chain(incomplete).collect()
+        let rest = self.no_hangs(style).into_iter().chain(heading).chain(incomplete);
+        let rest = rest.map(|sentence| (Tone::Warning, sentence));
+        std::iter::once(first).chain(rest).collect()
+    }
+
+    /// The findings about tasks that can never go on.
+    fn hangs(&self) -> impl Iterator<Item = &'a Finding> {
+        self.findings.iter().copied().filter(|finding| finding.severity == Severity::Hang)
+    }
+
+    /// The sentence about findings of other severities, if there are any.
+    fn no_hangs(&self, style: Style) -> Option<String> {
+        let others = self.findings.iter().filter(|finding| finding.severity != Severity::Hang);
+        let name = |finding: &&Finding| {
+            let subject = &finding.subject;
+            let headline = hazards::words(finding.hazard).headline;
+            format!("{}[{}] ({headline})", style.clean(&subject.comm), subject.pid)
+        };
+        let all: BTreeSet<String> = others.map(name).collect();
+        let shown: Vec<&str> = all.iter().take(MOST_NAMES).map(String::as_str).collect();
+        let more = match all.len() - shown.len() {
+            0 => String::new(),
+            more => format!(", and {}", plural(more as u64, "other", "others")),
+        };
+        let number = plural(all.len() as u64, "other hazard", "other hazards");
+        (!all.is_empty()).then(|| format!("{number}: {}{more}", shown.join(", ")))
     }
 
     /// The sentence about processes that hang, if there are any.
@@ -210,14 +232,14 @@ impl<'a> Totals<'a> {
         .filter(|(.., n)| *n > 0);
         let (confidence, tone, surely, n) = parts.next()?;
         let children = plural(n, "child", "children");
-        let all: BTreeSet<u32> = self.findings.iter().map(|finding| finding.subject.pid).collect();
+        let all: BTreeSet<u32> = self.hangs().map(|finding| finding.subject.pid).collect();
         let over = all.difference(&self.waiting).count();
         let hang = match (over == all.len() && over > 0, n) {
             (true, _) => "hung",
             (false, 1) => "hangs",
             (false, _) => "hang",
         };
-        let alike = self.findings.iter().copied().filter(|f| f.confidence == confidence);
+        let alike = self.hangs().filter(|f| f.confidence == confidence);
         let how = hazards::together(alike);
         let names = |confidence, n| names(&self.stuck(confidence), n, style);
         let mut said = format!("{children}{surely} {hang}{how}{}", names(confidence, n));
@@ -240,9 +262,9 @@ impl<'a> Totals<'a> {
 
     /// Pid and name of the processes whose strongest finding has this confidence.
     fn stuck(&self, confidence: Confidence) -> BTreeMap<u32, &'a str> {
-        let surer = self.findings.iter().filter(|finding| finding.confidence > confidence);
+        let surer = self.hangs().filter(|finding| finding.confidence > confidence);
         let surer: BTreeSet<u32> = surer.map(|finding| finding.subject.pid).collect();
-        let alike = self.findings.iter().filter(|finding| finding.confidence == confidence);
+        let alike = self.hangs().filter(|finding| finding.confidence == confidence);
         let alike = alike.filter(|finding| !surer.contains(&finding.subject.pid));
         alike.map(|finding| (finding.subject.pid, finding.subject.comm.as_str())).collect()
     }
@@ -359,6 +381,24 @@ mod tests {
         assert_eq!(
             said(&findings[..1], &[]),
             "1 child hung on an inherited lock: worker[1]; it later resumed"
+        );
+    }
+
+    #[test]
+    fn a_hazard_that_is_no_hang_is_no_child_that_hangs() {
+        let counts = Counts::default();
+        let mut risk = about(7, 7, Confidence::Likely);
+        risk.severity = Severity::Risk;
+        let findings = [about(3, 3, Confidence::Certain), risk];
+        let totals = totals(&findings, &counts);
+        let said: Vec<String> =
+            totals.conclusion(Style::default()).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(
+            said,
+            [
+                "1 child hangs on an inherited lock: worker[3]",
+                "1 other hazard: worker[7] (inherited lock)"
+            ]
         );
     }
 

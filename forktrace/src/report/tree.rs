@@ -10,7 +10,7 @@ use super::{
     style::Tone,
 };
 use forktrace_model::{
-    finding::Confidence,
+    finding::{Confidence, Severity},
     judge::Judged,
     model::{ProcId, Process},
 };
@@ -323,7 +323,7 @@ fn places(processes: &[Process], findings: &[Judged]) -> FxHashMap<usize, Mark> 
         by_fork.insert((process.pid, process.fork.as_ref().map(|fork| fork.boot_ns)), at);
     }
     let mut places: FxHashMap<usize, Mark> = FxHashMap::default();
-    for judged in findings {
+    for judged in findings.iter().filter(|judged| judged.finding.severity == Severity::Hang) {
         let finding = &judged.finding;
         let fork = (finding.subject.pid, finding.fork_site().as_ref().map(|fork| fork.boot_ns));
         let Some(place) = by_fork.get(&fork).or_else(|| latest.get(&finding.subject.pid)) else {
