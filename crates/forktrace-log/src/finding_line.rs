@@ -7,8 +7,7 @@ use forktrace_model::{
         PythonFrame,
         stacks::{Frame, Place, TaskNow},
     },
-    finding::HazardId,
-    finding::{Confidence, Effect, ForkSite, Holder, Severity, UnobservedForkSite},
+    finding::{Confidence, Effect, ForkSite, HazardId, Holder, Severity, UnobservedForkSite},
     json_number,
 };
 use schemars::JsonSchema;

@@ -1,8 +1,7 @@
 //! The words of each hazard: one entry of [`words`] each.
 
 use forktrace_model::{
-    finding::HazardId,
-    finding::{Finding, Held, Lock, Severity, WaitDetail},
+    finding::{Finding, HazardId, Held, Lock, Severity, WaitDetail},
     locks,
 };
 

@@ -8,8 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{Style, hang, plural};
 use forktrace_model::{
     event::PythonFrame,
-    finding::HazardId,
-    finding::{Confidence, Finding},
+    finding::{Confidence, Finding, HazardId},
 };
 
 /// Tasks remembered at most. After that, all are forgotten and complete blocks are printed again.

@@ -8,8 +8,7 @@ use super::*;
 use crate::report::hazards::tests::finding;
 use forktrace_model::{
     event::{Body, Event, ProcessExit, ProcessFork, ProcessSnapshot, Task},
-    finding::HazardId,
-    finding::{Finding, ForkInfo},
+    finding::{Finding, ForkInfo, HazardId},
     model::Model,
 };
 
