@@ -94,7 +94,7 @@ fn too_short() -> Result<()> {
     let judge = || -> Result<()> {
         traced.expect_code(0)?;
         for text in [&traced.stdout, &traced.report(&["-q"])?.stdout] {
-            let told = text.contains("use a shorter --min-wait");
+            let told = text.contains("the trace lasted ");
             ensure!(told && !text.contains(ALL_CLEAR), "{text}");
         }
         Ok(())

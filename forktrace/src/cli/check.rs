@@ -1,4 +1,4 @@
-//! `forktrace report --check FILE…`: whether a log is as SCHEMA.md says.
+//! `forktrace report --check FILE…`: checks that a log has the format of SCHEMA.md.
 
 use std::io::{self, Write};
 
@@ -10,10 +10,10 @@ use super::{
 use crate::report::{caveats, plural, sanitize};
 use forktrace_log::{Cause, Checker, Reader};
 
-/// How many problems are told.
-const TOLD: usize = 50;
+/// Problems printed, at most.
+const PRINTED: usize = 50;
 
-/// Checks files in their order, with so many bytes of memory. Exit status 1: there is a problem.
+/// Checks the files in their order and uses at most `memory` bytes. Exit status 1: there is a problem.
 pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
     let mut budget = Budget::new(memory);
     let progress = log_files::progress(&files.readable, true);
@@ -22,7 +22,7 @@ pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
     let (mut found, mut lines) = (0, 0);
     for (path, why) in &files.bad {
         found += 1;
-        if found <= TOLD {
+        if found <= PRINTED {
             writeln!(out, "{}", sanitize(&format!("{}: {why}", path.display())))?;
         }
     }
@@ -32,7 +32,7 @@ pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
         let mut reader = Reader::new(input);
         let mut tell = |line: u64, text: &str| -> io::Result<()> {
             found += 1;
-            if found <= TOLD {
+            if found <= PRINTED {
                 progress.borrow_mut().clear();
                 // Damage before the first line is in none.
                 let line = if line == 0 { String::new() } else { format!(":{line}") };
@@ -73,11 +73,11 @@ pub(super) fn run(files: &Files, memory: u64) -> Result<u8, Failure> {
 }
 
 fn conclude(out: &mut impl Write, found: usize, lines: u64) -> io::Result<()> {
-    if found > TOLD {
-        writeln!(out, "and {}", plural((found - TOLD) as u64, "more", "more"))?;
+    if found > PRINTED {
+        writeln!(out, "and {}", plural((found - PRINTED) as u64, "more", "more"))?;
     }
     match found {
-        0 => writeln!(out, "{} as they should be", plural(lines, "line", "lines")),
+        0 => writeln!(out, "{}, no problems", plural(lines, "line", "lines")),
         n => writeln!(out, "{}", plural(n as u64, "problem", "problems")),
     }
 }

@@ -28,8 +28,8 @@ const BUFFER: usize = 1 << 16;
 
 type Out = Box<dyn Write + Send>;
 
-/// Reads the log once and writes what it tells. A file is put in its place when it is whole: what was
-/// there before stays if it cannot be.
+/// Reads the log once and writes the export. An existing file is replaced only when the new one is
+/// complete.
 pub(super) fn run(args: &ExportArgs) -> Result<u8, Failure> {
     let format = format(args)?;
     refuse(args, format)?;
@@ -122,7 +122,7 @@ fn partial(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// An export tells what its log tells, so it is kept as the log is.
+/// Opens the output. An export is as private as its log, so it has the same owner and mode.
 fn open(args: &ExportArgs) -> Result<Out, Failure> {
     let Some(path) = target(args) else {
         return Ok(Box::new(BufWriter::with_capacity(BUFFER, io::stdout())));
@@ -156,7 +156,9 @@ fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     let shortfalls = caveats.iter().map(caveats::text).collect();
     let story = pipeline.finish(LogEnd { shortfalls });
     for (kind, count) in &story.left_out {
-        say(&format!("{count} {kind} are left out: more are not drawn; use --format csv for all"));
+        say(&format!(
+            "{count} {kind} are not drawn: there are too many; use --format csv to get all"
+        ));
     }
     let mut out = open(args)?;
     let written = match format {

@@ -1,28 +1,27 @@
-//! How text looks, and how it is made harmless.
+//! Colour, width and character set of text.
 
 use std::borrow::Cow;
 
 use anstyle::{AnsiColor, Style as Look};
 use forktrace_model::text;
 
-/// Width of a block where the terminal's is not known or larger, columns.
+/// Widest block of text, columns. Also its width if the width of the terminal is unknown.
 const BLOCK_WIDTH: usize = 100;
-/// Below this, wrapping makes text harder to read instead of easier.
+/// Narrowest block of text, columns: narrower text is hard to read.
 const LEAST_WIDTH: usize = 40;
 
-/// How text is to look. The caller knows the terminal; nothing here asks for it.
+/// How text looks. The caller knows the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     /// Whether escape codes for colour are written.
     pub color: bool,
-    /// Whether everything must be ASCII.
+    /// Whether only ASCII characters are written.
     pub ascii: bool,
-    /// The width that is wanted, columns. `None`: any, as where no terminal is; then a lifecycle line is
-    /// one line.
+    /// Width, columns. `None`: no limit, so that a lifecycle line is one line.
     pub width: Option<usize>,
 }
 
-/// What a piece of text is, for its colour.
+/// The meaning of a text, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -34,7 +33,7 @@ pub(crate) enum Tone {
 }
 
 impl Tone {
-    /// The tone in a word.
+    /// The name of the tone.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Tone::Plain => "plain",
@@ -69,7 +68,8 @@ impl Style {
         Cow::Owned(format!("{look}{text}{look:#}"))
     }
 
-    /// `text` of a traced program, harmless and in the wanted character set.
+    /// `text` of a traced program, with control characters escaped, and others too if only ASCII is
+    /// written.
     pub(crate) fn clean(self, text: &str) -> Cow<'_, str> {
         text::escape(text, |c| text::is_hostile(c) || (self.ascii && !c.is_ascii()))
     }

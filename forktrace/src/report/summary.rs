@@ -16,8 +16,6 @@ use forktrace_model::{
 const COLUMN: usize = 13;
 /// Processes named in the result, at most.
 const MOST_NAMES: usize = 8;
-/// Label of the row that counts lost events.
-const LOST: &str = "events lost";
 /// The result if no child hangs and nothing limits that result.
 const ALL_CLEAR: &str = "no child hangs on an inherited lock";
 /// Begins the result if no hang was found, but one may be there.
@@ -92,9 +90,8 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         shortfalls: summary.shortfalls,
     };
     let rows = if summary.quiet { Vec::new() } else { totals.rows() };
-    for (label, text) in rows {
-        let lost = label == LOST && summary.counts.lost > 0;
-        row(w, style, label, if lost { Tone::Alarm } else { Tone::Plain }, &text)?;
+    for (label, tone, text) in rows {
+        row(w, style, label, tone, &text)?;
     }
     // --quiet does not hide that a recording is incomplete.
     let is_shown = |(_, lines_missing): &&(String, bool)| !summary.quiet || *lines_missing;
@@ -118,8 +115,8 @@ impl<'a> Totals<'a> {
         self.stuck(confidence).len() as u64 + self.earlier.of(confidence)
     }
 
-    /// The counts: label and text of each row.
-    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+    /// The counts: label, tone and text of each row.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, Tone, String)> {
         let counts = self.counts;
         let made = format!(
             "{}, {}, {}, {}, {}",
@@ -155,18 +152,22 @@ impl<'a> Totals<'a> {
             let them = if self.hidden == 1 { "it" } else { "them" };
             findings.push_str(&format!(" ({hidden} hidden: show {them} with {})", self.remedy));
         }
+        let lost = if counts.lost > 0 { Tone::Alarm } else { Tone::Plain };
         vec![
-            ("seen", made),
-            ("long waits", count(counts.long_waits)),
-            ("findings", findings),
-            (LOST, count(counts.lost)),
+            ("seen", Tone::Plain, made),
+            ("long waits", Tone::Plain, count(counts.long_waits)),
+            ("findings", Tone::Plain, findings),
+            ("events lost", lost, count(counts.lost)),
         ]
     }
 
     /// The result, one sentence each: first whether a child hangs, then the caveats.
     pub(crate) fn conclusion(&self, style: Style) -> Vec<(Tone, String)> {
         let incomplete = self.incomplete(style);
-        let first = match self.hanging(style) {
+        let (hanging, others) = (self.hanging(style), self.no_hangs(style));
+        // The first sentence is the heading of the caveats if it has nothing else to show.
+        let is_heading = hanging.is_none() && others.is_none() && self.hidden == 0;
+        let first = match hanging {
             Some(hanging) => hanging,
             None if self.hidden > 0 => {
                 let suspects = plural(self.hidden, "suspect is", "suspects are");
@@ -175,9 +176,10 @@ impl<'a> Totals<'a> {
                 let text = format!("{NO_HANG}, but {suspects} hidden: show {them} with {remedy}");
                 (Tone::Warning, text)
             }
-            None if !incomplete.is_empty() => {
+            None if !incomplete.is_empty() && is_heading => {
                 (Tone::Warning, format!("{NO_HANG}, but {INCOMPLETE}"))
             }
+            None if !incomplete.is_empty() => (Tone::Warning, NO_HANG.to_owned()),
             None if self.processes == 0 => {
                 (Tone::Warning, format!("{NO_HANG}, but no process was checked"))
             }
@@ -190,9 +192,8 @@ impl<'a> Totals<'a> {
                 (Tone::Good, format!("{ALL_CLEAR}: {checked}"))
             }
         };
-        let says_so = incomplete.is_empty() || first.1.ends_with(INCOMPLETE);
-        let heading = (!says_so).then(|| INCOMPLETE.to_owned());
-        let rest = self.no_hangs(style).into_iter().chain(heading).chain(incomplete);
+        let heading = (!incomplete.is_empty() && !is_heading).then(|| INCOMPLETE.to_owned());
+        let rest = others.into_iter().chain(heading).chain(incomplete);
         let rest = rest.map(|sentence| (Tone::Warning, sentence));
         std::iter::once(first).chain(rest).collect()
     }
@@ -414,7 +415,7 @@ mod tests {
         ];
         let said = |findings: &[Finding], hidden| {
             let totals = Totals { hidden, ..totals(findings, &counts) };
-            let (_, row) = totals.rows().into_iter().find(|(label, _)| *label == "findings")?;
+            let (.., row) = totals.rows().into_iter().find(|(label, ..)| *label == "findings")?;
             Some((row, totals.conclusion(Style::default()).into_iter().next()?.1))
         };
         let (row, conclusion) = said(&findings, 0).unwrap();

@@ -61,7 +61,7 @@ impl<W: Write> Text<W> {
     /// Writes the event's line, if it has one. The model must know the event already.
     pub fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {
         let Some(row) = self.row(event, model) else { return Ok(()) };
-        if self.quiet && row.event != "LOST" {
+        if self.quiet && !matches!(event.body, Body::EventsLost(_)) {
             return Ok(());
         }
         self.begin()?;

@@ -41,7 +41,7 @@ fn lifecycle_lines() {
     let log = file("logs/lines.jsonl");
     let log = log.to_str().unwrap();
     let check = session(&["report", "--check", log], "");
-    assert!(check.contains("as they should be"), "{check}");
+    assert!(check.contains("20 lines, no problems"), "{check}");
     let mut narrow = forktrace(&["report", "--ascii", log]);
     let narrow = String::from_utf8(narrow.env("COLUMNS", "60").output().unwrap().stdout).unwrap();
     assert!(narrow.is_ascii() && narrow.lines().all(|line| line.len() <= 60), "{narrow}");
@@ -110,6 +110,16 @@ fn filters() {
     ];
     let texts = texts.map(|text| text.replace(log, "prefork.jsonl"));
     assert_is("report-filters", &texts.join("\n"));
+}
+
+/// Without `--suspects`.
+#[test]
+fn hidden_suspects() {
+    let texts = ["condition-events-lost", "condition-no-thread-lost"].map(|name| {
+        let log = file(&format!("recorded/0.1.0/{name}.jsonl.zst"));
+        report(&["--quiet", log.to_str().unwrap()])
+    });
+    assert_is("hidden-suspects", &texts.join("\n"));
 }
 
 /// `-v`: why a wait is no finding.

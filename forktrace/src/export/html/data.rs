@@ -248,7 +248,8 @@ fn words(story: &Timeline) -> (Rows, Rows) {
         shortfalls: &shortfalls,
     };
     let said = totals.conclusion(Style::default()).into_iter();
-    (said.map(|(tone, text)| (tone.name(), text)).collect(), totals.rows())
+    let rows = totals.rows().into_iter().map(|(label, _, text)| (label, text)).collect();
+    (said.map(|(tone, text)| (tone.name(), text)).collect(), rows)
 }
 
 fn cards(story: &Timeline) -> Vec<Card> {
