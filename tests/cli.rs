@@ -249,7 +249,8 @@ fn few_open_files() -> Result<()> {
     Ok(())
 }
 
-/// For scripts: a log with a finding is told from one without, and from one that cannot be read.
+/// For scripts: the exit status separates a log with a finding from one without, and from one that
+/// cannot be read.
 fn exit_code_of_a_report() -> Result<()> {
     let (found, dir) = (in_project("forktrace/tests/golden/prefork.jsonl"), furnish()?);
     for (log, code) in [(found, 7), (dir.path().join("cut.jsonl"), 0), ("none.jsonl".into(), 1)] {

@@ -3,7 +3,7 @@
 //! The programs hold no policy. They follow forks, note who waits on which futex word, keep the
 //! pages of a forked child as it inherited them, and count what they could not keep. What any of
 //! it means is decided in user space. Tracepoint layouts differ between kernels, so every offset
-//! comes from the collector (see [`forktrace_common::config`]); `task_struct` is never read.
+//! comes from the collector ([`forktrace_common::config`]), also that of a field of `task_struct`.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

@@ -1,5 +1,5 @@
-//! What forktrace costs and how it holds at scale (`cargo xtask bench`): figures, no verdicts. What
-//! is measured is told with its spread, and beside what the same machine did in the last run.
+//! What forktrace costs and how it holds at scale (`cargo xtask bench`): figures, no verdicts. Each
+//! figure is printed with its spread, and beside that of the last run on this machine.
 
 mod cost;
 mod growth;

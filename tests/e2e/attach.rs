@@ -22,7 +22,7 @@ const START: Duration = Duration::from_secs(15);
 /// A process that is about to go this long after the attach must be in the tree, ns.
 const SETTLED_NS: u64 = 200_000_000;
 
-/// A workload that hangs once it is told to go on.
+/// A workload that waits for a line, and then hangs.
 struct Waiting {
     program: &'static str,
     args: &'static [&'static str],
@@ -37,7 +37,7 @@ static IN_C: Waiting = Waiting {
 static IN_PYTHON: Waiting =
     Waiting { program: "lock_of_thread.py", args: &["Lock"], hang: Hang::PYTHON };
 
-/// How the tracer is told what to trace.
+/// How the command line names what to trace.
 #[derive(Clone, Copy)]
 enum Target {
     Pid,
@@ -176,7 +176,7 @@ fn churn(all: bool) -> Result<()> {
         ensure!(finding["confidence"] == confidence, "{finding:#}");
         let rules = finding["evidence"].as_array().into_iter().flatten();
         let lost = rules.filter(|proof| proof["rule"] == "events-lost").count();
-        ensure!(lost == 0, "a loss is told, though nothing was lost: {finding:#}");
+        ensure!(lost == 0, "a loss is reported, but nothing was lost: {finding:#}");
         Ok(())
     };
     judge().with_context(|| traced.said())
@@ -221,7 +221,7 @@ fn threads_of_the_kernel() -> Result<()> {
         log.expect_whole()?;
         let text = std::fs::read_to_string(traced.log())?;
         let told = text.lines().find(|line| line.contains("kthreadd") || line.contains("\"jbd2"));
-        ensure!(told.is_none(), "a thread of the kernel is told: {told:?}");
+        ensure!(told.is_none(), "a thread of the kernel is shown: {told:?}");
         Ok(())
     };
     judge().with_context(|| traced.said())

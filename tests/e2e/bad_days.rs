@@ -199,7 +199,7 @@ fn of_zombies(ended: &Ended, facts: &Facts, confidence: &str) -> Result<()> {
     Ok(())
 }
 
-/// Two pid namespaces, one in the other: ids are the host's, and the innermost is told beside them.
+/// Two pid namespaces, one in the other: ids are the host's, and the innermost is shown beside them.
 fn nested_namespaces() -> Result<()> {
     let mut args: Vec<String> = ["-q", "-o", "{log}", "--"].map(str::to_owned).to_vec();
     for _ in 0..2 {

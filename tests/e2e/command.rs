@@ -154,7 +154,7 @@ fn duration() -> Result<()> {
     Ok(())
 }
 
-/// That the command has ended is told while what it left behind is traced.
+/// The end of the command is printed while what it left behind is traced.
 fn left_behind() -> Result<()> {
     let mut job = Job::forktrace(&["-q", "--", "sh", "-c", "sleep 60 & exit 7"])?;
     let said = "the command ended with status 7; 1 process of it still runs";

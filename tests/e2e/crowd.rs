@@ -1,4 +1,4 @@
-//! Many at once, and too short a time: nobody is overlooked, and what was not looked at is told.
+//! Many at once, and too short a time: nobody is overlooked, and what was not examined is reported.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -83,7 +83,7 @@ fn at_rest() -> Result<()> {
     judge().with_context(|| traced.said())
 }
 
-/// Where no wait can have lasted long enough, nobody is told that all is well.
+/// If no wait can have lasted long enough, the summary does not report that all is well.
 fn too_short() -> Result<()> {
     let mut job = Job::start(&workload::command("late_page.c", &["latest", HANGS])?, &[])?;
     job.until("stuck", START, |job| job.stdout().contains("stuck="))?;

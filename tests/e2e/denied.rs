@@ -1,5 +1,5 @@
 //! Processes that a security module keeps from forktrace though it has every capability: their hangs cannot
-//! be recognised, and nobody is told that all is well.
+//! be recognised, and the summary does not report that all is well.
 //!
 //! forktrace runs in a Landlock domain, from where processes outside of it may not be looked into.
 

@@ -262,7 +262,7 @@ fn judge(case: &Case, traced: &Ended, log: &Log, facts: &Facts, child: u32) -> R
             let [one] = findings.as_slice() else { anyhow::bail!("found {findings:#?}") };
             ensure!(confidence(one) == "suspect" && block == printed, "not a suspect: {one:#}");
             late(one, facts, child, true).with_context(|| format!("{one:#}"))?;
-            ensure!(printed || traced.stdout.contains(" hidden"), "not told of");
+            ensure!(printed || traced.stdout.contains(" hidden"), "not reported");
         }
         OwnFault => {
             let [one] = findings.as_slice() else { anyhow::bail!("found {findings:#?}") };
@@ -278,7 +278,7 @@ fn judge(case: &Case, traced: &Ended, log: &Log, facts: &Facts, child: u32) -> R
         Nothing | Unjudged => {
             ensure!(findings.is_empty() && !block, "found {findings:#?}");
             let told = traced.stdout.contains("could not be judged");
-            ensure!(case.expect != Unjudged || told, "not told of");
+            ensure!(case.expect != Unjudged || told, "not reported");
         }
     }
     let again = traced.report(&["-q"])?.stdout;
@@ -341,8 +341,8 @@ fn ended_soon(flags: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The wait is interrupted in every look, and goes on: nobody can tell that it is one, and nobody is told
-/// that no child hangs.
+/// The wait is interrupted in every sample, and goes on: it is not seen as one wait, and the summary
+/// does not report that no child hangs.
 fn interrupted() -> Result<()> {
     let mut command = vec!["-q".to_owned(), "--".to_owned()];
     command.extend(workload::command("killed_hang.c", &["3", "ticks"])?);
@@ -353,8 +353,8 @@ fn interrupted() -> Result<()> {
     Ok(())
 }
 
-/// One fault in several children is told once, and each of the others in two lines; how long it can
-/// have lasted at most is told of each.
+/// One fault in several children is printed once in full, and each of the others in two lines. Each
+/// has the longest time that it can have lasted.
 fn several_children() -> Result<()> {
     let mut command = workload::command("several_stuck.c", &["children"])?;
     command.push(HANGS.to_owned());

@@ -75,7 +75,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Starts a tracer whose command waits to be told.
+/// Starts a tracer whose command waits for a line.
 fn tracer(options: &[&str], command: &[String]) -> Result<Job> {
     let mut line = vec![forktrace()?.display().to_string()];
     line.extend(options.iter().map(|&option| option.to_owned()));

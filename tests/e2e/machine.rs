@@ -62,7 +62,7 @@ fn found(ended: &Ended) -> Result<()> {
     check::report(ended, &log)
 }
 
-/// The wall clock is set while a child hangs. How long it has waited is told by another clock.
+/// The wall clock is set while a child hangs. How long it has waited comes from another clock.
 fn clock_set(seconds: i64) -> Result<()> {
     let mut job = hang()?;
     job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
@@ -146,7 +146,7 @@ fn limited(names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// As Debian has it: the four capabilities are not enough, and what would be is told.
+/// As Debian has it: the four capabilities are not enough, and the message names what would be.
 fn perf_closed() -> Result<()> {
     let level: u32 = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid")?.trim().parse()?;
     ensure!(level >= 3, "kernel.perf_event_paranoid is {level}: the test would not test");
@@ -167,7 +167,7 @@ fn perf_closed() -> Result<()> {
     Ok(())
 }
 
-/// The kernel is locked down as with Secure Boot, which is told and takes nothing away.
+/// The kernel is locked down as with Secure Boot, which is reported and costs nothing.
 fn integrity() -> Result<()> {
     let ended = doctor::run("exec {forktrace}", "doctor --json")?;
     ended.expect_code(0)?;

@@ -55,7 +55,7 @@ fn traced(program: &str, args: &[&str]) -> Result<Ended> {
     Ok(ended)
 }
 
-/// Where a semaphore was taken is told by function, and nothing says that it may have been no lock.
+/// The finding names the function that took a semaphore, and does not call it a possible signal.
 fn taker_is_named(ended: &Ended) -> Result<()> {
     let log = Log::read(&ended.log())?;
     let finding = log.of("finding").next().context("no finding")?;

@@ -1,5 +1,5 @@
 //! Numbers of processes that are used again within a second, on a machine with few of them
-//! (`kernel.pid_max`): every process is told from those that had its number before and after it.
+//! (`kernel.pid_max`): every process is kept apart from those that had its pid before and after it.
 
 use std::{
     collections::BTreeSet,

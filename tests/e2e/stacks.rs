@@ -19,7 +19,7 @@ use crate::check;
 
 const LIMIT: Duration = Duration::from_secs(40);
 const PROGRAM: &str = "stacks.c";
-/// What the linker is told to be the build id, and a name for it.
+/// The build id that the linker gets, and a name for it.
 const BUILD_ID: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 /// How the program is compiled, and what must be known of its functions.

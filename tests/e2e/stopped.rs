@@ -1,5 +1,5 @@
 //! A hang whose process is stopped, as a debugger does with what it is attached to: it has not gone on,
-//! and nobody is told that all is well.
+//! and the summary does not report that all is well.
 
 use std::{thread::sleep, time::Duration};
 
@@ -20,7 +20,7 @@ const START: Duration = Duration::from_secs(15);
 const LIMIT: Duration = Duration::from_secs(60);
 /// From the word of a child that it is about to hang until it does.
 const SOON: Duration = Duration::from_millis(300);
-/// Several looks of `--lean`, and longer than a wait must last to be told of.
+/// Several samples of `--lean`, and longer than a wait must last to be reported.
 const WHILE: Duration = Duration::from_millis(1500);
 
 const HUNG: &str = "on an inherited lock: inherited_mutex[";

@@ -1,5 +1,5 @@
-//! Tables of the programs that are full: what did not fit is counted and told, nothing wrong is said
-//! for it, and nobody is told that all is well.
+//! Tables of the programs that are full: what did not fit is counted and reported, no finding is
+//! wrong for it, and the summary does not report that all is well.
 
 use std::time::Duration;
 

@@ -172,7 +172,7 @@ struct Map {
 }
 
 impl Map {
-    /// How many entries a hash table holds; a few too many, and always the same, for the kernel's
+    /// How many entries a hash table holds; a few too many, and always as many, for the kernel's
     /// description of the table itself.
     fn entries(&self) -> u64 {
         let buckets = self.max_entries.next_power_of_two() * BUCKET;

@@ -23,7 +23,7 @@ const FEW: u64 = 16;
 /// The first series in which every kernel preempts its own code.
 const SINCE: u64 = 7;
 
-/// A few runs were left out, they are told, and nothing else was lost.
+/// A few runs were skipped, all of them were reported, and nothing else was lost.
 #[derive(Debug)]
 struct LeftOut(u64);
 

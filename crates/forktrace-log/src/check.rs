@@ -196,7 +196,7 @@ impl Checker {
         }
     }
 
-    /// A wait is told when it is found to be long, when it ends, or both, in this order.
+    /// A wait has a line when it is found to be long, when it ends, or both, in this order.
     fn wait(&mut self, number: u64, boot_ns: u64, task: &Task, waiting: &FutexWait) {
         let wait = &waiting.wait;
         if wait.enter_ns > boot_ns {

@@ -249,7 +249,7 @@ impl Recorder {
         self.flush();
         match self.is_broken() {
             true => {
-                // Parts of it would tell a loss that is told again later.
+                // Parts of it would report a loss that is reported again later.
                 self.writer.get_mut().back_to(&mark);
                 self.writer.rewind(seq);
             }

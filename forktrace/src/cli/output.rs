@@ -43,7 +43,7 @@ pub(super) fn init_diagnostics(args: &OutputArgs) {
         _ => tracing::Level::TRACE,
     };
     // py-spy warns of every process that it cannot read; why that is so is part of the finding. aya
-    // warns of a limit that it cannot lift; what follows from it is told when it follows.
+    // warns of a limit that it cannot lift; the consequences are reported when they occur.
     let others = if args.verbose >= 2 { Some(level) } else { None };
     let readers = ["py_spy", "remoteprocess", "proc_maps", "goblin", "aya::sys"];
     let filter = Targets::new()

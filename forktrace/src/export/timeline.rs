@@ -41,7 +41,7 @@ pub struct Timeline {
     pub forks: Vec<Fork>,
     /// Programs replaced, by time.
     pub execs: Vec<Exec>,
-    /// Long futex waits, by the time at which they were first told of.
+    /// Long futex waits, by the time of their first event.
     pub waits: Vec<Wait>,
     /// Losses of events, by time.
     pub losses: Vec<Loss>,

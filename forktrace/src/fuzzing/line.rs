@@ -56,7 +56,7 @@ fn taken(line: &Line, style: Style) {
     }
     checks::terminal(&once, false);
     assert!(once.ends_with(b"\n") && once.iter().filter(|byte| **byte == b'\n').count() == 1);
-    // As a first line it may also be told that it is no beginning.
+    // As a first line it may also be reported as no beginning.
     let again = Reader::new(once.as_slice()).find_map(Result::ok);
     assert!(
         again
@@ -88,7 +88,7 @@ fn written(line: &Line) -> Vec<u8> {
     writer.into_inner()
 }
 
-/// An event as people are told of it. Gives what was written.
+/// An event as text for people.
 pub(super) fn told(style: Style, event: &Event) -> Vec<u8> {
     let mut model = Model::default();
     model.apply(event);

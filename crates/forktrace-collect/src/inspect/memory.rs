@@ -133,8 +133,8 @@ pub(super) fn parse(line: &str) -> Option<Mapping> {
     let perms = fields.next()?;
     let offset = fields.next()?;
     let (_device, _inode) = (fields.next()?, fields.next()?);
-    // The kernel pads with blanks before the path. One that begins with a blank cannot be told
-    // from that; paths begin with a slash.
+    // The kernel pads with blanks before the path. A path that begins with a blank would look the
+    // same, but paths begin with a slash.
     let path = fields.next().unwrap_or_default().trim_start_matches(' ');
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,

@@ -19,7 +19,7 @@
 //! `/proc/kpageflags`, which it shares with a mark of files' pages). A fork clears it, the next
 //! write sets it. Clear means: not written since the *latest* fork. Later forks clear it as well, so
 //! that this says something of a child only if it is the latest one, and of no earlier one: the
-//! parent may have written in between. That a child is the latest can be told while the parent has
+//! parent may have written in between. That a child is the latest is known while the parent has
 //! none that is younger or as old, dead or alive, and has never taken notice of a dead one (its sum
 //! of their page faults and times is zero) nor lets them vanish without notice (`SIGCHLD` ignored).
 //! The mark is also cleared by KSM's attempts, may get lost when a page comes back from swap
@@ -175,7 +175,7 @@ fn long(path: &str, index: u64) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes))
 }
 
-/// What can be told of page frames here.
+/// How much the kernel shows of page frames here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sight {
     /// Both proofs can be had.
@@ -189,7 +189,7 @@ pub(crate) enum Sight {
 /// How often it is tried.
 const TRIALS: u32 = 3;
 
-/// What can be told of page frames here: tried on this process.
+/// How much the kernel shows of page frames here: tried on this process.
 pub(crate) fn sight() -> Sight {
     if shows_exclusive() {
         return Sight::Full;

@@ -52,8 +52,8 @@ pub struct Found {
     pub again: bool,
     /// How many more there are that wait for other words than those do: they are too many.
     pub left_out: u64,
-    /// Processes of which something denies that it be told what their threads do, or whether they were
-    /// forked.
+    /// Processes for which something denies access to what their threads do, or to whether they
+    /// were forked.
     pub denied: Vec<u32>,
 }
 
@@ -99,7 +99,7 @@ struct Threads {
     waits: Vec<(u32, Wait)>,
     /// How many there are.
     all: usize,
-    /// Something denies that it be told what they do.
+    /// Something denies access to what they do.
     denied: bool,
 }
 
@@ -132,7 +132,7 @@ fn most_of(threads: usize) -> usize {
 }
 
 /// At most `most` of the waits: one for each word, those for locks first, then further ones for the
-/// same words. The others stand for nothing that was not taken, but for as many as are told.
+/// same words. Also returns how many waits were for words that were not taken.
 fn choose(
     waits: Vec<(u32, Wait)>,
     most: usize,

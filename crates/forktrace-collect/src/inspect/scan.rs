@@ -123,7 +123,7 @@ pub fn snapshot(pid: u32, boot_ns: u64, resync: bool) -> Result<Event> {
     })
 }
 
-/// To whom a process belongs now; nothing is told of one that is gone.
+/// To whom a process belongs now; empty if it has ended.
 pub fn owner(pid: u32) -> ProcessOwner {
     ProcessOwner { uid: proc_text::uid(pid), cgroup: proc_text::cgroup(pid) }
 }

@@ -1,4 +1,4 @@
-//! What can still be told, long after it, of a fork that was not seen. Nothing here stops or changes
+//! What can still be learnt, long after it, of a fork that was not seen. Nothing here stops or changes
 //! a process.
 
 use std::fs::read_link;
@@ -17,7 +17,7 @@ use forktrace_model::event::{
 /// Most threads of a parent that are listed: each costs its reading and its place in the log.
 const MAX_THREADS: usize = 4096;
 
-/// Adds to the evidence what can be told of the waiter's fork after the fact.
+/// Adds to the evidence what can be learnt of the waiter's fork after the fact.
 pub fn add(evidence: &mut Evidence, task: &Task) {
     let Ok(own) = Entry::of(task.pid) else { return };
     let Ok(start_ns) = scan::thread_start_ns(task.pid, task.pid) else { return };

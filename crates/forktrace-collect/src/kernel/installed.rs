@@ -6,7 +6,7 @@ use nix::unistd::{getegid, geteuid, getgid, getuid};
 use super::Error;
 
 /// Fails if whoever runs forktrace got privilege from its file: it shows the memory of other
-/// processes, writes files where it is told to, and would do so for every user of the host.
+/// processes, writes files where its user asks, and would do so for every user of the host.
 ///
 /// # Errors
 /// [`Error::Installed`], with the remedy.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ThreadName;
 use crate::json_number;
 
-/// What the events before a `process.snapshot` line had told of its process.
+/// What is known of a process from the events before its `process.snapshot` line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Known {
     /// From when its life is counted, `CLOCK_BOOTTIME`, ns; 0: not known.
@@ -40,7 +40,7 @@ pub struct Known {
     pub threads: Vec<KnownThread>,
 }
 
-/// A fork that was told of before.
+/// A fork in the events before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KnownFork {
     /// `CLOCK_BOOTTIME`, ns.
@@ -66,7 +66,7 @@ pub struct KnownFork {
     pub lost_known: bool,
 }
 
-/// An exec that was told of before.
+/// An exec in the events before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KnownExec {
     /// `CLOCK_BOOTTIME`, ns.
@@ -77,7 +77,7 @@ pub struct KnownExec {
     pub filename: String,
 }
 
-/// A living thread that was told of before.
+/// A living thread in the events before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KnownThread {
     /// The thread.

@@ -1,4 +1,4 @@
-//! What can still be told of a process whose fork was not seen.
+//! What can still be learnt of a process whose fork was not seen.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@
 //!
 //! Facts for the names, read at glibc 2.36: `struct pthread_barrier` is `in`, `current_round`,
 //! `count`, `shared`, `out`, and waiters wait on the round with `FUTEX_WAIT`
-//! (`sysdeps/nptl/internaltypes.h`, `nptl/pthread_barrier_wait.c`); condition variables are told by
+//! (`sysdeps/nptl/internaltypes.h`, `nptl/pthread_barrier_wait.c`); condition variables are known by
 //! [`super::glibc_sem`]. `std::atomic::wait` and what is built on it wait with the shared op on the
 //! variable itself, or for other sizes than 4 bytes on a word inside of libstdc++ (GCC 12,
 //! `bits/atomic_wait.h`).

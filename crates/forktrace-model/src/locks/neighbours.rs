@@ -6,7 +6,7 @@
 
 use crate::event::{Mapping, Window};
 
-/// Whether the lock at `address` was there at the fork already, as far as can be told: it is a
+/// Whether the lock at `address` was there at the fork already, as far as can be known: it is a
 /// variable in a file's own data, which is never used for anything else; or the eight bytes before
 /// it are the same now as then. Those are what was set up with the lock (the type of a Python
 /// object, a reference count, `malloc`'s size), and memory that found a new use has others.

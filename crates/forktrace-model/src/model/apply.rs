@@ -89,7 +89,7 @@ impl Model {
         let id = process.id;
         process.uid = seen.uid.or(process.uid);
         set_text(&mut process.cgroup, seen.cgroup.as_deref());
-        // Threads that every event has told of are known better than a look can tell.
+        // Threads that are known from events are known better than from a snapshot.
         if process.threads_known_ns.is_none() || seen.resync {
             process.threads_known_ns = Some(seen.read_ns);
             process.had_threads |= seen.threads.len() > 1;

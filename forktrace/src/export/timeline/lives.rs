@@ -93,7 +93,7 @@ impl Lives {
         self.living.get(&id)?.get(&tid).copied()
     }
 
-    /// Adds a thread, unless it lives already: then it has its present name, if one is told.
+    /// Adds a thread, unless it lives already: then it gets its present name, if one is given.
     fn begin_thread(&mut self, id: ProcId, tid: u32, comm: &str, began_ns: u64) {
         if let Some(thread) = self.living(id, tid).and_then(|at| self.threads.get_mut(at)) {
             if !comm.is_empty() && thread.comm != comm {

@@ -69,7 +69,7 @@ impl Probe for LiveProbe {
             ask.as_ref().map_or((None, false), |ask| (ask.parent, ask.holder_is_named));
         self.read_stacks(subject, evidence, ask, python);
         let is_rlock = evidence.python_lock.as_ref().is_some_and(PythonLock::is_rlock);
-        // Who else had the lock is told by whose first write released it, which must stay seen.
+        // Otherwise the first write that released the lock names its holder; it must stay visible.
         if let (Some(parent), true) = (parent, is_named || is_rlock) {
             add_python_of_holders(evidence, parent);
         }

@@ -27,7 +27,7 @@ use forktrace_model::event::{KeptMethod, Mapping, PythonFrame, Window};
 /// Most memory that is searched, and the most time that this may take.
 const MAX_BYTES: u64 = 256 << 20;
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// Most methods that are told.
+/// Most methods in the evidence.
 const MAX_METHODS: usize = 16;
 
 /// Pages that are read at once.

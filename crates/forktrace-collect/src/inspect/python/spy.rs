@@ -168,7 +168,7 @@ fn choose<'a>(
     }
     match (traces, threads) {
         ([only], [_]) => Some(only),
-        // Where ids are namespaced, whom else a trace claims cannot be told.
+        // If ids are namespaced, it is unknown which other thread a trace is of.
         _ if tid == pid => traces
             .last()
             .filter(|trace| ns_tid != tid || !threads.iter().any(|other| is(trace, *other))),

@@ -82,9 +82,9 @@ static READERS: Readers = Readers::new();
 pub fn read(ask: Ask, registers: impl TaskRegisters + Send + 'static) -> NativeStacks {
     let reader = move |tell: &mut dyn FnMut(Result<NativeStacks, String>)| {
         let mut look = StackRead::take(ask, &registers);
-        // Names are told by `symbols.rs`.
+        // Names come from `symbols.rs`.
         let symbolizer = Symbolizer::builder().enable_demangling(false).build();
-        // Debug information may be large: should it take too long, the rest is told already.
+        // Debug information may be large: if it takes too long, the rest is already handed on.
         tell(Ok(look.named(&symbolizer, Depth::Symbols)));
         tell(Ok(look.named(&symbolizer, Depth::Lines)));
     };

@@ -15,7 +15,7 @@
 //!
 //! Together they prove that no thread of the child has the lock, whatever the other threads do. What
 //! remains is that a semaphore need be no lock: anybody may post one that is used as a signal.
-//! Python's lock objects are told by their type, and a thread that waits in `with lock:` uses it as a
+//! Python's lock objects are known by their type, and a thread that waits in `with lock:` uses it as a
 //! lock. A bare `sem_t` stays a suspect.
 
 use super::{Assessment, WaitCase, known_idle_waits, probes, release};
