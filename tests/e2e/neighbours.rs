@@ -110,7 +110,7 @@ fn narrow() -> Result<()> {
         log.expect_all_ended()?;
         ensure!(log.children().len() == 1 && log.findings().is_empty(), "another tree");
         ensure!(log.of("futex.wait").next().is_none(), "a wait was seen after all");
-        let said = "2 processes ran a 32-bit program, whose waits are not seen";
+        let said = "2 processes ran a 32-bit program: forktrace does not find hangs there";
         ensure!(ended.stdout.contains(said), "it is not said");
         ensure!(ended.report(&[])?.stdout.contains(said), "the report does not say it");
         Ok(())

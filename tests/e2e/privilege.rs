@@ -366,7 +366,7 @@ fn other_logs() -> Result<()> {
     let cases = [
         ("link.jsonl", "symbolic link"),
         ("null.jsonl", "symbolic link"),
-        ("pipe.jsonl", "no regular file"),
+        ("pipe.jsonl", "not a regular file"),
     ];
     for (name, why) in cases {
         let path = at(name).display().to_string();
