@@ -9,9 +9,8 @@ const DENIED: &str = "access to the process was denied, probably by a security m
     or profile that may ptrace the process (the current one: cat /proc/self/attr/current)";
 const FORK_UNSEEN: &str = "the process was forked before tracing began, and forktrace cannot \
     distinguish a hang from an idle thread there";
-const INTERRUPTED: &str = "interrupted when tracing stopped, by a signal or because the process \
-    was stopped or frozen (SIGSTOP, debugger, paused container); let the process continue, then trace \
-    again";
+const INTERRUPTED: &str = "interrupted when tracing stopped: by a signal, or because the process \
+    was paused (SIGSTOP, debugger, frozen container); let the process continue, then trace again";
 const GONE: &str = "of forked children could not be checked: the thread ended too early; the process \
     was killed, too many threads waited at once, or this host is overloaded";
 const REFUSED: &str = "more pages than forktrace saves, so locks in their other pages cannot be proven; \

@@ -351,7 +351,9 @@ mod tests {
         assert!(text.ends_with("in a `with` block of this lock, at app.py:35 in hold"), "{text}");
         let text = row(&Finding { fork: ForkInfo::Unobserved(Box::default()), ..seen });
         assert!(
-            text.ends_with("in or before a `with` block of this lock, at app.py:35 in hold"),
+            text.ends_with(
+                "in a `with` block of this lock, or about to enter it, at app.py:35 in hold"
+            ),
             "{text}"
         );
     }

@@ -158,7 +158,7 @@ fn not_seen(origin: Origin, word_unknown: bool) -> String {
         Origin::Unknown => "the process that forked this one is unknown".to_owned(),
     };
     let word = if word_unknown { "; the word at the fork is unknown" } else { "" };
-    format!("the fork was not observed: {origin}{word}")
+    format!("the fork was not observed; {origin}{word}")
 }
 
 /// Who is left in the process, and whom the fork lost.

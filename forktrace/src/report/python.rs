@@ -49,9 +49,9 @@ pub(super) fn innermost(frames: &[PythonFrame], style: Style) -> String {
 pub(super) fn with_at_fork(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
     let Some(frame) = &wait.with_at_fork else { return String::new() };
     let line = line(frame, style);
-    let place = if finding.unobserved_fork().is_some() { "in or before" } else { "in" };
+    let or = if finding.unobserved_fork().is_some() { ", or about to enter it" } else { "" };
     format!(
-        "; at the fork, a thread that does not exist in the child was {place} a `with` block of this \
-         lock, at {line}"
+        "; at the fork, a thread that does not exist in the child was in a `with` block of this \
+         lock{or}, at {line}"
     )
 }
