@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
-    corpus::Truth,
+    corpus::{Holder, Truth},
     log::{Log, number},
     run::Ended,
     workload::{self, Facts},
@@ -46,13 +46,15 @@ fn check(finding: &Value, truth: Truth, facts: &Facts, program: &str) -> Result<
     is("/pid", "stuck")?;
     is("/fork/by_pid", "forker")?;
     is("/fork/threads_lost", "lost")?;
-    if hang.holder {
-        is("/holder/tid", "holder")?;
-    } else if matches!(truth, Truth::Inherited(_)) && facts.one("lost")? == 0 {
-        // The parent had one thread, so it can only have been that one.
-        is("/holder/tid", "forker")?;
-    } else {
-        ensure!(finding.get("holder").is_none_or(Value::is_null), "a holder that nobody knows");
+    let is_named = finding.get("holder").is_some_and(|holder| !holder.is_null());
+    match hang.holder {
+        Holder::Known => is("/holder/tid", "holder")?,
+        Holder::PerhapsKnown if is_named => is("/holder/tid", "holder")?,
+        Holder::Unknown if matches!(truth, Truth::Inherited(_)) && facts.one("lost")? == 0 => {
+            // The parent had one thread, so it can only have been that one.
+            is("/holder/tid", "forker")?;
+        }
+        _ => ensure!(!is_named, "a holder that nobody knows"),
     }
     ensure!(text("/lock/kind") == hang.lock, "not a {}", hang.lock);
     ensure!(text("/lock/address").starts_with("0x"), "no address");

@@ -74,21 +74,32 @@ pub enum Confidence {
 pub struct Hang {
     /// The lock's kind, as a finding calls it.
     pub lock: &'static str,
-    /// Whether the lock knows its holder.
-    pub holder: bool,
+    /// Whether a finding names its holder.
+    pub holder: Holder,
     /// Whether the stuck task's Python frames are given.
     pub python: bool,
+}
+
+/// Whether the holder of a lock can be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The lock has its holder's name.
+    Known,
+    /// The lock has it, but perhaps not at the fork: that depends on what else is in the same page.
+    PerhapsKnown,
+    /// The lock does not have it.
+    Unknown,
 }
 
 impl Hang {
     /// A lock that does not know its holder.
     pub const fn ownerless(lock: &'static str) -> Self {
-        Hang { lock, holder: false, python: false }
+        Hang { lock, holder: Holder::Unknown, python: false }
     }
 
     /// A lock that knows its holder.
     pub const fn owned(lock: &'static str) -> Self {
-        Hang { lock, holder: true, python: false }
+        Hang { lock, holder: Holder::Known, python: false }
     }
 
     /// A normal mutex of glibc, also as `std::mutex`.
@@ -174,11 +185,15 @@ const MUSL_READER: Judgement = ownerless("musl rwlock (held for reading)");
 const MUSL_ONCE: Judgement = ownerless("musl pthread_once");
 const PYTHON: Judgement = inherited(Hang::PYTHON);
 /// An `RLock` knows its owner.
-const PYTHON_RLOCK: Judgement = inherited(Hang { holder: true, ..Hang::PYTHON });
+const PYTHON_RLOCK: Judgement = inherited(Hang { holder: Holder::Known, ..Hang::PYTHON });
+/// A `Condition` calls its `RLock` through a method object. So the child does not write to the `RLock`,
+/// and its page is kept only if the child writes to something else in it.
+const PYTHON_CONDITION: Judgement =
+    inherited(Hang { holder: Holder::PerhapsKnown, ..Hang::PYTHON });
 const PY_LOCK: Judgement = inherited(Hang::python("Python threading.Lock (PyMutex)"));
 /// This one names its owner's descriptor, which names the owner.
 const PY_RLOCK: Judgement =
-    inherited(Hang { holder: true, ..Hang::python("Python threading.RLock (PyMutex)") });
+    inherited(Hang { holder: Holder::Known, ..Hang::python("Python threading.RLock (PyMutex)") });
 const RUST_MUTEX: Judgement = ownerless("Rust std Mutex");
 const RUST_WRITER: Judgement = ownerless("Rust std RwLock (held for writing)");
 const RUST_READER: Judgement = ownerless("Rust std RwLock (held for reading)");

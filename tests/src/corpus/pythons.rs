@@ -9,7 +9,7 @@ pub(super) static HANGS: &[Case] = &[
     rooted(V313, "hang_python313_lock_of_thread", "lock_of_thread.py", &["Lock"], PY_LOCK),
     rooted(V313, "hang_python313_lock_released_since", "lock_of_thread.py", &["Lock", "6", "release"], PY_LOCK),
     rooted(V313, "hang_python313_rlock_of_thread", "lock_of_thread.py", &["RLock"], PYTHON_RLOCK),
-    rooted(V313, "hang_python313_condition", "lock_of_thread.py", &["Condition"], PYTHON),
+    rooted(V313, "hang_python313_condition", "lock_of_thread.py", &["Condition"], PYTHON_CONDITION),
     rooted(V314, "hang_python314", "hang.py", &[], PY_LOCK),
     rooted(V314, "hang_python314_lock_of_thread", "lock_of_thread.py", &["Lock"], PY_LOCK),
     rooted(V314, "hang_python314_rlock_of_thread", "lock_of_thread.py", &["RLock"], PY_RLOCK),
