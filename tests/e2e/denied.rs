@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need,
     log::Log,
-    run::{ALL_CLEAR, Ended, Job, NO_HANG},
+    run::{ALL_CLEAR, Ended, Job, NO_HANG, one_line},
     trial,
     workload::{self, Facts},
 };
@@ -59,7 +59,7 @@ fn hanging(seconds: &str) -> Result<Vec<String>> {
 fn not_judged(ended: &Ended, what: &str) -> Result<()> {
     let judge = |said: &str| -> Result<()> {
         // Lines are broken anywhere.
-        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = one_line(said);
         for words in [NO_HANG, what, "security module", "Landlock", "audit log"] {
             ensure!(said.contains(words), "{words:?} is not said");
         }

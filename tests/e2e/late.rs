@@ -262,7 +262,7 @@ fn judge(case: &Case, traced: &Ended, log: &Log, facts: &Facts, child: u32) -> R
             let [one] = findings.as_slice() else { anyhow::bail!("found {findings:#?}") };
             ensure!(confidence(one) == "suspect" && block == printed, "not a suspect: {one:#}");
             late(one, facts, child, true).with_context(|| format!("{one:#}"))?;
-            ensure!(printed || traced.stdout.contains(" hidden"), "not reported");
+            ensure!(printed || traced.prints(" hidden"), "not reported");
         }
         OwnFault => {
             let [one] = findings.as_slice() else { anyhow::bail!("found {findings:#?}") };
@@ -277,7 +277,7 @@ fn judge(case: &Case, traced: &Ended, log: &Log, facts: &Facts, child: u32) -> R
         NoMoreThanSuspect => ensure!(sure == 0, "found {findings:#?}"),
         Nothing | Unjudged => {
             ensure!(findings.is_empty() && !block, "found {findings:#?}");
-            let told = traced.stdout.contains("could not be judged");
+            let told = traced.prints("could not be judged");
             ensure!(case.expect != Unjudged || told, "not reported");
         }
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
     Need, forktrace,
     log::{Log, number},
-    run::{ALL_CLEAR, Ended, Job},
+    run::{ALL_CLEAR, Ended, Job, one_line},
     trial,
     workload::{self, Facts},
 };
@@ -171,7 +171,7 @@ fn lost_by_kind(log: &Log) -> Result<impl Fn(&str) -> u64> {
 /// The summary and the report say that something is missing, and not that all is well.
 fn incomplete(ended: &Ended) -> Result<()> {
     for text in [&ended.stdout, &ended.report(&["-q"])?.stdout] {
-        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = one_line(text);
         ensure!(words.contains("this result is incomplete"), "nothing is said of it: {text}");
         ensure!(!words.contains(ALL_CLEAR), "it claims to have seen everything: {text}");
     }
@@ -215,7 +215,7 @@ fn stopped(ring: &[&str]) -> Result<()> {
         ensure!(sure == Some("likely"), "{finding:#}");
         let marked = finding.pointer("/unseen_fork/lost") == Some(&Value::Bool(true));
         ensure!(marked, "it does not say that the fork was lost: {finding:#}");
-        ensure!(ended.stdout.contains("while events were lost"), "the block does not say it");
+        ensure!(ended.prints("while events were lost"), "the block does not say it");
         incomplete(&ended)
     };
     judge().with_context(|| ended.said())

@@ -89,14 +89,14 @@ fn rotated() -> Result<()> {
     let head = |block: &String| block.split(" has been").next().map(str::to_owned);
     ensure!(blocks.iter().map(head).eq(live.iter().map(head)), "{}", alone.said());
     ensure!(blocks[0].contains("certain"), "{}", alone.said());
-    ensure!(alone.stdout.contains("part 1 of this trace was not given"), "{}", alone.said());
-    ensure!(alone.stdout.contains("continues in part 3"), "{}", alone.said());
+    ensure!(alone.prints("part 1 of this trace was not given"), "{}", alone.said());
+    ensure!(alone.prints("continues in part 3"), "{}", alone.said());
 
     // With one missing in the middle what lives is taken from the part after it.
     let others = [files[0].clone(), dir.path().join("t.3.jsonl")];
     let others = report(&["-q"], &others)?;
     ensure!(hang_blocks(&others.stdout) == live, "{}", others.said());
-    ensure!(others.stdout.contains("part 2 of this trace was not given"), "{}", others.said());
+    ensure!(others.prints("part 2 of this trace was not given"), "{}", others.said());
     Ok(())
 }
 
@@ -144,7 +144,7 @@ fn full_disk() -> Result<()> {
     let judge = || -> Result<()> {
         ended.expect_code(0)?;
         ensure!(ended.stderr.lines().count() == 1, "it is said more than once");
-        ensure!(ended.stdout.contains("could not be written"), "the summary does not say it");
+        ensure!(ended.prints("could not be written"), "the summary does not say it");
         let log = Log::read(&log)?;
         let told: u64 =
             log.of("events.lost").filter_map(|line| number(line, "/by_kind/unwritten")).sum();
@@ -157,8 +157,8 @@ fn full_disk() -> Result<()> {
     judge().with_context(|| ended.said())?;
     check_log(std::slice::from_ref(&log))?;
     let again = report(&["-q"], &[log])?;
-    ensure!(again.stdout.contains("this result is incomplete"), "{}", again.said());
-    ensure!(!again.stdout.contains("still running"), "{}", again.said());
+    ensure!(again.prints("this result is incomplete"), "{}", again.said());
+    ensure!(!again.prints("still running"), "{}", again.said());
     Ok(())
 }
 
@@ -204,7 +204,7 @@ fn full_from_the_start() -> Result<()> {
             ensure!(files.len() == 1, "a part has nothing in it: {files:?}");
             check_log(&files)?;
             let again = report(&["-q"], &files)?;
-            ensure!(again.stdout.contains("events lost (unwritten "), "{}", again.said());
+            ensure!(again.prints("events lost (unwritten "), "{}", again.said());
             // Its evidence was written again when there was room: the wait had lasted longer then.
             let facts = |text: &str| -> Vec<String> {
                 let blocks = hang_blocks(text).into_iter();

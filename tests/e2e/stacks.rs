@@ -130,9 +130,8 @@ fn of_a_lost_thread(late: bool) -> Result<()> {
         let [finding] = findings.as_slice() else { anyhow::bail!("not one: {findings:#?}") };
         let frame = finding.get("with_at_fork").context("it is not told")?;
         ensure!(frame["function"] == "hold" && frame["line"] == line + 1, "{frame}");
-        let words = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         let said = format!("late_worker.py:{} in hold", line + 1);
-        ensure!(words.contains(&said), "the block does not say it");
+        ensure!(ended.prints(&said), "the block does not say it");
         Ok(())
     };
     judge().with_context(|| ended.said())

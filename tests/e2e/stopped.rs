@@ -87,7 +87,7 @@ fn once_found(args: &[&str], children: &str) -> Result<()> {
     let said = &traced.stdout;
     ensure!(!said.contains("ENDED") && !said.contains("resumed"), "{}", traced.said());
     ensure!(said.contains(HUNG) && said.matches("HANG ").count() == 2, "{}", traced.said());
-    ensure!(!said.contains("interrupted when tracing stopped"), "{}", traced.said());
+    ensure!(!traced.prints("interrupted when tracing stopped"), "{}", traced.said());
     Ok(())
 }
 
@@ -115,7 +115,7 @@ fn before_it_is_found(args: &[&str], children: &str) -> Result<()> {
 }
 
 fn unsure(traced: &Ended) -> Result<()> {
-    let told = traced.stdout.contains("interrupted when tracing stopped");
+    let told = traced.prints("interrupted when tracing stopped");
     ensure!(told && !traced.is_clear(), "{}", traced.said());
     Ok(())
 }

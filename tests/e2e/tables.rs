@@ -8,7 +8,7 @@ use forktrace_tests::{
     Need,
     corpus::{Case, Confidence, Traced, cases},
     log::{Log, number},
-    run::{ALL_CLEAR, Ended, Job},
+    run::{ALL_CLEAR, Ended, Job, one_line},
     trial,
     workload::{self, Facts},
 };
@@ -107,7 +107,7 @@ fn counted((_, flags, counter, count, sentence): &Full) -> Result<()> {
         ensure!(end, "processes that were not followed are still taken for alive");
         ensure!(log.sure_findings().is_empty(), "found {:#?}", log.findings());
         for text in [&ended.stdout, &ended.report(&["-q"])?.stdout] {
-            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let words = one_line(text);
             ensure!(words.contains(sentence), "it does not say: {sentence}");
             ensure!(!words.contains(ALL_CLEAR), "it claims to have seen everything");
         }

@@ -250,6 +250,11 @@ impl Ended {
         self.stdout.contains(ALL_CLEAR)
     }
 
+    /// Whether stdout has these words, wherever its lines are broken.
+    pub fn prints(&self, words: &str) -> bool {
+        one_line(&self.stdout).contains(words)
+    }
+
     /// Both outputs, for a failure message.
     pub fn said(&self) -> String {
         said(&self.stdout, &self.stderr)
@@ -283,6 +288,11 @@ impl Ended {
         ended.expect_code(0).context("forktrace report")?;
         Ok(ended)
     }
+}
+
+/// The words of a text, with one space between them.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Fails unless a log, or the parts of one, keeps what SCHEMA.md promises. Every whole log that a
