@@ -231,6 +231,13 @@ impl Sampler {
         self.known(wait).is_some_and(|known| self.lasts(known) && !known.blocked.stopped)
     }
 
+    /// Whether a wait may have lasted long, though it has not been seen for so long: it may have begun
+    /// soon after the sample before.
+    pub(super) fn may_be_long(&self, wait: &WaitState, now_ns: u64) -> bool {
+        let since = self.known(wait).map(|known| known.not_before_ns);
+        since.is_some_and(|since| now_ns.saturating_sub(since) >= self.min_wait_ns)
+    }
+
     /// Every wait of a process that lives, as the programs' table would have it.
     pub(super) fn waits(&self, model: &Model) -> Vec<WaitState> {
         let lives = |known: &&Known| model.live(known.pid).is_some_and(|now| now.id == known.id);

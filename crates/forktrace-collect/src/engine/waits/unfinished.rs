@@ -59,7 +59,9 @@ impl Waits {
             let interrupted = wait.restarting != 0;
             let long =
                 self.is_long(wait, now_ns) || interrupted && is_old(wait, now_ns, self.min_wait_ns);
-            let due = wait.found != 0 || long || process.threads.len() == 1;
+            let sampled = self.sampler.as_ref();
+            let unsure = sampled.is_some_and(|sampler| sampler.may_be_long(wait, now_ns));
+            let due = wait.found != 0 || long || unsure || process.threads.len() == 1;
             let left = || interrupted && has_left(wait);
             if !due || is_reported(wait, consumer) || left() {
                 continue;
