@@ -60,7 +60,21 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(trial("lean_prefork_workers", &needs, prefork));
     trials.push(trial("lean_attach_to_a_hang", &needs, attach_late));
     trials.push(trial("lean_with_a_filter", &needs[..2], filtered));
+    trials.push(trial("lean_short_trace_beside_a_hang", &needs[..2], short));
     trials
+}
+
+/// A trace that ends when a hang has lasted long, but was not yet seen for so long, is no all-clear.
+fn short() -> Result<()> {
+    let name = "hang_mutex_child_has_threads";
+    let case = corpus::cases().find(|case| case.name == name).context("no row")?;
+    for duration in ["1.2", "1.3", "1.4"] {
+        let options = ["-q", "--lean", "-d", duration, "--"].map(str::to_owned);
+        let command = [&options[..], &workload::command(case.program, case.args)?].concat();
+        let ended = Job::forktrace(&command)?.wait(LIMIT)?;
+        ensure!(!ended.is_clear(), "-d {duration}: {}", ended.said());
+    }
+    Ok(())
 }
 
 /// Only processes that fit are looked at, and those are.
