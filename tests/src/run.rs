@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_secs(5);
 /// Environment variable by which the descendants of a job are recognised.
 const TAG: &str = "FORKTRACE_TEST_JOB";
+/// The most characters of a line of a log in a failure message.
+const MOST: usize = 400;
 /// User and group without any right.
 const NOBODY: u32 = 65534;
 
@@ -304,8 +306,21 @@ pub fn check_log(files: &[PathBuf]) -> Result<()> {
     let output = Command::new(forktrace()?).args(["report", "--check"]).args(files).output()?;
     let told = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "report --check {files:?}\n{told}{errors}");
+    let is_good = output.status.success();
+    ensure!(is_good, "report --check {files:?}\n{told}{errors}{}", lines_of(&told));
     Ok(())
+}
+
+/// The lines of logs that problems (`file:number: …`) are about, since the logs will be gone.
+fn lines_of(problems: &str) -> String {
+    let line = |problem: &str| {
+        let mut parts = problem.splitn(3, ':');
+        let (file, number) = (parts.next()?, parts.next()?.parse::<usize>().ok()?);
+        let text = read(Path::new(file));
+        let line: String = text.lines().nth(number.checked_sub(1)?)?.chars().take(MOST).collect();
+        Some(format!("{number}: {line}\n"))
+    };
+    problems.lines().filter_map(line).collect()
 }
 
 fn as_nobody() -> Vec<String> {
