@@ -68,7 +68,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn short() -> Result<()> {
     let name = "hang_mutex_child_has_threads";
     let case = corpus::cases().find(|case| case.name == name).context("no row")?;
-    for duration in ["1.2", "1.3", "1.4"] {
+    // The child waits from 0.2 s on.
+    for duration in ["1.3", "1.4", "1.5"] {
         let options = ["-q", "--lean", "-d", duration, "--"].map(str::to_owned);
         let command = [&options[..], &workload::command(case.program, case.args)?].concat();
         let ended = Job::forktrace(&command)?.wait(LIMIT)?;
