@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use forktrace_model::{
     event::{
-        PythonFrame,
+        PythonFrame, Task,
         stacks::{Frame, Place, TaskNow},
     },
-    finding::{Confidence, Effect, ForkSite, HazardId, Holder, Severity, UnobservedForkSite},
+    finding::{Confidence, Effect, ForkSite, HazardId, Holder, Link, Severity, UnobservedForkSite},
     json_number,
 };
 use schemars::JsonSchema;
@@ -51,6 +51,12 @@ pub struct FindingLine {
     /// than 1,000 are named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub same_lock_in: Vec<u32>,
+    /// Tasks that wait for the end of the process. Logs of 0.1 do not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waited_by: Vec<Task>,
+    /// Who waits for whom, where the hazard is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall: Option<StallLine>,
     /// Which advice fits, in a word that does not change. Logs of 0.1 do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
@@ -58,7 +64,28 @@ pub struct FindingLine {
     pub advice: String,
 }
 
-/// A wait that cannot end.
+/// A task that is in a call, of whatever kind, that nobody can end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StallLine {
+    /// How long it is known to have been waiting when this was judged, ns.
+    #[serde(with = "json_number")]
+    #[schemars(with = "json_number::Number")]
+    pub waited_ns: u64,
+    /// Who waits for whom, from the stuck task on.
+    pub chain: Vec<Link>,
+    /// Python frames of the stuck task, innermost first.
+    pub python: Vec<PythonFrame>,
+    /// Why there are no Python frames, when there are none.
+    pub python_missing: Option<String>,
+    /// Native frames of the stuck task, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Frame>,
+    /// Why native callers may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_cut: Option<String>,
+}
+
+/// A wait on a futex word that cannot end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitLine {
     /// How long it had been waiting when this was judged, ns.

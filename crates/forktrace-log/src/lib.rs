@@ -41,7 +41,7 @@ mod tests;
 
 pub use check::{Checker, Problem};
 pub use file::open_for_writing;
-pub use finding_line::{FindingLine, LockLine, ProofLine, WaitLine};
+pub use finding_line::{FindingLine, LockLine, ProofLine, StallLine, WaitLine};
 pub use input::{Damage, Input};
 pub use name::format;
 pub use part::{Format, Part};

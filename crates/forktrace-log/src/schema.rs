@@ -7,8 +7,8 @@ use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{
         EventsLost, Evidence, FutexWait, FutexWake, ProcessExec, ProcessExit, ProcessFork,
-        ProcessOwner, ProcessSnapshot, Resync, Rotated, Task, ThreadExit, ThreadStart, TraceEnd,
-        TraceStart,
+        ProcessOwner, ProcessSnapshot, Resync, Rotated, Stall, Task, ThreadExit, ThreadStart,
+        TraceEnd, TraceStart,
     },
     json_number,
 };
@@ -75,6 +75,7 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("futex.wait", reference::<FutexWait>(generator), true);
     add("futex.wake", reference::<FutexWake>(generator), true);
     add("evidence", reference::<Evidence>(generator), true);
+    add("stall", reference::<Stall>(generator), true);
     add(FINDING, reference::<FindingLine>(generator), false);
     add("events.lost", reference::<EventsLost>(generator), false);
     add("trace.resync", reference::<Resync>(generator), false);

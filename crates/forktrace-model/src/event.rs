@@ -8,6 +8,7 @@ mod evidence;
 mod known;
 mod lock_facts;
 pub mod stacks;
+pub mod stall;
 mod trace_end;
 mod unobserved_fork;
 
@@ -20,6 +21,7 @@ pub use lock_facts::{
     FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, RLOCK,
     Waiter,
 };
+pub use stall::Stall;
 pub use trace_end::{Counter, EndReason};
 pub use unobserved_fork::{Learnt, Relative, RelativeThread, UnobservedFork, is_older};
 
@@ -85,6 +87,9 @@ pub enum Body {
     /// What the process of a long wait looked like while it was waiting.
     #[serde(rename = "evidence")]
     Evidence(Box<Evidence>),
+    /// What a thread that does not move waits for, and who could end that.
+    #[serde(rename = "stall")]
+    Stall(Box<Stall>),
     /// Events were lost before this point.
     #[serde(rename = "events.lost")]
     EventsLost(EventsLost),
@@ -116,6 +121,7 @@ impl Body {
             Body::FutexWait(_) => "futex.wait",
             Body::FutexWake(_) => "futex.wake",
             Body::Evidence(_) => "evidence",
+            Body::Stall(_) => "stall",
             Body::EventsLost(_) => "events.lost",
             Body::Resync(_) => "trace.resync",
             Body::ProcessOwner(_) => "process.owner",

@@ -3,11 +3,13 @@
 mod fact;
 mod hazard_id;
 mod remedy;
+mod stall;
 mod wait;
 
 pub use fact::{Effect, Fact, Origin, OwnerName, PageEvidence, Rule};
 pub use hazard_id::HazardId;
 pub use remedy::Remedy;
+pub use stall::{Link, StallDetail};
 pub use wait::{Held, Holder, Lock, LockPlace, WaitDetail};
 
 use rustc_hash::FxHashSet;
@@ -15,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{PythonFrame, ThreadName, stacks::Frame},
+    event::{PythonFrame, Task, ThreadName, stacks::Frame},
     json_number,
 };
 
@@ -41,6 +43,8 @@ pub struct Finding {
     /// Other processes of the forking process with this very fault, by pid: one fault in all of them.
     /// At most [`MOST_SIBLINGS`].
     pub same_fault_in: Vec<u32>,
+    /// Tasks that wait for the end of the process.
+    pub waited_by: Vec<Task>,
     /// What this hazard tells beyond that.
     pub detail: Detail,
     /// What to do.
@@ -82,6 +86,8 @@ pub enum Detail {
     None,
     /// A task waits and cannot go on.
     Wait(Box<WaitDetail>),
+    /// A task is in a call, of whatever kind, that nobody can end.
+    Stall(Box<StallDetail>),
 }
 
 /// What a hazard does to the process.
@@ -183,6 +189,8 @@ enum About {
     /// One thread's wait on one futex word: not one system call, since a signal may interrupt it and the
     /// thread goes back to it. There is one finding about it, of whatever hazard.
     Wait,
+    /// What the tasks of the process wait for: there is one finding about it, of whatever hazard.
+    Stall,
     /// The process, as far as one hazard is concerned.
     Hazard(HazardId),
 }
@@ -192,6 +200,11 @@ impl Key {
     pub fn of_wait(tid: u32, uaddr: u64) -> Self {
         Key { about: About::Wait, tid, place: uaddr }
     }
+
+    /// What the tasks of a process wait for.
+    pub fn of_stall() -> Self {
+        Key { about: About::Stall, tid: 0, place: 0 }
+    }
 }
 
 impl Finding {
@@ -199,6 +212,7 @@ impl Finding {
     pub fn key(&self) -> Key {
         match &self.detail {
             Detail::Wait(wait) => Key::of_wait(self.subject.tid, wait.lock.futex),
+            Detail::Stall(_) => Key::of_stall(),
             Detail::None => Key { about: About::Hazard(self.hazard), tid: 0, place: 0 },
         }
     }
@@ -207,7 +221,15 @@ impl Finding {
     pub fn wait(&self) -> Option<&WaitDetail> {
         match &self.detail {
             Detail::Wait(wait) => Some(wait),
-            Detail::None => None,
+            Detail::Stall(_) | Detail::None => None,
+        }
+    }
+
+    /// Who waits for whom, if the hazard is about that.
+    pub fn stall(&self) -> Option<&StallDetail> {
+        match &self.detail {
+            Detail::Stall(stall) => Some(stall),
+            Detail::Wait(_) | Detail::None => None,
         }
     }
 
@@ -239,12 +261,20 @@ impl Finding {
 
     /// Native frames of the task, innermost first.
     pub fn stack(&self) -> &[Frame] {
-        self.wait().map_or(&[], |wait| &wait.stack)
+        match &self.detail {
+            Detail::Wait(wait) => &wait.stack,
+            Detail::Stall(stall) => &stall.stack,
+            Detail::None => &[],
+        }
     }
 
     /// Python frames of the task, innermost first.
     pub fn python(&self) -> &[PythonFrame] {
-        self.wait().map_or(&[], |wait| &wait.python)
+        match &self.detail {
+            Detail::Wait(wait) => &wait.python,
+            Detail::Stall(stall) => &stall.python,
+            Detail::None => &[],
+        }
     }
 
     /// Whether a rule was applied.
@@ -272,8 +302,13 @@ impl Finding {
             fork.lost = Vec::new();
             fork.stack = Vec::new();
         }
-        if let Detail::Wait(wait) = &mut self.detail {
-            wait.drop_details();
+        match &mut self.detail {
+            Detail::Wait(wait) => wait.drop_details(),
+            Detail::Stall(stall) => {
+                stall.python = Vec::new();
+                stall.stack = Vec::new();
+            }
+            Detail::None => {}
         }
     }
 

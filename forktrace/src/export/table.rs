@@ -301,6 +301,7 @@ fn row(event: &Event, offset_ns: i64) -> Row {
         Body::EventsLost(lost) => row.lost = Some(lost.count),
         Body::TraceEnd(end) => row.lost = Some(end.lost),
         Body::TraceStart(_)
+        | Body::Stall(_)
         | Body::Resync(_)
         | Body::Rotated(_)
         | Body::ProcessOwner(_)

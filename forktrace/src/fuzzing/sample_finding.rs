@@ -40,6 +40,7 @@ pub(super) fn finding(text: &str, choice: u8) -> Finding {
         fork,
         proofs,
         same_fault_in: Vec::new(),
+        waited_by: Vec::new(),
         detail: Detail::Wait(Box::new(sample.wait())),
         remedy: Some(Remedy::LockAtFork),
     }

@@ -21,6 +21,11 @@ pub(crate) fn words(hazard: HazardId) -> Words {
         HazardId::InheritedLock => ("inherited lock", " on an inherited lock"),
         HazardId::LostWaker => ("no thread can wake it", " with no thread left to wake it"),
         HazardId::SelfDeadlock => ("it holds the lock itself", " in a self-deadlock"),
+        HazardId::Deadlock => ("a circle of waits", " in a circle of waits"),
+        HazardId::OrphanedLock => ("the holder is gone", " on a lock whose holder is gone"),
+        HazardId::HeldOpen => {
+            ("it waits for an end of file", " for an end of file that cannot come")
+        }
     };
     Words { headline, together }
 }
@@ -125,6 +130,7 @@ pub(super) mod tests {
             })),
             proofs: Vec::new(),
             same_fault_in: Vec::new(),
+            waited_by: Vec::new(),
             detail: Detail::Wait(Box::new(wait())),
             remedy: None,
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use forktrace_log::{FindingLine, LockLine, ProofLine, WaitLine};
+use forktrace_log::{FindingLine, LockLine, ProofLine, StallLine, WaitLine};
 use forktrace_model::{
-    finding::{Fact, Finding, Lock, LockPlace, WaitDetail},
+    finding::{Fact, Finding, Lock, LockPlace, StallDetail, WaitDetail},
     futex_op::wait_op,
 };
 use serde::Serialize;
@@ -35,6 +35,8 @@ pub fn line(finding: &Finding) -> FindingLine {
             .map(|(fact, text)| proof(fact, text))
             .collect(),
         same_lock_in: finding.same_fault_in.clone(),
+        waited_by: finding.waited_by.clone(),
+        stall: finding.stall().map(stall),
         remedy: finding.remedy.as_ref().map(name),
         advice: finding.remedy.map(advice::text).unwrap_or_default().to_owned(),
     }
@@ -47,6 +49,17 @@ pub(crate) fn place(place: &LockPlace) -> &str {
         LockPlace::Heap => "heap",
         LockPlace::Anonymous => "anonymous memory",
         LockPlace::Named(name) => name,
+    }
+}
+
+fn stall(stall: &StallDetail) -> StallLine {
+    StallLine {
+        waited_ns: stall.waited_ns,
+        chain: stall.chain.clone(),
+        python: stall.python.clone(),
+        python_missing: stall.python_missing.clone(),
+        stack: stall.stack.clone(),
+        stack_cut: stall.stack_cut.clone(),
     }
 }
 

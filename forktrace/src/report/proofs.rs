@@ -7,7 +7,7 @@ use forktrace_model::{
 };
 use nix::sys::signal::Signal;
 
-use super::lock_words;
+use super::{duration, lock_words};
 
 /// Each proof of a finding in words, in the order of its proofs.
 pub fn of(finding: &Finding) -> impl Iterator<Item = String> {
@@ -184,6 +184,29 @@ fn threads(fact: &Fact) -> Option<String> {
         Fact::ThreadsLost { threads_lost } => format!(
             "the fork lost {}; one of them may have been meant to wake it",
             plural(*threads_lost, "thread", "threads")
+        ),
+        Fact::HolderGone { owner } => {
+            format!("task {owner}, which the lock names as its owner, has ended")
+        }
+        Fact::HeldByNobody {} => {
+            "none of the processes that have the lock has taken it, by its own record".into()
+        }
+        Fact::NobodyCanEnd { tasks, processes: 1 } => format!(
+            "none of the {} that could end this wait can run",
+            plural(*tasks, "thread of the process", "threads of the process")
+        ),
+        Fact::NobodyCanEnd { tasks, processes } => format!(
+            "none of the {} of {} that could end this wait, or the waits of those that could, can run",
+            plural(*tasks, "thread", "threads"),
+            plural(*processes, "process", "processes")
+        ),
+        Fact::PollsInVain { times, for_ns } => format!(
+            "it has gone back to the same wait {times} times in {}, and did nothing else",
+            duration(*for_ns)
+        ),
+        Fact::WaitsInLibrary { module } => format!(
+            "it waits inside of {module}, and the fork lost threads; other processes have what it waits for \
+             only because they were forked, or forked"
         ),
         Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
         Fact::HeirWaits {} => {

@@ -196,6 +196,7 @@ impl<W: Write> Text<W> {
             Body::ProcessSnapshot(snapshot) => alive(snapshot, self.style),
             Body::EventsLost(lost) => losses(lost, self.style),
             Body::Evidence(_)
+            | Body::Stall(_)
             | Body::ProcessOwner(_)
             | Body::TraceStart(_)
             | Body::Resync(_)

@@ -92,6 +92,7 @@ pub fn collect(
         python_read_ns: None,
         python_threads: Vec::new(),
         late: None,
+        waited_by: Vec::new(),
         probed: None,
     }
 }

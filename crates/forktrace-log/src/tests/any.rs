@@ -168,6 +168,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             python_read_ns: waking.0.map(|wakes| wakes >> 12),
             python_threads: python.2.3,
             late: late.0,
+            waited_by: Vec::new(),
             probed: late.1,
         },
     )

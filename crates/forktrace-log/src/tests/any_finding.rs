@@ -122,6 +122,8 @@ pub(super) fn finding() -> impl Strategy<Value = FindingLine> {
             unseen_fork,
             evidence: words.3,
             same_lock_in: ns_pid.into_iter().collect(),
+            waited_by: Vec::new(),
+            stall: None,
             remedy: words.2,
             advice: words.4,
         },

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FirstWrites, Probed, PythonLock, PythonThread, UnobservedFork, Wait, Waiter, stacks};
+use super::{
+    FirstWrites, Probed, PythonLock, PythonThread, Task, UnobservedFork, Wait, Waiter, stacks,
+};
 use crate::json_number;
 
 /// What a waiting process looked like, read without stopping it. The event's task is the waiter.
@@ -70,6 +72,9 @@ pub struct Evidence {
     /// What was learnt of the fork after the fact, where it was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Box<UnobservedFork>>,
+    /// Tasks that wait for the end of the process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waited_by: Vec<Task>,
     /// What probes on lock functions saw of the lock; `None`: there were none (`--locks`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probed: Option<Probed>,

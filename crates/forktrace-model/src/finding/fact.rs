@@ -99,6 +99,13 @@ rules! {
     Supports NobodyInside "nobody-inside" {}
     /// The word is what it was at the fork, and nobody holds it.
     Supports UnchangedSinceFork "unchanged-since-fork" { word: WordFact }
+    /// The task that has the lock, by the number in it, has ended.
+    Supports HolderGone "holder-gone" { owner: u32 }
+    /// None of the processes that have the lock has it, by its own record.
+    Supports HeldByNobody "held-by-nobody" {}
+    /// Of the tasks that could end the wait, and those that could end theirs, none can run: so many, of
+    /// so many processes.
+    Supports NobodyCanEnd "nobody-can-end" { tasks: u64, processes: u64 }
     /// The process has one thread, in an untimed wait on private memory.
     Supports SingleThread "single-thread" {}
     /// So many threads are all in untimed waits on private memory.
@@ -107,6 +114,11 @@ rules! {
     Supports SignalOfAnotherThread "signal-of-another-thread" { threads_lost: u64 }
     /// The fork lost so many threads, one of which may have been to wake the waiter.
     Supports ThreadsLost "threads-lost" { threads_lost: u64 }
+    /// The task has gone back to the same wait so many times, `for_ns` long, and did nothing else.
+    Supports PollsInVain "polls-in-vain" { times: u64, for_ns: u64 }
+    /// It waits inside of this library, and threads were lost; others have what it waits for only because
+    /// they were forked, or forked.
+    Supports WaitsInLibrary "waits-in-library" { module: String }
     /// So many other threads of the process are alive.
     Weakens OthersAlive "others-alive" { others: u64 }
     /// Signals with a handler that may run, by number; `None`: not known.

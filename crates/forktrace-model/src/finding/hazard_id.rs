@@ -16,4 +16,10 @@ pub enum HazardId {
     LostWaker,
     /// A task waits for a lock that it has itself, taken after the fork.
     SelfDeadlock,
+    /// Tasks wait for each other, perhaps across processes.
+    Deadlock,
+    /// A task waits for a lock in shared memory whose holder is gone.
+    OrphanedLock,
+    /// A task waits for the end of a pipe or socket whose other end is open only where nobody uses it.
+    HeldOpen,
 }

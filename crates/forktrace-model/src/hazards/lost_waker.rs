@@ -8,7 +8,7 @@
 //! more than one thread is never reported: an idle pool looks like this.
 
 use super::{
-    Context, Hazard, HazardId, Reason, Verdict,
+    Context, Hazard, HazardId, Reason, Verdict, stall,
     wait::{
         self, Assessment, Criterion, WaitCase, Waited, conclude, exclusions, fork,
         known_idle_waits, left, release,
@@ -43,7 +43,7 @@ impl Hazard for LostWaker {
     }
 
     fn judge(&self, cx: &Context<'_>) -> Verdict {
-        let Some(Ok(case)) = &cx.wait else { return Verdict::Unrelated };
+        let Some(Ok(case)) = &cx.wait else { return stall::judge(cx, self.id()) };
         let (conclusion, otherwise) = match case.waited {
             Waited::Signal => (of_signal(case), Verdict::Innocent(Reason::OrdinaryWait)),
             Waited::Event => (of_event(case), Verdict::Open(case.fork.unknown_event())),
@@ -60,7 +60,7 @@ impl Hazard for LostWaker {
     }
 
     fn resolved_by(&self, event: &Event) -> Option<Key> {
-        wait::ended_by(event)
+        wait::ended_by(event).or_else(|| stall::ended_by(event))
     }
 }
 

@@ -4,14 +4,21 @@
 //! model in, verdict out. What waits have in common stands in [`wait`]. A false alarm costs more trust
 //! than a miss, so that a rule that cannot be checked counts as not met.
 
+mod deadlock;
+mod handlers;
+mod held_open;
 mod inherited_lock;
+mod live;
 mod lost_waker;
+mod orphaned_lock;
 mod remedies;
 mod self_deadlock;
+pub(crate) mod stall;
 #[cfg(test)]
 mod tests;
 pub(crate) mod wait;
 
+pub use stall::stuck_thread;
 pub use wait::wants_python;
 
 use crate::{
@@ -19,11 +26,18 @@ use crate::{
     finding::{Finding, HazardId, Key},
     model::Model,
 };
+use stall::StallCase;
 use wait::WaitCase;
 
 /// All hazards. The order means nothing: each decides by itself whether an event is its own.
-pub static HAZARDS: &[&dyn Hazard] =
-    &[&inherited_lock::InheritedLock, &lost_waker::LostWaker, &self_deadlock::SelfDeadlock];
+pub static HAZARDS: &[&dyn Hazard] = &[
+    &inherited_lock::InheritedLock,
+    &lost_waker::LostWaker,
+    &self_deadlock::SelfDeadlock,
+    &deadlock::Deadlock,
+    &orphaned_lock::OrphanedLock,
+    &held_open::HeldOpen,
+];
 
 /// One hazard.
 pub trait Hazard: Sync {
@@ -59,6 +73,8 @@ pub struct Context<'a> {
     pub model: &'a Model,
     /// The wait that the event is evidence of, or why it cannot be judged. `None`: it is no evidence.
     pub(crate) wait: Option<Result<WaitCase<'a>, Verdict>>,
+    /// What the event tells of tasks that do not move. `None`: nothing.
+    pub(crate) stall: Option<StallCase<'a>>,
 }
 
 impl<'a> Context<'a> {
@@ -70,7 +86,11 @@ impl<'a> Context<'a> {
             }
             _ => None,
         };
-        Context { event, model, wait }
+        let stall = match (&event.body, &event.task) {
+            (Body::Stall(stall), Some(task)) => StallCase::new(event.boot_ns, task, stall, model),
+            _ => None,
+        };
+        Context { event, model, wait, stall }
     }
 }
 
@@ -103,6 +123,8 @@ pub enum Reason {
     WaitEnded,
     /// It ends by itself.
     Timed,
+    /// Somebody who can run could end it.
+    OthersCanWake,
     /// Other processes may see the word.
     SharedMapping,
     /// Another process runs in the same memory.

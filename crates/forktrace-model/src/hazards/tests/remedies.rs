@@ -38,6 +38,7 @@ fn finding(held: Held, lock: &str) -> Finding {
         fork: ForkInfo::None,
         proofs: Vec::new(),
         same_fault_in: Vec::new(),
+        waited_by: Vec::new(),
         detail: Detail::Wait(Box::new(WaitDetail {
             waited_ns: 0,
             since_before: false,

@@ -195,6 +195,7 @@ impl<'a> WaitCase<'a> {
             fork: ForkInfo::None,
             proofs: conclusion.proofs,
             same_fault_in: Vec::new(),
+            waited_by: evidence.waited_by.clone(),
             detail: Detail::Wait(Box::new(wait)),
             remedy: None,
         };

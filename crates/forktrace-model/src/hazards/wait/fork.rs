@@ -170,7 +170,7 @@ impl<'a> ForkKnowledge<'a> {
 }
 
 /// An observed fork, for a finding.
-pub(super) fn fork_site(fork: &Fork) -> ForkSite {
+pub(in crate::hazards) fn fork_site(fork: &Fork) -> ForkSite {
     ForkSite {
         boot_ns: fork.boot_ns,
         by_pid: fork.by_pid,

@@ -1,0 +1,269 @@
+//! Who could end each wait of a stall.
+
+use rustc_hash::FxHashSet;
+
+use crate::{
+    arch::Machine,
+    event::{
+        RelativeThread, Task, Wait,
+        stall::{
+            On, Stall, StallProcess, StallTask, TaskState, TaskWait, Thing, ThingKind, User, Way,
+        },
+    },
+    hazards::{handlers, live},
+    locks::{self, Scene, State},
+    model::{Fork, Model, Process},
+};
+
+pub(super) use crate::hazards::live::Ends;
+
+/// What is taken for granted when it is said who could end a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum View {
+    /// Nothing: whoever could end it counts, and a signal's handler could end any wait.
+    Safest,
+    /// What locks and programs record of who holds something is right.
+    Records,
+    /// No handler ends a wait for another task.
+    NoHandlers,
+    /// What a process made to wake itself (an eventfd, a pipe of which it has both ends) is not used by
+    /// those who have it only because they were forked, or forked.
+    OwnThings,
+    /// A timeout that runs out again and again, and after which the task does nothing but to wait
+    /// again, changes nothing.
+    Polling,
+}
+
+impl View {
+    /// All views, from the safest on: each takes more for granted than those before it.
+    pub(super) const ALL: [View; 5] =
+        [View::Safest, View::Records, View::NoHandlers, View::OwnThings, View::Polling];
+}
+
+/// How often and how long a task must have polled, ns, until its timeouts count for nothing.
+const POLLS: u64 = 10;
+const POLLS_NS: u64 = 10_000_000_000;
+/// At least so many times the CPU time that it took.
+const IDLE: u64 = 100;
+
+/// A stall, the model, and the process that it is about.
+pub(crate) struct StallCase<'a> {
+    pub(super) stall: &'a Stall,
+    pub(super) task: &'a Task,
+    pub(super) process: &'a Process,
+    pub(super) model: &'a Model,
+    /// When it was read, `CLOCK_BOOTTIME`, ns.
+    pub(super) boot_ns: u64,
+}
+
+impl<'a> StallCase<'a> {
+    pub(in crate::hazards) fn new(
+        boot_ns: u64,
+        task: &'a Task,
+        stall: &'a Stall,
+        model: &'a Model,
+    ) -> Option<Self> {
+        let process = model.live(task.pid)?;
+        Some(StallCase { stall, task, process, model, boot_ns })
+    }
+
+    /// The fork that made its memory, where that was seen.
+    pub(super) fn fork(&self) -> Option<&'a Fork> {
+        self.process.inherited()
+    }
+
+    /// Whether its memory comes from a fork.
+    pub(super) fn is_forked(&self) -> bool {
+        let late = self.stall.late.as_ref();
+        let unseen = || self.process.fork.is_none() && self.process.exec.is_none();
+        self.fork().is_some() || unseen() && late.is_some_and(|late| late.not_execed)
+    }
+
+    /// Whether too little could be read to say who can run.
+    pub(in crate::hazards) fn is_unread(&self) -> bool {
+        let own = |task: &&StallTask| task.pid == self.task.pid;
+        let unknown = |task: &StallTask| task.state == TaskState::Unknown;
+        !self.stall.tasks.iter().any(|task| own(&task))
+            || self.stall.tasks.iter().filter(own).any(unknown)
+    }
+
+    /// Threads that the fork lost; `None`: not known.
+    pub(super) fn threads_lost(&self) -> Option<u64> {
+        match (self.fork(), &self.stall.late) {
+            (Some(fork), _) => Some(fork.lost.len() as u64),
+            (None, Some(late)) => {
+                let parent = late.relative.as_ref().filter(|relative| relative.parent)?;
+                let older = |thread: &&RelativeThread| thread.start_ns <= late.start_ns;
+                Some((parent.threads.iter().filter(older).count() as u64).saturating_sub(1))
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+/// Which of the tasks of a stall can run, in one view, where it is about process `pid`.
+pub(super) fn live(stall: &Stall, pid: u32, view: View) -> Vec<bool> {
+    let ends: Vec<Ends> = (0..stall.tasks.len()).map(|at| ends(stall, pid, at, view)).collect();
+    live::live(&ends)
+}
+
+/// Who could end the wait of the task at `at`.
+pub(super) fn ends(stall: &Stall, pid: u32, at: usize, view: View) -> Ends {
+    let Some(task) = stall.tasks.get(at) else { return Ends::Anything };
+    let TaskState::Waits(wait) = &task.state else { return Ends::Anything };
+    if wait.outside
+        || wait.on.is_empty()
+        || wait.timed && !(view >= View::Polling && task.pid == pid && polls_in_vain(wait))
+        || handler_may_run(stall, task, wait, pid, view)
+    {
+        return Ends::Anything;
+    }
+    let mut others = Vec::new();
+    for on in &wait.on {
+        match of_thing(stall, task, on, view) {
+            Some(some) => others.extend(some),
+            None => return Ends::Anything,
+        }
+    }
+    others.sort_unstable();
+    others.dedup();
+    Ends::Tasks(others)
+}
+
+/// Whether a signal's handler may end the wait, or may make the task go on.
+fn handler_may_run(stall: &Stall, task: &StallTask, wait: &TaskWait, pid: u32, view: View) -> bool {
+    let process = process(stall, task.pid);
+    let Some(handlers) = process.and_then(|process| process.handlers) else { return true };
+    let timers = process.and_then(|process| process.timers).unwrap_or(0) > 0;
+    let runtime = process.and_then(|process| process.runtime);
+    // Who was not lost a thread may rest by design until somebody ends the program.
+    let rests = task.pid != pid
+        && wait.on.iter().all(|on| kind(stall, on) == ThingKind::PrivateWord)
+        && handlers::that_end_a_rest(handlers) != 0;
+    rests || view < View::NoHandlers && (timers || handlers::that_count(handlers, runtime) != 0)
+}
+
+/// The tasks that could end a wait for a thing; `None`: not all of them are known.
+fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<usize>> {
+    let thing = thing(stall, on)?;
+    if thing.kind == ThingKind::Other {
+        return None;
+    }
+    // Whoever has an epoll instance could add files to it. Nobody does that for others.
+    if thing.kind == ThingKind::Epoll && view >= View::OwnThings {
+        return Some(Vec::new());
+    }
+    let own = view >= View::OwnThings && is_own_thing(thing, task.pid, on.way);
+    let pids = pids(thing, on.way, view).filter(|pid| !own || *pid == task.pid);
+    let mut found = Vec::new();
+    for pid in pids {
+        let before = found.len();
+        let of = |(at, other): (usize, &StallTask)| (other.pid == pid).then_some(at);
+        found.extend(stall.tasks.iter().enumerate().filter_map(of));
+        if found.len() == before {
+            return None;
+        }
+    }
+    match owner(thing) {
+        Some(owner) => {
+            found.retain(|at| stall.tasks.get(*at).is_some_and(|task| is(task, owner)));
+            Some(found)
+        }
+        None => Some(found),
+    }
+}
+
+/// The processes that could do what is waited for.
+pub(super) fn pids<'a>(
+    thing: &'a Thing,
+    way: Way,
+    view: View,
+) -> impl Iterator<Item = u32> + use<'a> {
+    let recorded = view >= View::Records
+        && !thing.users.is_empty()
+        && thing.users.iter().all(|user| user.holds.is_some());
+    let can = move |user: &&User| match way {
+        Way::Write => user.reads,
+        _ if recorded => user.holds == Some(true),
+        Way::Read | Way::Wake | Way::Release | Way::Exit => user.writes,
+    };
+    let mut seen = FxHashSet::default();
+    thing.users.iter().filter(can).map(|user| user.pid).filter(move |pid| seen.insert(*pid))
+}
+
+/// The owner of a lock in shared memory, by the number in it, which alone may release it.
+pub(super) fn owner(thing: &Thing) -> Option<u32> {
+    if thing.kind != ThingKind::SharedWord {
+        return None;
+    }
+    let (now, word) = (thing.now.as_ref()?, thing.word?);
+    let wait = Wait { uaddr: word, op: thing.op?, ..Wait::default() };
+    let scene = Scene {
+        machine: Machine::default(),
+        wait: &wait,
+        mapping: thing.mapping.as_ref(),
+        now,
+        at_fork: None,
+        module: None,
+        libc: None,
+        target: None,
+    };
+    match locks::read(&scene)?.now {
+        State::Held { owner } => owner,
+        _ => None,
+    }
+}
+
+/// Whether a lock's word names this task.
+pub(super) fn is(task: &StallTask, owner: u32) -> bool {
+    task.ns_tid.unwrap_or(task.tid) == owner
+}
+
+/// Whether a process made a thing to wake itself: it has all ends of it.
+fn is_own_thing(thing: &Thing, pid: u32, way: Way) -> bool {
+    let wakes = matches!(thing.kind, ThingKind::Eventfd | ThingKind::Pipe | ThingKind::UnixSocket);
+    let has_both = |user: &User| user.pid == pid && user.writes && user.reads;
+    way == Way::Read && wakes && thing.users.iter().any(has_both)
+}
+
+/// Whether a task's timeouts have run out often and for long, and it did nothing else.
+pub(super) fn polls_in_vain(wait: &TaskWait) -> bool {
+    wait.polls.is_some_and(|polls| {
+        let lasted = wait.since_ns.saturating_sub(polls.since_ns);
+        let idle = polls.cpu_ns.saturating_mul(IDLE) <= lasted;
+        polls.times >= POLLS && lasted >= POLLS_NS && idle && polls.transfers == Some(0)
+    })
+}
+
+/// Whether the task at `at` waits for threads of its own process alone.
+pub(super) fn waits_inside(stall: &Stall, at: usize) -> bool {
+    let Some(TaskState::Waits(wait)) = stall.tasks.get(at).map(|task| &task.state) else {
+        return true;
+    };
+    wait.on.iter().all(|on| kind(stall, on) == ThingKind::PrivateWord)
+}
+
+/// The process of a stall.
+pub(super) fn process(stall: &Stall, pid: u32) -> Option<&StallProcess> {
+    stall.processes.iter().find(|process| process.pid == pid)
+}
+
+/// What is waited for.
+pub(super) fn thing<'a>(stall: &'a Stall, on: &On) -> Option<&'a Thing> {
+    stall.things.get(usize::try_from(on.thing).ok()?)
+}
+
+fn kind(stall: &Stall, on: &On) -> ThingKind {
+    thing(stall, on).map_or(ThingKind::Other, |thing| thing.kind)
+}
+
+/// How much a thing says about a wait, the least number most.
+pub(super) fn rank(kind: ThingKind) -> u8 {
+    match kind {
+        ThingKind::SharedWord | ThingKind::FileLock | ThingKind::Children => 0,
+        ThingKind::Pipe | ThingKind::UnixSocket => 1,
+        ThingKind::Eventfd => 2,
+        ThingKind::PrivateWord => 3,
+        ThingKind::Epoll | ThingKind::Other => 4,
+    }
+}

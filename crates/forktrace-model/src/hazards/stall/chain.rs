@@ -1,0 +1,80 @@
+//! Who waits for whom, from the stuck task on.
+
+use super::case::{self, View};
+use crate::{
+    event::{
+        Task,
+        stall::{On, Stall, StallTask, TaskState, TaskWait, Thing},
+    },
+    finding::Link,
+};
+
+/// The waits from one task on, until they come back to a task that they have been at, or to nobody.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    pub(super) links: Vec<Link>,
+    /// The last of them waits for a task that is among them.
+    pub(super) is_circle: bool,
+}
+
+/// Follows the waits from the task at `from` on. Of several that could end a wait one of another
+/// process is followed: it says more.
+pub(super) fn follow(stall: &Stall, pid: u32, from: usize, view: View) -> Chain {
+    let mut chain = Chain::default();
+    let mut visited = Vec::new();
+    let mut next = Some(from);
+    while let Some(at) = next {
+        if visited.contains(&at) {
+            chain.is_circle = true;
+            break;
+        }
+        visited.push(at);
+        let Some((task, link)) =
+            stall.tasks.get(at).and_then(|task| Some((task, link(stall, task, view)?)))
+        else {
+            break;
+        };
+        chain.links.push(link);
+        let others = match case::ends(stall, pid, at, view) {
+            case::Ends::Tasks(others) => others,
+            case::Ends::Anything => break,
+        };
+        next = best(stall, task, &others, &visited);
+    }
+    chain
+}
+
+/// The task that is followed: one that was not met yet and belongs to another process, before others.
+fn best(stall: &Stall, task: &StallTask, others: &[usize], visited: &[usize]) -> Option<usize> {
+    let not_itself = |at: &&usize| stall.tasks.get(**at).is_some_and(|other| other.tid != task.tid);
+    let order = |at: &&usize| {
+        let other = stall.tasks.get(**at);
+        let inside = case::waits_inside(stall, **at);
+        (visited.contains(*at), inside, other.is_some_and(|other| other.pid == task.pid), **at)
+    };
+    others.iter().filter(not_itself).min_by_key(order).copied()
+}
+
+fn link(stall: &Stall, task: &StallTask, view: View) -> Option<Link> {
+    let TaskState::Waits(wait) = &task.state else { return None };
+    let (on, thing) = told(stall, wait)?;
+    let owner = case::owner(thing);
+    let gone = owner.filter(|owner| !stall.tasks.iter().any(|task| case::is(task, *owner)));
+    Some(Link {
+        task: Task { pid: task.pid, tid: task.tid, comm: task.comm.clone() },
+        call: wait.call,
+        since_ns: wait.since_ns,
+        thing: thing.kind,
+        name: thing.name.clone(),
+        fd: on.fd,
+        way: on.way,
+        by: case::pids(thing, on.way, view).collect(),
+        gone,
+    })
+}
+
+/// The thing that says most about a wait: what the process has in common with others.
+fn told<'a>(stall: &'a Stall, wait: &'a TaskWait) -> Option<(&'a On, &'a Thing)> {
+    let with_thing = |on: &'a On| Some((on, case::thing(stall, on)?));
+    wait.on.iter().filter_map(with_thing).min_by_key(|(_, thing)| case::rank(thing.kind))
+}

@@ -1,0 +1,60 @@
+//! Waits of any kind that nobody can end: what a [`Stall`] tells.
+//!
+//! [`case`] says who could end each wait, in four views from the safest to the most daring; the fixed
+//! point over them says who can run. What cannot, in the safest view, never runs again. [`chain`]
+//! follows the waits from the stuck task, and [`verdict`] says by what name the stall is known and how
+//! sure it is. There is one finding about a process, of one hazard.
+
+mod case;
+mod chain;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub(crate) use case::StallCase;
+
+use super::{Context, HazardId, Reason, Verdict};
+use crate::{
+    event::{Body, Event, stall::Stall},
+    finding::Key,
+};
+use case::View;
+
+/// What hazard `id` makes of a stall.
+pub(super) fn judge(cx: &Context<'_>, id: HazardId) -> Verdict {
+    let Some(stall) = &cx.stall else { return Verdict::Unrelated };
+    match stall.finding() {
+        Some(finding) if finding.hazard == id => Verdict::Finding(Box::new(finding)),
+        Some(_) => Verdict::Unrelated,
+        None => match stall.is_unread() {
+            true => Verdict::Open(Reason::Unreadable),
+            false => Verdict::Innocent(Reason::OthersCanWake),
+        },
+    }
+}
+
+/// What an event ends: a stall that is read again and shows that the process goes on.
+pub(super) fn ended_by(event: &Event) -> Option<Key> {
+    match (&event.body, &event.task) {
+        (Body::Stall(stall), Some(task)) => {
+            stuck_thread(stall, task.pid).is_none().then(Key::of_stall)
+        }
+        _ => None,
+    }
+}
+
+/// The thread of process `pid` whose wait a finding would be about: one that can never run again, or
+/// may be so. What a thread waits for in another process says more than that it waits for a thread of
+/// its own. `None`: all of them can run.
+pub fn stuck_thread(stall: &Stall, pid: u32) -> Option<u32> {
+    let live = View::ALL.map(|view| case::live(stall, pid, view));
+    let dead = |tid: &usize| live.iter().any(|live| live.get(*tid) == Some(&false));
+    let own = |at: &usize| stall.tasks.get(*at).is_some_and(|task| task.pid == pid);
+    let mut stuck: Vec<usize> = (0..stall.tasks.len()).filter(own).filter(dead).collect();
+    stuck.sort_by_key(|at| {
+        let task = stall.tasks.get(*at);
+        let inside = case::waits_inside(stall, *at);
+        (inside, task.map(|task| (task.tid != pid, task.tid)))
+    });
+    stall.tasks.get(*stuck.first()?).map(|task| task.tid)
+}

@@ -1,0 +1,1 @@
+//! Stalls made by hand, and what is said of them.

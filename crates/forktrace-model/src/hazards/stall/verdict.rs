@@ -1,0 +1,254 @@
+//! By what name a stall is known, and how sure it is.
+
+use super::{
+    case::{self, StallCase, View},
+    chain::{self, Chain},
+    stuck_thread,
+};
+use crate::{
+    event::{
+        Python, Task,
+        stall::{StallTask, TaskState, TaskWait, ThingKind, Way},
+    },
+    finding::{
+        Confidence, Detail, Fact, Finding, ForkInfo, HazardId, Link, Severity, StallDetail,
+        Subject, UnobservedForkSite,
+    },
+    hazards::{handlers, remedies, wait::fork::fork_site},
+};
+
+/// Parts of paths of files that are part of every program: what waits in them waits for somebody else.
+const COMMON: [&str; 8] = [
+    "/libc.so",
+    "/libc-",
+    "/ld-linux",
+    "/ld-musl",
+    "/libpthread",
+    "/libstdc++",
+    "/python",
+    "/libpython",
+];
+
+impl StallCase<'_> {
+    /// The finding of this stall; `None`: everybody of the process can run, or too little is known.
+    pub(in crate::hazards) fn finding(&self) -> Option<Finding> {
+        let stuck = stuck_thread(self.stall, self.task.pid)?;
+        let at = self.stall.tasks.iter().position(|task| task.tid == stuck)?;
+        let task = self.stall.tasks.get(at)?;
+        let TaskState::Waits(wait) = &task.state else { return None };
+        let dead =
+            |view: &View| case::live(self.stall, self.task.pid, *view).get(at) == Some(&false);
+        let view = View::ALL.into_iter().find(dead)?;
+        let chain = chain::follow(self.stall, self.task.pid, at, view);
+        let hazard = self.hazard(&chain)?;
+        let (confidence, mut proofs) = self.weigh(hazard, view, wait, &chain);
+        proofs.sort_by_key(Fact::rule);
+        Some(self.envelope(hazard, confidence, proofs, task, wait, chain))
+    }
+
+    /// What the stall is known by; `None`: none of ours.
+    fn hazard(&self, chain: &Chain) -> Option<HazardId> {
+        let first = chain.links.first()?;
+        let forked = self.is_forked();
+        let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
+        let orphaned = |link: &Link| {
+            link.gone.is_some()
+                || matches!(link.thing, ThingKind::SharedWord | ThingKind::FileLock)
+                    && link.by.is_empty()
+        };
+        Some(match () {
+            () if self.is_held_open(first) => HazardId::HeldOpen,
+            () if !forked => return None,
+            () if chain.links.iter().any(orphaned) => HazardId::OrphanedLock,
+            () if alone && self.threads_lost() != Some(0) => HazardId::LostWaker,
+            () => HazardId::Deadlock,
+        })
+    }
+
+    /// Whether the end of a pipe or socket is waited for that only forked children have open, and the
+    /// waiter itself perhaps.
+    fn is_held_open(&self, first: &Link) -> bool {
+        let ends = matches!(first.thing, ThingKind::Pipe | ThingKind::UnixSocket);
+        let own = first.by.contains(&self.task.pid);
+        let others = first.by.iter().filter(|pid| **pid != self.task.pid);
+        let sibling = |pid: &u32| {
+            let other = self.model.live(*pid);
+            other
+                .is_some_and(|other| other.inherited().is_some() && other.ppid == self.process.ppid)
+        };
+        let mut others = others.peekable();
+        let is_own_alone = own && others.peek().is_none();
+        ends && first.way == Way::Read
+            && !first.by.is_empty()
+            && (is_own_alone || self.is_forked() && others.all(sibling))
+    }
+
+    /// How sure it is, and why.
+    fn weigh(
+        &self,
+        hazard: HazardId,
+        view: View,
+        wait: &TaskWait,
+        chain: &Chain,
+    ) -> (Confidence, Vec<Fact>) {
+        let mut facts = vec![self.nobody(chain)];
+        facts.extend(
+            chain.links.iter().filter_map(|link| link.gone).map(|owner| Fact::HolderGone { owner }),
+        );
+        if let Some(threads_lost) = self.threads_lost().filter(|lost| *lost > 0) {
+            facts.push(Fact::ThreadsLost { threads_lost });
+        }
+        let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
+        let mut sure = match view {
+            View::Safest => Confidence::Certain,
+            View::Records => Confidence::Likely,
+            View::NoHandlers => self.beside_handlers(hazard, &mut facts),
+            View::OwnThings => self.of_own_thing(&mut facts),
+            View::Polling => self.of_polling(wait, &mut facts),
+        };
+        if view >= View::Records && chain.links.iter().any(|link| link.by.is_empty()) {
+            facts.push(Fact::HeldByNobody {});
+        }
+        // It may be how the program means to rest, useless as that is.
+        if alone && hazard == HazardId::Deadlock {
+            sure = sure.min(Confidence::Likely);
+            facts.push(Fact::NoThreadLost {});
+        }
+        (sure, facts)
+    }
+
+    fn nobody(&self, chain: &Chain) -> Fact {
+        let mut pids: Vec<u32> = chain.links.iter().map(|link| link.task.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        Fact::NobodyCanEnd {
+            tasks: self.stall.tasks.iter().filter(|task| pids.contains(&task.pid)).count() as u64,
+            processes: pids.len() as u64,
+        }
+    }
+
+    /// A handler could end the wait. In a circle through several processes it would have to do the work
+    /// of another task; a process that only rests may mean to be woken by one.
+    fn beside_handlers(&self, hazard: HazardId, facts: &mut Vec<Fact>) -> Confidence {
+        let process = case::process(self.stall, self.task.pid);
+        let mask = process.and_then(|process| process.handlers);
+        let runtime = process.and_then(|process| process.runtime);
+        let mask = mask.map(|mask| handlers::that_count(mask, runtime));
+        facts.push(Fact::Handlers {
+            signals: mask.map(|mask| (1..=64).filter(|n| mask >> (n - 1) & 1 != 0).collect()),
+        });
+        match hazard {
+            HazardId::LostWaker => Confidence::Suspect,
+            _ => Confidence::Likely,
+        }
+    }
+
+    /// Others have what the process made to wake itself. That a library waits, whose threads were lost,
+    /// makes it likely that they do not use it.
+    fn of_own_thing(&self, facts: &mut Vec<Fact>) -> Confidence {
+        let library = self.stall.stack.frames.iter().filter_map(|frame| frame.module.as_deref());
+        let mut libraries = library.filter(|path| {
+            path.contains(".so") && !COMMON.iter().any(|common| path.contains(common))
+        });
+        match (libraries.next(), self.threads_lost()) {
+            (Some(module), Some(1..)) => {
+                facts.push(Fact::WaitsInLibrary { module: module.to_owned() });
+                Confidence::Likely
+            }
+            _ => Confidence::Suspect,
+        }
+    }
+
+    /// The wait has a timeout, which has run out often.
+    fn of_polling(&self, wait: &TaskWait, facts: &mut Vec<Fact>) -> Confidence {
+        if let Some(polls) = wait.polls {
+            let for_ns = wait.since_ns.saturating_sub(polls.since_ns);
+            facts.push(Fact::PollsInVain { times: polls.times, for_ns });
+        }
+        let process = case::process(self.stall, self.task.pid);
+        let mask = process.and_then(|process| process.handlers);
+        let runtime = process.and_then(|process| process.runtime);
+        let quiet = mask.is_some_and(|mask| handlers::that_count(mask, runtime) == 0);
+        match self.threads_lost() {
+            Some(1..) if quiet => Confidence::Likely,
+            _ => Confidence::Suspect,
+        }
+    }
+
+    fn envelope(
+        &self,
+        hazard: HazardId,
+        confidence: Confidence,
+        proofs: Vec<Fact>,
+        task: &StallTask,
+        wait: &TaskWait,
+        chain: Chain,
+    ) -> Finding {
+        let (python, python_missing) = match &self.stall.python {
+            Python::Frames(frames) => (frames.clone(), None),
+            Python::None(why) => (Vec::new(), Some(why.clone())),
+        };
+        let since_ns =
+            wait.polls.filter(|_| wait.timed).map_or(wait.since_ns, |polls| polls.since_ns);
+        let detail = StallDetail {
+            waited_ns: self.boot_ns.saturating_sub(since_ns),
+            chain: chain.links,
+            python,
+            python_missing,
+            stack: self.stall.stack.frames.clone(),
+            stack_cut: self.stall.stack.cut.clone(),
+        };
+        let mut finding = Finding {
+            hazard,
+            severity: Severity::Hang,
+            confidence,
+            subject: Subject {
+                pid: task.pid,
+                tid: task.tid,
+                comm: task.comm.clone(),
+                ppid: self.process.ppid,
+                ns_pid: case::process(self.stall, task.pid).and_then(|process| process.ns_pid),
+            },
+            fork: self.fork_info(),
+            proofs,
+            same_fault_in: Vec::new(),
+            waited_by: self.waited_by(),
+            detail: Detail::Stall(Box::new(detail)),
+            remedy: None,
+        };
+        let fork = self.fork().cloned().unwrap_or_default();
+        finding.remedy = remedies::of(&finding, &fork);
+        finding
+    }
+
+    fn fork_info(&self) -> ForkInfo {
+        if let Some(fork) = self.fork() {
+            return ForkInfo::Observed(Box::new(fork_site(fork)));
+        }
+        let Some(late) = &self.stall.late else { return ForkInfo::None };
+        let parent = late.relative.as_ref().filter(|relative| relative.parent);
+        ForkInfo::Unobserved(Box::new(UnobservedForkSite {
+            boot_ns: late.start_ns,
+            by_pid: parent.map(|parent| parent.pid),
+            by_comm: parent.map(|parent| parent.comm.clone()),
+            by_tid: parent.and_then(|parent| parent.forker),
+            ..UnobservedForkSite::default()
+        }))
+    }
+
+    /// Tasks that wait for the end of the process.
+    fn waited_by(&self) -> Vec<Task> {
+        let waits = |task: &&StallTask| {
+            let TaskState::Waits(wait) = &task.state else { return false };
+            wait.on.iter().any(|on| {
+                let thing = case::thing(self.stall, on);
+                let children = thing.filter(|thing| thing.kind == ThingKind::Children);
+                children
+                    .is_some_and(|thing| thing.users.iter().any(|user| user.pid == self.task.pid))
+            })
+        };
+        let task =
+            |task: &StallTask| Task { pid: task.pid, tid: task.tid, comm: task.comm.clone() };
+        self.stall.tasks.iter().filter(waits).map(task).collect()
+    }
+}
