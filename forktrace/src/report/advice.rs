@@ -22,8 +22,23 @@ pub fn text(remedy: Remedy) -> &'static str {
         Remedy::Openmp => OPENMP,
         Remedy::PythonLostThreads => PYTHON_LOST_THREADS,
         Remedy::LostThreads => LOST_THREADS,
+        Remedy::CloseUnusedEnds => CLOSE_UNUSED_ENDS,
+        Remedy::SharedLock => SHARED_LOCK,
+        Remedy::PythonSharedLock => PYTHON_SHARED_LOCK,
+        Remedy::BreakCircle => BREAK_CIRCLE,
     }
 }
+
+// Ends of a pipe in children: pipe(7), "I/O on pipes and FIFOs".
+const CLOSE_UNUSED_ENDS: &str = "close the ends that a child does not use right after the fork, and open pipes and sockets with O_CLOEXEC (pipe2, SOCK_CLOEXEC), so that programs that a child runs do not keep them: a reader sees the end only when the last copy of the write end is closed";
+
+// Robust mutexes: pthread_mutexattr_setrobust(3).
+const SHARED_LOCK: &str = "a process that ended while it had the lock left it held: use a robust mutex (pthread_mutexattr_setrobust) or a lock on a file, which the kernel releases, and do not kill processes that may hold a shared lock";
+
+// `Process.terminate` in the documentation of multiprocessing, CPython 3.14.
+const PYTHON_SHARED_LOCK: &str = "a process that ended while it had the lock left it held: do not kill or terminate processes that use a multiprocessing queue, pool or lock; give each worker a pipe of its own, or use concurrent.futures.ProcessPoolExecutor, which notices that a worker has died";
+
+const BREAK_CIRCLE: &str = "break the circle: read a child's output to its end before waiting for the child, give each process its own end of a pipe, and hold no shared lock while waiting for another process";
 
 // A thread that takes a lock again: POSIX.1-2024, pthread_mutex_lock(), "relock".
 const RELEASE_BEFORE_TAKING: &str = "the thread takes a lock that it already holds: release it first, or use a recursive lock; look for a callback, a signal handler or an atfork handler that runs while the lock is held";

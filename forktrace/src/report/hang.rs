@@ -3,10 +3,13 @@
 use std::io::{self, Write};
 
 use super::{
-    Clock, Style, advice, duration, hazards, plural, proofs, python, rounded_up, stacks,
+    Clock, Style, advice, duration, hazards, plural, proofs, python, rounded_up, stacks, stall,
     style::Tone, unobserved_fork, wrap,
 };
-use forktrace_model::finding::{Confidence, Finding, ForkInfo, ForkSite, Holder, Rule, WaitDetail};
+use forktrace_model::{
+    event::Task,
+    finding::{Confidence, Detail, Finding, ForkInfo, ForkSite, Holder, Rule, WaitDetail},
+};
 
 /// Column of a row's text.
 const COLUMN: usize = 14;
@@ -46,6 +49,12 @@ impl Block {
                 ]
             }));
         }
+        if let Some(stall) = finding.stall() {
+            rows.extend(stall::rows(stall, style));
+        }
+        if !finding.waited_by.is_empty() {
+            rows.push(("holds up", waited_by(finding, style)));
+        }
         // Other hazards are not always about a process that was forked.
         if finding.wait().is_some() || finding.fork != ForkInfo::None {
             rows.push(("forked", forked(finding, style, clock)));
@@ -73,6 +82,23 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
         row(w, style, label, &text)?;
     }
     Ok(())
+}
+
+/// Tasks that wait for the end of the process.
+fn waited_by(finding: &Finding, style: Style) -> String {
+    let name = |task: &Task| match task.tid == task.pid {
+        true => format!("{}[{}]", style.clean(&task.comm), task.pid),
+        false => {
+            format!("thread \"{}\"[{}] of process {}", style.clean(&task.comm), task.tid, task.pid)
+        }
+    };
+    let shown: Vec<String> = finding.waited_by.iter().take(NAMES).map(name).collect();
+    let more = match finding.waited_by.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let waits = if finding.waited_by.len() == 1 { "waits" } else { "wait" };
+    format!("{}{more}, which {waits} for the end of this process", shown.join(", "))
 }
 
 /// The other processes that hang on the same lock.
@@ -115,15 +141,17 @@ fn who(finding: &Finding, style: Style) -> String {
         false => format!(" thread {}", subject.tid),
     };
     let name = format!("{}[{}]{thread}", style.clean(&subject.comm), subject.pid);
-    let Some(wait) = finding.wait() else {
-        return format!("{name}: {}", hazards::words(finding.hazard).headline);
+    let how_long = match &finding.detail {
+        Detail::Wait(wait) => how_long(wait),
+        Detail::Stall(stall) => format!("more than {}", duration(stall.waited_ns)),
+        Detail::None => return format!("{name}: {}", hazards::words(finding.hazard).headline),
     };
     let verdict = match finding.confidence {
         Confidence::Certain => "cannot wake up",
         Confidence::Likely => "probably cannot wake up",
         Confidence::Suspect => "may not wake up",
     };
-    format!("{name} has been stuck for {} and {verdict}", how_long(wait))
+    format!("{name} has been stuck for {how_long} and {verdict}")
 }
 
 /// How long it has been stuck: a range if the wait began before the trace.
@@ -300,10 +328,14 @@ fn lost_names(fork: &ForkSite, holder: Option<&Holder>, style: Style) -> String 
 
 /// The rows that show where the task is stuck, as far as that is known.
 pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, String)> {
-    let Some(wait) = finding.wait() else { return Vec::new() };
+    let (cut, missing) = match &finding.detail {
+        Detail::Wait(wait) => (&wait.stack_cut, &wait.python_missing),
+        Detail::Stall(stall) => (&stall.stack_cut, &stall.python_missing),
+        Detail::None => return Vec::new(),
+    };
     if finding.python().is_empty() {
-        let why = wait.stack_cut.as_ref().or(wait.python_missing.as_ref());
-        return match stacks::stuck(wait, style) {
+        let why = cut.as_ref().or(missing.as_ref());
+        return match stacks::stuck(finding.stack(), cut.as_deref(), style) {
             at if !at.is_empty() => vec![("stuck at", at)],
             _ => why
                 .map(|why| ("stuck at", format!("unknown ({})", style.clean(why))))

@@ -19,6 +19,7 @@ pub mod reasons;
 mod siblings;
 mod size;
 pub(crate) mod stacks;
+mod stall;
 mod style;
 pub mod summary;
 pub mod text;

@@ -19,9 +19,9 @@ const CANDIDATES: usize = 3;
 
 /// Where the stuck thread is: the C library's function that waits, then its callers. Empty if nothing
 /// is known.
-pub(super) fn stuck(wait: &WaitDetail, style: Style) -> String {
-    let at = chain(&wait.stack, CALLERS, style);
-    match &wait.stack_cut {
+pub(super) fn stuck(stack: &[Frame], cut: Option<&str>, style: Style) -> String {
+    let at = chain(stack, CALLERS, style);
+    match cut {
         Some(why) if !at.is_empty() => {
             format!("{at} (further callers are unknown: {})", style.clean(why))
         }

@@ -41,4 +41,12 @@ pub enum Remedy {
     PythonLostThreads,
     /// Lost threads.
     LostThreads,
+    /// Ends of a pipe or socket that a forked child does not use.
+    CloseUnusedEnds,
+    /// A lock in shared memory whose holder has ended.
+    SharedLock,
+    /// The same in a Python program.
+    PythonSharedLock,
+    /// Tasks that wait for each other.
+    BreakCircle,
 }

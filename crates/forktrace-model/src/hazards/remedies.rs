@@ -3,7 +3,7 @@
 //! One table, [`TABLE`]; the first row that fits counts. What fits more cases stands further down.
 
 use crate::{
-    finding::{Finding, Held, Remedy},
+    finding::{Finding, HazardId, Held, Remedy},
     locks::{FamilyRemedy, Language, LockFamily},
     model::Fork,
 };
@@ -29,6 +29,8 @@ enum When {
     OfForker,
     /// A program of this name forked.
     Server(&'static str),
+    /// It is a finding of this hazard.
+    Hazard(HazardId),
     /// The thread waits in a function or a library with this in its name.
     Inside(&'static str),
 }
@@ -52,6 +54,7 @@ impl When {
     fn holds(&self, finding: &Finding, fork: &Fork) -> bool {
         match self {
             When::Always => true,
+            When::Hazard(hazard) => finding.hazard == *hazard,
             When::OfForker => {
                 let by_it = finding.holder().is_some_and(|holder| holder.tid == fork.by_tid);
                 by_it || fork.lost.is_empty()
@@ -106,4 +109,12 @@ static TABLE: &[Row] = &[
     row(WAKER, When::Inside("libgomp"), Remedy::Openmp),
     row(WAKER, When::Always, Remedy::PythonLostThreads).language(Language::Python),
     row(WAKER, When::Always, Remedy::LostThreads),
+    row(&[], When::Hazard(HazardId::HeldOpen), Remedy::CloseUnusedEnds),
+    row(&[], When::Hazard(HazardId::OrphanedLock), Remedy::PythonSharedLock)
+        .language(Language::Python),
+    row(&[], When::Hazard(HazardId::OrphanedLock), Remedy::SharedLock),
+    row(&[], When::Hazard(HazardId::Deadlock), Remedy::BreakCircle),
+    row(&[], When::Hazard(HazardId::LostWaker), Remedy::PythonLostThreads)
+        .language(Language::Python),
+    row(&[], When::Hazard(HazardId::LostWaker), Remedy::LostThreads),
 ];

@@ -243,6 +243,14 @@ pub(super) fn waits_inside(stall: &Stall, at: usize) -> bool {
     wait.on.iter().all(|on| kind(stall, on) == ThingKind::PrivateWord)
 }
 
+/// Whether the task at `at` waits for the end of a child.
+pub(super) fn waits_for_child(stall: &Stall, at: usize) -> bool {
+    let Some(TaskState::Waits(wait)) = stall.tasks.get(at).map(|task| &task.state) else {
+        return false;
+    };
+    wait.on.iter().any(|on| kind(stall, on) == ThingKind::Children)
+}
+
 /// The process of a stall.
 pub(super) fn process(stall: &Stall, pid: u32) -> Option<&StallProcess> {
     stall.processes.iter().find(|process| process.pid == pid)

@@ -44,13 +44,16 @@ pub(super) fn follow(stall: &Stall, pid: u32, from: usize, view: View) -> Chain 
     chain
 }
 
-/// The task that is followed: one that was not met yet and belongs to another process, before others.
+/// The task that is followed: one that was not met yet and belongs to another process before others, and
+/// one that waits for a child after them: that is what closes most circles.
 fn best(stall: &Stall, task: &StallTask, others: &[usize], visited: &[usize]) -> Option<usize> {
     let not_itself = |at: &&usize| stall.tasks.get(**at).is_some_and(|other| other.tid != task.tid);
     let order = |at: &&usize| {
         let other = stall.tasks.get(**at);
         let inside = case::waits_inside(stall, **at);
-        (visited.contains(*at), inside, other.is_some_and(|other| other.pid == task.pid), **at)
+        let for_child = case::waits_for_child(stall, **at);
+        let same = other.is_some_and(|other| other.pid == task.pid);
+        (visited.contains(*at), inside, for_child, same, **at)
     };
     others.iter().filter(not_itself).min_by_key(order).copied()
 }

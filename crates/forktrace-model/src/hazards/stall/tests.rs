@@ -1,1 +1,255 @@
 //! Stalls made by hand, and what is said of them.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::{
+    event::{
+        Event, ProcessFork, ProcessSnapshot, Task, ThreadName,
+        stacks::{Frame, Stack},
+        stall::{
+            On, Polls, StallProcess, StallTask, TaskState, TaskWait, Thing, ThingKind, User, Way,
+        },
+    },
+    finding::{Confidence, Finding, Rule},
+    hazards,
+    model::Model,
+};
+
+const PARENT: u32 = 70;
+const THREAD: u32 = 72;
+const CHILD: u32 = 80;
+const SECOND: u64 = 1_000_000_000;
+
+/// A process with `threads` threads that forked [`CHILD`], and a sibling of that, 81.
+fn model(threads: u32) -> Model {
+    let event = |boot_ns, body| Event { boot_ns, task: Some(task(PARENT)), body };
+    let comm = || "app".to_owned();
+    let threads = [PARENT, THREAD].into_iter().take(threads as usize);
+    let threads = threads.map(|tid| ThreadName { tid, comm: comm() }).collect();
+    let mut model = Model::default();
+    let seen = ProcessSnapshot { threads, ppid: 1, read_ns: 2, ..ProcessSnapshot::default() };
+    model.apply(&event(1, Body::ProcessSnapshot(seen)));
+    for child_pid in [CHILD, CHILD + 1] {
+        model.apply(&event(50, Body::ProcessFork(ProcessFork { child_pid, clone_flags: 0 })));
+    }
+    model
+}
+
+fn task(pid: u32) -> Task {
+    Task { pid, tid: pid, comm: "app".into() }
+}
+
+/// A stall under construction.
+#[derive(Default)]
+struct Made(Stall);
+
+impl Made {
+    fn process(mut self, pid: u32, handlers: u64) -> Self {
+        let process =
+            StallProcess { pid, handlers: Some(handlers), timers: Some(0), ..Default::default() };
+        self.0.processes.push(process);
+        self
+    }
+
+    /// A thing, and who reads from it (`r`), writes to it (`w`), or both.
+    fn thing(mut self, kind: ThingKind, users: &[(u32, &str)]) -> Self {
+        let user = |(pid, can): &(u32, &str)| User {
+            pid: *pid,
+            reads: can.contains('r'),
+            writes: can.contains('w'),
+            ..User::default()
+        };
+        let users = users.iter().map(user).collect();
+        self.0.things.push(Thing { kind, users, ..Thing::default() });
+        self
+    }
+
+    /// A task that waits for the latest thing.
+    fn waits(self, pid: u32, tid: u32, way: Way) -> Self {
+        let thing = self.0.things.len() as u32 - 1;
+        let on = vec![On { thing, fd: Some(5), way }];
+        self.state(pid, tid, TaskState::Waits(TaskWait { on, since_ns: 60, ..TaskWait::default() }))
+    }
+
+    fn state(mut self, pid: u32, tid: u32, state: TaskState) -> Self {
+        self.0.tasks.push(StallTask { pid, tid, state, comm: "app".into(), ns_tid: None });
+        self
+    }
+
+    fn wait(&mut self, at: usize) -> &mut TaskWait {
+        match &mut self.0.tasks[at].state {
+            TaskState::Waits(wait) => wait,
+            _ => unreachable!("it waits"),
+        }
+    }
+
+    fn judged(self, model: &Model) -> Verdict {
+        let body = Body::Stall(Box::new(self.0));
+        hazards::judge(&Event { boot_ns: 20 * SECOND, task: Some(task(CHILD)), body }, model)
+    }
+
+    fn finding(self) -> Finding {
+        match self.judged(&model(2)) {
+            Verdict::Finding(finding) => *finding,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn ends_by_itself(self) -> bool {
+        self.judged(&model(2)) == Verdict::Innocent(Reason::OthersCanWake)
+    }
+}
+
+fn said(finding: &Finding) -> (HazardId, Confidence) {
+    (finding.hazard, finding.confidence)
+}
+
+/// The child waits for a shared lock, a thread of the parent for a pipe, the parent for the child.
+fn circle() -> Made {
+    Made::default()
+        .process(PARENT, 2)
+        .process(CHILD, 0)
+        .thing(ThingKind::SharedWord, &[(PARENT, "w"), (CHILD, "w")])
+        .waits(CHILD, CHILD, Way::Wake)
+        .thing(ThingKind::Pipe, &[(PARENT, "rw"), (CHILD, "rw")])
+        .waits(PARENT, THREAD, Way::Read)
+        .thing(ThingKind::Children, &[(CHILD, "w")])
+        .waits(PARENT, PARENT, Way::Exit)
+}
+
+/// SIGINT is that of bit 1; a program's own handler of SIGTERM.
+const TERM: u64 = 1 << 14;
+
+#[test]
+fn a_circle_across_processes_is_certain_unless_a_handler_may_run() {
+    let mut python = circle();
+    python.0.processes[0].runtime = Some(crate::event::stall::Runtime::Python);
+    let finding = python.finding();
+    assert_eq!(said(&finding), (HazardId::Deadlock, Confidence::Certain));
+    let chain = &finding.stall().unwrap().chain;
+    let tids: Vec<u32> = chain.iter().map(|link| link.task.tid).collect();
+    assert_eq!(tids, [CHILD, THREAD, PARENT]);
+    assert_eq!(finding.waited_by, [task(PARENT)]);
+    let mut handled = circle();
+    handled.0.processes[0].handlers = Some(TERM);
+    let finding = handled.finding();
+    assert_eq!(said(&finding), (HazardId::Deadlock, Confidence::Likely));
+    assert!(finding.has(Rule::Handlers) && finding.has(Rule::NobodyCanEnd));
+}
+
+#[test]
+fn one_task_that_can_run_frees_all() {
+    for state in [
+        TaskState::Moves,
+        TaskState::Unknown,
+        TaskState::Waits(TaskWait { timed: true, ..TaskWait::default() }),
+        TaskState::Waits(TaskWait { outside: true, ..TaskWait::default() }),
+        TaskState::Waits(TaskWait::default()),
+    ] {
+        assert!(circle().state(PARENT, 73, state).ends_by_itself());
+    }
+    let mut unread = circle();
+    unread.0.things[0].users.push(User { pid: 99, writes: true, ..User::default() });
+    assert!(unread.ends_by_itself(), "99 has it, and is not among the tasks");
+}
+
+#[test]
+fn who_waits_for_an_end_that_it_has_itself_waits_for_ever() {
+    let pipe = |users: &[(u32, &str)]| {
+        Made::default().process(CHILD, 0).thing(ThingKind::Pipe, users).waits(
+            CHILD,
+            CHILD,
+            Way::Read,
+        )
+    };
+    assert_eq!(said(&pipe(&[(CHILD, "rw")]).finding()), (HazardId::HeldOpen, Confidence::Certain));
+    let sibling =
+        |state| pipe(&[(CHILD, "r"), (CHILD + 1, "w")]).state(CHILD + 1, CHILD + 1, state);
+    assert!(sibling(TaskState::Moves).ends_by_itself());
+}
+
+#[test]
+fn a_shared_lock_that_nobody_has_by_their_own_record_is_orphaned() {
+    let semaphore = |holds| {
+        let mut made = Made::default()
+            .process(PARENT, 0)
+            .process(CHILD, 0)
+            .thing(ThingKind::SharedWord, &[(PARENT, "w"), (CHILD, "w")])
+            .waits(CHILD, CHILD, Way::Wake)
+            .state(PARENT, PARENT, TaskState::Moves);
+        made.0.things[0].users[0].holds = holds;
+        made.0.things[0].users[1].holds = Some(false);
+        made
+    };
+    let finding = semaphore(Some(false)).finding();
+    assert_eq!(said(&finding), (HazardId::OrphanedLock, Confidence::Likely));
+    assert!(semaphore(Some(true)).ends_by_itself(), "the parent has it, and can run");
+    assert!(semaphore(None).ends_by_itself(), "whether the parent has it is not known");
+}
+
+#[test]
+fn a_library_that_lost_its_thread_waits_in_vain_on_its_own_eventfd() {
+    let eventfd = || {
+        Made::default()
+            .process(CHILD, 0)
+            .process(PARENT, 0)
+            .thing(ThingKind::Eventfd, &[(CHILD, "rw"), (PARENT, "rw")])
+            .waits(CHILD, CHILD, Way::Read)
+            .state(PARENT, PARENT, TaskState::Moves)
+    };
+    assert_eq!(said(&eventfd().finding()), (HazardId::LostWaker, Confidence::Suspect));
+    let mut made = eventfd();
+    let module = Some("/usr/lib/libzmq.so.5".to_owned());
+    made.0.stack = Stack { frames: vec![Frame { module, ..Frame::default() }], cut: None };
+    assert_eq!(said(&made.finding()), (HazardId::LostWaker, Confidence::Likely));
+}
+
+#[test]
+fn timeouts_that_run_out_again_and_again_end_nothing() {
+    let polling = |polls| {
+        let mut made = Made::default()
+            .process(CHILD, 0)
+            .thing(ThingKind::PrivateWord, &[(CHILD, "w")])
+            .waits(CHILD, CHILD, Way::Wake);
+        let wait = made.wait(0);
+        (wait.timed, wait.since_ns, wait.polls) = (true, 12 * SECOND, Some(polls));
+        made
+    };
+    let polls = Polls { times: 100, since_ns: SECOND, cpu_ns: 0, transfers: Some(0) };
+    let finding = polling(polls).finding();
+    assert_eq!(said(&finding), (HazardId::LostWaker, Confidence::Likely));
+    assert!(finding.has(Rule::PollsInVain));
+    for other in [
+        Polls { times: 9, ..polls },
+        Polls { since_ns: 3 * SECOND, ..polls },
+        Polls { cpu_ns: SECOND, ..polls },
+        Polls { transfers: Some(1), ..polls },
+        Polls { transfers: None, ..polls },
+    ] {
+        assert!(polling(other).ends_by_itself(), "{other:?}");
+    }
+}
+
+#[test]
+fn a_parent_that_rests_until_somebody_ends_it_can_run() {
+    let resting = |handlers| {
+        Made::default()
+            .process(CHILD, 0)
+            .process(PARENT, handlers)
+            .thing(ThingKind::Pipe, &[(CHILD, "r"), (PARENT, "w")])
+            .waits(CHILD, CHILD, Way::Read)
+            .thing(ThingKind::PrivateWord, &[(PARENT, "w")])
+            .waits(PARENT, PARENT, Way::Wake)
+    };
+    assert!(resting(1 << 1).ends_by_itself(), "SIGINT ends it");
+    assert_eq!(said(&resting(0).finding()).0, HazardId::Deadlock);
+}
+
+#[test]
+fn a_stall_about_a_process_that_goes_on_resolves_the_one_before() {
+    let event = |stall| Event { boot_ns: 1, task: Some(task(CHILD)), body: Body::Stall(stall) };
+    let moves = Made::default().state(CHILD, CHILD, TaskState::Moves);
+    assert_eq!(ended_by(&event(Box::new(circle().0))), None);
+    assert_eq!(ended_by(&event(Box::new(moves.0))), Some(Key::of_stall()));
+}

@@ -102,7 +102,7 @@ impl StallCase<'_> {
         let mut sure = match view {
             View::Safest => Confidence::Certain,
             View::Records => Confidence::Likely,
-            View::NoHandlers => self.beside_handlers(hazard, &mut facts),
+            View::NoHandlers => self.beside_handlers(hazard, chain, &mut facts),
             View::OwnThings => self.of_own_thing(&mut facts),
             View::Polling => self.of_polling(wait, &mut facts),
         };
@@ -129,14 +129,16 @@ impl StallCase<'_> {
 
     /// A handler could end the wait. In a circle through several processes it would have to do the work
     /// of another task; a process that only rests may mean to be woken by one.
-    fn beside_handlers(&self, hazard: HazardId, facts: &mut Vec<Fact>) -> Confidence {
-        let process = case::process(self.stall, self.task.pid);
-        let mask = process.and_then(|process| process.handlers);
-        let runtime = process.and_then(|process| process.runtime);
-        let mask = mask.map(|mask| handlers::that_count(mask, runtime));
-        facts.push(Fact::Handlers {
-            signals: mask.map(|mask| (1..=64).filter(|n| mask >> (n - 1) & 1 != 0).collect()),
-        });
+    fn beside_handlers(
+        &self,
+        hazard: HazardId,
+        chain: &Chain,
+        facts: &mut Vec<Fact>,
+    ) -> Confidence {
+        let of = |link: &Link| self.handlers(link.task.pid);
+        let mask = chain.links.iter().filter_map(of).fold(0, |all, mask| all | mask);
+        let signals = (1..=64).filter(|n| mask >> (n - 1) & 1 != 0).collect();
+        facts.push(Fact::Handlers { signals: Some(signals) });
         match hazard {
             HazardId::LostWaker => Confidence::Suspect,
             _ => Confidence::Likely,
@@ -165,14 +167,17 @@ impl StallCase<'_> {
             let for_ns = wait.since_ns.saturating_sub(polls.since_ns);
             facts.push(Fact::PollsInVain { times: polls.times, for_ns });
         }
-        let process = case::process(self.stall, self.task.pid);
-        let mask = process.and_then(|process| process.handlers);
-        let runtime = process.and_then(|process| process.runtime);
-        let quiet = mask.is_some_and(|mask| handlers::that_count(mask, runtime) == 0);
+        let quiet = self.handlers(self.task.pid) == Some(0);
         match self.threads_lost() {
             Some(1..) if quiet => Confidence::Likely,
             _ => Confidence::Suspect,
         }
+    }
+
+    /// The handlers of a process that count; `None`: not known.
+    fn handlers(&self, pid: u32) -> Option<u64> {
+        let process = case::process(self.stall, pid)?;
+        Some(handlers::that_count(process.handlers?, process.runtime))
     }
 
     fn envelope(

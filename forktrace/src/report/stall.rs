@@ -1,0 +1,112 @@
+//! The rows about who waits for whom.
+
+use forktrace_model::{
+    event::stall::{ThingKind, Way},
+    finding::{Link, StallDetail},
+};
+
+use super::Style;
+
+/// Most links of a chain that are shown.
+const LINKS: usize = 6;
+
+/// Label and text of the rows about a stall: what the task waits for, and why nobody ends that.
+pub(super) fn rows(stall: &StallDetail, style: Style) -> Vec<(&'static str, String)> {
+    let Some((first, others)) = stall.chain.split_first() else { return Vec::new() };
+    let mut rows = vec![("waits for", what(first, style))];
+    let mut label = "ended by";
+    for link in others.iter().take(LINKS) {
+        rows.push((label, format!("{}, which waits for {}", who(link, style), what(link, style))));
+        label = "";
+    }
+    if let Some(hidden) = others.len().checked_sub(LINKS).filter(|hidden| *hidden > 0) {
+        rows.push((label, format!("… {hidden} more")));
+        label = "";
+    }
+    if let Some(last) = stall.chain.last() {
+        rows.push((label, end(last, stall, style)));
+    }
+    rows
+}
+
+/// Why the last of a chain never goes on.
+fn end(last: &Link, stall: &StallDetail, style: Style) -> String {
+    if let Some(owner) = last.gone {
+        return format!(
+            "task {owner}, which had taken it and has ended: nobody else may release it"
+        );
+    }
+    let met = |pid: &&u32| stall.chain.iter().any(|link| link.task.pid == **pid);
+    let itself = last.by.iter().all(|pid| *pid == last.task.pid);
+    match last.by.iter().find(met) {
+        None if last.by.is_empty() => {
+            "nobody: no living process has it, or has the other end".into()
+        }
+        None => format!("{}, which cannot go on either", pids(&last.by)),
+        Some(_) if stall.chain.len() == 1 && itself && last.thing == ThingKind::PrivateWord => {
+            "a thread of its own process alone: all of them wait".into()
+        }
+        Some(_) if itself && stall.chain.len() == 1 => {
+            "the process itself alone: no other process has the other end".into()
+        }
+        Some(pid) => {
+            let task = stall.chain.iter().find(|link| link.task.pid == *pid);
+            let name = task.map_or_else(|| pid.to_string(), |link| process(link, style));
+            format!("{name}, which waits already: nobody in this circle can go on")
+        }
+    }
+}
+
+/// A task of a chain.
+fn who(link: &Link, style: Style) -> String {
+    match link.task.tid == link.task.pid {
+        true => process(link, style),
+        false => format!(
+            "thread \"{}\"[{}] of process {}",
+            style.clean(&link.task.comm),
+            link.task.tid,
+            link.task.pid
+        ),
+    }
+}
+
+fn process(link: &Link, style: Style) -> String {
+    match link.task.tid == link.task.pid {
+        true => format!("{}[{}]", style.clean(&link.task.comm), link.task.pid),
+        false => format!("process {}", link.task.pid),
+    }
+}
+
+/// What a task waits for.
+fn what(link: &Link, style: Style) -> String {
+    let name = match link.name.is_empty() {
+        true => String::new(),
+        false => format!(" {}", style.clean(&link.name)),
+    };
+    let fd = link.fd.map(|fd| format!(" (its file descriptor {fd})")).unwrap_or_default();
+    match (link.thing, link.way) {
+        (ThingKind::PrivateWord, _) => "a thread of its own process".into(),
+        (ThingKind::SharedWord, _) => format!("a lock or semaphore in shared memory{name}"),
+        (ThingKind::Pipe, Way::Write) => format!("room in{name}{fd}: nobody reads it"),
+        (ThingKind::Pipe, _) => format!("data from, or the end of,{name}{fd}"),
+        (ThingKind::UnixSocket, Way::Write) => format!("room in{name}{fd}: its peer does not read"),
+        (ThingKind::UnixSocket, _) => format!("data from, or the end of, the peer of{name}{fd}"),
+        (ThingKind::Eventfd, _) => format!("a count in{name}{fd}"),
+        (ThingKind::Children, _) => match link.by.as_slice() {
+            [] => "the end of a child".into(),
+            pids_ => format!("the end of {}", pids(pids_)),
+        },
+        (ThingKind::FileLock, _) => format!("the lock on the file{name}{fd}"),
+        (ThingKind::Epoll | ThingKind::Other, _) => format!("events{name}{fd}"),
+    }
+}
+
+fn pids(pids: &[u32]) -> String {
+    let shown: Vec<String> = pids.iter().take(LINKS).map(u32::to_string).collect();
+    let more = match pids.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let word = if pids.len() == 1 { "process" } else { "processes" };
+    format!("{word} {}{more}", shown.join(", "))
+}
