@@ -9,6 +9,9 @@ use nix::sys::signal::Signal;
 
 use super::{duration, lock_words};
 
+/// Most processes that a proof names.
+const PIDS: usize = 8;
+
 /// Each proof of a finding in words, in the order of its proofs.
 pub fn of(finding: &Finding) -> impl Iterator<Item = String> {
     finding.proofs.iter().map(|fact| text(fact, finding.confidence))
@@ -208,6 +211,14 @@ fn threads(fact: &Fact) -> Option<String> {
             "it waits inside of {module}, and the fork lost threads; other processes have what it waits for \
              only because they were forked, or forked"
         ),
+        Fact::NotUsed { pids } => {
+            let pids: Vec<String> = pids.iter().take(PIDS).map(u32::to_string).collect();
+            format!(
+                "{} has the other end only because it was started with it: it runs another program, and has \
+                 it beyond its standard streams",
+                pids.join(", ")
+            )
+        }
         Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
         Fact::HeirWaits {} => {
             "the thread that continues the forking thread waits for it too".into()

@@ -119,6 +119,9 @@ rules! {
     /// It waits inside of this library, and threads were lost; others have what it waits for only because
     /// they were forked, or forked.
     Supports WaitsInLibrary "waits-in-library" { module: String }
+    /// These processes have the other end, and seem not to use it: they run another program, which was
+    /// started with it beyond its standard streams.
+    Supports NotUsed "not-used" { pids: Vec<u32> }
     /// So many other threads of the process are alive.
     Weakens OthersAlive "others-alive" { others: u64 }
     /// Signals with a handler that may run, by number; `None`: not known.

@@ -29,6 +29,9 @@ pub(super) enum View {
     /// What a process made to wake itself (an eventfd, a pipe of which it has both ends) is not used by
     /// those who have it only because they were forked, or forked.
     OwnThings,
+    /// A program that was started with the other end of a pipe or socket, beyond its standard streams,
+    /// does not use it.
+    NotUsed,
     /// A timeout that runs out again and again, and after which the task does nothing but to wait
     /// again, changes nothing.
     Polling,
@@ -36,8 +39,14 @@ pub(super) enum View {
 
 impl View {
     /// All views, from the safest on: each takes more for granted than those before it.
-    pub(super) const ALL: [View; 5] =
-        [View::Safest, View::Records, View::NoHandlers, View::OwnThings, View::Polling];
+    pub(super) const ALL: [View; 6] = [
+        View::Safest,
+        View::Records,
+        View::NoHandlers,
+        View::OwnThings,
+        View::NotUsed,
+        View::Polling,
+    ];
 }
 
 /// How often and how long a task must have polled, ns, until its timeouts count for nothing.
@@ -154,7 +163,11 @@ fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<
         return Some(Vec::new());
     }
     let own = view >= View::OwnThings && is_own_thing(thing, task.pid, on.way);
-    let pids = pids(thing, on.way, view).filter(|pid| !own || *pid == task.pid);
+    let unused = |pid: u32| {
+        view >= View::NotUsed && on.way == Way::Read && is_leaked(stall, thing, task.pid, pid)
+    };
+    let pids = pids(thing, on.way, view);
+    let pids = pids.filter(|pid| (!own || *pid == task.pid) && !unused(*pid));
     let mut found = Vec::new();
     for pid in pids {
         let before = found.len();
@@ -224,6 +237,20 @@ fn is_own_thing(thing: &Thing, pid: u32, way: Way) -> bool {
     let wakes = matches!(thing.kind, ThingKind::Eventfd | ThingKind::Pipe | ThingKind::UnixSocket);
     let has_both = |user: &User| user.pid == pid && user.writes && user.reads;
     way == Way::Read && wakes && thing.users.iter().any(has_both)
+}
+
+/// Whether process `pid` has the other end of a pipe or socket that process `reader` waits for only
+/// because it was started with it: it runs another program, and has it beyond its standard streams.
+pub(super) fn is_leaked(stall: &Stall, thing: &Thing, reader: u32, pid: u32) -> bool {
+    let ends = matches!(thing.kind, ThingKind::Pipe | ThingKind::UnixSocket);
+    let user = thing.users.iter().find(|user| user.pid == pid && user.writes);
+    let exe = |pid| {
+        let exe = process(stall, pid).map(|process| process.exe.as_str());
+        exe.filter(|exe| !exe.is_empty())
+    };
+    let other_program = exe(reader).zip(exe(pid)).is_some_and(|(reader, other)| reader != other);
+    let beyond = |user: &User| user.fd.is_some_and(|fd| fd > libc::STDERR_FILENO);
+    ends && other_program && user.is_some_and(beyond)
 }
 
 /// Whether a task's timeouts have run out often and for long, and it did nothing else.

@@ -71,7 +71,8 @@ fn link(stall: &Stall, task: &StallTask, view: View) -> Option<Link> {
         name: thing.name.clone(),
         fd: on.fd,
         way: on.way,
-        by: case::pids(thing, on.way, view).collect(),
+        // Who has an end is told, also where it is taken for granted that it is not used.
+        by: case::pids(thing, on.way, view.min(View::NoHandlers)).collect(),
         gone,
     })
 }

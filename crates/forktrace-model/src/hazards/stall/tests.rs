@@ -170,6 +170,31 @@ fn who_waits_for_an_end_that_it_has_itself_waits_for_ever() {
 }
 
 #[test]
+fn a_program_that_was_started_with_the_end_of_a_pipe_does_not_use_it() {
+    let pipe = |fd, exe: &str| {
+        let mut made = Made::default()
+            .process(CHILD, 0)
+            .process(90, 0)
+            .thing(ThingKind::Pipe, &[(CHILD, "r"), (90, "w")])
+            .waits(CHILD, CHILD, Way::Read)
+            .state(90, 90, TaskState::Moves);
+        made.0.things[0].users[1].fd = Some(fd);
+        for (process, exe) in made.0.processes.iter_mut().zip(["/app", exe]) {
+            exe.clone_into(&mut process.exe);
+        }
+        made
+    };
+    let finding = pipe(7, "/bin/sleep").finding();
+    assert_eq!(said(&finding), (HazardId::HeldOpen, Confidence::Likely));
+    assert_eq!(finding.stall().unwrap().chain[0].by, [90]);
+    assert!(pipe(1, "/bin/sleep").ends_by_itself(), "its standard output");
+    assert!(pipe(7, "/app").ends_by_itself(), "the same program");
+    let mut both = pipe(7, "/app");
+    both.0.things[0].users[1].reads = true;
+    assert!(both.ends_by_itself(), "both ends, as both sides of multiprocessing.Pipe have them");
+}
+
+#[test]
 fn a_shared_lock_that_nobody_has_by_their_own_record_is_orphaned() {
     let semaphore = |holds| {
         let mut made = Made::default()

@@ -69,18 +69,27 @@ impl StallCase<'_> {
     /// waiter itself perhaps.
     fn is_held_open(&self, first: &Link) -> bool {
         let ends = matches!(first.thing, ThingKind::Pipe | ThingKind::UnixSocket);
-        let own = first.by.contains(&self.task.pid);
-        let others = first.by.iter().filter(|pid| **pid != self.task.pid);
+        let others = || first.by.iter().filter(|pid| **pid != self.task.pid);
         let sibling = |pid: &u32| {
-            let other = self.model.live(*pid);
-            other
-                .is_some_and(|other| other.inherited().is_some() && other.ppid == self.process.ppid)
+            let other = self.model.live(*pid).filter(|other| other.inherited().is_some());
+            other.is_some_and(|other| other.ppid == self.process.ppid)
         };
-        let mut others = others.peekable();
-        let is_own_alone = own && others.peek().is_none();
+        let by_chance = |pid: &u32| sibling(pid) || self.is_leaked(first, *pid);
+        let is_own_alone = others().next().is_none();
         ends && first.way == Way::Read
             && !first.by.is_empty()
-            && (is_own_alone || self.is_forked() && others.all(sibling))
+            && (self.is_forked() || !is_own_alone)
+            && others().all(by_chance)
+    }
+
+    /// Whether process `pid` has what a link waits for only because it was started with it.
+    fn is_leaked(&self, link: &Link, pid: u32) -> bool {
+        let mut things = self.stall.things.iter();
+        let thing = things.find(|thing| {
+            let has = thing.users.iter().any(|user| user.pid == pid);
+            has && (thing.kind, &thing.name) == (link.thing, &link.name)
+        });
+        thing.is_some_and(|thing| case::is_leaked(self.stall, thing, self.task.pid, pid))
     }
 
     /// How sure it is, and why.
@@ -104,6 +113,7 @@ impl StallCase<'_> {
             View::Records => Confidence::Likely,
             View::NoHandlers => self.beside_handlers(hazard, chain, &mut facts),
             View::OwnThings => self.of_own_thing(&mut facts),
+            View::NotUsed => self.of_unused(chain, &mut facts),
             View::Polling => self.of_polling(wait, &mut facts),
         };
         if view >= View::Records && chain.links.iter().any(|link| link.by.is_empty()) {
@@ -157,6 +167,16 @@ impl StallCase<'_> {
                 facts.push(Fact::WaitsInLibrary { module: module.to_owned() });
                 Confidence::Likely
             }
+            _ => Confidence::Suspect,
+        }
+    }
+
+    /// Only programs that seem not to use it have the other end.
+    fn of_unused(&self, chain: &Chain, facts: &mut Vec<Fact>) -> Confidence {
+        let others = chain.links.first().into_iter().flat_map(|first| first.by.iter().copied());
+        facts.push(Fact::NotUsed { pids: others.filter(|pid| *pid != self.task.pid).collect() });
+        match self.handlers(self.task.pid) {
+            Some(0) => Confidence::Likely,
             _ => Confidence::Suspect,
         }
     }
