@@ -54,7 +54,7 @@ fn judge(case: &Case, traced: &Traced) -> Result<()> {
     expect_tree(log, facts)?;
     expect_verdict(case, traced)?;
     if case.least >= Some(Confidence::Likely) && case.limit.is_none() {
-        for stuck in traced.stuck() {
+        for stuck in traced.named() {
             let finding = check::one_finding(log, Some(stuck))?;
             check::hang(finding, case.truth, facts, case.program)?;
         }

@@ -12,6 +12,7 @@ mod python;
 mod pythons;
 mod reports;
 mod rust;
+mod stalls;
 mod trace;
 
 pub use trace::{Said, Traced, begins_a_page, trace};
@@ -33,6 +34,8 @@ pub struct Case {
     pub args: &'static [&'static str],
     /// What is really wrong.
     pub truth: Truth,
+    /// Another name of a finding that is as right as the truth's.
+    pub or: Option<&'static str>,
     /// Less than this is a miss. `None`: nothing need be said.
     pub least: Option<Confidence>,
     /// More than this is an error. `None`: nothing may be said.
@@ -52,6 +55,13 @@ pub enum Truth {
     LostWaker(Hang),
     /// A thread waits for a lock that it has itself.
     SelfDeadlock(Hang),
+    /// Tasks wait for each other, perhaps across processes.
+    Deadlock(Hang),
+    /// A child waits for something in shared memory, whose holder or waker is gone.
+    OrphanedLock(Hang),
+    /// A process waits for the end of a pipe or socket that only forked children have open, and that they
+    /// do not use.
+    HeldOpen(Hang),
     /// A child hangs for what it did itself since the fork, whatever that is called.
     OwnFault,
     /// Nothing: every wait ends.
@@ -101,6 +111,9 @@ impl Hang {
     pub const fn owned(lock: &'static str) -> Self {
         Hang { lock, holder: Holder::Known, python: false }
     }
+
+    /// Something that has no name of its own, or is no lock.
+    pub const UNNAMED: Hang = Hang::ownerless("");
 
     /// A normal mutex of glibc, also as `std::mutex`.
     pub const MUTEX: Hang = Hang::owned("glibc mutex");
@@ -153,6 +166,12 @@ const fn lost_waker(lock: &'static str) -> Judgement {
 const fn self_deadlock(lock: &'static str) -> Judgement {
     let certain = Some(Confidence::Certain);
     Judgement { truth: Truth::SelfDeadlock(Hang::owned(lock)), least: certain, most: certain }
+}
+
+/// A hang whose proof is that nobody who could end it can run.
+const fn nobody(truth: Truth) -> Judgement {
+    let certain = Some(Confidence::Certain);
+    Judgement { truth, least: certain, most: certain }
 }
 
 /// Every wait ends by itself; so much may be said at most.
@@ -214,6 +233,12 @@ const LOST_PYTHON: Judgement =
 const SELF: Judgement = self_deadlock("glibc mutex");
 const SELF_ADAPTIVE: Judgement = self_deadlock("glibc mutex (adaptive)");
 const SELF_ROBUST: Judgement = self_deadlock("glibc mutex (robust)");
+const LIKELY: Option<Confidence> = Some(Confidence::Likely);
+const DEADLOCK: Judgement = nobody(Truth::Deadlock(Hang::UNNAMED));
+const ORPHANED: Judgement = nobody(Truth::OrphanedLock(Hang::UNNAMED));
+const HELD_OPEN: Judgement = nobody(Truth::HeldOpen(Hang::UNNAMED));
+/// Nobody is left who could wake it, and so it is proven.
+const LOST: Judgement = nobody(Truth::LostWaker(Hang::UNNAMED));
 /// No finding, no suspicion.
 const NOTHING: Judgement = harmless(None);
 /// No finding; a suspicion is allowed, as the memory looks like an inherited lock.
@@ -226,7 +251,18 @@ const fn case(
     judgement: Judgement,
 ) -> Case {
     let Judgement { truth, least, most } = judgement;
-    Case { name, program, python: None, args, truth, least, most, limit: None, flags: &[] }
+    Case {
+        name,
+        program,
+        python: None,
+        args,
+        truth,
+        or: None,
+        least,
+        most,
+        limit: None,
+        flags: &[],
+    }
 }
 
 /// The same, run by another Python.
@@ -249,6 +285,11 @@ impl Case {
     /// A limit that is stated to users: exactly so much is said, because of this.
     const fn limit(self, exactly: Option<Confidence>, why: &'static str) -> Self {
         Case { least: exactly, most: exactly, limit: Some(why), ..self }
+    }
+
+    /// Another name is as right.
+    const fn or(self, kind: &'static str) -> Self {
+        Case { or: Some(kind), ..self }
     }
 
     /// Traced with these flags too.
@@ -280,6 +321,9 @@ impl Truth {
             Truth::Inherited(_) => Some("inherited-lock"),
             Truth::LostWaker(_) => Some("lost-waker"),
             Truth::SelfDeadlock(_) => Some("self-deadlock"),
+            Truth::Deadlock(_) => Some("deadlock"),
+            Truth::OrphanedLock(_) => Some("orphaned-lock"),
+            Truth::HeldOpen(_) => Some("held-open"),
             Truth::OwnFault | Truth::Nothing => None,
         }
     }
@@ -292,9 +336,12 @@ impl Truth {
     /// What must be said of the lock.
     pub fn hang(self) -> Option<Hang> {
         match self {
-            Truth::Inherited(hang) | Truth::LostWaker(hang) | Truth::SelfDeadlock(hang) => {
-                Some(hang)
-            }
+            Truth::Inherited(hang)
+            | Truth::LostWaker(hang)
+            | Truth::SelfDeadlock(hang)
+            | Truth::Deadlock(hang)
+            | Truth::OrphanedLock(hang)
+            | Truth::HeldOpen(hang) => Some(hang),
             Truth::OwnFault | Truth::Nothing => None,
         }
     }
@@ -303,7 +350,8 @@ impl Truth {
 impl fmt::Display for Truth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind(), self.hang()) {
-            (Some(kind), Some(hang)) => write!(f, "{kind}: {}", hang.lock),
+            (Some(kind), Some(hang)) if !hang.lock.is_empty() => write!(f, "{kind}: {}", hang.lock),
+            (Some(kind), _) => f.write_str(kind),
             _ if self.hangs() => f.write_str("the child's own fault"),
             _ => f.write_str("nothing"),
         }
@@ -334,7 +382,23 @@ impl fmt::Display for Confidence {
 
 /// All cases.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let hangs = [c::HANGS, cxx::HANGS, musl::HANGS, rust::HANGS, python::HANGS, pythons::HANGS];
-    let quiet = [c::QUIET, cxx::QUIET, musl::QUIET, rust::QUIET, python::QUIET, pythons::QUIET];
+    let hangs = [
+        c::HANGS,
+        cxx::HANGS,
+        musl::HANGS,
+        rust::HANGS,
+        python::HANGS,
+        pythons::HANGS,
+        stalls::HANGS,
+    ];
+    let quiet = [
+        c::QUIET,
+        cxx::QUIET,
+        musl::QUIET,
+        rust::QUIET,
+        python::QUIET,
+        pythons::QUIET,
+        stalls::QUIET,
+    ];
     hangs.into_iter().chain(quiet).chain([reports::REPORTS, limits::LIMITS]).flatten()
 }

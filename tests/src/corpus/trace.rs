@@ -81,15 +81,60 @@ impl Traced {
         self.facts.timed("stuck").map(|(pid, tid)| tid.unwrap_or(pid)).collect()
     }
 
-    /// The weakest of what was said rightly about the threads that hang; `None`: one of them was
-    /// missed, or none hangs.
+    /// Whether the workload says that a thread hangs.
+    fn hangs(&self, tid: u64) -> bool {
+        let mut also = self.facts.timed("also");
+        self.stuck().contains(&tid) || also.any(|(_, one)| one == Some(tid))
+    }
+
+    /// The threads of a process that hang beside the one that the workload names (`also=PID TID`): a
+    /// finding may be about any of them.
+    fn also(&self, pid: u64) -> impl Iterator<Item = u64> {
+        self.facts.timed("also").filter(move |(of, _)| *of == pid).filter_map(|(_, tid)| tid)
+    }
+
+    /// The weakest of what was said rightly about what hangs; `None`: something was missed, or nothing
+    /// hangs.
     pub fn verdict(&self, case: &Case) -> Option<Confidence> {
-        let said = self.said(case);
-        let of = |tid| {
-            let right = said.iter().filter(|one| one.tid == tid && one.wrong.is_none());
-            right.map(|one| one.confidence).max()
+        self.weakest(case, |one| one.wrong.is_none())
+    }
+
+    /// The same of what was said at all, by whatever name.
+    pub fn told(&self, case: &Case) -> Option<Confidence> {
+        self.weakest(case, |_| true)
+    }
+
+    /// Of everything that hangs, the thread that a finding is about, or that the workload names.
+    pub fn named(&self) -> Vec<u64> {
+        let findings = self.log.sure_findings();
+        let is_found = |tid: &u64| findings.iter().any(|line| number(line, "/tid") == Some(*tid));
+        let of = |threads: Vec<u64>| {
+            let found = threads.iter().copied().find(is_found);
+            found.or(threads.first().copied())
         };
-        self.stuck().into_iter().map(of).min()?
+        self.groups().filter_map(of).collect()
+    }
+
+    /// The threads that hang together: the one that the workload names and those beside it.
+    fn groups(&self) -> impl Iterator<Item = Vec<u64>> {
+        let stuck = self.facts.timed("stuck");
+        stuck.map(|(pid, tid)| std::iter::once(tid.unwrap_or(pid)).chain(self.also(pid)).collect())
+    }
+
+    fn weakest(&self, case: &Case, counts: impl Fn(&Said) -> bool) -> Option<Confidence> {
+        let said = self.said(case);
+        let of = |threads: Vec<u64>| {
+            let of_it = said.iter().filter(|one| threads.contains(&one.tid) && counts(one));
+            of_it.map(|one| one.confidence).max()
+        };
+        self.groups().map(of).min()?
+    }
+
+    /// Whether it was said that no child hangs.
+    pub fn is_clear(&self) -> bool {
+        let end = self.log.of("trace.end").last();
+        let conclusion = end.and_then(|end| end.get("conclusion")).and_then(Value::as_str);
+        conclusion == Some("clear") || self.ended.is_clear()
     }
 
     /// What must be said at least, with the lock where it was, see [`begins_a_page`].
@@ -109,8 +154,12 @@ impl Traced {
         let lock = text("/lock/kind");
         let wrong = match case.truth {
             Truth::OwnFault => (kind == "inherited-lock").then(|| "nothing was inherited".into()),
-            _ if !self.stuck().contains(&tid) => Some(format!("{tid} does not hang")),
-            truth if truth.kind() != Some(kind) => Some(format!("not {kind} but {truth}")),
+            _ if !self.hangs(tid) => Some(format!("{tid} does not hang")),
+            truth if truth.kind() != Some(kind) && case.or != Some(kind) => {
+                Some(format!("not {kind} but {truth}"))
+            }
+            // Where a finding is about something else than a lock, it names none.
+            _ if lock.is_empty() => None,
             truth => {
                 let wanted = truth.hang().map(|hang| hang.lock).filter(|wanted| *wanted != lock);
                 wanted.map(|wanted| format!("not a {lock} but a {wanted}"))
