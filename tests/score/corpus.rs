@@ -17,8 +17,12 @@ pub(crate) enum Outcome {
     Ran {
         /// The weakest of what was rightly said about what hangs.
         verdict: Option<Confidence>,
+        /// The same, by whatever name and for whatever reason.
+        told: Option<Confidence>,
         /// What must be said at least.
         least: Option<Confidence>,
+        /// Whether it was said that no child hangs.
+        is_clear: bool,
         /// Everything that was said.
         said: Vec<Said>,
     },
@@ -49,10 +53,17 @@ impl Outcome {
             (_, Some(wrong)) => format!("wrong: {}", wrong.confidence),
             (None, None) if case.truth.kind().is_none() => match said.first() {
                 Some(one) => format!("{}, not inherited", one.confidence),
+                None if self.is_clear() => "clear".to_owned(),
                 None => "silent".to_owned(),
             },
+            (None, None) if self.is_clear() => "missed, all-clear".to_owned(),
             (None, None) => "missed".to_owned(),
         }
+    }
+
+    /// Whether it was said that no child hangs.
+    pub(crate) fn is_clear(&self) -> bool {
+        matches!(self, Outcome::Ran { is_clear: true, .. })
     }
 
     /// What was said.
@@ -90,9 +101,19 @@ impl Row {
     }
 }
 
-/// Runs all cases with `filter` in their names, each `runs` times, `jobs` at a time, with `flags` for
-/// forktrace.
-pub(crate) fn run(filter: Option<&str>, runs: u32, jobs: usize, flags: &[&str]) -> Vec<Row> {
+/// How the cases are traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// From start to end.
+    Full,
+    /// The same with `--lean`.
+    Lean,
+    /// Attached to once they hang.
+    Late,
+}
+
+/// Runs all cases with `filter` in their names, each `runs` times, `jobs` at a time.
+pub(crate) fn run(filter: Option<&str>, runs: u32, jobs: usize, mode: Mode) -> Vec<Row> {
     let wanted = |case: &&Case| filter.is_none_or(|filter| case.name.contains(filter));
     let cases: Vec<&'static Case> = corpus::cases().filter(wanted).collect();
     let todo: Vec<usize> = (0..runs).flat_map(|_| 0..cases.len()).collect();
@@ -103,7 +124,7 @@ pub(crate) fn run(filter: Option<&str>, runs: u32, jobs: usize, flags: &[&str]) 
             scope.spawn(|| {
                 while let Some(index) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let Some(case) = cases.get(*index) else { continue };
-                    let outcome = one(case, flags);
+                    let Some(outcome) = one(case, mode) else { continue };
                     eprintln!("{:<44} {}", case.name, outcome.label(case));
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                     done.push((*index, outcome));
@@ -120,19 +141,27 @@ pub(crate) fn run(filter: Option<&str>, runs: u32, jobs: usize, flags: &[&str]) 
     rows
 }
 
-fn one(case: &Case, flags: &[&str]) -> Outcome {
+/// `None`: it had ended before it was attached to.
+fn one(case: &Case, mode: Mode) -> Option<Outcome> {
     if let Some(why) = case.missing() {
-        return Outcome::Skipped(why);
+        return Some(Outcome::Skipped(why));
     }
-    match corpus::trace(case, flags) {
-        Ok(traced) => Outcome::Ran {
+    let traced = match mode {
+        Mode::Full => corpus::trace(case, &[]).map(Some),
+        Mode::Lean => corpus::trace(case, &["--lean"]).map(Some),
+        Mode::Late => corpus::attach(case, &[]),
+    };
+    match traced {
+        Ok(traced) => traced.map(|traced| Outcome::Ran {
             verdict: traced.verdict(case),
+            told: traced.told(case),
             least: traced.least(case),
+            is_clear: traced.is_clear(),
             said: traced.said(case),
-        },
+        }),
         Err(error) => {
             eprintln!("{}: {error:#}", case.name);
-            Outcome::Failed(format!("{error:#}"))
+            Some(Outcome::Failed(format!("{error:#}")))
         }
     }
 }

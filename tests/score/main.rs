@@ -12,6 +12,8 @@ use anyhow::Result;
 use clap::Parser;
 use forktrace_tests::{clean_up, run::adopt_orphans};
 
+use corpus::Mode;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask score", about = "Measure the verdicts against the truth")]
 struct Cli {
@@ -25,9 +27,12 @@ struct Cli {
     /// skipped. PYTHON names the Python that has CPython's tests, if it is not python3.
     #[arg(long)]
     real: bool,
-    /// Run the corpus with --lean, and leave docs/scoreboard.md as it is.
+    /// Run the corpus with --lean.
     #[arg(long)]
     lean: bool,
+    /// Attach to each case only once it hangs.
+    #[arg(long, conflicts_with_all = ["real", "lean"])]
+    late: bool,
     /// Run only what has this in its name, and leave docs/scoreboard.md as it is.
     filter: Option<String>,
 }
@@ -57,13 +62,17 @@ fn score(cli: &Cli) -> Result<bool> {
         }
         return Ok(rows.iter().all(|(_, came)| came.is_good()));
     }
-    let flags: &[&str] = if cli.lean { &["--lean"] } else { &[] };
-    let rows = corpus::run(filter, cli.runs, cli.jobs, flags);
-    let sum = sum::Sum::of(&rows);
+    let mode = match (cli.lean, cli.late) {
+        (true, _) => Mode::Lean,
+        (_, true) => Mode::Late,
+        _ => Mode::Full,
+    };
+    let rows = corpus::run(filter, cli.runs, cli.jobs, mode);
+    let sum = sum::Sum::of(&rows, mode);
     print!("{}", doc::table(&rows));
     print!("\n{}", doc::result(&rows, &sum));
-    if filter.is_none() && !cli.lean {
-        doc::write_corpus(&rows, &sum, cli.runs)?;
+    if filter.is_none() {
+        doc::write_corpus(&rows, &sum, cli.runs, mode)?;
     }
     Ok(sum.is_good())
 }

@@ -2,7 +2,7 @@
 
 use forktrace_tests::corpus::{Confidence, Said, Truth};
 
-use crate::corpus::{Outcome, Row};
+use crate::corpus::{Mode, Outcome, Row};
 
 /// From strong to weak.
 pub(crate) const CONFIDENCES: [Confidence; 3] =
@@ -45,8 +45,16 @@ pub(crate) struct Sum {
     pub(crate) recall_with_limits: [Share; 3],
     /// Of all that hangs for another reason, what was found with at least this confidence.
     pub(crate) others: [Share; 3],
+    /// Of all that hangs, what was found with at least this confidence, by whatever name.
+    pub(crate) hangs: [Share; 3],
+    /// The same with the stated limits.
+    pub(crate) hangs_with_limits: [Share; 3],
     /// Of the programs with nothing wrong, those about which nothing was said.
     pub(crate) silent: Share,
+    /// Of them, those of which it was said that no child hangs.
+    pub(crate) clear: Share,
+    /// What hangs, though it was said that no child hangs.
+    pub(crate) false_clears: Vec<String>,
     /// Findings above suspect that are wrong: case and why.
     pub(crate) false_alarms: Vec<String>,
     /// What hangs and was not found: case.
@@ -59,27 +67,32 @@ pub(crate) struct Sum {
 
 impl Sum {
     /// Sums up all runs of all rows.
-    pub(crate) fn of(rows: &[Row]) -> Self {
+    pub(crate) fn of(rows: &[Row], mode: Mode) -> Self {
         let mut sum = Sum::default();
         for row in rows {
             for run in &row.runs {
-                sum.add(row, run);
+                sum.add(row, run, mode);
             }
         }
         sum.misses.dedup();
+        sum.false_clears.dedup();
         sum.regressions.dedup();
         sum
     }
 
     /// Nothing wrong was said, and nothing less than the rows demand.
     pub(crate) fn is_good(&self) -> bool {
-        self.false_alarms.is_empty() && self.regressions.is_empty()
+        let wrong = [&self.false_alarms, &self.regressions, &self.false_clears];
+        wrong.into_iter().all(Vec::is_empty)
     }
 
-    fn add(&mut self, row: &Row, run: &Outcome) {
+    fn add(&mut self, row: &Row, run: &Outcome, mode: Mode) {
         let case = row.case;
         let (verdict, least, said) = match run {
-            Outcome::Ran { verdict, least, said } => (*verdict, *least, said),
+            Outcome::Ran { verdict, told, least, said, is_clear } => {
+                self.count_hangs(row, *told, *is_clear);
+                (*verdict, *least, said)
+            }
             Outcome::Skipped(_) => {
                 self.skipped += 1;
                 return;
@@ -90,19 +103,15 @@ impl Sum {
                 return;
             }
         };
-        let count = |shares: &mut [Share; 3]| {
-            for (share, confidence) in shares.iter_mut().zip(CONFIDENCES) {
-                share.add(verdict >= Some(confidence));
-            }
-        };
+        let count = |shares: &mut [Share; 3]| count_at_least(shares, verdict);
         match (case.truth, case.limit) {
             (Truth::Inherited(_), Some(_)) => count(&mut self.recall_with_limits),
             (Truth::Inherited(_), None) => {
                 count(&mut self.recall_with_limits);
                 count(&mut self.recall);
             }
-            (Truth::LostWaker(_) | Truth::SelfDeadlock(_), None) => count(&mut self.others),
-            _ => {}
+            (Truth::OwnFault | Truth::Nothing, _) | (_, Some(_)) => {}
+            (_, None) => count(&mut self.others),
         }
         count_right(&mut self.precision_with_limits, said);
         if case.limit.is_some() {
@@ -114,7 +123,8 @@ impl Sum {
         } else if verdict.is_none() && case.truth.kind().is_some() {
             self.misses.push(format!("{} ({})", case.name, case.truth));
         }
-        if verdict < least {
+        // What a row demands is about a trace from its start.
+        if mode != Mode::Late && verdict < least {
             self.regressions.push(format!("{}: {}", case.name, run.label(case)));
         }
         for one in said {
@@ -124,6 +134,28 @@ impl Sum {
                 self.false_alarms.push(format!("{}: {}, {wrong}", case.name, one.confidence));
             }
         }
+    }
+
+    /// What counts for every hang: was it told at all, and was it denied?
+    fn count_hangs(&mut self, row: &Row, told: Option<Confidence>, is_clear: bool) {
+        let case = row.case;
+        if !case.truth.hangs() {
+            self.clear.add(is_clear);
+            return;
+        }
+        count_at_least(&mut self.hangs_with_limits, told);
+        if case.limit.is_none() {
+            count_at_least(&mut self.hangs, told);
+        }
+        if is_clear {
+            self.false_clears.push(format!("{} ({})", case.name, case.truth));
+        }
+    }
+}
+
+fn count_at_least(shares: &mut [Share; 3], found: Option<Confidence>) {
+    for (share, confidence) in shares.iter_mut().zip(CONFIDENCES) {
+        share.add(found >= Some(confidence));
     }
 }
 

@@ -67,8 +67,12 @@ impl Rooted {
         // Held while copying, so that nobody runs half a file.
         let _copying = COPYING.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.root().join("workloads");
-        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        fs::copy(workload::source(program), folder.join(program))?;
+        for file in [program, workload::LONGER] {
+            let copy = folder.join(file);
+            let parent = copy.parent().unwrap_or(&folder);
+            fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+            fs::copy(workload::source(file), &copy)?;
+        }
         let root = self.root().canonicalize()?.display().to_string();
         let mut command =
             vec!["chroot".into(), root, self.program(), format!("/workloads/{program}")];

@@ -15,6 +15,17 @@ use crate::{Need, scratch};
 /// The comment that marks the line at which a Python workload's child hangs.
 const MARK: &str = "# hangs here";
 
+/// What Python reads first in a workload that is to hang longer.
+pub(crate) const LONGER: &str = "longer/sitecustomize.py";
+
+/// The environment in which every workload hangs for `seconds` at least.
+pub fn longer(seconds: u32) -> [(&'static str, String); 2] {
+    let here = source(LONGER).parent().map(|path| path.display().to_string());
+    // The second is where a Python in a root folder of its own finds it.
+    let path = format!("{}:/workloads/longer", here.unwrap_or_default());
+    [("WORKLOAD_SECONDS", seconds.to_string()), ("PYTHONPATH", path)]
+}
+
 /// The source file of a workload in C or Python.
 pub fn source(program: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads").join(program)

@@ -15,7 +15,7 @@ mod rust;
 mod stalls;
 mod trace;
 
-pub use trace::{Said, Traced, begins_a_page, trace};
+pub use trace::{Said, Traced, attach, begins_a_page, trace};
 
 use std::fmt;
 
@@ -156,10 +156,9 @@ const fn passed_on(lock: &'static str) -> Judgement {
     Judgement { truth: Truth::Inherited(Hang::owned(lock)), least: likely, most: likely }
 }
 
-/// A wait for a thread that the child does not have. Nothing was held, so that it is not proven.
+/// A wait for a thread that the child does not have.
 const fn lost_waker(lock: &'static str) -> Judgement {
-    let likely = Some(Confidence::Likely);
-    Judgement { truth: Truth::LostWaker(Hang::ownerless(lock)), least: likely, most: likely }
+    nobody(Truth::LostWaker(Hang::ownerless(lock)))
 }
 
 /// A lock that the waiting thread has taken itself since the fork.

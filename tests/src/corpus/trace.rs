@@ -1,6 +1,10 @@
 //! Running a case under forktrace, and what was said of it.
 
-use std::time::Duration;
+use std::{
+    fs,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -8,12 +12,20 @@ use serde_json::Value;
 use super::{Case, Confidence, Truth};
 use crate::{
     log::{Log, number},
-    run::{Ended, Job},
+    run::{Ended, Job, is_of_a_job},
     workload::{self, Facts},
 };
 
 /// How long a case may take; the workloads end by themselves after a few seconds.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long one has hung when a tracer attaches to it. The healthy ones live a little longer.
+const OLD: Duration = Duration::from_millis(2500);
+/// How long the tracer stays.
+const ATTACHED: &str = "4s";
+/// How long one hangs that is attached to, seconds.
+const HANGS: u32 = 40;
+/// How often it is looked whether one hangs.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A case that was traced from its start to its end.
 #[derive(Debug)]
@@ -34,19 +46,65 @@ pub fn trace(case: &Case, flags: &[&str]) -> Result<Traced> {
     let mut args: Vec<String> = ["-q", "-o", "{log}"].map(str::to_owned).to_vec();
     args.extend(case.flags.iter().chain(flags).map(|flag| (*flag).to_owned()));
     args.push("--".to_owned());
-    args.extend(match case.python {
-        Some(python) => python.command(case.program, case.args)?,
-        None => workload::command(case.program, case.args)?,
-    });
+    args.extend(command(case)?);
     let ended = Job::forktrace(&args)?.wait(LIMIT)?;
-    let read = || -> Result<(Log, Facts)> {
-        ensure!(ended.code == 0, "exit status {}", ended.code);
-        let log = Log::read(&ended.log())?;
-        log.expect_whole()?;
-        Ok((log, Facts::read(&ended.stdout)))
+    let facts = Facts::read(&ended.stdout);
+    Traced::read(ended, facts)
+}
+
+/// Starts a case untraced and attaches to it: to one that hangs, once it has hung for some seconds. `None`:
+/// it had ended by then.
+///
+/// # Errors
+/// When it does not hang, or the trace does not end well.
+pub fn attach(case: &Case, flags: &[&str]) -> Result<Option<Traced>> {
+    let longer = workload::longer(HANGS);
+    let environment: Vec<_> = longer.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    // The environment of a healthy one is not touched.
+    let environment = if case.truth.hangs() { environment } else { Vec::new() };
+    let mut job = Job::start(&command(case)?, &environment)?;
+    let start = Instant::now();
+    let mut rests = if case.truth.hangs() { None } else { Some(start) };
+    while rests.is_none_or(|since| since.elapsed() < OLD) {
+        if rests.is_none() && job.stdout().contains("stuck=") {
+            rests = Some(Instant::now());
+        }
+        ensure!(start.elapsed() < LIMIT, "it does not hang");
+        sleep(LOOK);
+    }
+    let stuck = Facts::read(&job.stdout());
+    let stuck = stuck.all("stuck").filter_map(|pid| u32::try_from(pid).ok());
+    // What has lost its parent is looked for by its own pid, as a user would.
+    let mut pids: Vec<u32> = if job.has_ended()? { Vec::new() } else { vec![job.pid()] };
+    pids.extend(stuck.filter(|pid| is_of_a_job(*pid) && !descends_from(*pid, job.pid())));
+    if pids.is_empty() {
+        return Ok(None);
+    }
+    let pids = pids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let mut args: Vec<&str> = vec!["-q", "-d", ATTACHED, "-o", "{log}"];
+    args.extend(case.flags.iter().chain(flags));
+    args.extend(["-p", &pids]);
+    let ended = Job::forktrace(&args)?.wait(LIMIT)?;
+    let facts = Facts::read(&job.stdout());
+    drop(job);
+    Traced::read(ended, facts).map(Some)
+}
+
+fn command(case: &Case) -> Result<Vec<String>> {
+    match case.python {
+        Some(python) => python.command(case.program, case.args),
+        None => workload::command(case.program, case.args),
+    }
+}
+
+/// Whether one process is a descendant of another, or it itself.
+fn descends_from(pid: u32, ancestor: u32) -> bool {
+    let parent = |pid: u32| -> Option<u32> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        line.trim().parse().ok()
     };
-    let (log, facts) = read().with_context(|| ended.said())?;
-    Ok(Traced { ended, log, facts })
+    std::iter::successors(Some(pid), |pid| parent(*pid)).any(|pid| pid == ancestor)
 }
 
 /// One finding beside the truth.
@@ -71,6 +129,17 @@ pub fn begins_a_page(finding: &Value) -> bool {
 }
 
 impl Traced {
+    fn read(ended: Ended, facts: Facts) -> Result<Self> {
+        let read = || -> Result<Log> {
+            ensure!(ended.code == 0, "exit status {}", ended.code);
+            let log = Log::read(&ended.log())?;
+            log.expect_whole()?;
+            Ok(log)
+        };
+        let log = read().with_context(|| ended.said())?;
+        Ok(Traced { ended, log, facts })
+    }
+
     /// All findings, each in its last form, beside the truth.
     pub fn said(&self, case: &Case) -> Vec<Said> {
         self.log.findings().into_iter().filter_map(|line| self.beside_truth(case, line)).collect()

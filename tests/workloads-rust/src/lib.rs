@@ -42,8 +42,11 @@ pub fn fact(name: &str, value: impl Into<i64>) {
     assert_eq!(usize::try_from(wrote), Ok(line.len()), "writing a fact");
 }
 
-/// In a child that hangs: the default action of SIGALRM ends it, so that it does not stay behind.
+/// In a child that hangs: the default action of SIGALRM ends it, so that it does not stay behind. With
+/// `WORKLOAD_SECONDS` set it hangs for so long at least.
 pub fn hang_at_most(seconds: u32) {
+    let least = std::env::var("WORKLOAD_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds = seconds.max(least.unwrap_or_default());
     // SAFETY: neither call takes a pointer.
     let pid = unsafe {
         libc::alarm(seconds);
