@@ -230,8 +230,9 @@ impl Traced {
             // Where a finding is about something else than a lock, it names none.
             _ if lock.is_empty() => None,
             truth => {
-                let wanted = truth.hang().map(|hang| hang.lock).filter(|wanted| *wanted != lock);
-                wanted.map(|wanted| format!("not a {lock} but a {wanted}"))
+                let wanted = truth.hang().map(|hang| hang.lock).unwrap_or_default();
+                let is_right = wanted.is_empty() || wanted == lock;
+                (!is_right).then(|| format!("not a {lock} but a {wanted}"))
             }
         };
         Some(Said {
