@@ -1,17 +1,24 @@
 /*
  * A child waits for something that only a thread of its parent was to bring about: it is no lock,
  * nobody holds it, and nobody is left in the child who could wake it.
- * The tracer must say: lost-waker, likely.
+ * The tracer must say: lost-waker.
  *
  * lost_waker WHAT WOKEN [SECONDS]
  *   WHAT   cond | barrier | atomic | byte | counting: a condition variable, a pthread_barrier_t,
  *          std::atomic<int>::wait, the same of one byte (for which the library has words of its
  *          own), std::counting_semaphore
+ *          any | future | async | latch | cxx-barrier: std::condition_variable_any, a std::future of a
+ *          std::promise, one of std::async, std::latch, std::barrier
  *   WOKEN  never, or by-thread: the child has a second thread that wakes the first after 3 s, and
  *          the tracer must say nothing
  */
 #include "common.h"
 
+#include <barrier>
+#include <condition_variable>
+#include <future>
+#include <latch>
+#include <mutex>
 #include <semaphore>
 #include <string>
 
@@ -22,6 +29,12 @@ static std::atomic<int> word{3};
 static std::atomic<char> byte{3};
 static std::counting_semaphore<16> counting{0};
 static bool done;
+static std::mutex beside;
+static std::condition_variable_any any;
+static std::promise<int> promise;
+static std::future<int> answer = promise.get_future(), result;
+static std::latch latch{1};
+static std::barrier<> cxx_barrier{2};
 
 static void wait_for(const std::string &what) {
     if (what == "cond") {
@@ -33,6 +46,14 @@ static void wait_for(const std::string &what) {
     if (what == "atomic") word.wait(3);
     if (what == "byte") byte.wait(3);
     if (what == "counting") counting.acquire();
+    if (what == "any") {
+        std::unique_lock guard{beside};
+        any.wait(guard, [] { return done; });
+    }
+    if (what == "future") answer.get();
+    if (what == "async") result.get();
+    if (what == "latch") latch.wait();
+    if (what == "cxx-barrier") cxx_barrier.arrive_and_wait();
 }
 
 static void *wake(void *arg) {
@@ -47,6 +68,10 @@ static void *wake(void *arg) {
     byte = 4;
     byte.notify_all();
     counting.release();
+    any.notify_all();
+    latch.count_down();
+    if (!strcmp(static_cast<const char *>(arg), "future")) promise.set_value(1);
+    if (!strcmp(static_cast<const char *>(arg), "cxx-barrier")) cxx_barrier.arrive_and_wait();
     return nullptr;
 }
 
@@ -61,7 +86,11 @@ int main(int argc, char **argv) {
     wait_until_told();
     pthread_barrier_init(&barrier, nullptr, 2);
     pthread_t thread;
-    start(&thread, stay, nullptr);
+    if (strcmp(argv[1], "async")) {
+        start(&thread, stay, nullptr);
+    } else {
+        result = std::async(std::launch::async, [] { return static_cast<int>(stay(nullptr) != nullptr); });
+    }
     if (fork_or_die() == 0) {
         hang_at_most(number(argc, argv, 3, 6));
         if (strcmp(argv[2], "never")) start(&thread, wake, argv[1]);
@@ -71,5 +100,5 @@ int main(int argc, char **argv) {
     fact("forker", getpid());
     fact("lost", 1);
     reap();
-    return 0;
+    _exit(0);
 }

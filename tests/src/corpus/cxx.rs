@@ -15,6 +15,11 @@ pub(super) static HANGS: &[Case] = &[
     case("lost_waker_atomic", "lost_waker.cc", &["atomic", "never"], LOST_WORD),
     case("lost_waker_atomic_byte", "lost_waker.cc", &["byte", "never"], LOST_WORD),
     case("lost_waker_cxx_semaphore", "lost_waker.cc", &["counting", "never"], LOST_WORD),
+    case("lost_waker_condition_any", "lost_waker.cc", &["any", "never"], LOST),
+    case("lost_waker_future", "lost_waker.cc", &["future", "never"], LOST),
+    case("lost_waker_async", "lost_waker.cc", &["async", "never"], LOST),
+    case("lost_waker_latch", "lost_waker.cc", &["latch", "never"], LOST),
+    case("lost_waker_cxx_barrier", "lost_waker.cc", &["cxx-barrier", "never"], LOST),
 ];
 
 /// Programs in which every wait ends.
@@ -27,4 +32,8 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_barrier_woken", "lost_waker.cc", &["barrier", "by-thread"], NOTHING),
     case("quiet_atomic_woken", "lost_waker.cc", &["atomic", "by-thread"], NOTHING),
     case("quiet_cxx_semaphore_woken", "lost_waker.cc", &["counting", "by-thread"], NOTHING),
+    case("quiet_condition_any_woken", "lost_waker.cc", &["any", "by-thread"], NOTHING),
+    case("quiet_future_woken", "lost_waker.cc", &["future", "by-thread"], NOTHING),
+    case("quiet_latch_woken", "lost_waker.cc", &["latch", "by-thread"], NOTHING),
+    case("quiet_cxx_barrier_woken", "lost_waker.cc", &["cxx-barrier", "by-thread"], NOTHING),
 ];

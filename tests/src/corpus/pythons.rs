@@ -21,6 +21,9 @@ pub(super) static HANGS: &[Case] = &[
     rooted(V314, "own_python314_lock", "own_fault.py", &["lock"], OWN_FAULT),
     rooted(V314, "own_python314_event", "own_fault.py", &["event"], OWN_FAULT),
     rooted(V314, "hang_python314_rlock_child_has_threads", "lock_of_thread.py", &["RLock", "6", "release", "threads"], PY_RLOCK),
+    rooted(V313, "lost_python313_queue_join", "shared_hangs.py", &["queue-join"], LOST),
+    rooted(V314, "lost_python314_future", "shared_hangs.py", &["future"], LOST),
+    rooted(V314, "orphaned_python314_queue", "shared_hangs.py", &["queue"], ORPHANED),
 ];
 
 /// Programs in which every wait ends.

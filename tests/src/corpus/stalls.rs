@@ -29,7 +29,7 @@ pub(super) static HANGS: &[Case] = &[
     case("orphaned_semaphore_two_waiters", "shared_locks.c", &["sem", "once"], ORPHANED),
     case("orphaned_mutex", "shared_locks.c", &["mutex", "killed"], ORPHANED),
     case("orphaned_rwlock", "shared_locks.c", &["rwlock", "killed"], ORPHANED),
-    case("orphaned_condition", "shared_locks.c", &["cond", "killed"], ORPHANED),
+    case("orphaned_condition", "shared_locks.c", &["cond", "killed"], ORPHANED).or("deadlock"),
     // Any process of the host could post it.
     case("orphaned_sysv_semaphore", "shared_locks.c", &["sysv", "killed"], ORPHANED).least(None),
     case("deadlock_semaphore_of_parent", "shared_locks.c", &["sem", "circle"], DEADLOCK),

@@ -1,6 +1,6 @@
 //! What the workloads share: see `tests/workloads/common.h`.
 
-use std::{ffi::c_int, sync::mpsc, thread, time::Duration};
+use std::{ffi::c_int, fmt::Display, sync::mpsc, thread, time::Duration};
 
 /// What a workload is called with.
 #[derive(Clone, Debug)]
@@ -35,8 +35,8 @@ impl Plan {
 /// Says a fact about this run: a line `name=number` on stdout, in one write.
 ///
 /// Written without Rust's own stdout, whose lock is one of those that the workloads hold.
-pub fn fact(name: &str, value: impl Into<i64>) {
-    let line = format!("{name}={}\n", value.into());
+pub fn fact(name: &str, value: impl Display) {
+    let line = format!("{name}={value}\n");
     // SAFETY: the pointer and length are those of a living string.
     let wrote = unsafe { libc::write(1, line.as_ptr().cast(), line.len()) };
     assert_eq!(usize::try_from(wrote), Ok(line.len()), "writing a fact");
