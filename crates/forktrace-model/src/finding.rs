@@ -173,6 +173,10 @@ pub struct UnobservedForkSite {
     /// The thread that the lock names as its owner, by the number in it, where the holder is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_tid: Option<u32>,
+    /// Threads of the living parent that are older than the process, beside the one that forked: the
+    /// process does not have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older_threads: Vec<ThreadName>,
 }
 
 /// What a finding is about within its process: later findings about it take its place.
@@ -298,9 +302,13 @@ impl Finding {
     /// Drops what only its block prints, which is nearly all of its size.
     pub fn drop_details(&mut self) {
         self.remedy = None;
-        if let ForkInfo::Observed(fork) = &mut self.fork {
-            fork.lost = Vec::new();
-            fork.stack = Vec::new();
+        match &mut self.fork {
+            ForkInfo::Observed(fork) => {
+                fork.lost = Vec::new();
+                fork.stack = Vec::new();
+            }
+            ForkInfo::Unobserved(fork) => fork.older_threads = Vec::new(),
+            ForkInfo::None => {}
         }
         match &mut self.detail {
             Detail::Wait(wait) => wait.drop_details(),

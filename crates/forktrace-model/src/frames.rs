@@ -1,5 +1,13 @@
 //! What a native frame is: part of the program, or of what a program stands on.
 
+mod layer;
+mod symbol;
+
+pub use layer::Layer;
+pub use symbol::shortened;
+
+use std::borrow::Cow;
+
 use crate::event::stacks::Frame;
 
 /// Where a call was made: the first of `calls` that is the program's own. `None`: no function is
@@ -11,8 +19,18 @@ pub fn call_site<'a>(calls: impl Iterator<Item = &'a Frame>) -> Option<Option<&'
 }
 
 impl Frame {
-    /// `take (cache.c:41)`, `take (libcache.so)` or `libcache.so+0x1a2b`. Not sanitised.
+    /// `take (cache.c:41)`, `take (libcache.so)` or `libcache.so+0x1a2b`, generics shortened. Not
+    /// sanitised.
     pub fn short(&self) -> String {
+        self.named(|symbol| shortened(symbol))
+    }
+
+    /// The same with the whole name of the function.
+    pub fn whole(&self) -> String {
+        self.named(Cow::Borrowed)
+    }
+
+    fn named<'a>(&'a self, name: impl Fn(&'a str) -> Cow<'a, str>) -> String {
         let module = last_part(self.module.as_deref().unwrap_or("?"));
         let Some(symbol) = &self.symbol else {
             let offset = self.offset.unwrap_or(self.address);
@@ -21,6 +39,7 @@ impl Frame {
         if self.is_library() {
             return public_name(symbol).to_owned();
         }
+        let symbol = name(symbol);
         match (&self.file, self.line) {
             (Some(file), Some(line)) => format!("{symbol} ({}:{line})", last_part(file)),
             (Some(file), None) => format!("{symbol} ({})", last_part(file)),

@@ -13,6 +13,8 @@ use crate::{
 
 /// Most threads that are shown as possible holders.
 const CANDIDATES: usize = 8;
+/// Most lost threads whose names are read: each costs some microseconds.
+const MOST_NAMES: usize = 1024;
 
 /// What more is to be read.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +38,8 @@ pub struct StackPlan {
     pub holder_is_named: bool,
     /// Threads that may hold the lock, with what became of them as far as events tell.
     pub holders: Vec<TaskNow>,
+    /// Threads of the forking process that the fork lost and that live, at most [`MOST_NAMES`].
+    pub lost: Vec<u32>,
 }
 
 /// Says what more is to be read after a sample. `event` carries the evidence so far; `python_read`:
@@ -64,7 +68,14 @@ fn plan(pid: u32, evidence: &Evidence, finding: &Finding, model: &Model) -> Stac
         parent: fork.filter(runs_on).map(|fork| fork.by_pid),
         holder_is_named: finding.holder().is_some(),
         holders: fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default(),
+        lost: fork.filter(runs_on).map(|fork| alive(model, fork)).unwrap_or_default(),
     }
+}
+
+/// The threads that a fork lost and that live.
+fn alive(model: &Model, fork: &Fork) -> Vec<u32> {
+    let lost = fork.lost.iter().map(|thread| thread.tid).take(MOST_NAMES);
+    lost.filter(|tid| fate(model, fork, *tid) == Fate::Alive).collect()
 }
 
 /// The thread that the lock names, or all that may have had it.
@@ -126,7 +137,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::event::{ProcessExec, ProcessExit, ProcessFork, ProcessSnapshot, Task, ThreadName};
+    use crate::event::{
+        ProcessExec, ProcessExit, ProcessFork, ProcessSnapshot, Task, ThreadExit, ThreadName,
+    };
 
     const PARENT: u32 = 10;
     const CHILD: u32 = 20;
@@ -160,6 +173,19 @@ mod tests {
     fn a_wait_that_is_over_needs_nothing() {
         let evidence = of(CHILD, 60, Body::Evidence(Box::default()));
         assert_eq!(triage(&evidence, false, &model()), Need::Nothing);
+    }
+
+    #[test]
+    fn names_are_read_of_lost_threads_that_live() {
+        let mut model = model();
+        let lost = |model: &Model| alive(model, model.live(CHILD).unwrap().inherited().unwrap());
+        assert_eq!(lost(&model), [PARENT + 1]);
+        let mut exit = of(PARENT, 70, Body::ThreadExit(ThreadExit { group_dead: Some(false) }));
+        if let Some(task) = &mut exit.task {
+            task.tid = PARENT + 1;
+        }
+        model.apply(&exit);
+        assert!(lost(&model).is_empty());
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(crate) struct Reported {
 /// Reports the parts of a log. `choice` says how it is to look.
 pub(crate) fn report(parts: &[Vec<u8>], choice: u64) -> Reported {
     let color = choice & 7 == 7;
-    let style = Style { color, ascii: choice & 8 != 0, width: (choice & 16 != 0).then_some(80) };
+    let width = (choice & 16 != 0).then_some(80);
+    let style = Style { color, ascii: choice & 8 != 0, width, whole_stacks: choice & 64 != 0 };
     let args = OutputArgs {
         json: false,
         suspects: choice & 1 == 0,

@@ -72,7 +72,8 @@ pub(super) fn style(args: &OutputArgs) -> Style {
     let size = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| asked_width(&columns));
     let width = asked.or_else(|| size().filter(|_| terminal));
-    Style { color: color(args, terminal), ascii: args.ascii, width }
+    let whole_stacks = args.verbose >= 1;
+    Style { color: color(args, terminal), ascii: args.ascii, width, whole_stacks }
 }
 
 /// The width that `COLUMNS` asks for. Shells keep the terminal's in a variable of this name, but do not

@@ -40,7 +40,8 @@ pub(super) fn style(choice: u8) -> Style {
         8 => Some(20),
         _ => Some(usize::from(choice)),
     };
-    Style { color: choice & 1 != 0, ascii: choice & 2 != 0, width }
+    let whole_stacks = choice & 64 != 0;
+    Style { color: choice & 1 != 0, ascii: choice & 2 != 0, width, whole_stacks }
 }
 
 fn refused(error: &ReadError) {

@@ -94,6 +94,7 @@ impl Sample<'_> {
             by_thread: self.some(),
             lost: false,
             owner_tid: None,
+            older_threads: vec![ThreadName { tid: 6, comm: self.text.into() }],
         }
     }
 

@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_colour_and_ascii_are_obeyed() {
-        let style = Style { color: true, ascii: true, width: Some(60) };
+        let style = Style { color: true, ascii: true, width: Some(60), ..Style::default() };
         let text = text(&checks(), style);
         assert!(text.is_ascii(), "{text}");
         assert!(text.contains("\x1b[31m") && text.contains("missing"), "{text}");

@@ -4,22 +4,19 @@ use std::io::{self, Write};
 
 use super::{
     Clock, Style, advice, duration, hazards, plural, proofs, python, rounded_up, stacks, stall,
-    style::Tone, unobserved_fork, wrap,
+    stuck, style::Tone, threads, unobserved_fork, wrap,
 };
 use forktrace_model::{
     event::Task,
-    finding::{Confidence, Detail, Finding, ForkInfo, ForkSite, Holder, Rule, WaitDetail},
+    finding::{Confidence, Detail, Finding, ForkInfo, ForkSite, Rule, WaitDetail},
 };
 
 /// Column of a row's text.
-const COLUMN: usize = 14;
+pub(super) const COLUMN: usize = 14;
 /// Column of a header's second line.
 const HEADER_COLUMN: usize = 6;
-/// Callers shown of the frame that waits.
-const CALLERS: usize = 3;
-/// Lost threads shown by name.
-const NAMES: usize = 4;
-
+/// Tasks shown that wait for the stuck one.
+const WAITERS: usize = 4;
 /// Processes shown that hang on the same lock.
 const PIDS: usize = 8;
 
@@ -59,7 +56,7 @@ impl Block {
         if finding.wait().is_some() || finding.fork != ForkInfo::None {
             rows.push(("forked", forked(finding, style, clock)));
         }
-        rows.extend(stuck_at(finding, style));
+        rows.extend(stuck::rows(finding, style));
         let proof: Vec<_> =
             proofs::of(finding).map(|text| style.clean(&text).into_owned()).collect();
         if !proof.is_empty() {
@@ -92,7 +89,7 @@ fn waited_by(finding: &Finding, style: Style) -> String {
             format!("thread \"{}\"[{}] of process {}", style.clean(&task.comm), task.tid, task.pid)
         }
     };
-    let shown: Vec<String> = finding.waited_by.iter().take(NAMES).map(name).collect();
+    let shown: Vec<String> = finding.waited_by.iter().take(WAITERS).map(name).collect();
     let more = match finding.waited_by.len().saturating_sub(shown.len()) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -253,20 +250,12 @@ fn held_by(finding: &Finding, wait: &WaitDetail, style: Style) -> String {
         false => "",
     };
     let since = stacks::fate(holder, holder.pid == finding.subject.ppid, style);
-    let thread = holding_thread(holder, style);
+    let thread = threads::name(holder.pid, holder.tid, holder.comm.as_deref(), style);
     let inside = match holder.python.is_empty() {
         true => python::with_at_fork(finding, wait, style),
         false => String::new(),
     };
     format!("{thread} of {parent}{process} at the fork; {here}{since}{inside}{unless}")
-}
-
-fn holding_thread(holder: &Holder, style: Style) -> String {
-    match &holder.comm {
-        _ if holder.tid == holder.pid => format!("the main thread [{}]", holder.tid),
-        Some(comm) => format!("thread \"{}\"[{}]", style.clean(comm), holder.tid),
-        None => format!("thread {}", holder.tid),
-    }
 }
 
 /// The process that forked. Names belong to threads, so its name is known only if its main thread
@@ -287,76 +276,23 @@ fn forked(finding: &Finding, style: Style, clock: &Clock) -> String {
     };
     let thread = match fork.by_tid == fork.by_pid {
         true => String::new(),
-        false => format!(" thread \"{}\"[{}]", style.clean(&fork.by_comm), fork.by_tid),
+        false => {
+            format!(" {}", threads::name(fork.by_pid, fork.by_tid, Some(&fork.by_comm), style))
+        }
     };
     let process = forking_process(fork, style);
     let mut text = format!("{} by {process}{thread}", clock.time(fork.boot_ns));
     if fork.threads_lost > 0 {
         let were = if fork.threads_lost == 1 { "was" } else { "were" };
-        let threads = plural(fork.threads_lost.into(), "other thread", "other threads");
-        text.push_str(&format!("; {threads} {were} not copied"));
-        text.push_str(&lost_names(fork, finding.holder(), style));
+        let others = plural(fork.threads_lost.into(), "other thread", "other threads");
+        text.push_str(&format!("; {others} {were} not copied"));
+        let total = fork.threads_lost.into();
+        text.push_str(&threads::lost(finding, fork.by_pid, &fork.lost, total, style));
     }
     match stacks::fork_site(finding, fork, style) {
         site if site.is_empty() => text,
         site => format!("{text}; at {site}"),
     }
-}
-
-/// Names of threads that were not copied. The name of the holder is the one in the row `held by`.
-fn lost_names(fork: &ForkSite, holder: Option<&Holder>, style: Style) -> String {
-    let named: Vec<_> = fork.lost.iter().filter(|thread| !thread.comm.is_empty()).collect();
-    if named.is_empty() {
-        return String::new();
-    }
-    let shown: Vec<_> = named
-        .iter()
-        .take(NAMES)
-        .map(|thread| {
-            let holder = holder.filter(|holder| holder.tid == thread.tid);
-            let comm = holder.and_then(|holder| holder.comm.as_ref()).unwrap_or(&thread.comm);
-            format!("\"{}\"[{}]", style.clean(comm), thread.tid)
-        })
-        .collect();
-    let more = u64::from(fork.threads_lost).saturating_sub(shown.len() as u64);
-    let more = match more {
-        0 => String::new(),
-        more => format!(" and {}", plural(more, "more", "more")),
-    };
-    format!(": {}{more}", shown.join(", "))
-}
-
-/// The rows that show where the task is stuck, as far as that is known.
-pub(super) fn stuck_at(finding: &Finding, style: Style) -> Vec<(&'static str, String)> {
-    let (cut, missing) = match &finding.detail {
-        Detail::Wait(wait) => (&wait.stack_cut, &wait.python_missing),
-        Detail::Stall(stall) => (&stall.stack_cut, &stall.python_missing),
-        Detail::None => return Vec::new(),
-    };
-    if finding.python().is_empty() {
-        let why = cut.as_ref().or(missing.as_ref());
-        return match stacks::stuck(finding.stack(), cut.as_deref(), style) {
-            at if !at.is_empty() => vec![("stuck at", at)],
-            _ => why
-                .map(|why| ("stuck at", format!("unknown ({})", style.clean(why))))
-                .into_iter()
-                .collect(),
-        };
-    }
-    let user = finding.python().iter().position(python::is_user_code).unwrap_or(0);
-    // The library function that waits, then the line of the program that called it.
-    let innermost = finding.python().iter().take(usize::from(user > 0));
-    let callers = finding.python().iter().skip(user).take(1 + CALLERS);
-    let mut rows: Vec<_> =
-        innermost.chain(callers).map(|frame| ("", python::line(frame, style))).collect();
-    match stacks::below_python(finding.stack(), style) {
-        below if below.is_empty() => {}
-        below => rows.push(("", format!("in {below}"))),
-    }
-    if let Some((label, _)) = rows.first_mut() {
-        *label = "stuck at";
-    }
-    rows
 }
 
 #[cfg(test)]

@@ -20,9 +20,11 @@ mod siblings;
 mod size;
 pub(crate) mod stacks;
 mod stall;
+mod stuck;
 mod style;
 pub mod summary;
 pub mod text;
+mod threads;
 mod tree;
 mod unobserved_fork;
 

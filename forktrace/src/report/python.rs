@@ -14,13 +14,43 @@ pub(super) fn line(frame: &PythonFrame, style: Style) -> String {
 }
 
 /// Whether a frame belongs to the program and not to Python's standard library. The path decides: `/usr/lib/python3.11/threading.py`, `<frozen runpy>`, or a path relative to the library.
-pub(super) fn is_user_code(frame: &PythonFrame) -> bool {
+fn is_user_code(frame: &PythonFrame) -> bool {
     let file = frame.file.as_str();
     let library = file.contains("/lib/python")
         && !file.contains("/site-packages/")
         && !file.contains("/dist-packages/");
     let inside = ["threading.py", "multiprocessing/", "concurrent/", "queue.py", "logging/"];
     !library && !file.starts_with('<') && !inside.iter().any(|name| file.starts_with(name))
+}
+
+/// Which frames of a stack are the program's own: those outside of Python's library and of installed
+/// packages, or outside of Python's library if there are no others.
+pub(super) fn own(frames: &[PythonFrame]) -> impl Fn(&PythonFrame) -> bool + use<> {
+    let is_own = |frame: &PythonFrame| is_user_code(frame) && installed(frame).is_none();
+    let has_own = frames.iter().any(is_own);
+    move |frame| if has_own { is_own(frame) } else { is_user_code(frame) }
+}
+
+/// The part of a path below the folder of installed packages.
+fn installed(frame: &PythonFrame) -> Option<&str> {
+    let folders = ["/site-packages/", "/dist-packages/"];
+    folders.iter().find_map(|folder| Some(frame.file.split_once(folder)?.1))
+}
+
+/// The package or module of a frame: `polars`, `multiprocessing`, `threading`.
+pub(super) fn package(frame: &PythonFrame) -> &str {
+    let file = frame.file.as_str();
+    let inside = installed(frame).or_else(|| {
+        let (_, below) = file.split_once("/lib/python")?;
+        Some(below.split_once('/')?.1)
+    });
+    let frozen = || Some(file.strip_prefix("<frozen ")?.trim_end_matches('>'));
+    let name = inside.or_else(frozen).unwrap_or(file);
+    let first = match name.starts_with('/') {
+        true => name.rsplit('/').next().unwrap_or(name),
+        false => name.split(['/', '.']).next().unwrap_or(name),
+    };
+    first.strip_suffix(".py").unwrap_or(first)
 }
 
 /// The Python line that started a process of `multiprocessing`. The first thread of such a process
@@ -35,14 +65,16 @@ pub(super) fn fork_site(finding: &Finding, style: Style) -> Option<String> {
     };
     let launch = finding.python().iter().position(launches)?;
     let callers = finding.python().get(launch..)?;
-    let caller = callers.iter().find(|frame| is_user_code(frame))?;
+    let is_own = own(callers);
+    let caller = callers.iter().find(|frame| is_own(frame))?;
     Some(line(caller, style))
 }
 
 /// The program's innermost Python line: `at app.py:12 in hold`.
 pub(super) fn innermost(frames: &[PythonFrame], style: Style) -> String {
-    let own = frames.iter().find(|frame| is_user_code(frame)).or(frames.first());
-    own.map_or(String::new(), |frame| format!("at {}", line(frame, style)))
+    let is_own = own(frames);
+    let frame = frames.iter().find(|frame| is_own(frame)).or(frames.first());
+    frame.map_or(String::new(), |frame| format!("at {}", line(frame, style)))
 }
 
 /// Where a thread was that fork did not copy: the end of a sentence about the holder.

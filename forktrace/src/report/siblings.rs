@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use rustc_hash::FxHashMap;
 
-use super::{Style, hang, plural};
+use super::{Style, hang, plural, stuck};
 use forktrace_model::{
     event::PythonFrame,
     finding::{Confidence, Finding, HazardId},
@@ -134,7 +134,7 @@ impl First {
         });
         hang::row(w, style, "same lock", &text)?;
         if self.python != finding.python() || self.functions != functions(finding) {
-            for (label, text) in hang::stuck_at(finding, style) {
+            for (label, text) in stuck::rows(finding, style) {
                 hang::row(w, style, label, &text)?;
             }
         }

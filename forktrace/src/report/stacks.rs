@@ -1,26 +1,29 @@
 //! Native stacks, the state of the holder and the place of a lock as short text. The log has them
 //! complete.
 
-use super::{Style, plural, python};
+mod fold;
+
+use super::{Style, plural, python, threads};
 use forktrace_model::{
     event::{
         Doing,
         stacks::{Fate, Frame, Place, TaskNow},
     },
     finding::{Finding, ForkSite, Holder, WaitDetail},
+    frames::Layer,
 };
 
-/// Functions shown of a stuck thread, beside the one that waits.
-const CALLERS: usize = 4;
+pub(super) use fold::folded;
+
 /// Functions shown of any other stack.
 const SHORT: usize = 2;
 /// Threads shown that may have held the lock.
 const CANDIDATES: usize = 3;
 
-/// Where the stuck thread is: the C library's function that waits, then its callers. Empty if nothing
-/// is known.
-pub(super) fn stuck(stack: &[Frame], cut: Option<&str>, style: Style) -> String {
-    let at = chain(stack, CALLERS, style);
+/// Where the stuck thread is: the C library's function that waits, then up to `functions` of the
+/// program's. Empty if nothing is known.
+pub(super) fn stuck(stack: &[Frame], cut: Option<&str>, functions: usize, style: Style) -> String {
+    let at = fold::text(stack, functions, true, style);
     match cut {
         Some(why) if !at.is_empty() => {
             format!("{at} (further callers are unknown: {})", style.clean(why))
@@ -31,13 +34,24 @@ pub(super) fn stuck(stack: &[Frame], cut: Option<&str>, style: Style) -> String 
 
 /// The native functions below the Python lines of a stuck thread. Empty unless a Python extension
 /// waits: Python's own functions add nothing to its lines.
-pub(super) fn below_python(stack: &[Frame], style: Style) -> String {
+pub(super) fn below_python(stack: &[Frame], functions: usize, style: Style) -> String {
     let inner = stack.iter().position(Frame::is_interpreting).unwrap_or(0);
     let inner = stack.get(..inner).unwrap_or_default();
-    match inner.iter().any(|frame| !frame.is_library() && !frame.is_python()) {
-        true => chain_beside_python(inner, CALLERS, style),
-        false => String::new(),
+    if !inner.iter().any(|frame| !frame.is_library() && !frame.is_python()) {
+        return String::new();
     }
+    // What called the extension's own functions is the way from Python.
+    let last = inner
+        .iter()
+        .rposition(|frame| frame.layer() == Layer::Program)
+        .or_else(|| inner.iter().rposition(|frame| !frame.is_python()));
+    let inner = last.map_or(inner, |last| inner.get(..=last).unwrap_or(inner));
+    fold::text(inner, functions, true, style)
+}
+
+/// The whole stack, a function each.
+pub(super) fn whole(stack: &[Frame], style: Style) -> Vec<String> {
+    fold::whole(stack, style)
 }
 
 /// Where the process was forked. Empty if nothing is known.
@@ -49,8 +63,8 @@ pub(super) fn fork_site(finding: &Finding, fork: &ForkSite, style: Style) -> Str
             python::fork_site(finding, style).unwrap_or_else(|| "os.fork() of Python".into())
         }
         Some(_) => {
-            let own = |frame: &&Frame| !frame.is_beneath() && !frame.is_start();
-            join(callers.into_iter().filter(own).take(SHORT), style)
+            let own: Vec<_> = callers.into_iter().cloned().collect();
+            fold::text(&own, SHORT, false, style)
         }
     }
 }
@@ -91,10 +105,7 @@ pub(super) fn candidates(finding: &Finding, wait: &WaitDetail, style: Style) -> 
 }
 
 fn candidate(task: &TaskNow, style: Style) -> String {
-    let name = match task.comm.as_deref() {
-        None | Some("") => format!("thread {}", task.tid),
-        Some(comm) => format!("\"{}\"[{}]", style.clean(comm), task.tid),
-    };
+    let name = threads::name(task.pid, task.tid, task.comm.as_deref(), style);
     let now = match task.fate {
         Fate::Alive => match chain_beside_python(&task.stack.frames, 0, style) {
             at if at.is_empty() => doing(Some(&task.doing)),
@@ -133,29 +144,11 @@ pub(super) fn place(place: &Place, style: Style) -> String {
     }
 }
 
-/// The C library's function that was called, and its callers in the program's own code.
-fn chain(stack: &[Frame], callers: usize, style: Style) -> String {
-    chain_of(stack, |frame| !frame.is_beneath() && !frame.is_start(), callers, style)
-}
-
-/// Like [`chain`], without the functions of the Python interpreter.
+/// The C library's function that was called and its callers, without the functions of the Python
+/// interpreter.
 fn chain_beside_python(stack: &[Frame], callers: usize, style: Style) -> String {
-    let own = |frame: &Frame| !frame.is_beneath() && !frame.is_start() && !frame.is_python();
-    chain_of(stack, own, callers, style)
-}
-
-fn chain_of(stack: &[Frame], own: impl Fn(&Frame) -> bool, callers: usize, style: Style) -> String {
-    let inside = stack.iter().position(|frame| !frame.is_beneath()).unwrap_or(stack.len());
-    let (library, rest) = stack.split_at(inside);
-    // The outermost library function is the one that the program called.
-    let called = library.iter().rev().find(|frame| frame.symbol.is_some()).or(library.last());
-    let rest = rest.iter().filter(|frame| own(frame)).take(callers);
-    join(called.into_iter().chain(rest), style)
-}
-
-fn join<'a>(frames: impl Iterator<Item = &'a Frame>, style: Style) -> String {
-    let arrow = if style.ascii { " <- " } else { " ← " };
-    frames.map(|frame| style.clean(&frame.short()).into_owned()).collect::<Vec<_>>().join(arrow)
+    let own: Vec<_> = stack.iter().filter(|frame| !frame.is_python()).cloned().collect();
+    fold::text(&own, callers, false, style)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub struct Style {
     pub ascii: bool,
     /// Width, columns. `None`: no limit, so that a lifecycle line is one line.
     pub width: Option<usize>,
+    /// Whether a block has the whole stacks, however long they are.
+    pub whole_stacks: bool,
 }
 
 /// The meaning of a text, which decides its colour.
@@ -66,6 +68,19 @@ impl Style {
             Tone::Alarm => AnsiColor::Red.on_default().bold(),
         };
         Cow::Owned(format!("{look}{text}{look:#}"))
+    }
+
+    /// What stands for something that is left out.
+    pub(crate) fn dots(self) -> &'static str {
+        if self.ascii { "..." } else { "…" }
+    }
+
+    /// The shortened name of a function, cleaned.
+    pub(crate) fn name(self, name: &str) -> String {
+        match self.ascii {
+            true => self.clean(&name.replace('…', "...")).into_owned(),
+            false => self.clean(name).into_owned(),
+        }
     }
 
     /// `text` of a traced program, with control characters escaped, and others too if only ASCII is

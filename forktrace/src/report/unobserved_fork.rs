@@ -1,7 +1,7 @@
 //! Rows of the HANG block if forktrace did not observe the fork.
 
-use super::{Clock, Style, python};
-use forktrace_model::finding::{Finding, Holder, UnobservedForkSite, WaitDetail};
+use super::{Clock, Style, plural, python, threads};
+use forktrace_model::finding::{Finding, UnobservedForkSite, WaitDetail};
 
 /// The holder of the lock at the fork.
 pub(super) fn held_by(
@@ -27,7 +27,8 @@ pub(super) fn held_by(
         (false, Some(_)) => "this thread is alive there, and does not exist in the child",
         (false, None) => "this thread has ended there, and does not exist in the child",
     };
-    format!("{} of {process} at the fork; {fate}", thread(holder, style))
+    let thread = threads::name(holder.pid, holder.tid, holder.comm.as_deref(), style);
+    format!("{thread} of {process} at the fork; {fate}")
 }
 
 /// The holder according to the number in the lock.
@@ -37,14 +38,6 @@ fn owner(fork: &UnobservedForkSite) -> String {
         "thread {number}, according to the lock; this process has no such thread, and which process \
          had it is unknown"
     )
-}
-
-fn thread(holder: &Holder, style: Style) -> String {
-    match &holder.comm {
-        Some(_) if holder.tid == holder.pid => format!("the main thread [{}]", holder.tid),
-        Some(comm) => format!("thread \"{}\"[{}]", style.clean(comm), holder.tid),
-        None => format!("thread {}", holder.tid),
-    }
 }
 
 /// Why the fork was not observed.
@@ -64,7 +57,7 @@ pub(super) fn forked(
 ) -> String {
     let is_older = finding.wait().is_some_and(|wait| wait.at_most_ns.is_some());
     let no_older = if is_older { "; the hang began later" } else { "" };
-    format!("{}{no_older}", forked_by(fork, style, clock))
+    format!("{}{no_older}{}", forked_by(fork, style, clock), not_copied(finding, fork, style))
 }
 
 fn forked_by(fork: &UnobservedForkSite, style: Style, clock: &Clock) -> String {
@@ -74,8 +67,25 @@ fn forked_by(fork: &UnobservedForkSite, style: Style, clock: &Clock) -> String {
     };
     let thread = match (fork.by_tid, &fork.by_thread) {
         (Some(tid), _) if tid == pid => " in its main thread".to_owned(),
-        (Some(tid), Some(name)) => format!(" in its thread \"{}\"[{tid}]", style.clean(name)),
+        (Some(tid), Some(name)) => {
+            format!(" in its {}", threads::name(pid, tid, Some(name), style))
+        }
         _ => String::new(),
     };
     format!("{when}, by parent {}[{pid}]{thread}", style.clean(comm))
+}
+
+/// The threads of the parent that the process does not have.
+fn not_copied(finding: &Finding, fork: &UnobservedForkSite, style: Style) -> String {
+    let (Some(pid), total) = (fork.by_pid, fork.older_threads.len() as u64) else {
+        return String::new();
+    };
+    // Of one that the row above names, nothing is to be added.
+    let is_named = |tid| finding.holder().is_some_and(|holder| holder.tid == tid);
+    if fork.older_threads.iter().all(|thread| is_named(thread.tid)) {
+        return String::new();
+    }
+    let others = plural(total, "older thread of it was", "older threads of it were");
+    let names = threads::lost(finding, pid, &fork.older_threads, total, style);
+    format!("; {others} not copied{names}")
 }

@@ -1,6 +1,9 @@
 //! Strategies: any line of a finding.
 
-use forktrace_model::finding::{Effect, ForkSite, Holder, Severity, UnobservedForkSite};
+use forktrace_model::{
+    event::ThreadName,
+    finding::{Effect, ForkSite, Holder, Severity, UnobservedForkSite},
+};
 use proptest::{collection::btree_map, collection::vec, option, prelude::*};
 use serde_json::Value;
 
@@ -66,6 +69,10 @@ fn unobserved() -> impl Strategy<Value = UnobservedForkSite> {
             by_comm,
             lost,
             owner_tid: by_pid,
+            older_threads: by_pid
+                .map(|tid| ThreadName { tid, comm: "older".into() })
+                .into_iter()
+                .collect(),
         },
     )
 }

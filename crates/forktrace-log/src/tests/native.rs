@@ -4,7 +4,10 @@
 use proptest::{collection::vec, option, prelude::*};
 
 use super::any::{doing, python_frame, text, window};
-use forktrace_model::event::stacks::{Fate, Frame, NativeStacks, Place, Stack, TaskNow};
+use forktrace_model::event::{
+    ThreadName,
+    stacks::{Fate, Frame, NativeStacks, Place, Stack, TaskNow},
+};
 
 fn frame() -> BoxedStrategy<Frame> {
     let names = (option::of(text()), option::of(text()), option::of(text()), option::of(text()));
@@ -59,8 +62,10 @@ pub(super) fn task_now() -> BoxedStrategy<TaskNow> {
 
 pub(super) fn native() -> BoxedStrategy<NativeStacks> {
     let places = (option::of(place()), option::of(place()));
-    (stack(), stack(), places, option::of(window()), vec(task_now(), 0..2))
-        .prop_map(|(stack, fork, (word, lock), in_parent, holders)| NativeStacks {
+    let name = (any::<u32>(), text()).prop_map(|(tid, comm)| ThreadName { tid, comm });
+    let tasks = (vec(task_now(), 0..2), vec(name, 0..2));
+    (stack(), stack(), places, option::of(window()), tasks)
+        .prop_map(|(stack, fork, (word, lock), in_parent, (holders, names))| NativeStacks {
             takers: stack.frames.clone(),
             stack,
             fork,
@@ -68,6 +73,7 @@ pub(super) fn native() -> BoxedStrategy<NativeStacks> {
             lock,
             in_parent,
             holders,
+            names,
         })
         .boxed()
 }

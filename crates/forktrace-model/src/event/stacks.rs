@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Doing, PythonFrame, Window};
+use super::{Doing, PythonFrame, ThreadName, Window};
 use crate::json_number;
 
 /// Native code around a hang, read only for what would be a finding.
@@ -25,6 +25,10 @@ pub struct NativeStacks {
     /// The forking process's threads of the time of the fork that may hold the lock: the one that
     /// the lock names, otherwise all of them.
     pub holders: Vec<TaskNow>,
+    /// Present names of the threads that the fork lost, where they live. Threads are named after their
+    /// start, and no event tells of that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<ThreadName>,
 }
 
 /// Return addresses of a thread, innermost first.

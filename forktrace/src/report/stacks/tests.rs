@@ -19,6 +19,10 @@ fn frame(symbol: &str, module: &str, place: Option<(&str, u32)>) -> Frame {
     }
 }
 
+fn chain(stack: &[Frame], most: usize, style: Style) -> String {
+    fold::text(stack, most, false, style)
+}
+
 fn plain() -> Style {
     Style::default()
 }
@@ -131,9 +135,9 @@ fn below_python_lines_only_the_functions_of_an_extension_are_shown() {
         frame("_PyEval_EvalFrameDefault", PYTHON, None),
         frame("main", "/x/other", None),
     ];
-    assert_eq!(below_python(&inner, plain()), "pthread_mutex_lock ← grpc_poll (cygrpc.so)");
+    assert_eq!(below_python(&inner, 4, plain()), "pthread_mutex_lock ← grpc_poll (cygrpc.so)");
     let own = [inner[0].clone(), inner[2].clone(), inner[3].clone(), inner[4].clone()];
-    assert_eq!(below_python(&own, plain()), "");
+    assert_eq!(below_python(&own, 4, plain()), "");
 }
 
 #[test]
@@ -186,4 +190,44 @@ fn places_of_locks() {
     assert_eq!(say(module(Some(".bss"), None, 0)), ".bss+0x0 in /usr/lib/libssl.so.3");
     assert_eq!(say(module(None, None, 16)), "/usr/lib/libssl.so.3+0x10");
     assert_eq!(say(Place::Stack { tid: 7 }), "stack of thread 7");
+}
+
+/// The stack of a child of a Python program that uses the `tokenizers` library, as recorded.
+#[test]
+fn runs_of_library_functions_are_folded_and_generics_shortened() {
+    const MODULE: &str = "/srv/venv/lib/python3.11/site-packages/tokenizers/tokenizers.abi3.so";
+    let wrapped =
+        "<rayon_core::registry::Registry>::in_worker_cold<rayon_core::join::join_context<R>>";
+    let stack = [
+        frame("syscall", LIBC, None),
+        frame("<std::sys::sync::condvar::futex::Condvar>::wait", MODULE, None),
+        frame("<rayon_core::latch::LockLatch>::wait_and_reset", MODULE, None),
+        frame(&format!("<std::thread::local::LocalKey<L>>::with::<{wrapped}>"), MODULE, None),
+        frame("rayon_core::registry::in_worker::<rayon_core::join::Join<A, B>>", MODULE, None),
+        frame(
+            "<rayon::vec::IntoIter<E> as rayon::iter::Indexed>::with_producer::<P>",
+            MODULE,
+            None,
+        ),
+        frame(
+            "<alloc::vec::Vec<E> as rayon::iter::ParallelExtend<E>>::par_extend::<I>",
+            MODULE,
+            None,
+        ),
+        frame("<tokenizers::TokenizerImpl<M, N, P>>::encode_batch::<I>", MODULE, None),
+        frame("<tokenizers::PyTokenizer>::__pymethod_encode_batch__", MODULE, None),
+        frame("pyo3::impl_::trampoline::trampoline::<T>", MODULE, None),
+        frame("method_vectorcall", PYTHON, None),
+        frame("_PyEval_EvalFrameDefault", PYTHON, None),
+    ];
+    assert_eq!(
+        below_python(&stack, 6, plain()),
+        "<std::sys::sync::condvar::futex::Condvar>::wait (tokenizers.abi3.so) ← … 4 frames of rayon ← \
+         <rayon::vec::IntoIter<…> as rayon::iter::Indexed>::with_producer::<…> (tokenizers.abi3.so) ← \
+         <tokenizers::TokenizerImpl<…>>::encode_batch::<…> (tokenizers.abi3.so) ← \
+         <tokenizers::PyTokenizer>::__pymethod_encode_batch__ (tokenizers.abi3.so)"
+    );
+    let ascii = below_python(&stack, 1, Style { ascii: true, ..plain() });
+    assert!(ascii.is_ascii() && ascii.contains("... 4 frames of rayon"), "{ascii}");
+    assert!(ascii.ends_with("<- ... 1 more"), "{ascii}");
 }

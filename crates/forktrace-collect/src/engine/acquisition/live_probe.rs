@@ -127,6 +127,7 @@ impl LiveProbe {
             parent: plan.parent,
             holder_is_named: plan.holder_is_named,
             holders: plan.holders,
+            lost: plan.lost,
         }
     }
 

@@ -19,7 +19,7 @@ use procfs::{FromRead as _, process::Syscall};
 use self::{space::Space, symbols::Depth, unwind::Walk};
 use super::{memory, proc_text, threads, timeout::Readers};
 use forktrace_model::event::{
-    Missing, Task, ThreadSample, Window,
+    Missing, Task, ThreadName, ThreadSample, Window,
     stacks::{Fate, NativeStacks, Place, Stack, TaskNow},
 };
 
@@ -67,6 +67,8 @@ pub struct Ask {
     pub holder_is_named: bool,
     /// Its threads that may hold the lock, with their fates as far as they were told.
     pub holders: Vec<TaskNow>,
+    /// Its threads whose names are to be read.
+    pub lost: Vec<u32>,
 }
 
 impl Ask {
@@ -107,6 +109,7 @@ struct StackRead {
     parent: Option<Space>,
     in_parent: Option<Window>,
     holders: Vec<(TaskNow, Walk)>,
+    names: Vec<ThreadName>,
 }
 
 impl StackRead {
@@ -143,7 +146,10 @@ impl StackRead {
         };
         let holders = ask.holders.into_iter().map(holder).collect();
         let takers = Walk::calls(ask.takers);
-        StackRead { space, stack, fork, word, lock, takers, parent, in_parent, holders }
+        let name =
+            |tid: u32| Some(ThreadName { tid, comm: proc_text::comm(ask.parent?, tid).ok()? });
+        let names = ask.lost.into_iter().filter_map(name).collect();
+        StackRead { space, stack, fork, word, lock, takers, parent, in_parent, holders, names }
     }
 
     fn named(&mut self, symbolizer: &Symbolizer, depth: Depth) -> NativeStacks {
@@ -157,6 +163,7 @@ impl StackRead {
         });
         NativeStacks {
             holders: holders.collect(),
+            names: self.names.clone(),
             stack: name(self.space.as_mut().ok(), &self.stack),
             fork: name(self.space.as_mut().ok(), &self.fork),
             // The child has inherited the code as well.

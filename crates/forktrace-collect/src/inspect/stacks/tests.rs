@@ -78,6 +78,7 @@ fn a_blocked_thread_without_registers_is_walked_as_far_as_tables_lead() {
         parent: Some(pid),
         holder_is_named: true,
         holders: vec![TaskNow { pid, tid, fate: Fate::Exited, ..TaskNow::default() }],
+        lost: vec![tid, 1 << 30],
     };
     let native = read(ask, Blind);
     drop(release);
@@ -93,6 +94,8 @@ fn a_blocked_thread_without_registers_is_walked_as_far_as_tables_lead() {
     assert!(taker.is_some_and(|name| name.contains("stacks::read")), "{taker:?}");
     assert_eq!(native.in_parent, Some(Window { address: uaddr, bytes: vec![0; 4] }));
     assert_eq!(native.holders[0].stack, Stack::default(), "who has ended has no stack");
+    let named: Vec<_> = native.names.iter().map(|thread| thread.tid).collect();
+    assert_eq!(named, [tid], "who lives has a name");
 }
 
 #[test]
@@ -109,6 +112,7 @@ fn a_process_that_is_gone_has_no_stack() {
         parent: None,
         holder_is_named: true,
         holders: Vec::new(),
+        lost: Vec::new(),
     };
     let native = read(ask, Blind);
     assert!(native.stack.frames.is_empty() && native.stack.cut.is_some());

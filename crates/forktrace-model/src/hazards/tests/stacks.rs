@@ -25,7 +25,24 @@ fn native(in_parent: Window, fate: Fate) -> Option<Box<NativeStacks>> {
         takers: Vec::new(),
         in_parent: Some(in_parent),
         holders: vec![holder],
+        names: Vec::new(),
     }))
+}
+
+#[test]
+fn a_thread_has_its_present_name_everywhere() {
+    let mut scene = Scene::mutex();
+    let named = |tid, comm: &str| ThreadName { tid, comm: comm.into() };
+    scene.evidence.native = native(mutex(2, POLLER), Fate::Alive);
+    if let Some(native) = &mut scene.evidence.native {
+        native.names = vec![named(POLLER, "pool-3"), named(POLLER + 1000, "of another")];
+    }
+    let finding = scene.finding();
+    assert_eq!(finding.holder().unwrap().comm.as_deref(), Some("pool-3"));
+    let lost = &finding.fork_site().unwrap().lost;
+    let is_poller = |thread: &&ThreadName| thread.tid == POLLER;
+    assert_eq!(lost.iter().find(is_poller).unwrap().comm, "pool-3");
+    assert!(lost.iter().all(|thread| thread.comm != "of another"));
 }
 
 #[test]

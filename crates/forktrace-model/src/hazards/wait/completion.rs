@@ -15,6 +15,11 @@ pub(super) fn complete(finding: &mut Finding, case: &WaitCase<'_>) {
         if let Some(native) = native {
             site.stack = native.fork.frames.clone();
             site.stack_cut = native.fork.cut.clone();
+            for thread in &mut site.lost {
+                if let Some(name) = name_of(native, thread.tid) {
+                    name.clone_into(&mut thread.comm);
+                }
+            }
         }
         finding.fork = ForkInfo::Observed(Box::new(site));
     }
@@ -28,6 +33,15 @@ pub(super) fn complete(finding: &mut Finding, case: &WaitCase<'_>) {
     match &mut wait.holder {
         Some(holder) => of_holder(holder, native, case),
         None => wait.candidates = native.holders.clone(),
+    }
+    // A thread has one name, wherever the finding tells of it.
+    for task in &mut wait.candidates {
+        task.comm = name_of(native, task.tid).map(str::to_owned).or(task.comm.take());
+    }
+    if let Some(holder) =
+        wait.holder.as_mut().filter(|holder| holder.pid == case.fork.site().by_pid)
+    {
+        holder.comm = name_of(native, holder.tid).map(str::to_owned).or(holder.comm.take());
     }
 }
 
@@ -49,6 +63,17 @@ fn of_holder(holder: &mut Holder, native: &NativeStacks, case: &WaitCase<'_>) {
         holder.stack = now.stack.frames.clone();
         holder.python = now.python.clone();
     }
+}
+
+/// The present name of a thread that the fork lost. Threads are named after their start, without an
+/// event: it is the name at the fork, unless the thread has taken another one since.
+fn name_of(native: &NativeStacks, tid: u32) -> Option<&str> {
+    let of_names = native.names.iter().find(|name| name.tid == tid).map(|name| &name.comm);
+    let of_holders = || {
+        let alive = |now: &&TaskNow| now.tid == tid && now.fate == Fate::Alive;
+        native.holders.iter().find(alive)?.comm.as_ref()
+    };
+    of_names.or_else(of_holders).map(String::as_str).filter(|name| !name.is_empty())
 }
 
 /// Whether the lock in the forking process still names this holder. Its memory there is one more

@@ -317,5 +317,6 @@ fn describe_unobserved(
         by_thread: thread.map(|thread| thread.comm.clone()),
         lost: case.lost_since_start(late.start_ns),
         owner_tid,
+        older_threads: parent.map(|_| case.fork.site().lost.clone()).unwrap_or_default(),
     }));
 }
