@@ -11,6 +11,7 @@ mod denied;
 mod doctor;
 mod lacking;
 mod late;
+mod late_corpus;
 mod lean;
 mod losses;
 mod machine;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             doctor::trials(),
             lacking::trials(),
             late::trials(),
+            late_corpus::trials(),
             lean::trials(),
             losses::trials(),
             neighbours::trials(),

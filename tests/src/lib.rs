@@ -45,7 +45,7 @@ pub fn machine_is_ours() -> bool {
     std::env::var_os("FORKTRACE_TESTS_VM").is_some_and(|value| value == "1")
 }
 
-/// The python3 that may have packages which read exports: `FORKTRACE_TESTS_PYTHON`, or the one that
+/// The python3 that may have packages of PyPI: `FORKTRACE_TESTS_PYTHON`, or the one that
 /// `cargo xtask pythons` made.
 pub fn reading_python() -> OsString {
     let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");

@@ -28,6 +28,10 @@ pub enum Need {
     Cxx,
     /// A C compiler that links with musl.
     Musl,
+    /// A library that pkg-config knows by this name, and what compiles with it.
+    Library(&'static str),
+    /// Perl.
+    Perl,
     /// Any python3 that runs the workloads.
     Python,
     /// A python3 whose `threading` locks are semaphores: up to 3.12, and 3.13.0.
@@ -64,7 +68,7 @@ pub enum Need {
     Landlock,
     /// Chromium.
     Browser,
-    /// A python3 that can read what is exported: with this package of PyPI.
+    /// A python3 that has this package of PyPI.
     Reader(&'static str),
 }
 
@@ -119,6 +123,8 @@ impl Need {
             Need::Cc => not_found("cc", &["gcc", "libc6-dev"]),
             Need::Cxx => not_found("g++", &["g++"]),
             Need::Musl => not_found("musl-gcc", &["musl-tools"]),
+            Need::Library(name) => no_library(name),
+            Need::Perl => not_found("perl", &["perl"]),
             Need::Python => not_found("python3", &["python3"]),
             Need::SemaphorePython => Need::Python.missing().or_else(other_python_locks),
             Need::FramesOfPython => Need::Python.missing().or_else(other_python_frames),
@@ -171,6 +177,22 @@ fn not_there(
         why: format!("no {}", program.display()),
         install: packages.iter().copied().map(Install::Package).collect(),
     })
+}
+
+/// Looks for a library by its name in pkg-config.
+fn no_library(name: &'static str) -> Option<Missing> {
+    let output = Command::new("pkg-config").args(["--exists", name]).output();
+    if output.is_ok_and(|output| output.status.success()) {
+        return Need::Cxx.missing();
+    }
+    let package = match name {
+        "gio-2.0" => "libglib2.0-dev",
+        "log4cplus" => "liblog4cplus-dev",
+        "nanomsg" => "libnanomsg-dev",
+        other => other,
+    };
+    let install = ["g++", "pkg-config", package].map(Install::Package).to_vec();
+    Some(Missing { why: format!("no {name}"), install })
 }
 
 fn no_ext4() -> Option<Missing> {

@@ -47,21 +47,42 @@ struct Language {
 
 #[derive(Debug)]
 enum Made {
-    /// Run by `python3` as they are.
-    Interpreted,
+    /// Run by this program as they are.
+    Interpreted(&'static str),
     /// By this compiler with these options.
     Compiled(&'static [&'static str]),
+    /// By this compiler, and linked with the library of this name in pkg-config.
+    Linked(&'static [&'static str], &'static str),
     /// By cargo, from `tests/workloads-rust`.
     Built,
 }
 
+const C: &[&str] = &["cc"];
+const CXX: &[&str] = &["g++", "-std=c++20"];
+
 static LANGUAGES: &[Language] = &[
-    Language { suffix: ".py", need: Need::Python, made: Made::Interpreted },
+    Language { suffix: ".py", need: Need::Python, made: Made::Interpreted("python3") },
+    Language { suffix: ".pl", need: Need::Perl, made: Made::Interpreted("perl") },
     Language { suffix: ".rs", need: Need::Cargo, made: Made::Built },
     Language { suffix: ".musl.c", need: Need::Musl, made: Made::Compiled(&["musl-gcc"]) },
     Language { suffix: ".omp.c", need: Need::Cc, made: Made::Compiled(&["cc", "-fopenmp"]) },
-    Language { suffix: ".c", need: Need::Cc, made: Made::Compiled(&["cc"]) },
-    Language { suffix: ".cc", need: Need::Cxx, made: Made::Compiled(&["g++", "-std=c++20"]) },
+    Language {
+        suffix: ".glib.c",
+        need: Need::Library("gio-2.0"),
+        made: Made::Linked(C, "gio-2.0"),
+    },
+    Language {
+        suffix: ".nanomsg.c",
+        need: Need::Library("nanomsg"),
+        made: Made::Linked(C, "nanomsg"),
+    },
+    Language {
+        suffix: ".log4cplus.cc",
+        need: Need::Library("log4cplus"),
+        made: Made::Linked(CXX, "log4cplus"),
+    },
+    Language { suffix: ".c", need: Need::Cc, made: Made::Compiled(C) },
+    Language { suffix: ".cc", need: Need::Cxx, made: Made::Compiled(CXX) },
 ];
 
 impl Language {
@@ -71,7 +92,8 @@ impl Language {
 }
 
 /// The command line that runs a workload, compiled if need be. Its file name says how: `name.py`,
-/// `name.rs`, `name.c`, `name.omp.c` (OpenMP), `name.musl.c` (linked with musl) or `name.cc`.
+/// `name.pl`, `name.rs`, `name.c`, `name.omp.c` (OpenMP), `name.musl.c` (linked with musl), `name.cc`, or with
+/// the name of another library before the ending: `name.glib.c`.
 ///
 /// # Errors
 /// When it does not compile.
@@ -80,12 +102,19 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
         bail!("{program} is in none of the languages of the workloads");
     };
     let mut command = match language.made {
-        Made::Interpreted => vec!["python3".to_owned(), source(program).display().to_string()],
+        Made::Interpreted(by) => vec![by.to_owned(), source(program).display().to_string()],
         Made::Compiled(compiler) => {
-            // The file's own name, also where it is in a folder.
-            let file = program.rsplit('/').next().unwrap_or(program);
-            let name = file.trim_end_matches(language.suffix);
-            rooted(compile(program, name, compiler, &["-O1", "-g"])?)?
+            let name = file_name(program).trim_end_matches(language.suffix);
+            rooted(compile(program, name, compiler, &["-O1", "-g"], &[])?)?
+        }
+        Made::Linked(compiler, library) => {
+            let name = file_name(program).trim_end_matches(language.suffix);
+            let output =
+                Command::new("pkg-config").args(["--cflags", "--libs", library]).output()?;
+            let flags = String::from_utf8_lossy(&output.stdout).into_owned();
+            let flags: Vec<&str> = flags.split_whitespace().collect();
+            let path = compile(program, name, compiler, &["-O1", "-g"], &flags)?;
+            vec![path.display().to_string()]
         }
         Made::Built => rooted(built(program.trim_end_matches(".rs"))?)?,
     };
@@ -93,12 +122,24 @@ pub fn command(program: &str, args: &[&str]) -> Result<Vec<String>> {
     Ok(command)
 }
 
+/// The command line of a workload in Python that imports a package of PyPI.
+pub fn packaged(program: &str, args: &[&str]) -> Vec<String> {
+    let python = crate::reading_python().display().to_string();
+    let args = args.iter().map(|arg| (*arg).to_owned());
+    [python, source(program).display().to_string()].into_iter().chain(args).collect()
+}
+
+/// The file's own name, also where it is in a folder.
+fn file_name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
+}
+
 /// A workload in C, compiled once with these flags beside the usual ones, under a name of its own.
 ///
 /// # Errors
 /// When it does not compile.
 pub fn compiled_with(program: &str, name: &str, flags: &[&str]) -> Result<PathBuf> {
-    compile(program, name, &["cc"], flags)
+    compile(program, name, C, flags, &[])
 }
 
 /// It needs flags of its own.
@@ -113,7 +154,14 @@ pub fn narrow() -> Result<PathBuf> {
     compiled_with(NARROW, "narrow", &flags)
 }
 
-fn compile(program: &str, name: &str, compiler: &[&str], flags: &[&str]) -> Result<PathBuf> {
+/// `libraries` are the flags that must come after the source.
+fn compile(
+    program: &str,
+    name: &str,
+    compiler: &[&str],
+    flags: &[&str],
+    libraries: &[&str],
+) -> Result<PathBuf> {
     static DONE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     // Held while compiling, so that nobody runs half a file.
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,6 +179,7 @@ fn compile(program: &str, name: &str, compiler: &[&str], flags: &[&str]) -> Resu
         .arg(&path)
         .args(flags)
         .arg(source(program))
+        .args(libraries)
         .output()
         .with_context(|| format!("running {compiler}"))?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

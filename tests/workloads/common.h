@@ -4,6 +4,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -74,6 +75,16 @@ static inline void end_after(long seconds) {
 static inline void hang_at_most(long seconds) {
     fact("stuck", getpid());
     end_after(seconds);
+}
+
+/* How many threads this process has beside this one. */
+static inline long other_threads(void) {
+    long count = -1;
+    DIR *tasks = opendir("/proc/self/task");
+    check(tasks != NULL, "/proc/self/task");
+    for (struct dirent *task; (task = readdir(tasks)) != NULL;) count += task->d_name[0] != '.';
+    closedir(tasks);
+    return count;
 }
 
 static inline void reap(void) {

@@ -1,6 +1,6 @@
 //! Pythons for the tests. Those of other versions than this machine's are Debian's: each is put into a
-//! root folder of its own, `target/pythons/VERSION`, where `chroot` runs it. One with packages that
-//! read exports is a virtual environment, `target/python`.
+//! root folder of its own, `target/pythons/VERSION`, where `chroot` runs it. One with packages of PyPI
+//! is a virtual environment, `target/python`.
 
 use std::{fs, process::Command};
 
@@ -8,8 +8,18 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{is_root, root, status};
 
-/// Packages of PyPI that read exports.
-const READERS: [&str; 2] = ["duckdb==2.0.1", "perfetto==0.59.1"];
+/// Packages of PyPI that read exports, and those that workloads import.
+const PACKAGES: [&str; 7] = [
+    "duckdb==2.0.1",
+    "perfetto==0.59.1",
+    "confluent-kafka==2.16.1",
+    "fsspec==2026.9.0",
+    "grpcio==1.85.3",
+    "pyzmq==27.3.0",
+    "tqdm==4.70.1",
+];
+/// What Python calls them.
+const MODULES: &str = "import duckdb, perfetto, confluent_kafka, fsspec, grpc, zmq, tqdm";
 
 /// Versions, and the Debian release that has each. The first is for virtual machines alone.
 pub(crate) const PYTHONS: [(&str, &str); 3] =
@@ -19,24 +29,24 @@ pub(crate) const PYTHONS: [(&str, &str); 3] =
 const MIRROR: &str = "http://deb.debian.org/debian";
 
 pub(crate) fn run() -> Result<()> {
-    readers()?;
+    packages()?;
     PYTHONS.iter().skip(1).try_for_each(|(version, release)| make(version, release, &mirror()))
 }
 
-/// Makes the Python that reads exports.
-fn readers() -> Result<()> {
+/// Makes the Python that has packages of PyPI.
+fn packages() -> Result<()> {
     let folder = root().join("target/python");
     let python = folder.join("bin/python");
-    let imports = Command::new(&python).args(["-c", "import duckdb, perfetto"]).output();
+    let imports = Command::new(&python).args(["-c", MODULES]).output();
     if imports.is_ok_and(|output| output.status.success()) {
         println!("{} is there", folder.display());
         return Ok(());
     }
-    println!("making {} with {}", folder.display(), READERS.join(" and "));
+    println!("making {} with {}", folder.display(), PACKAGES.join(" and "));
     let made = status(Command::new("python3").args(["-m", "venv"]).arg(&folder));
     made.context("on Debian: apt install python3-venv")?;
     let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(READERS);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
     status(&mut pip)
 }
 

@@ -44,6 +44,19 @@ pub struct Case {
     pub limit: Option<&'static str>,
     /// Further arguments of forktrace.
     pub flags: &'static [&'static str],
+    /// The package of PyPI that it imports.
+    pub package: Option<&'static str>,
+    /// What must be said when forktrace is attached to the hang. `None`: no test tries that.
+    pub late: Option<Late>,
+}
+
+/// What must be said when forktrace is attached to what hangs, after the fact.
+#[derive(Clone, Copy, Debug)]
+pub struct Late {
+    /// Less than this is a miss. `None`: nothing need be said.
+    pub least: Option<Confidence>,
+    /// How long the tracer stays, as `-d` takes it.
+    pub stays: &'static str,
 }
 
 /// What is really wrong.
@@ -261,6 +274,8 @@ const fn case(
         most,
         limit: None,
         flags: &[],
+        package: None,
+        late: None,
     }
 }
 
@@ -296,13 +311,29 @@ impl Case {
         Case { flags, ..self }
     }
 
+    /// It imports this package of PyPI.
+    const fn package(self, package: &'static str) -> Self {
+        Case { package: Some(package), ..self }
+    }
+
+    /// So much must be said after the fact.
+    const fn late(self, least: Option<Confidence>) -> Self {
+        Case { late: Some(Late { least, stays: "4s" }), ..self }
+    }
+
+    /// The same of a child that polls: it takes longer to see that it does so in vain.
+    const fn late_poll(self, least: Option<Confidence>) -> Self {
+        Case { late: Some(Late { least, stays: "14s" }), ..self }
+    }
+
     /// What is needed to trace it.
     pub fn needed(&self) -> [Need; 3] {
         let python_lock = self.truth.hang().is_some_and(|hang| hang.python);
-        let own = match self.python {
-            Some(python) => Need::Rooted(python),
-            None if python_lock => Need::SemaphorePython,
-            None => workload::need(self.program),
+        let own = match (self.python, self.package) {
+            (Some(python), _) => Need::Rooted(python),
+            (None, Some(package)) => Need::Reader(package),
+            (None, None) if python_lock => Need::SemaphorePython,
+            (None, None) => workload::need(self.program),
         };
         [Need::Tracing, own, Need::Setpriv]
     }
@@ -398,6 +429,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         python::QUIET,
         pythons::QUIET,
         stalls::QUIET,
+        reports::QUIET,
     ];
     hangs.into_iter().chain(quiet).chain([reports::REPORTS, limits::LIMITS]).flatten()
 }

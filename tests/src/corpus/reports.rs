@@ -14,4 +14,72 @@ pub(super) static REPORTS: &[Case] = &[
     case("report_gcc60035", "reports/gcc60035.omp.c", &[], LOST_WORD),
     case("report_uwsgi1369", "reports/uwsgi1369.c", &["4"], SEMAPHORE),
     case("report_horust20", "std_locks.rs", &["stdout", "thread", "release"], RUST_MUTEX),
+
+    // Locks that were held at the fork.
+    case("report_ddtrace18900", "reports/ddtrace18900.py", &[], PYTHON).late(LIKELY),
+    case("report_tqdm627", "reports/tqdm627.py", &[], PYTHON_RLOCK).package("tqdm").late(LIKELY),
+    case("report_openssl19066", "reports/openssl19066.c", &[], WRITER).late(LIKELY),
+    case("report_lxc1319", "reports/lxc1319.c", &[], INTERNAL).least(SUSPECT).late(None),
+    case("report_openvas491", "reports/openvas491.glib.c", &[], ownerless("GLib mutex")).least(None).late(None),
+
+    // Threads that were lost.
+    case("report_concurrentruby500", "reports/concurrentruby500.py", &[], LOST).least(SUSPECT).late(None),
+    case("report_langfuse1654", "reports/langfuse1654.py", &[], LOST).late(None),
+    case("report_langfuse1654_restarted", "reports/langfuse1654.py", &["restarted"], LOST).least(None).late(None),
+    case("report_postmark8", "reports/postmark8.py", &[], LOST).least(SUSPECT).late(None),
+    case("report_granne18", "granne18.rs", &[], LOST).late(None),
+    case("report_libafl1524", "libafl1524.rs", &[], LOST).late(None),
+    case("report_spdlog2309", "spdlog2309.rs", &[], LOST).least(None).late(None),
+    case("report_log4cplus364", "reports/log4cplus364.log4cplus.cc", &[], LOST).least(SUSPECT).late(SUSPECT),
+    case("report_s3fsfuse2204", "reports/s3fsfuse2204.cc", &[], LOST).least(SUSPECT).late(None),
+    case("report_golang53806", "reports/golang53806.c", &[], LOST).late(None),
+    case("report_px4_20802", "reports/px4_20802.cc", &[], LOST).least(None).late(None),
+    case("report_pydbus97", "reports/pydbus97.glib.c", &[], LOST).least(None).late(None),
+    case("report_nanomsg779", "reports/nanomsg779.nanomsg.c", &[], LOST).least(None).late(None),
+    // They look again and again.
+    case("report_s3fs914", "reports/s3fs914.py", &[], LOST).least(None).package("fsspec").late_poll(None),
+    case("report_confluent1409", "reports/confluent1409.py", &[], LOST).least(None).package("confluent_kafka").late_poll(None),
+    case("report_grpc13873", "reports/grpc13873.py", &[], LOST).least(None).package("grpc").late_poll(None),
+
+    // Circles, also across processes.
+    case("report_cpython73983", "reports/cpython73983.py", &[], DEADLOCK).least(None).late(None),
+    case("report_loguru309", "reports/loguru309.py", &[], DEADLOCK).least(None).late(None),
+    case("report_localstack1101", "reports/localstack1101.py", &[], DEADLOCK).least(None).late(None),
+    case("report_gitwrapper100", "reports/gitwrapper100.pl", &[], DEADLOCK).least(None).late(None),
+
+    // Shared locks of somebody who was killed.
+    case("report_cpython96062", "reports/cpython96062.py", &[], ORPHANED).least(None).late(None),
+    case("report_birdnet83", "reports/birdnet83.py", &[], ORPHANED).least(None).late(None),
+    case("report_tqdm1500", "reports/tqdm1500.py", &[], ORPHANED).least(None).package("tqdm").late(None),
+    case("report_apcu486", "reports/apcu486.c", &["2"], ORPHANED).least(None).late(None),
+
+    // Ends that somebody keeps open.
+    case("report_dramatiq707", "reports/dramatiq707.py", &[], HELD_OPEN).least(None).late(None),
+    case("report_pgcopydb563", "reports/pgcopydb563.c", &[], HELD_OPEN).least(None).late_poll(None),
+    case("report_plumbum840", "reports/plumbum840.py", &[], HELD_OPEN).least(None).late(None),
+
+    // They spin.
+    case("report_rocm6777", "reports/rocm6777.cc", &[], ownerless("spinlock"))
+        .limit(None, SPINS),
+    case("report_openblas294", "reports/openblas294.c", &[], LOST)
+        .limit(None, SPINS),
+    case("report_czmq2038", "reports/czmq2038.py", &[], LOST).package("zmq")
+        .limit(None, SPINS),
+];
+
+const LIKELY: Option<Confidence> = Some(Confidence::Likely);
+const SUSPECT: Option<Confidence> = Some(Confidence::Suspect);
+const SPINS: &str = "a thread that spins waits in no system call; it is named as busy, not judged";
+
+/// The documented right way with some of the same libraries.
+#[rustfmt::skip]
+pub(super) static QUIET: &[Case] = &[
+    case("quiet_report_tqdm", "reports/healthy.py", &["tqdm"], NOTHING).package("tqdm"),
+    case("quiet_report_fsspec", "reports/healthy.py", &["fsspec"], MAYBE).package("fsspec"),
+    case("quiet_report_confluent", "reports/healthy.py", &["confluent"], MAYBE).package("confluent_kafka"),
+    case("quiet_report_zmq", "reports/healthy.py", &["zmq"], MAYBE).package("zmq"),
+    case("quiet_report_grpc", "reports/healthy.py", &["grpc"], MAYBE).package("grpc"),
+    case("quiet_report_executor", "reports/healthy.py", &["executor"], MAYBE),
+    case("quiet_report_queue", "reports/healthy.py", &["queue"], MAYBE),
+    case("quiet_report_subprocess", "reports/healthy.py", &["subprocess"], NOTHING),
 ];

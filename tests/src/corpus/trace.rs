@@ -81,7 +81,8 @@ pub fn attach(case: &Case, flags: &[&str]) -> Result<Option<Traced>> {
         return Ok(None);
     }
     let pids = pids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let mut args: Vec<&str> = vec!["-q", "-d", ATTACHED, "-o", "{log}"];
+    let stays = case.late.map_or(ATTACHED, |late| late.stays);
+    let mut args: Vec<&str> = vec!["-q", "-d", stays, "-o", "{log}"];
     args.extend(case.flags.iter().chain(flags));
     args.extend(["-p", &pids]);
     let ended = Job::forktrace(&args)?.wait(LIMIT)?;
@@ -91,9 +92,10 @@ pub fn attach(case: &Case, flags: &[&str]) -> Result<Option<Traced>> {
 }
 
 fn command(case: &Case) -> Result<Vec<String>> {
-    match case.python {
-        Some(python) => python.command(case.program, case.args),
-        None => workload::command(case.program, case.args),
+    match (case.python, case.package) {
+        (Some(python), _) => python.command(case.program, case.args),
+        (None, Some(_)) => Ok(workload::packaged(case.program, case.args)),
+        (None, None) => workload::command(case.program, case.args),
     }
 }
 

@@ -32,6 +32,11 @@ impl Plan {
     }
 }
 
+/// The number of seconds that the command line has at this place.
+pub fn seconds(at: usize, otherwise: u32) -> u32 {
+    std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 /// Says a fact about this run: a line `name=number` on stdout, in one write.
 ///
 /// Written without Rust's own stdout, whose lock is one of those that the workloads hold.

@@ -1,0 +1,46 @@
+"""The mechanism of https://github.com/python/cpython/issues/96062: the worker of a multiprocessing.Pool is
+killed (by hand, or by the kernel for want of memory) while it waits for its next task. It has the lock of
+the task queue then, a semaphore in shared memory, and nobody releases it. The pool starts another worker,
+which waits for that lock for ever, and the parent for a result.
+The tracer must say: orphaned-lock, of the new worker.
+
+cpython96062.py [SECONDS]
+"""
+import multiprocessing
+import os
+import time
+
+from common import fact, hang_at_most, seconds, until
+
+generation = 1
+
+
+def first_thing():
+    if generation == 2:
+        hang_at_most(seconds() + 2)
+
+
+def main():
+    global generation
+    pool = multiprocessing.get_context("fork").Pool(1, first_thing)
+    pool.apply(int)
+    first = pool._pool[0]
+    time.sleep(0.3)
+    generation = 2
+    fact("forker", os.getpid())
+    # The main thread, and those that send tasks and receive results.
+    fact("lost", 3)
+    first.kill()
+    until(lambda: pool._pool and pool._pool[0] is not first)
+    task = pool.apply_async(int)
+    task.wait(seconds())
+    # The pool's own ways to end would wait for the lock, too.
+    pool._worker_handler._state = "TERMINATE"
+    time.sleep(0.3)
+    for worker in pool._pool:
+        worker.kill()
+        worker.join()
+    os._exit(0 if not task.ready() else 97)
+
+
+main()
