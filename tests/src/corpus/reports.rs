@@ -28,7 +28,7 @@ pub(super) static REPORTS: &[Case] = &[
     case("report_langfuse1654_restarted", "reports/langfuse1654.py", &["restarted"], LOST).least(None).late(None),
     case("report_postmark8", "reports/postmark8.py", &[], LOST).least(SUSPECT).late(None),
     case("report_granne18", "granne18.rs", &[], LOST).late(None),
-    case("report_libafl1524", "libafl1524.rs", &[], LOST).late(None),
+    case("report_libafl1524", "libafl1524.rs", &[], LOST).least(SUSPECT).late(None),
     case("report_spdlog2309", "spdlog2309.rs", &[], LOST).least(None).late(None),
     case("report_log4cplus364", "reports/log4cplus364.log4cplus.cc", &[], LOST).least(SUSPECT).late(SUSPECT),
     case("report_s3fsfuse2204", "reports/s3fsfuse2204.cc", &[], LOST).least(SUSPECT).late(None),

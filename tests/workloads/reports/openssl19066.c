@@ -16,6 +16,7 @@ static int watched[2];
 static void *handshake(void *arg) {
     pthread_setname_np(pthread_self(), "handshake");
     pthread_rwlock_wrlock(random_lock);
+    fact("holder", gettid());
     taken = 1;
     for (;;) nap(1);
     return arg;

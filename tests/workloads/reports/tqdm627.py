@@ -11,12 +11,13 @@ import os
 import threading
 import time
 
-from common import forked, hang_at_most, seconds
+from common import fact, forked, hang_at_most, seconds
 from tqdm import tqdm
 
 
 def draws(taken, forks):
     with tqdm.get_lock():
+        fact("holder", threading.get_native_id())
         taken.set()
         forks.wait()
 
