@@ -24,15 +24,15 @@ pub(super) static REPORTS: &[Case] = &[
 
     // Threads that were lost.
     case("report_concurrentruby500", "reports/concurrentruby500.py", &[], LOST).least(SUSPECT).late(None),
-    case("report_langfuse1654", "reports/langfuse1654.py", &[], LOST).late(None),
-    case("report_langfuse1654_restarted", "reports/langfuse1654.py", &["restarted"], LOST).least(None).late(None),
+    case("report_langfuse1654", "reports/langfuse1654.py", &[], LOST).least(LIKELY).late(None),
+    case("report_langfuse1654_restarted", "reports/langfuse1654.py", &["restarted"], LOST).least(None).or("deadlock").late(None),
     case("report_postmark8", "reports/postmark8.py", &[], LOST).least(SUSPECT).late(None),
-    case("report_granne18", "granne18.rs", &[], LOST).late(None),
+    case("report_granne18", "granne18.rs", &[], LOST).least(LIKELY).late(None),
     case("report_libafl1524", "libafl1524.rs", &[], LOST).least(SUSPECT).late(None),
     case("report_spdlog2309", "spdlog2309.rs", &[], LOST).least(None).late(None),
-    case("report_log4cplus364", "reports/log4cplus364.log4cplus.cc", &[], LOST).least(SUSPECT).late(SUSPECT),
+    case("report_log4cplus364", "reports/log4cplus364.log4cplus.cc", &[], LOST).least(SUSPECT).late(None),
     case("report_s3fsfuse2204", "reports/s3fsfuse2204.cc", &[], LOST).least(SUSPECT).late(None),
-    case("report_golang53806", "reports/golang53806.c", &[], LOST).late(None),
+    case("report_golang53806", "reports/golang53806.c", &[], LOST).least(LIKELY).late(None),
     case("report_px4_20802", "reports/px4_20802.cc", &[], LOST).least(None).late(None),
     case("report_pydbus97", "reports/pydbus97.glib.c", &[], LOST).least(None).late(None),
     case("report_nanomsg779", "reports/nanomsg779.nanomsg.c", &[], LOST).least(None).late(None),
@@ -54,8 +54,8 @@ pub(super) static REPORTS: &[Case] = &[
     case("report_apcu486", "reports/apcu486.c", &["2"], ORPHANED).least(None).late(None),
 
     // Ends that somebody keeps open.
-    case("report_dramatiq707", "reports/dramatiq707.py", &[], HELD_OPEN).least(None).late(None),
-    case("report_pgcopydb563", "reports/pgcopydb563.c", &[], HELD_OPEN).least(None).late_poll(None),
+    case("report_dramatiq707", "reports/dramatiq707.py", &[], HELD_OPEN).least(None).or("deadlock").late(None),
+    case("report_pgcopydb563", "reports/pgcopydb563.c", &[], HELD_OPEN).least(None).or("deadlock").late_poll(None),
     case("report_plumbum840", "reports/plumbum840.py", &[], HELD_OPEN).least(None).late(None),
 
     // They spin.
@@ -67,7 +67,6 @@ pub(super) static REPORTS: &[Case] = &[
         .limit(None, SPINS),
 ];
 
-const LIKELY: Option<Confidence> = Some(Confidence::Likely);
 const SUSPECT: Option<Confidence> = Some(Confidence::Suspect);
 const SPINS: &str = "a thread that spins waits in no system call; it is named as busy, not judged";
 
