@@ -194,6 +194,7 @@ fn threads(fact: &Fact) -> Option<String> {
         Fact::HeldByNobody {} => {
             "none of the processes that have the lock has taken it, by its own record".into()
         }
+        Fact::NobodyCanEnd { tasks: 0 | 1, .. } => "no other task could end this wait".into(),
         Fact::NobodyCanEnd { tasks, processes: 1 } => format!(
             "none of the {} that could end this wait can run",
             plural(*tasks, "thread of the process", "threads of the process")

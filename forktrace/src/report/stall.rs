@@ -14,9 +14,12 @@ const LINKS: usize = 6;
 pub(super) fn rows(stall: &StallDetail, style: Style) -> Vec<(&'static str, String)> {
     let Some((first, others)) = stall.chain.split_first() else { return Vec::new() };
     let mut rows = vec![("waits for", what(first, style))];
-    let mut label = "ended by";
+    let mut label = "woken by";
     for link in others.iter().take(LINKS) {
-        rows.push((label, format!("{}, which waits for {}", who(link, style), what(link, style))));
+        rows.push((
+            label,
+            format!("{}, which itself waits for {}", who(link, style), what(link, style)),
+        ));
         label = "";
     }
     if let Some(hidden) = others.len().checked_sub(LINKS).filter(|hidden| *hidden > 0) {
@@ -39,9 +42,7 @@ fn end(last: &Link, stall: &StallDetail, style: Style) -> String {
     let met = |pid: &&u32| stall.chain.iter().any(|link| link.task.pid == **pid);
     let itself = last.by.iter().all(|pid| *pid == last.task.pid);
     match last.by.iter().find(met) {
-        None if last.by.is_empty() => {
-            "nobody: no living process has it, or has the other end".into()
-        }
+        None if last.by.is_empty() => "nobody: no living process has taken it".into(),
         None => format!("{}, which cannot go on either", pids(&last.by)),
         Some(_) if stall.chain.len() == 1 && itself && last.thing == ThingKind::PrivateWord => {
             "a thread of its own process alone: all of them wait".into()
@@ -52,7 +53,7 @@ fn end(last: &Link, stall: &StallDetail, style: Style) -> String {
         Some(pid) => {
             let task = stall.chain.iter().find(|link| link.task.pid == *pid);
             let name = task.map_or_else(|| pid.to_string(), |link| process(link, style));
-            format!("{name}, which waits already: nobody in this circle can go on")
+            format!("{name} again: nobody in this circle can go on")
         }
     }
 }

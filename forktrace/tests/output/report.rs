@@ -49,6 +49,16 @@ fn lifecycle_lines() {
     assert_is("lines-narrow-ascii", &narrow);
 }
 
+/// Who waits for whom: a circle, an end that is held open, an orphaned lock.
+#[test]
+fn stalls() {
+    let log = file("logs/stalls.jsonl");
+    let log = log.to_str().unwrap();
+    let check = session(&["report", "--check", log], "");
+    assert!(check.contains("9 lines, no problems"), "{check}");
+    assert_is("stalls", &report(&["--quiet", log]));
+}
+
 #[test]
 fn a_narrow_ascii_block() {
     let mut narrow = forktrace(&["report", "--ascii", "--quiet", &golden("prefork")]);

@@ -104,7 +104,8 @@ impl StallCase<'_> {
         facts.extend(
             chain.links.iter().filter_map(|link| link.gone).map(|owner| Fact::HolderGone { owner }),
         );
-        if let Some(threads_lost) = self.threads_lost().filter(|lost| *lost > 0) {
+        let lost = self.threads_lost().filter(|lost| *lost > 0 && hazard == HazardId::LostWaker);
+        if let Some(threads_lost) = lost {
             facts.push(Fact::ThreadsLost { threads_lost });
         }
         let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
