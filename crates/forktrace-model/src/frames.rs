@@ -47,12 +47,9 @@ impl Frame {
         }
     }
 
-    /// Whether it is of the C library or the dynamic linker: glibc's, before and since 2.34, or musl's.
+    /// Whether it is of the C library or the dynamic linker.
     pub fn is_library(&self) -> bool {
-        let name = last_part(self.module.as_deref().unwrap_or_default());
-        ["libc.so", "libc-2.", "libpthread", "ld-linux", "ld-musl", "libc.musl", "[vdso]"]
-            .iter()
-            .any(|begin| name.starts_with(begin))
+        is_libc(self.module.as_deref().unwrap_or_default())
     }
 
     /// Whether it is of what a program stands on: the C library, or the library of its language,
@@ -76,6 +73,14 @@ impl Frame {
     pub fn is_start(&self) -> bool {
         self.symbol.as_deref() == Some("_start")
     }
+}
+
+/// Whether a file is the C library or the dynamic linker: glibc's, before and since 2.34, or musl's.
+pub fn is_libc(path: &str) -> bool {
+    let name = last_part(path);
+    ["libc.so", "libc-2.", "libpthread", "ld-linux", "ld-musl", "libc.musl", "[vdso]"]
+        .iter()
+        .any(|begin| name.starts_with(begin))
 }
 
 /// The name under which programs know a function of glibc: its own ones begin with underscores, are

@@ -208,8 +208,9 @@ pub struct TraceArgs {
 
     /// Run this command and trace it; forktrace exits with its exit status
     ///
-    /// The command starts when the probes are attached. With --json or `-o -`, its stdout goes to
-    /// stderr.
+    /// The command starts when the probes are attached. Its stdout goes to stderr with --json or
+    /// `-o -`, and with --duration if stdout is a pipe: the command continues to run, and the reader
+    /// of the pipe would wait for its end.
     #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
     pub cmd: Vec<String>,
 
@@ -245,6 +246,9 @@ pub struct TraceArgs {
     pub rotation: RotationArgs,
 
     /// Which events to print
+    ///
+    /// On a terminal, if there are more than ten forks, execs and exits in a second, the others are
+    /// counted; -v prints all of them.
     #[arg(long, value_enum, default_value = "waits", value_name = "WHAT")]
     pub events: Events,
 
@@ -347,7 +351,7 @@ pub struct OutputArgs {
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Print more; -v: why a wait is not reported, -vv: also debug messages
+    /// Print more; -v: all lines, whole stacks, why a wait is not reported, -vv: also debug messages
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 

@@ -47,7 +47,13 @@ pub(crate) struct Reported {
 pub(crate) fn report(parts: &[Vec<u8>], choice: u64) -> Reported {
     let color = choice & 7 == 7;
     let width = (choice & 16 != 0).then_some(80);
-    let style = Style { color, ascii: choice & 8 != 0, width, whole_stacks: choice & 64 != 0 };
+    let style = Style {
+        color,
+        ascii: choice & 8 != 0,
+        width,
+        whole_stacks: choice & 64 != 0,
+        counts_lines: choice & 128 != 0,
+    };
     let args = OutputArgs {
         json: false,
         suspects: choice & 1 == 0,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::{self, BufWriter, IsTerminal as _, Write},
+    os::unix::fs::FileTypeExt as _,
     path::Path,
 };
 
@@ -73,7 +74,14 @@ pub(super) fn style(args: &OutputArgs) -> Style {
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| asked_width(&columns));
     let width = asked.or_else(|| size().filter(|_| terminal));
     let whole_stacks = args.verbose >= 1;
-    Style { color: color(args, terminal), ascii: args.ascii, width, whole_stacks }
+    let counts_lines = terminal && !whole_stacks;
+    Style { color: color(args, terminal), ascii: args.ascii, width, whole_stacks, counts_lines }
+}
+
+/// Whether a descriptor of this process is a pipe or a socket: somebody may wait for its end.
+pub(super) fn is_pipe(fd: u32) -> bool {
+    let kind = std::fs::metadata(format!("/proc/self/fd/{fd}")).map(|file| file.file_type());
+    kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
 }
 
 /// The width that `COLUMNS` asks for. Shells keep the terminal's in a variable of this name, but do not

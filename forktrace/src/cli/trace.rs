@@ -181,7 +181,9 @@ fn target(args: &TraceArgs, out: &OutputArgs) -> Result<Target, Failure> {
     }
     if !args.cmd.is_empty() {
         // Before any thread exists.
-        let options = kernel::Start { for_ourselves: false, stdout_is_taken: out.json };
+        // With a pipe for stdout, a command that goes on after the trace would keep its reader waiting.
+        let goes_on = args.duration.is_some() && output::is_pipe(1);
+        let options = kernel::Start { for_ourselves: false, stdout_is_taken: out.json || goes_on };
         return Ok(Target::Command(GatedChild::spawn(&args.cmd, options)?));
     }
     let mut pids: Vec<u32> = args.pid.iter().flat_map(|list| list.0.iter().copied()).collect();
@@ -285,7 +287,13 @@ fn exit_code(args: &TraceArgs, live: &Live, reason: EndReason) -> u8 {
             say(&format!("the command ended with status {code}"));
         }
         (None, Some(pid)) => {
-            say(&format!("the command continues to run as process {pid}; it is no longer traced"));
+            let pipe = match output::is_pipe(2) {
+                true => "; it has stderr open, so the reader of that pipe waits for its end",
+                false => "",
+            };
+            say(&format!(
+                "the command continues to run as process {pid}; it is no longer traced{pipe}"
+            ));
         }
         _ => {}
     }

@@ -41,7 +41,13 @@ pub(super) fn style(choice: u8) -> Style {
         _ => Some(usize::from(choice)),
     };
     let whole_stacks = choice & 64 != 0;
-    Style { color: choice & 1 != 0, ascii: choice & 2 != 0, width, whole_stacks }
+    Style {
+        color: choice & 1 != 0,
+        ascii: choice & 2 != 0,
+        width,
+        whole_stacks,
+        counts_lines: choice & 128 != 0,
+    }
 }
 
 fn refused(error: &ReadError) {

@@ -19,6 +19,19 @@ pub fn text(remedy: Remedy) -> &'static str {
         Remedy::RustLock => RUST_LOCK,
         Remedy::ReleaseBeforeFork => RELEASE_BEFORE_FORK,
         Remedy::LockAtFork => LOCK_AT_FORK,
+        Remedy::Polars => POLARS,
+        Remedy::Tokenizers => TOKENIZERS,
+        Remedy::Grpc => GRPC,
+        Remedy::Librdkafka => LIBRDKAFKA,
+        Remedy::Zeromq => ZEROMQ,
+        Remedy::GoRuntime => GO_RUNTIME,
+        Remedy::Jvm => JVM,
+        Remedy::Openssl => OPENSSL,
+        Remedy::Openblas => OPENBLAS,
+        Remedy::Glib => GLIB,
+        Remedy::Spdlog => SPDLOG,
+        Remedy::Ruby => RUBY,
+        Remedy::PythonExecutor => PYTHON_EXECUTOR,
         Remedy::Openmp => OPENMP,
         Remedy::PythonLostThreads => PYTHON_LOST_THREADS,
         Remedy::LostThreads => LOST_THREADS,
@@ -69,8 +82,8 @@ const INITIALISE_BEFORE_FORK: &str = "it is initialised once: initialise it befo
 
 // POSIX.1-2024, fork(): the child of a process with threads may call async-signal-safe functions
 // alone until it execs. glibc 2.36, posix/fork.c and time/tzset.c: fork() makes the locks of
-// malloc and stdio anew, not these. openpbs/openpbs#2299 has the lock of its own.
-const LIBRARY_LOCK: &str = "the lock is internal to the C library, and no handler can take it: fork before the threads start, or exec at once in the child, or put your own lock around the calls of that function and take it in a pthread_atfork() prepare handler";
+// malloc and stdio anew, not these. Nor does it take the loader's (elf/dl-open.c, dl_load_lock).
+const LIBRARY_LOCK: &str = "the lock is internal to the C library or the loader, and no handler can take it: fork before the threads start, or exec at once in the child, or call that function before the fork instead of in the child";
 
 // CPython documentation, multiprocessing, "Contexts and start methods".
 const PYTHON_RELEASE_BEFORE_FORK: &str = "release the lock before the fork (or in os.register_at_fork(before=…), and take it \
@@ -103,6 +116,61 @@ const RELEASE_BEFORE_FORK: &str = "release the lock before fork() or in a pthrea
 // POSIX.1-2024, pthread_atfork(), rationale: the prepare handler takes the locks.
 const LOCK_AT_FORK: &str = "fork before the threads are started, or take the lock in a pthread_atfork() \
     prepare handler and release it in both processes, or exec at once in the child";
+
+// Polars user guide, "Multiprocessing".
+const POLARS: &str = "the thread pool of Polars does not exist in a forked child: start processes with \
+    multiprocessing.get_context(\"spawn\")";
+
+// Hugging Face tokenizers, bindings/python/src/utils and its warning after a fork.
+const TOKENIZERS: &str = "the thread pool of tokenizers does not exist in a forked child: do not tokenize \
+    before the fork, or set TOKENIZERS_PARALLELISM=false";
+
+// gRPC, doc/fork_support.md: the polling strategies epoll1 and poll only.
+const GRPC: &str = "gRPC's threads do not exist in the child: create channels and servers after the fork, or \
+    set GRPC_ENABLE_FORK_SUPPORT=true and GRPC_POLL_STRATEGY=poll";
+
+// confluentinc/librdkafka#2374 and confluentinc/confluent-kafka-python#417: its threads do not survive a
+// fork, so that a client is made in the process that uses it.
+const LIBRDKAFKA: &str = "the threads of a Kafka client do not exist in the child: create a client in each \
+    process, after the fork";
+
+// The ZeroMQ guide, "Getting the Context Right": each process needs its own context.
+const ZEROMQ: &str = "the I/O threads of a ZeroMQ context do not exist in the child: create a context and its \
+    sockets in each process, after the fork, with zmq_ctx_new()";
+
+// golang/go#15538 and #53806: Go programs always have several threads, and their scheduler needs them.
+const GO_RUNTIME: &str = "Go code cannot run in a forked child, since the threads of its runtime do not exist \
+    there: load the Go library only after the fork, or start the child with exec (os/exec)";
+
+// The collector, the compiler and the like are threads of HotSpot's, started by JNI_CreateJavaVM(). Java
+// itself starts programs by exec (OpenJDK, libjava/ProcessImpl_md.c).
+const JVM: &str = "a Java virtual machine cannot run in a forked child, since its threads do not exist there: \
+    create it after the fork with JNI_CreateJavaVM(), or exec in the child (ProcessBuilder)";
+
+// OPENSSL_fork_prepare(3), OpenSSL 3.0: the fork handlers do nothing, so that its locks stay as they are.
+const OPENSSL: &str = "the lock is OpenSSL's own, and its fork handlers do not take it: fork before threads use \
+    OpenSSL, or exec at once in the child";
+
+// OpenBLAS, README.md, "Setting the number of threads using environment variables"; numpy/numpy#30092.
+const OPENBLAS: &str = "the threads of OpenBLAS do not exist in the child: use a start method that execs \
+    (in Python \"spawn\"), or set OPENBLAS_NUM_THREADS=1";
+
+// GLib, GSpawnChildSetupFunc: locks of other threads stay locked in the child.
+const GLIB: &str = "a forked child that does not exec cannot use GLib once threads exist: fork before the first \
+    thread, or start the child with g_spawn_async() or GSubprocess";
+
+// gabime/spdlog#748, #2309 and #2874: what makes threads must be called after the fork.
+const SPDLOG: &str = "the thread pool of spdlog does not exist in the child: create the loggers in each \
+    process, after spdlog::init_thread_pool() there";
+
+// Puma, lib/puma/dsl.rb: before_worker_boot, called on_worker_boot before Puma 7.
+const RUBY: &str = "threads of the parent do not exist in the child: start threads, timers and executors in each \
+    worker, with Puma in before_worker_boot (on_worker_boot before Puma 7)";
+
+// CPython documentation, os.register_at_fork(); the hooks as above.
+const PYTHON_EXECUTOR: &str = "the threads that serve this queue or executor do not exist in the child: create it in \
+    the child, in the worker's start hook (gunicorn: post_fork, Celery: worker_process_init, others: \
+    os.register_at_fork(after_in_child=…)), or use the \"spawn\" start method";
 
 // OpenMP 5.0, omp_pause_resource_all(); libgomp/team.c, gomp_pause_host(): the team ends (tried
 // with GCC 12). LLVM's runtime has an atfork handler (openmp/runtime/src/z_Linux_util.cpp,

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use super::{
     Clock, Style, advice, duration, hazards, plural, proofs, python, rounded_up, stacks, stall,
     stuck, style::Tone, threads, unobserved_fork, wrap,
@@ -27,8 +29,40 @@ pub struct Block {
     pub header: String,
     /// The confidence: `certain`, `likely` or `suspect`.
     pub sure: &'static str,
-    /// Label and text of each row. A row with an empty label continues the row before it.
-    pub rows: Vec<(&'static str, String)>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// A row of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its label. Empty: it continues the row before it.
+    pub label: &'static str,
+    /// Its text.
+    pub text: String,
+    /// What it is about.
+    pub kind: RowKind,
+}
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowKind {
+    /// A fact.
+    Fact,
+    /// Where the task is stuck.
+    Place,
+    /// What to do.
+    Advice,
+}
+
+impl RowKind {
+    fn rows(
+        self,
+        rows: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> impl Iterator<Item = Row> {
+        rows.into_iter().map(move |(label, text)| Row { label, text, kind: self })
+    }
 }
 
 impl Block {
@@ -56,18 +90,21 @@ impl Block {
         if finding.wait().is_some() || finding.fork != ForkInfo::None {
             rows.push(("forked", forked(finding, style, clock)));
         }
-        rows.extend(stuck::rows(finding, style));
+        let mut rows: Vec<Row> = RowKind::Fact.rows(rows).collect();
+        rows.extend(RowKind::Place.rows(stuck::rows(finding, style)));
+        let mut last = Vec::new();
         let proof: Vec<_> =
             proofs::of(finding).map(|text| style.clean(&text).into_owned()).collect();
         if !proof.is_empty() {
-            rows.push(("proof", proof.join("; ")));
+            last.push(("proof", proof.join("; ")));
         }
         if !finding.same_fault_in.is_empty() {
-            rows.push(("also in", also_in(finding)));
+            last.push(("also in", also_in(finding)));
         }
-        if let Some(remedy) = finding.remedy {
-            rows.push(("what to do", style.clean(advice::text(remedy)).into_owned()));
-        }
+        rows.extend(RowKind::Fact.rows(last));
+        let advice = finding.remedy.map(advice::text);
+        let advice = advice.map(|text| ("what to do", style.clean(text).into_owned()));
+        rows.extend(RowKind::Advice.rows(advice));
         Block { header: who(finding, style), sure: word(finding.confidence), rows }
     }
 }
@@ -75,7 +112,7 @@ impl Block {
 /// Writes the block of one finding.
 pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock) -> io::Result<()> {
     header(w, finding, style)?;
-    for (label, text) in Block::new(finding, style, clock).rows {
+    for Row { label, text, .. } in Block::new(finding, style, clock).rows {
         row(w, style, label, &text)?;
     }
     Ok(())

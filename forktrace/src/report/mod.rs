@@ -9,6 +9,7 @@ pub mod caveats;
 mod clock;
 pub mod doctor;
 pub mod filter;
+mod flood;
 pub mod hang;
 pub mod hazards;
 pub mod lock_words;

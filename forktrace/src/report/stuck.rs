@@ -9,7 +9,7 @@ use forktrace_model::{
 };
 
 /// Label of the first row.
-pub(crate) const LABEL: &str = "stuck at";
+const LABEL: &str = "stuck at";
 /// Most lines. The log has the whole stacks, and `-v` prints them.
 const MOST_LINES: usize = 12;
 /// Functions of the program shown of a native stack.

@@ -21,6 +21,8 @@ pub struct Style {
     pub width: Option<usize>,
     /// Whether a block has the whole stacks, however long they are.
     pub whole_stacks: bool,
+    /// Whether lifecycle lines beyond some ten a second are counted instead of printed.
+    pub counts_lines: bool,
 }
 
 /// The meaning of a text, which decides its colour.

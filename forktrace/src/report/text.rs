@@ -7,7 +7,9 @@ use std::{
 
 use forktrace_common::clone_flags;
 
-use super::{Clock, Style, duration, hang, plural, siblings::Shown, style::Tone, wait_op, wrap};
+use super::{
+    Clock, Style, duration, flood::Flood, hang, plural, siblings::Shown, style::Tone, wait_op, wrap,
+};
 use forktrace_model::{
     event::{Body, Event, EventsLost, FutexWait, ProcessFork, ProcessSnapshot, Task},
     finding::Finding,
@@ -33,6 +35,8 @@ pub struct Text<W: Write> {
     /// Whether the last line is empty, or no line was written yet.
     apart: bool,
     shown: Shown,
+    /// `None`: every lifecycle line is printed.
+    flood: Option<Flood>,
 }
 
 /// One line, before it is laid out.
@@ -55,7 +59,8 @@ impl<'a> Row<'a> {
 impl<W: Write> Text<W> {
     /// Writes to `out`. `quiet`: write only losses and HANG blocks.
     pub fn new(out: W, style: Style, clock: Clock, quiet: bool) -> Self {
-        Text { out, style, clock, quiet, begun: false, apart: true, shown: Shown::default() }
+        let (shown, flood) = (Shown::default(), style.counts_lines.then(Flood::default));
+        Text { out, style, clock, quiet, begun: false, apart: true, shown, flood }
     }
 
     /// Writes the event's line, if it has one. The model must know the event already.
@@ -65,7 +70,32 @@ impl<W: Write> Text<W> {
             return Ok(());
         }
         self.begin()?;
+        if let Some(flood) = &mut self.flood {
+            if flood.is_over(event.boot_ns) {
+                self.count_hidden()?;
+            }
+            if self.flood.as_mut().is_some_and(|flood| flood.hides(event.boot_ns, &event.body)) {
+                return Ok(());
+            }
+        }
         self.line(event, &row, model)
+    }
+
+    /// Writes how many lines were not printed, if some were not.
+    pub fn count_hidden(&mut self) -> io::Result<()> {
+        let Some((at_ns, text)) = self.flood.as_mut().and_then(Flood::take) else { return Ok(()) };
+        let (time, dots) = (self.clock.time(at_ns), self.style.dots());
+        let line = format!("{time:<12} {dots:<6} {text}");
+        self.apart = false;
+        writeln!(self.out, "{}", self.style.paint(Tone::Dim, &line))
+    }
+
+    /// Does the same once a second has passed.
+    pub fn tick(&mut self) -> io::Result<()> {
+        match self.flood.as_ref().is_some_and(Flood::is_due) {
+            true => self.count_hidden(),
+            false => Ok(()),
+        }
     }
 
     /// Writes the titles of the columns, if they are not written yet.
@@ -84,6 +114,7 @@ impl<W: Write> Text<W> {
     /// Writes a finding's HANG block between empty lines. It is short if another task with the same
     /// fault has been shown.
     pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        self.count_hidden()?;
         self.set_apart()?;
         self.begun = true;
         match self.shown.first_with(finding) {
@@ -106,6 +137,7 @@ impl<W: Write> Text<W> {
 
     /// Writes that the wait of a finding has ended.
     pub fn ended(&mut self, finding: &Finding, waited_ns: u64) -> io::Result<()> {
+        self.count_hidden()?;
         self.shown.ended(finding);
         let text = format!(
             "ENDED {}[{}] is no longer stuck: its wait for {:#x} ended after {}",

@@ -35,6 +35,32 @@ pub enum Remedy {
     ReleaseBeforeFork,
     /// Any other lock.
     LockAtFork,
+    /// The thread pool of Polars.
+    Polars,
+    /// The thread pool of Hugging Face's tokenizers.
+    Tokenizers,
+    /// Threads or locks of gRPC.
+    Grpc,
+    /// Threads or locks of librdkafka.
+    Librdkafka,
+    /// Threads or locks of ZeroMQ.
+    Zeromq,
+    /// Go's runtime.
+    GoRuntime,
+    /// A Java virtual machine.
+    Jvm,
+    /// A lock of OpenSSL's own.
+    Openssl,
+    /// The threads of OpenBLAS.
+    Openblas,
+    /// Threads or locks of GLib.
+    Glib,
+    /// The thread pool of spdlog.
+    Spdlog,
+    /// Threads of a Ruby program.
+    Ruby,
+    /// A queue or an executor of Python whose threads were lost.
+    PythonExecutor,
     /// The thread team of GCC's OpenMP.
     Openmp,
     /// Lost threads of a Python program.

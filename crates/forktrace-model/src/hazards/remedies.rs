@@ -3,7 +3,9 @@
 //! One table, [`TABLE`]; the first row that fits counts. What fits more cases stands further down.
 
 use crate::{
+    event::stacks::{Frame, Place},
     finding::{Finding, HazardId, Held, Remedy},
+    frames::{self, shortened},
     locks::{FamilyRemedy, Language, LockFamily},
     model::Fork,
 };
@@ -33,6 +35,13 @@ enum When {
     Hazard(HazardId),
     /// The thread waits in a function or a library with this in its name.
     Inside(&'static str),
+    /// The thread waits in code with one of these in the name of its function or its file, which the
+    /// program, or a line of its script, called.
+    Within(&'static [&'static str]),
+    /// The lock is data of the C library or of the loader.
+    LockOfLibc,
+    /// One of the innermost Python lines is in a file with this path.
+    PythonIn(&'static [&'static str]),
 }
 
 impl Row {
@@ -64,8 +73,32 @@ impl When {
                 let names = [&frame.symbol, &frame.module];
                 names.into_iter().flatten().any(|text| text.contains(name))
             }),
+            When::Within(names) => is_within(finding.stack(), names),
+            When::LockOfLibc => matches!(
+                finding.lock().and_then(|lock| lock.place.as_ref()),
+                Some(Place::Module { path, .. }) if frames::is_libc(path)
+            ),
+            When::PythonIn(files) => {
+                let mut inner = finding.python().iter().take(PYTHON_CALLS);
+                inner.any(|frame| files.iter().any(|file| frame.file.ends_with(file)))
+            }
         }
     }
+}
+
+/// Lines of Python's library between the one that waits and the one that the program called:
+/// `Condition.wait`, `Queue.get`; `Condition.wait`, `Future.result`, `Executor.map`.
+const PYTHON_CALLS: usize = 3;
+
+/// Whether a function, or the file that it is in, has one of these in its name. What generic functions
+/// were made for says nothing of where the thread is, nor does what is above an interpreter.
+fn is_within(stack: &[Frame], names: &[&str]) -> bool {
+    let inner = stack.iter().take_while(|frame| !frame.is_interpreting());
+    inner.into_iter().any(|frame| {
+        let symbol = frame.symbol.as_deref().map(shortened).unwrap_or_default();
+        let file = frame.module.as_deref().and_then(|path| path.rsplit('/').next());
+        names.iter().any(|name| symbol.contains(name) || file.is_some_and(|f| f.contains(name)))
+    })
 }
 
 const LOCK: &[Held] = &[Held::SinceFork];
@@ -95,18 +128,44 @@ static TABLE: &[Row] = &[
         .language(Language::Python),
     row(LOCK, When::Always, Remedy::InitialiseBeforeFork).lock(FamilyRemedy::Once),
     row(LOCK, When::Always, Remedy::LibraryLock).lock(FamilyRemedy::LibraryOwn),
+    row(LOCK, When::LockOfLibc, Remedy::LibraryLock),
     row(LOCK, When::OfForker, Remedy::PythonReleaseBeforeFork)
         .language(Language::Python)
         .lock(FamilyRemedy::PythonThreading),
     row(LOCK, When::Always, Remedy::PythonStartMethod)
         .language(Language::Python)
         .lock(FamilyRemedy::PythonThreading),
+    row(INHERITED, When::Within(&["polars"]), Remedy::Polars),
+    row(INHERITED, When::Within(&["tokenizers"]), Remedy::Tokenizers),
+    row(
+        INHERITED,
+        When::Within(&["cygrpc", "libgrpc", "grpc_core::", "grpc_event_"]),
+        Remedy::Grpc,
+    ),
+    row(INHERITED, When::Within(&["rdkafka", "rd_kafka_"]), Remedy::Librdkafka),
+    row(INHERITED, When::Within(&["libzmq", "zmq::", "zmq_"]), Remedy::Zeromq),
+    row(
+        INHERITED,
+        When::Within(&["runtime.futex", "runtime.notesleep", "runtime_init_done"]),
+        Remedy::GoRuntime,
+    ),
+    row(INHERITED, When::Within(&["libjvm"]), Remedy::Jvm),
+    row(INHERITED, When::Within(&["openblas", "blas_thread", "exec_blas"]), Remedy::Openblas),
+    row(INHERITED, When::Within(&["spdlog"]), Remedy::Spdlog),
+    row(LOCK, When::Within(&["libcrypto", "libssl", "CRYPTO_THREAD_"]), Remedy::Openssl),
+    row(INHERITED, When::Within(&["libglib-", "libgio-", "g_mutex_", "g_cond_"]), Remedy::Glib),
+    row(INHERITED, When::Within(&["libruby", "rb_thread_", "rb_nogvl"]), Remedy::Ruby),
     row(LOCK, When::Always, Remedy::PythonNativeLock).language(Language::Python),
     row(LOCK, When::Inside("std::io::stdio"), Remedy::RustStdout).language(Language::Rust),
     row(LOCK, When::Always, Remedy::RustLock).language(Language::Rust),
     row(LOCK, When::OfForker, Remedy::ReleaseBeforeFork),
     row(LOCK, When::Always, Remedy::LockAtFork),
     row(WAKER, When::Inside("libgomp"), Remedy::Openmp),
+    row(
+        WAKER,
+        When::PythonIn(&["/queue.py", "/concurrent/futures/_base.py"]),
+        Remedy::PythonExecutor,
+    ),
     row(WAKER, When::Always, Remedy::PythonLostThreads).language(Language::Python),
     row(WAKER, When::Always, Remedy::LostThreads),
     row(&[], When::Hazard(HazardId::HeldOpen), Remedy::CloseUnusedEnds),

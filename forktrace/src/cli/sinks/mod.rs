@@ -12,12 +12,29 @@ use crate::{
     cli::failure::say,
     pipeline::{At, Follow, Sink},
 };
-use forktrace_model::{finding::Finding, hazards::Reason};
+use forktrace_model::{event::Body, finding::Finding, hazards::Reason};
 
 pub(super) use self::{json::Json, recording::Recording, text::Text, visible::Visible};
 
 /// Where text goes.
 pub(super) type Out = Box<dyn Write>;
+
+/// Whether an event tells of a long wait of a forked child that has a timeout. Such waits are not
+/// sampled, so that nothing else tells why they are no findings.
+fn is_long_timed_wait(at: &At<'_>) -> bool {
+    let (Body::FutexWait(wait), Some(task)) = (&at.event.body, &at.event.task) else {
+        return false;
+    };
+    let process = at.follow.model().live(task.pid);
+    let is_forked = process.is_some_and(|process| process.inherited().is_some());
+    wait.wait.timed && wait.result.is_none() && !wait.over && is_forked
+}
+
+fn say_why(at: &At<'_>, reason: Reason) {
+    if let Some(task) = &at.event.task {
+        say(&format!("{}[{}] waits: {}", task.comm, task.tid, reasons::text(reason)));
+    }
+}
 
 /// The outputs of one run.
 pub(super) struct Outputs {
@@ -47,6 +64,9 @@ impl Sink for Outputs {
     }
 
     fn event(&mut self, at: &At<'_>) -> io::Result<()> {
+        if self.reasons && is_long_timed_wait(at) {
+            say_why(at, Reason::Timed);
+        }
         self.each(|sink| sink.event(at))
     }
 
@@ -59,8 +79,8 @@ impl Sink for Outputs {
     }
 
     fn no_finding(&mut self, reason: Reason, at: &At<'_>) -> io::Result<()> {
-        if let Some(task) = at.event.task.as_ref().filter(|_| self.reasons) {
-            say(&format!("{}[{}] waits: {}", task.comm, task.tid, reasons::text(reason)));
+        if self.reasons {
+            say_why(at, reason);
         }
         self.each(|sink| sink.no_finding(reason, at))
     }

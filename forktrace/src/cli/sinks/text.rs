@@ -71,11 +71,17 @@ impl Sink for Text {
     }
 
     fn tick(&mut self, _: &Follow) -> io::Result<()> {
-        self.write(|text| text.out().flush())
+        self.write(|text| {
+            text.tick()?;
+            text.out().flush()
+        })
     }
 
     fn end(&mut self, _: &Follow) -> io::Result<()> {
-        self.write(|text| text.out().flush())
+        self.write(|text| {
+            text.count_hidden()?;
+            text.out().flush()
+        })
     }
 
     fn is_gone(&self) -> bool {

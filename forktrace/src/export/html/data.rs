@@ -16,7 +16,12 @@ use forktrace_model::{
 
 use crate::{
     export::timeline::{self, Found, Origin, Timeline, WaitEnd},
-    report::{Clock, First, Shown, Style, duration, hang::Block, sanitize, summary::Totals},
+    report::{
+        Clock, First, Shown, Style, duration,
+        hang::{Block, RowKind},
+        sanitize,
+        summary::Totals,
+    },
 };
 
 /// Texts with what they are: a label, or how they are meant.
@@ -98,7 +103,8 @@ struct Card {
     /// What became of the wait, where it ended.
     ended: Option<String>,
     header: String,
-    rows: Rows,
+    /// Label, text, and what the row is about.
+    rows: Vec<(&'static str, String, RowKind)>,
     /// Whole stacks: title and frames, each the function and where it is.
     stacks: Vec<(&'static str, Vec<(String, String)>)>,
 }
@@ -286,7 +292,7 @@ fn card(found: &Found, story: &Timeline, clock: &Clock) -> Card {
         until: found.end_ns.map(|end| micros(end, story.trace.start_ns)),
         ended,
         header: block.header,
-        rows: block.rows,
+        rows: block.rows.into_iter().map(|row| (row.label, row.text, row.kind)).collect(),
         stacks: stacks(finding),
     }
 }

@@ -1,7 +1,10 @@
 //! Which advice fits which case.
 
 use crate::{
-    event::{PythonFrame, ThreadName, stacks::Frame},
+    event::{
+        PythonFrame, ThreadName,
+        stacks::{Frame, Place},
+    },
     finding::{
         Confidence, Detail, Finding, ForkInfo, HazardId, Held, Holder, Lock, LockPlace, Remedy,
         Severity, Subject, WaitDetail,
@@ -145,6 +148,71 @@ fn servers_and_libraries_have_settings_of_their_own() {
     let print = finding(Held::SinceFork, "Rust std Mutex");
     let print = inside("<std::io::stdio::Stdout>::lock", "/srv/app/server", print);
     fits(&print, &fork("app", true), Remedy::RustStdout);
+}
+
+#[test]
+fn known_libraries_have_advice_of_their_own() {
+    let threads = fork("app", true);
+    let event = || finding(Held::ByNobody, "futex word");
+    let lock = || finding(Held::SinceFork, "glibc mutex");
+    for (symbol, module, remedy) in [
+        ("<tokio::runtime::park::Inner>::park", "/x/_polars_runtime.abi3.so", Remedy::Polars),
+        ("<rayon_core::latch::LockLatch>::wait", "/x/tokenizers.abi3.so", Remedy::Tokenizers),
+        ("grpc_core::Fork::AwaitThreads", "/srv/app/server", Remedy::Grpc),
+        ("rd_kafka_flush", "/x/confluent_kafka.libs/librdkafka-1.so", Remedy::Librdkafka),
+        ("zmq::signaler_t::wait", "/usr/lib/libzmq.so.5", Remedy::Zeromq),
+        ("runtime.futex", "/srv/app/libgo.so", Remedy::GoRuntime),
+        ("Monitor::wait", "/usr/lib/jvm/lib/server/libjvm.so", Remedy::Jvm),
+        ("spdlog::details::thread_pool::post", "/srv/app/server", Remedy::Spdlog),
+        ("g_cond_wait", "/usr/lib/libglib-2.0.so.0", Remedy::Glib),
+        ("rb_nogvl", "/usr/bin/ruby", Remedy::Ruby),
+        ("exec_blas", "/x/libscipy_openblas64_.so", Remedy::Openblas),
+    ] {
+        fits(&inside(symbol, module, event()), &threads, remedy);
+        fits(&inside(symbol, module, in_python(lock())), &threads, remedy);
+    }
+    let of_ssl = inside("CRYPTO_THREAD_write_lock", "/usr/lib/libcrypto.so.3", lock());
+    fits(&of_ssl, &threads, Remedy::Openssl);
+    // What a generic function was made for says nothing, nor does what is above the interpreter.
+    let generic = inside("app::run::<polars_core::frame::DataFrame>", "/srv/app/server", event());
+    fits(&generic, &threads, Remedy::LostThreads);
+    let above = with(inside("lock_PyThread", "/usr/bin/python3", in_python(event())), |wait| {
+        let frame = |symbol: &str, module: &str| Frame {
+            symbol: Some(symbol.to_owned()),
+            module: Some(module.to_owned()),
+            ..Frame::default()
+        };
+        wait.stack.push(frame("_PyEval_EvalFrameDefault", "/usr/bin/python3"));
+        wait.stack.push(frame("polars::call", "/x/_polars.abi3.so"));
+    });
+    fits(&above, &threads, Remedy::PythonLostThreads);
+}
+
+#[test]
+fn no_handler_is_advised_for_a_lock_of_libc_or_the_loader() {
+    let lock = with(finding(Held::SinceFork, "glibc mutex"), |wait| {
+        let path = "/lib64/ld-linux-x86-64.so.2".to_owned();
+        wait.lock.place = Some(Place::Module { path, section: None, symbol: None, offset: 8 });
+    });
+    fits(&lock, &fork("app", true), Remedy::LibraryLock);
+    fits(&in_python(lock), &fork("app", true), Remedy::LibraryLock);
+}
+
+#[test]
+fn a_queue_or_an_executor_is_made_in_the_child() {
+    let calls = |files: [&str; 2]| {
+        with(in_python(finding(Held::ByNobody, "futex word")), |wait| {
+            let frame = |file: &str| PythonFrame { file: file.into(), ..PythonFrame::default() };
+            wait.python = files.map(frame).to_vec();
+        })
+    };
+    let threads = fork("app", true);
+    let library = "/usr/lib/python3.11";
+    let future = format!("{library}/concurrent/futures/_base.py");
+    let condition = format!("{library}/threading.py");
+    fits(&calls([&condition, &future]), &threads, Remedy::PythonExecutor);
+    fits(&calls([&condition, &format!("{library}/queue.py")]), &threads, Remedy::PythonExecutor);
+    fits(&calls([&condition, "/srv/app/queue_of_mine.py"]), &threads, Remedy::PythonLostThreads);
 }
 
 #[test]

@@ -5,11 +5,9 @@ let most = 20;
 
 function terms(rows) {
   const list = make("dl", "rows");
-  let stuck = false;
-  for (const [label, text] of rows) {
-    stuck = label === "stuck at" || (stuck && label === "");
-    const name = label === "what to do" ? "todo" : (stuck ? "place" : "") + (label === "" ? " again" : "");
-    list.append(make("dt", "", label), make("dd", name, text));
+  for (const [label, text, kind] of rows) {
+    const name = { advice: "todo", place: "place" }[kind] ?? "";
+    list.append(make("dt", "", label), make("dd", name + (label === "" ? " again" : ""), text));
   }
   return list;
 }
