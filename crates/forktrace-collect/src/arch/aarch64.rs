@@ -5,13 +5,30 @@ use std::sync::Arc;
 use forktrace_common::maps::Registers;
 use framehop::aarch64::{CacheAarch64, UnwindRegsAarch64, UnwinderAarch64};
 
-use super::{Arch, Descriptor, FutexCalls};
+use super::{Arch, Blocking, Descriptor, FutexCalls};
 
 /// What is known of arm64.
 pub const ARCH: Arch = Arch {
     facts: &forktrace_model::arch::AARCH64,
     // `scripts/syscall.tbl`, Linux 6.18.
     calls: FutexCalls { futex: 98, futex_waitv: 449, futex_wait: 455 },
+    blocking: &[
+        (Blocking::Read, &[63, 65, 67, 69, 202, 207, 212, 242, 286]),
+        (Blocking::Write, &[64, 66, 68, 70, 71, 206, 211, 269, 287]),
+        (Blocking::ReadMany, &[243]),
+        (Blocking::Splice, &[76]),
+        (Blocking::PollTime, &[73]),
+        (Blocking::Select, &[72]),
+        (Blocking::Epoll, &[22]),
+        (Blocking::EpollTime, &[441]),
+        (Blocking::Wait, &[260]),
+        (Blocking::WaitId, &[95]),
+        (Blocking::Flock, &[32]),
+        (Blocking::Fcntl, &[25]),
+        (Blocking::Clone, &[220]),
+        (Blocking::Clone3, &[435]),
+        (Blocking::Sleep, &[101, 115]),
+    ],
     descriptor: Descriptor {
         // Measured with glibc 2.36.
         tid: 0xd0,

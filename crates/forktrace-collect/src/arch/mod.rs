@@ -6,6 +6,7 @@
 //! programs for that processor.
 
 pub mod aarch64;
+mod blocking;
 mod host;
 pub mod x86_64;
 
@@ -14,6 +15,7 @@ pub(crate) use aarch64 as native;
 #[cfg(not(target_arch = "aarch64"))]
 pub(crate) use x86_64 as native;
 
+pub use blocking::Blocking;
 pub use host::{HostMachine, Unsupported, check_host, machine, page_size};
 
 /// What is known of one processor.
@@ -23,6 +25,8 @@ pub struct Arch {
     pub facts: &'static forktrace_model::arch::Arch,
     /// System calls in which a thread waits for a futex.
     pub calls: FutexCalls,
+    /// What the numbers of other system calls that block wait for.
+    pub blocking: &'static [(Blocking, &'static [i64])],
     /// The thread descriptor of glibc.
     pub descriptor: Descriptor,
     /// Whether the kernel has the tracepoints `exceptions/page_fault_*`.
@@ -48,6 +52,14 @@ pub struct Descriptor {
     pub tid: u64,
     /// The descriptor's own address, by which one is recognised. None: it cannot be recognised.
     pub own_address: &'static [u64],
+}
+
+impl Arch {
+    /// What a system call waits for, if it is one that does.
+    pub fn blocking(&self, number: i64) -> Option<Blocking> {
+        let found = self.blocking.iter().find(|(_, numbers)| numbers.contains(&number));
+        found.map(|(blocking, _)| *blocking)
+    }
 }
 
 /// The processor for which this program was built.

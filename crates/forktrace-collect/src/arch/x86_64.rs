@@ -5,13 +5,32 @@ use std::sync::Arc;
 use forktrace_common::maps::Registers;
 use framehop::x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64};
 
-use super::{Arch, Descriptor, FutexCalls};
+use super::{Arch, Blocking, Descriptor, FutexCalls};
 
 /// What is known of x86-64.
 pub const ARCH: Arch = Arch {
     facts: &forktrace_model::arch::X86_64,
     // `arch/x86/entry/syscalls/syscall_64.tbl`, Linux 6.18.
     calls: FutexCalls { futex: 202, futex_waitv: 449, futex_wait: 455 },
+    blocking: &[
+        (Blocking::Read, &[0, 17, 19, 43, 45, 47, 288, 295, 327]),
+        (Blocking::Write, &[1, 18, 20, 40, 44, 46, 296, 307, 328]),
+        (Blocking::ReadMany, &[299]),
+        (Blocking::Splice, &[275]),
+        (Blocking::Poll, &[7]),
+        (Blocking::PollTime, &[271]),
+        (Blocking::Select, &[23, 270]),
+        (Blocking::Epoll, &[232, 281]),
+        (Blocking::EpollTime, &[441]),
+        (Blocking::Wait, &[61]),
+        (Blocking::WaitId, &[247]),
+        (Blocking::Flock, &[73]),
+        (Blocking::Fcntl, &[72]),
+        (Blocking::Vfork, &[58]),
+        (Blocking::Clone, &[56]),
+        (Blocking::Clone3, &[435]),
+        (Blocking::Sleep, &[35, 230]),
+    ],
     descriptor: Descriptor {
         // Behind `tcbhead_t`, glibc 2.36 and 2.42.
         tid: 0x2d0,

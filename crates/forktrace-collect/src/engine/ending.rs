@@ -15,6 +15,9 @@ impl<C: Consumer> Engine<C> {
     pub fn finish(&mut self, reason: EndReason) -> io::Result<()> {
         while !self.intake.drain(&self.kernel.maps) {}
         self.check_losses(clock::boot_ns(), true)?;
+        for event in self.waits.read_rest(Models::of(&self.consumer), clock::boot_ns()) {
+            self.intake.push(event);
+        }
         for event in self.intake.flush() {
             self.deliver(event)?;
         }

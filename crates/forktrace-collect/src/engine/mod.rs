@@ -15,6 +15,7 @@
 
 mod acquisition;
 mod adoption;
+mod census;
 mod command;
 mod consumer;
 mod credentials;

@@ -203,7 +203,7 @@ fn windows(
 }
 
 /// First address and length of the window, inside the mapping where that is known.
-fn clip(uaddr: u64, mapping: Option<&Mapping>) -> (u64, usize) {
+pub(super) fn clip(uaddr: u64, mapping: Option<&Mapping>) -> (u64, usize) {
     // Without a mapping at least the word itself is asked for.
     let (first, end) = mapping.map_or((uaddr, uaddr.saturating_add(4)), |m| (m.start, m.end));
     let start = uaddr.saturating_sub(AROUND).max(first.min(uaddr));
@@ -213,7 +213,7 @@ fn clip(uaddr: u64, mapping: Option<&Mapping>) -> (u64, usize) {
 
 /// Number of POSIX timers. Each begins with a line `ID: n` (`show_timer`, `fs/proc/base.c`, Linux
 /// 6.18); kernels without `CONFIG_CHECKPOINT_RESTORE` do not show them.
-fn timers(pid: u32) -> Option<u32> {
+pub(super) fn timers(pid: u32) -> Option<u32> {
     let text = proc_text::small(pid, &format!("{pid}/timers")).ok()?;
     u32::try_from(text.lines().filter(|line| line.starts_with("ID:")).count()).ok()
 }

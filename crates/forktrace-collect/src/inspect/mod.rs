@@ -19,6 +19,7 @@ pub mod python;
 pub mod sample;
 pub mod scan;
 pub mod stacks;
+pub mod stall;
 pub mod symbol;
 pub mod threads;
 mod timeout;

@@ -103,7 +103,11 @@ pub(super) enum State {
     Sleeps,
     /// It is stopped, by a signal or by its tracer (`T`, `t`).
     Stopped,
-    /// It runs, has ended, or sleeps in another way.
+    /// It sleeps and no signal wakes it (`D`).
+    Fixed,
+    /// It has ended (`Z`, `X`).
+    Ended,
+    /// It runs, or does something else.
     #[default]
     Other,
 }
@@ -113,6 +117,8 @@ impl State {
         match value.chars().next() {
             Some('S') => State::Sleeps,
             Some('T' | 't') => State::Stopped,
+            Some('D') => State::Fixed,
+            Some('Z' | 'X') => State::Ended,
             _ => State::Other,
         }
     }

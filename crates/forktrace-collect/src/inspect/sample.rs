@@ -66,7 +66,8 @@ pub fn is_still(pid: u32, before: &Blocked) -> bool {
 
 fn blocked(pid: u32, tid: u32, doing: &Doing) -> Option<Blocked> {
     let Doing::Futex { uaddr, op, val, timed: false } = *doing else { return None };
-    let status = Status::of(pid, tid).ok().filter(|status| status.state != State::Other)?;
+    let rests = |status: &Status| matches!(status.state, State::Sleeps | State::Stopped);
+    let status = Status::of(pid, tid).ok().filter(rests)?;
     let (switches, times) = (status.switches?, status.blocked?);
     let stopped = status.state == State::Stopped;
     Some(Blocked { tid, uaddr, op, val, switches, times, stopped })

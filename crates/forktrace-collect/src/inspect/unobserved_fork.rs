@@ -56,6 +56,13 @@ pub fn add(evidence: &mut Evidence, task: &Task) {
     }));
 }
 
+/// What can be learnt of the fork of a process by itself, without a lock whose memory could be compared.
+pub fn of(task: &Task) -> Option<Box<UnobservedFork>> {
+    let mut evidence = Evidence::default();
+    add(&mut evidence, task);
+    evidence.late
+}
+
 /// The word that is the lock's own, and start and length of the memory around it that was read.
 fn lock_memory(evidence: &Evidence) -> (u64, (u64, usize)) {
     let (word, now) = match &evidence.target {

@@ -20,6 +20,7 @@ use self::{
 };
 use super::{
     acquisition::{Acquisition, Acquisitions, LiveProbe, Subject, Waiters},
+    census::{self, Census},
     consumer::{Consumer, Models},
     lock_observations::Question,
 };
@@ -37,6 +38,7 @@ pub(super) struct Waits {
     preexisting: PreexistingWaits,
     /// With `--lean`: how waits are found.
     sampler: Option<Sampler>,
+    census: Census,
     /// Waits that ended with their thread before they had been sampled to the end.
     gone: u64,
 }
@@ -49,6 +51,8 @@ pub(super) enum Report {
     Found(Found),
     /// A round of samples (`--lean`).
     Round(Round),
+    /// Of threads that do not move.
+    Census(census::Report),
 }
 
 impl Waits {
@@ -61,6 +65,7 @@ impl Waits {
             acquisitions: Acquisitions::new(probe),
             preexisting: PreexistingWaits::new(),
             sampler: kernel.lean.then(|| Sampler::new(min_wait_ns)),
+            census: Census::new(min_wait_ns, kernel.registers.clone()),
             gone: 0,
         }
     }
@@ -72,6 +77,7 @@ impl Waits {
             acquisition = self.acquisitions.next() => Report::Acquisition(Box::new(acquisition)),
             found = self.preexisting.found() => Report::Found(found),
             round = next_round(&mut self.sampler) => Report::Round(round),
+            report = self.census.next() => Report::Census(report),
         }
     }
 
@@ -101,12 +107,14 @@ impl Waits {
                 Some(sampler) => sampler.take(round, models.everything),
                 None => Vec::new(),
             },
+            Report::Census(report) => self.census.take(report, models.wanted, now_ns),
         }
     }
 
     /// Does what is due. Returns the events that waits have become long.
     pub(super) fn tick(&mut self, kernel: &Kernel, models: Models<'_>, now_ns: u64) -> Vec<Event> {
         self.begin_round(models, now_ns);
+        self.begin_census(models, now_ns);
         let all = self.all(&kernel.maps, models);
         let long = self.long(&all, now_ns);
         let new = self.schedule.update(&long);
@@ -131,6 +139,21 @@ impl Waits {
             models.wanted.live(process.pid).map(|_| since_ns)
         };
         sampler.begin(models.everything, now_ns, at_risk);
+    }
+
+    /// Looks at what may not move, and reads what does not.
+    fn begin_census(&mut self, models: Models<'_>, now_ns: u64) {
+        let (preexisting, schedule) = (&self.preexisting, &self.schedule);
+        let at_risk = |process: &Process| at_risk(preexisting, models, process);
+        let settled = |process: &Process| schedule.is_pending(process.pid);
+        self.census.begin(models.wanted, now_ns, at_risk, settled);
+    }
+
+    /// Reads what does not move and was not read, now.
+    pub(super) fn read_rest(&mut self, models: Models<'_>, now_ns: u64) -> Vec<Event> {
+        let preexisting = &self.preexisting;
+        let at_risk = |process: &Process| at_risk(preexisting, models, process);
+        self.census.finish(models.wanted, now_ns, at_risk, |_| false)
     }
 
     /// Every wait that is known, however short.
@@ -264,6 +287,16 @@ impl Waits {
     /// A process has ended.
     pub(super) fn forget(&mut self, process: ProcId) {
         self.acquisitions.forget(process);
+        self.census.forget(process);
+    }
+}
+
+/// Whether a process may hang on what it inherited, and if so, whether its fork was not seen.
+fn at_risk(preexisting: &PreexistingWaits, models: Models<'_>, process: &Process) -> Option<bool> {
+    let process = models.everything.live(process.pid)?;
+    match process.inherited() {
+        Some(_) => Some(false),
+        None => preexisting.concerns(process).then_some(true),
     }
 }
 

@@ -171,6 +171,12 @@ impl SamplingSchedule {
         true
     }
 
+    /// Whether a process has waits that are to be sampled and were not yet.
+    pub(super) fn is_pending(&self, pid: u32) -> bool {
+        let pending = |sample: &Sample| sample.word.0 == pid && sample.wanted && !sample.ended;
+        self.waits.values().any(pending)
+    }
+
     /// Whether a sample for this wait has come to its end. In a crowd the others that waited for the
     /// same word then are sampled with it.
     pub(super) fn has_ended(&self, wait: &WaitState) -> bool {

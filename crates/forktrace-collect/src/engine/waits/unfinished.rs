@@ -68,6 +68,7 @@ impl Waits {
             }
             *if interrupted { &mut count.interrupted } else { &mut count.waiting } += 1;
         }
+        count.waiting += self.census.unread(models.wanted, now_ns);
         count
     }
 

@@ -98,6 +98,24 @@ pub fn read(ask: Ask, registers: impl TaskRegisters + Send + 'static) -> NativeS
     })
 }
 
+/// Reads the stack of one blocked thread. Blocks its caller as [`read`] does.
+pub fn of_thread(task: Task, registers: impl TaskRegisters + Send + 'static) -> Stack {
+    let ask = Ask {
+        threads: vec![task.tid],
+        task,
+        uaddr: 0,
+        lock: 0,
+        takers: Vec::new(),
+        returns: BTreeMap::new(),
+        around: None,
+        fork: Err("it was not asked for".into()),
+        parent: None,
+        holder_is_named: false,
+        holders: Vec::new(),
+    };
+    read(ask, registers).stack
+}
+
 /// Everything read, without names.
 struct StackRead {
     space: Result<Space, String>,

@@ -1,0 +1,285 @@
+//! Threads that do not move, whatever system call they are in.
+//!
+//! Forked processes are looked at again and again, in the background ([`Watch`] keeps what was seen). One
+//! with a thread that has been in one call for longer than the threshold, or polls, is read with all
+//! who could end its wait; that becomes a `stall` event. It is read again each time that its wait is
+//! twice as old, and as soon as a thread moves that seemed to be stuck.
+
+mod watch;
+
+use forktrace_model::{
+    event::{
+        Body, Event, Python, Task,
+        stall::{Stall, TaskState},
+    },
+    hazards::stuck_thread,
+    model::{Model, ProcId, Process},
+};
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use self::watch::{Sample, Watch};
+use crate::{
+    clock,
+    inspect::{
+        python, stacks,
+        stall::{self, KnownThreads, look},
+        unobserved_fork,
+    },
+    kernel::Visitor,
+};
+
+/// Most processes that are read at once: they share a look at all processes of the host.
+const MOST_AT_ONCE: usize = 64;
+
+/// At least so many times as long as a round has taken is between its end and the next one.
+const REST: u64 = 99;
+
+/// What has come back from the background.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// A look at every process at risk.
+    Looked(Vec<Sample>),
+    /// Processes that were read.
+    Read(Vec<Read>),
+}
+
+/// A process that was read.
+#[derive(Debug)]
+pub(super) struct Read {
+    id: ProcId,
+    task: Task,
+    stall: Stall,
+    /// The thread that is stuck.
+    stuck: Option<u32>,
+}
+
+/// A process that is to be read.
+#[derive(Clone, Debug)]
+struct Subject {
+    id: ProcId,
+    pid: u32,
+    fork_unseen: bool,
+}
+
+/// Looks at processes, and has them read.
+#[derive(Debug)]
+pub(super) struct Census {
+    sender: mpsc::UnboundedSender<Report>,
+    receiver: mpsc::UnboundedReceiver<Report>,
+    registers: Visitor,
+    watch: Watch,
+    due_ns: u64,
+    looking: bool,
+    reading: bool,
+}
+
+impl Census {
+    /// `min_wait_ns`: from when on a wait is long.
+    pub(super) fn new(min_wait_ns: u64, registers: Visitor) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Census {
+            sender,
+            receiver,
+            registers,
+            watch: Watch::new(min_wait_ns),
+            due_ns: 0,
+            looking: false,
+            reading: false,
+        }
+    }
+
+    /// What comes back next. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Report {
+        match self.receiver.recv().await {
+            Some(report) => report,
+            // Cannot be: a sender is kept here.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Begins what is due, in the background. `at_risk`: whether a process was forked and has not exec'ed
+    /// since, and if so whether that fork was not seen. `settled`: whether nothing more is to be found out
+    /// about a process now.
+    pub(super) fn begin(
+        &mut self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<bool>,
+        settled: impl Fn(&Process) -> bool,
+    ) {
+        if !self.looking && now_ns >= self.due_ns {
+            let subjects = model.living().filter(|process| at_risk(process).is_some());
+            let ids: Vec<(ProcId, u32)> =
+                subjects.map(|process| (process.id, process.pid)).collect();
+            let looks = self.watch.due(&ids, now_ns);
+            self.due_ns = now_ns.saturating_add(self.watch.period_ns());
+            if !looks.is_empty() {
+                self.looking = true;
+                let sender = self.sender.clone();
+                spawn_blocking(move || {
+                    // The receiver is gone only when tracing has ended.
+                    let _ = sender
+                        .send(Report::Looked(looks.into_iter().map(watch::sampled).collect()));
+                });
+            }
+        }
+        if !self.reading {
+            let subjects = self.subjects(model, now_ns, at_risk, settled);
+            if !subjects.is_empty() {
+                self.reading = true;
+                let (sender, registers) = (self.sender.clone(), self.registers.clone());
+                let known = self.watch.known();
+                spawn_blocking(move || {
+                    let _ = sender.send(Report::Read(read(&subjects, &known, &registers)));
+                });
+            }
+        }
+    }
+
+    /// The processes that are to be read now.
+    fn subjects(
+        &self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<bool>,
+        settled: impl Fn(&Process) -> bool,
+    ) -> Vec<Subject> {
+        let due = self.watch.to_read(now_ns);
+        let subject = |id: ProcId| {
+            let process = model
+                .get(id)
+                .filter(|process| model.live(process.pid).is_some_and(|now| now.id == id))?;
+            let fork_unseen = at_risk(process)?;
+            (!settled(process)).then_some(Subject { id, pid: process.pid, fork_unseen })
+        };
+        due.into_iter().filter_map(subject).take(MOST_AT_ONCE).collect()
+    }
+
+    /// Takes what has come back. Returns the events that come of it.
+    pub(super) fn take(&mut self, report: Report, model: &Model, now_ns: u64) -> Vec<Event> {
+        match report {
+            Report::Looked(samples) => {
+                self.looking = false;
+                let took = match (samples.first(), samples.last()) {
+                    (Some(first), Some(last)) => last.ended_ns.saturating_sub(first.began_ns),
+                    _ => 0,
+                };
+                self.due_ns = self.due_ns.max(now_ns.saturating_add(took.saturating_mul(REST)));
+                self.watch.take(samples);
+                Vec::new()
+            }
+            Report::Read(reads) => {
+                self.reading = false;
+                reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect()
+            }
+        }
+    }
+
+    /// The event, if it says something that the one before does not say.
+    fn event(&mut self, read: Read, model: &Model, now_ns: u64) -> Option<Event> {
+        let Read { id, task, stall, stuck } = read;
+        model.live(task.pid).filter(|process| process.id == id)?;
+        let stall = if stuck.is_some() { stall } else { own_part(stall, task.pid) };
+        let news = self.watch.read(id, &stall, stuck, now_ns);
+        news.then(|| Event {
+            boot_ns: now_ns,
+            task: Some(task),
+            body: Body::Stall(Box::new(stall)),
+        })
+    }
+
+    /// Reads what is long and was not read since, now: nothing is read later any more.
+    pub(super) fn finish(
+        &mut self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<bool>,
+        settled: impl Fn(&Process) -> bool,
+    ) -> Vec<Event> {
+        let subjects = self.subjects(model, now_ns, at_risk, settled);
+        let reads = read(&subjects, &self.watch.known(), &self.registers);
+        reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect()
+    }
+
+    /// How many processes have a thread that does not move and were not read since it stands still.
+    pub(super) fn unread(&self, model: &Model, now_ns: u64) -> u64 {
+        let lives = |id: &ProcId| {
+            model
+                .get(*id)
+                .is_some_and(|process| model.live(process.pid).is_some_and(|now| now.id == *id))
+        };
+        self.watch.unread(now_ns).filter(lives).count() as u64
+    }
+
+    /// A process has ended.
+    pub(super) fn forget(&mut self, id: ProcId) {
+        self.watch.forget(id);
+    }
+}
+
+/// Reads processes. Blocks for at least some 30 ms.
+fn read(subjects: &[Subject], known: &KnownThreads, registers: &Visitor) -> Vec<Read> {
+    let pids: Vec<u32> = subjects.iter().map(|subject| subject.pid).collect();
+    if pids.is_empty() {
+        return Vec::new();
+    }
+    let stalls = stall::read(&pids, known);
+    let of = |(pid, stall): (u32, Stall)| {
+        let subject = subjects.iter().find(|subject| subject.pid == pid)?;
+        Some(described(subject, stall, registers))
+    };
+    stalls.into_iter().filter_map(of).collect()
+}
+
+/// Adds what is read only of a thread that is stuck.
+fn described(subject: &Subject, mut stall: Stall, registers: &Visitor) -> Read {
+    let pid = subject.pid;
+    let stuck = stuck_thread(&stall, pid);
+    let shown = stuck.unwrap_or(pid);
+    let of_task = |tid: u32| stall.tasks.iter().find(|task| (task.pid, task.tid) == (pid, tid));
+    let found = of_task(shown).or_else(|| stall.tasks.iter().find(|task| task.pid == pid));
+    let task = found.map_or_else(
+        || Task { pid, tid: pid, comm: String::new() },
+        |task| Task { pid, tid: task.tid, comm: task.comm.clone() },
+    );
+    let ns_tid = found.and_then(|task| task.ns_tid).unwrap_or(task.tid);
+    if stuck.is_some() {
+        if subject.fork_unseen {
+            stall.late = unobserved_fork::of(&task);
+        }
+        // In this order: reading Python's frames makes the kernel copy pages.
+        stall.stack = stacks::of_thread(task.clone(), registers.clone());
+        stall.python = python::look(pid, task.tid, ns_tid, 0).python;
+    } else {
+        stall.python = Python::default();
+    }
+    Read { id: subject.id, task, stall, stuck }
+}
+
+/// What a stall tells of its own process alone. Where somebody can go on, who that is makes no difference.
+fn own_part(stall: Stall, pid: u32) -> Stall {
+    let tasks: Vec<_> = stall.tasks.into_iter().filter(|task| task.pid == pid).collect();
+    let mut things = Vec::new();
+    let mut places = std::collections::BTreeMap::new();
+    let mut tasks = tasks;
+    for task in &mut tasks {
+        let TaskState::Waits(wait) = &mut task.state else { continue };
+        for on in &mut wait.on {
+            let Some(thing) = stall.things.get(on.thing as usize) else { continue };
+            on.thing = *places.entry(on.thing).or_insert_with(|| {
+                things.push(thing.clone());
+                u32::try_from(things.len() - 1).unwrap_or(u32::MAX)
+            });
+        }
+    }
+    let processes = stall.processes.into_iter().filter(|process| process.pid == pid).collect();
+    Stall { tasks, things, processes, ..stall }
+}
+
+/// How a thread is looked at.
+pub(super) use look::Look;
+
+/// The present time, `CLOCK_BOOTTIME`, ns.
+fn now_ns() -> u64 {
+    clock::boot_ns()
+}

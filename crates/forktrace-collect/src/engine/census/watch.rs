@@ -1,0 +1,304 @@
+//! What was seen of each process, and when to look again.
+
+use forktrace_model::{
+    event::stall::{Stall, TaskState},
+    model::ProcId,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{Look, now_ns};
+use crate::inspect::stall::{
+    self, Known, KnownThreads, Polling,
+    look::{self, Doing},
+};
+
+/// Least time from one look at a process to the next, ns.
+const PERIOD_NS: u64 = 250_000_000;
+/// Most of it.
+const LONGEST_NS: u64 = 4_000_000_000;
+/// A process is looked at again when what is known of it is older by this part.
+const PART: u64 = 8;
+
+/// Longest time from one reading to the next, ns.
+const READ_AGAIN_NS: u64 = 60_000_000_000;
+
+/// How long a thread must have polled to be read, ns, and in how many looks it must have been seen so.
+const POLLS_NS: u64 = 11_000_000_000;
+const POLL_LOOKS: u32 = 8;
+
+/// A process to be looked at, and what is known of its threads.
+#[derive(Clone, Debug)]
+pub(super) struct Before {
+    id: ProcId,
+    pid: u32,
+    looks: FxHashMap<u32, (Look, bool)>,
+}
+
+/// A look at a process.
+#[derive(Debug)]
+pub(in crate::engine) struct Sample {
+    id: ProcId,
+    pid: u32,
+    threads: Vec<(Look, Option<Polling>)>,
+    /// Before and after it, `CLOCK_BOOTTIME`, ns.
+    pub(super) began_ns: u64,
+    pub(super) ended_ns: u64,
+}
+
+/// Looks at a process.
+pub(super) fn sampled(before: Before) -> Sample {
+    let began_ns = now_ns();
+    let looks = look::at_threads(before.pid).unwrap_or_default();
+    let threads = looks.into_iter().map(|look| {
+        let earlier = before.looks.get(&look.tid).filter(|(_, polls)| !polls);
+        let returns = earlier.is_some_and(|(earlier, _)| returns(&look, earlier));
+        (look, if returns { stall::polling(before.pid, &look, now_ns()) } else { None })
+    });
+    let threads = threads.collect();
+    Sample { id: before.id, pid: before.pid, threads, began_ns, ended_ns: now_ns() }
+}
+
+/// Whether a thread is in a timed call that it was in before, and has left in between.
+fn returns(look: &Look, earlier: &Look) -> bool {
+    match (&look.doing, &earlier.doing) {
+        (Doing::Blocked(now), Doing::Blocked(then)) => {
+            now.is_like(then) && now.is_timed() && !look.is_still(earlier)
+        }
+        _ => false,
+    }
+}
+
+/// A thread.
+#[derive(Clone, Copy, Debug)]
+struct Thread {
+    look: Look,
+    /// Since when it does not move, `CLOCK_BOOTTIME`, ns.
+    since_ns: u64,
+    polls: Option<Polling>,
+    /// In how many looks it was found to poll.
+    poll_looks: u32,
+}
+
+/// A process.
+#[derive(Debug, Default)]
+struct Seen {
+    pid: u32,
+    threads: FxHashMap<u32, Thread>,
+    /// When it was first looked at, and when it is looked at again, `CLOCK_BOOTTIME`, ns.
+    first_ns: u64,
+    due_ns: u64,
+    /// When it was last read, and when it is read again at the latest; zero: never.
+    read_ns: u64,
+    read_due_ns: u64,
+    /// The thread that was stuck, and has not moved since.
+    stuck: Option<u32>,
+    /// What was said of it last.
+    said: Option<Signature>,
+}
+
+/// What is compared of two readings.
+type Signature = (bool, Vec<(u32, u32, Option<u64>, Vec<String>)>);
+
+/// What was seen.
+#[derive(Debug)]
+pub(super) struct Watch {
+    min_wait_ns: u64,
+    seen: FxHashMap<ProcId, Seen>,
+}
+
+impl Watch {
+    pub(super) fn new(min_wait_ns: u64) -> Self {
+        Watch { min_wait_ns, seen: FxHashMap::default() }
+    }
+
+    /// Least time from one round to the next, ns.
+    pub(super) fn period_ns(&self) -> u64 {
+        PERIOD_NS.min(self.min_wait_ns / 4)
+    }
+
+    /// Those of the living processes at risk that are to be looked at now. Others are forgotten.
+    pub(super) fn due(&mut self, living: &[(ProcId, u32)], now_ns: u64) -> Vec<Before> {
+        let ids: FxHashSet<ProcId> = living.iter().map(|(id, _)| *id).collect();
+        self.seen.retain(|id, _| ids.contains(id));
+        let mut due = Vec::new();
+        for (id, pid) in living {
+            let seen = self.seen.entry(*id).or_insert_with(|| Seen {
+                pid: *pid,
+                first_ns: now_ns,
+                ..Seen::default()
+            });
+            if seen.due_ns <= now_ns {
+                let look =
+                    |(tid, thread): (&u32, &Thread)| (*tid, (thread.look, thread.polls.is_some()));
+                let looks = seen.threads.iter().map(look).collect();
+                due.push(Before { id: *id, pid: *pid, looks });
+            }
+        }
+        due
+    }
+
+    /// Takes a round of looks.
+    pub(super) fn take(&mut self, samples: Vec<Sample>) {
+        let (least, min_wait_ns) = (self.period_ns(), self.min_wait_ns);
+        for sample in samples {
+            let Some(seen) = self.seen.get_mut(&sample.id) else { continue };
+            seen.pid = sample.pid;
+            let mut before = std::mem::take(&mut seen.threads);
+            for (look, polling) in sample.threads {
+                let thread = thread(look, polling, before.remove(&look.tid), sample.ended_ns);
+                seen.threads.insert(look.tid, thread);
+            }
+            let stuck = seen.stuck.and_then(|tid| seen.threads.get(&tid));
+            let moved = seen.stuck.is_some()
+                && stuck
+                    .is_none_or(|thread| thread.polls.is_none() && thread.since_ns > seen.read_ns);
+            if moved {
+                seen.read_due_ns = 0;
+            }
+            let newest = seen.threads.values().map(|thread| thread.since_ns).max().unwrap_or(0);
+            let age = sample.ended_ns.saturating_sub(newest.max(seen.first_ns));
+            let quick = age < min_wait_ns || seen.stuck.is_some();
+            let wait = if quick { least } else { (age / PART).clamp(least, LONGEST_NS) };
+            seen.due_ns = sample.ended_ns.saturating_add(wait);
+        }
+    }
+
+    /// What is known of all threads.
+    pub(super) fn known(&self) -> KnownThreads {
+        let of = |seen: &Seen| {
+            let pid = seen.pid;
+            let known = |(tid, thread): (&u32, &Thread)| {
+                let enough = thread.poll_looks >= POLL_LOOKS;
+                let polls = thread.polls.filter(|_| enough);
+                ((pid, *tid), Known { look: thread.look, since_ns: thread.since_ns, polls })
+            };
+            seen.threads.iter().map(known).collect::<Vec<_>>()
+        };
+        self.seen.values().flat_map(of).collect()
+    }
+
+    /// The processes that are to be read now.
+    pub(super) fn to_read(&self, now_ns: u64) -> Vec<ProcId> {
+        let min_wait_ns = self.min_wait_ns;
+        let due = self.seen.iter().filter(|(_, seen)| seen.is_due(now_ns, min_wait_ns));
+        due.map(|(id, _)| *id).collect()
+    }
+
+    /// A process was read, at `now_ns`. Whether what is told of it is new.
+    pub(super) fn read(
+        &mut self,
+        id: ProcId,
+        stall: &Stall,
+        stuck: Option<u32>,
+        now_ns: u64,
+    ) -> bool {
+        let Some(seen) = self.seen.get_mut(&id) else { return true };
+        let oldest = seen.oldest(self.min_wait_ns, now_ns).unwrap_or(now_ns);
+        let age = now_ns.saturating_sub(oldest).clamp(self.min_wait_ns, READ_AGAIN_NS);
+        seen.read_ns = now_ns;
+        seen.read_due_ns = now_ns.saturating_add(age);
+        seen.stuck = stuck;
+        let signature = signature(stall, stuck);
+        let news = seen.said.as_ref() != Some(&signature);
+        seen.said = Some(signature);
+        news
+    }
+
+    /// Processes with a thread that does not move, and that were not read since.
+    pub(super) fn unread(&self, now_ns: u64) -> impl Iterator<Item = ProcId> {
+        let min_wait_ns = self.min_wait_ns;
+        let unread = move |seen: &&Seen| {
+            let newest = seen.newest(min_wait_ns, now_ns);
+            newest.is_some_and(|since_ns| since_ns > seen.read_ns)
+        };
+        self.seen.iter().filter(move |(_, seen)| unread(seen)).map(|(id, _)| *id)
+    }
+
+    pub(super) fn forget(&mut self, id: ProcId) {
+        self.seen.remove(&id);
+    }
+}
+
+impl Seen {
+    /// Whether it is to be read: a thread has not moved for long and was not read since, or it is time to
+    /// read it again.
+    fn is_due(&self, now_ns: u64, min_wait_ns: u64) -> bool {
+        if self.stuck.is_some() && self.read_due_ns <= now_ns {
+            return true;
+        }
+        let Some(newest) = self.newest(min_wait_ns, now_ns) else { return false };
+        newest > self.read_ns || self.read_due_ns <= now_ns
+    }
+
+    /// Since when the threads are long that are worth to be read, `CLOCK_BOOTTIME`, ns.
+    fn long(&self, min_wait_ns: u64, now_ns: u64) -> impl Iterator<Item = u64> {
+        let long = move |thread: &Thread| {
+            let Doing::Blocked(blocked) = thread.look.doing else { return None };
+            if let Some(polls) = thread.polls {
+                let long = now_ns.saturating_sub(polls.since_ns) >= POLLS_NS;
+                return (long && thread.poll_looks >= POLL_LOOKS).then_some(polls.since_ns);
+            }
+            let long = now_ns.saturating_sub(thread.since_ns) >= min_wait_ns;
+            (long && !blocked.is_timed() && !blocked.is_outside()).then_some(thread.since_ns)
+        };
+        self.threads.values().filter_map(long)
+    }
+
+    fn newest(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
+        self.long(min_wait_ns, now_ns).max()
+    }
+
+    fn oldest(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
+        self.long(min_wait_ns, now_ns).min()
+    }
+}
+
+/// A thread by what was seen of it before and now.
+fn thread(look: Look, polling: Option<Polling>, before: Option<Thread>, now_ns: u64) -> Thread {
+    let Some(before) = before else {
+        return Thread { look, since_ns: now_ns, polls: None, poll_looks: 0 };
+    };
+    let still = look.is_still(&before.look);
+    let polls_on = before
+        .polls
+        .filter(|_| still || look.may_poll(&before.look) || met_running(&look, &before));
+    let polls = polls_on.or(polling);
+    Thread {
+        // Between two waits there is nothing to compare with.
+        look: if polls_on.is_some() && look.doing == Doing::Runs { before.look } else { look },
+        since_ns: if still { before.since_ns } else { now_ns },
+        polls,
+        poll_looks: if polls.is_some() { before.poll_looks + u32::from(!still) } else { 0 },
+    }
+}
+
+/// Whether a thread that polls was met between two waits.
+fn met_running(look: &Look, before: &Thread) -> bool {
+    look.doing == Doing::Runs && before.polls.is_some()
+}
+
+fn signature(stall: &Stall, stuck: Option<u32>) -> Signature {
+    let of = |state: &TaskState| match state {
+        TaskState::Waits(wait) => {
+            let name = |on: &forktrace_model::event::stall::On| {
+                let thing = stall.things.get(on.thing as usize)?;
+                let users: Vec<String> =
+                    thing.users.iter().map(|user| user.pid.to_string()).collect();
+                Some(format!(
+                    "{:?} {} {:?} {}",
+                    thing.kind,
+                    thing.name,
+                    thing.word,
+                    users.join(" ")
+                ))
+            };
+            (Some(wait.call), wait.on.iter().filter_map(name).collect())
+        }
+        _ => (None, Vec::new()),
+    };
+    let tasks = stall.tasks.iter().map(|task| {
+        let (call, things) = of(&task.state);
+        (task.pid, task.tid, call, things)
+    });
+    (stuck.is_some(), tasks.collect())
+}

@@ -1,0 +1,285 @@
+//! What is known of all processes of the host: who has which file open and which memory mapped. Each
+//! part is read at its first use, once.
+
+use std::{
+    cell::OnceCell,
+    fs,
+    time::{Duration, Instant},
+};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    file_locks::{self, FileLock},
+    files::{Link, Object},
+    unix_sockets::{self, UnixSocket},
+};
+use crate::inspect::{Error, Result, proc_text, scan};
+
+/// How long one part may take to be read, and the most files that are looked at.
+const PATIENCE: Duration = Duration::from_secs(2);
+const MOST_FILES: usize = 1 << 19;
+
+/// A file descriptor of a process, and a thread by which its files can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Open {
+    pub(super) pid: u32,
+    pub(super) tid: u32,
+    pub(super) fd: i32,
+}
+
+/// A process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) ppid: u32,
+    pub(super) group: u32,
+    /// Its start, in clock ticks since boot.
+    pub(super) start: u64,
+    /// It has ended, and its parent has not yet taken notice.
+    pub(super) ended: bool,
+}
+
+/// The host.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    processes: OnceCell<FxHashMap<u32, Process>>,
+    files: OnceCell<Files>,
+    memory: OnceCell<Memory>,
+    sockets: OnceCell<FxHashMap<u64, UnixSocket>>,
+    locks: OnceCell<Vec<FileLock>>,
+    tracers: OnceCell<FxHashSet<u32>>,
+}
+
+/// Who has which files open.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    by_inode: FxHashMap<u64, Vec<Open>>,
+    objects: FxHashMap<Object, Vec<Open>>,
+    paths: Vec<Open>,
+    unread: Unread,
+}
+
+/// Who has which shared memory mapped.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    by_file: FxHashMap<SharedFile, Vec<u32>>,
+    unread: Unread,
+}
+
+/// Of whom it is not known what they have.
+#[derive(Debug, Default)]
+struct Unread {
+    /// Reading took too long.
+    too_many: bool,
+    /// Processes that something denies access to.
+    denied: Vec<u32>,
+}
+
+/// What processes have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose {
+    Files,
+    Memory,
+}
+
+/// A file in memory, by device and inode.
+pub(super) type SharedFile = ((u32, u32), u64);
+
+impl Host {
+    /// All processes by pid.
+    pub(super) fn processes(&self) -> &FxHashMap<u32, Process> {
+        self.processes.get_or_init(|| {
+            let pids = proc_text::numbers(0, "").unwrap_or_default();
+            pids.into_iter().filter_map(|pid| Some((pid, process(pid)?))).collect()
+        })
+    }
+
+    /// The living children of a process.
+    pub(super) fn children(&self, parent: u32) -> impl Iterator<Item = (u32, Process)> {
+        let of = move |(_, process): &(&u32, &Process)| process.ppid == parent && !process.ended;
+        self.processes().iter().filter(of).map(|(pid, process)| (*pid, *process))
+    }
+
+    /// Whether a process traces others, whose stops it is told of as of the ends of its children.
+    pub(super) fn traces(&self, pid: u32) -> bool {
+        let tracers = || {
+            let tracer = |pid: &u32| {
+                let text = proc_text::small(*pid, &format!("{pid}/status")).ok()?;
+                let line = text.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
+                line.trim().parse().ok()
+            };
+            self.processes().keys().filter_map(tracer).collect()
+        };
+        self.tracers.get_or_init(tracers).contains(&pid)
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        self.files.get_or_init(|| Files::read(self.processes()))
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        self.memory.get_or_init(|| Memory::read(self.processes()))
+    }
+
+    /// Whether those who are known to have a file are all who have it, apart from who was handed it in a
+    /// message. Who may not be read and is older than all of them did not inherit it from them.
+    pub(super) fn are_all(&self, users: impl Iterator<Item = u32>, of: Whose) -> bool {
+        let unread = match of {
+            Whose::Files => &self.files().unread,
+            Whose::Memory => &self.memory().unread,
+        };
+        let start = |pid: &u32| self.processes().get(pid).map(|process| process.start);
+        let first = users.filter_map(|pid| start(&pid)).min();
+        let older = |pid: &u32| first.zip(start(pid)).is_some_and(|(first, own)| own < first);
+        !unread.too_many && unread.denied.iter().all(older)
+    }
+
+    /// All Unix sockets of this network namespace by inode.
+    pub(super) fn sockets(&self) -> &FxHashMap<u64, UnixSocket> {
+        self.sockets.get_or_init(unix_sockets::all)
+    }
+
+    pub(super) fn locks(&self) -> &[FileLock] {
+        self.locks.get_or_init(file_locks::all)
+    }
+}
+
+fn process(pid: u32) -> Option<Process> {
+    let stat = scan::stat(pid).ok()?;
+    let threads = || proc_text::numbers(pid, &format!("{pid}/task")).map_or(0, |tids| tids.len());
+    Some(Process {
+        ppid: u32::try_from(stat.ppid).ok()?,
+        group: u32::try_from(stat.pgrp).ok()?,
+        start: stat.starttime,
+        // A leader that has ended shows as a zombie, but its process lives on with its other threads.
+        ended: matches!(stat.state, 'Z' | 'X') && threads() < 2,
+    })
+}
+
+impl Files {
+    fn read(processes: &FxHashMap<u32, Process>) -> Self {
+        let mut files = Files::default();
+        let end = Instant::now() + PATIENCE;
+        let mut left = MOST_FILES;
+        for pid in processes.iter().filter(|(_, process)| !process.ended).map(|(pid, _)| *pid) {
+            if left == 0 || Instant::now() > end {
+                files.unread.too_many = true;
+                break;
+            }
+            files.add(pid, &mut left);
+        }
+        files
+    }
+
+    fn add(&mut self, pid: u32, left: &mut usize) {
+        let (tid, numbers) = match numbers(pid) {
+            Ok(found) => found,
+            Err(error) => {
+                self.unread.add(pid, &error);
+                return;
+            }
+        };
+        for fd in numbers {
+            *left = left.saturating_sub(1);
+            let Ok(fd) = i32::try_from(fd) else { continue };
+            let path = match fs::read_link(format!("/proc/{pid}/task/{tid}/fd/{fd}")) {
+                Ok(path) => path,
+                Err(error) => {
+                    self.unread.add(pid, &Error::sort(pid, "file descriptors", error));
+                    continue;
+                }
+            };
+            let open = Open { pid, tid, fd };
+            match Link::parse(&path.to_string_lossy()) {
+                Link::Pipe(inode) | Link::Socket(inode) => {
+                    self.by_inode.entry(inode).or_default().push(open);
+                }
+                Link::Kernel(object) => self.objects.entry(object).or_default().push(open),
+                Link::Path => self.paths.push(open),
+                Link::Other => {}
+            }
+        }
+    }
+
+    /// Who has a pipe or a socket open. Both have inodes of one counter (`get_next_ino`, `fs/inode.c`,
+    /// Linux 6.18).
+    pub(super) fn of_inode(&self, inode: u64) -> &[Open] {
+        self.by_inode.get(&inode).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Who has objects of a kind open.
+    pub(super) fn of_kind(&self, object: Object) -> &[Open] {
+        self.objects.get(&object).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Who has files at paths open.
+    pub(super) fn at_paths(&self) -> &[Open] {
+        &self.paths
+    }
+}
+
+impl Unread {
+    fn add(&mut self, pid: u32, error: &Error) {
+        if matches!(error, Error::Denied { .. }) && self.denied.last() != Some(&pid) {
+            self.denied.push(pid);
+        }
+    }
+}
+
+/// The file descriptors of a process, by one of its threads that lives: a first thread that has ended
+/// has none, whatever the others have.
+fn numbers(pid: u32) -> Result<(u32, Vec<u32>)> {
+    let of = |tid: u32| proc_text::numbers(pid, &format!("{pid}/task/{tid}/fd"));
+    match of(pid) {
+        Ok(numbers) if numbers.is_empty() => {}
+        found => return found.map(|numbers| (pid, numbers)),
+    }
+    let tids = proc_text::numbers(pid, &format!("{pid}/task"))?;
+    let other = |tid: u32| Some((tid, of(tid).ok().filter(|numbers| !numbers.is_empty())?));
+    Ok(tids.into_iter().find_map(other).unwrap_or((pid, Vec::new())))
+}
+
+impl Memory {
+    fn read(processes: &FxHashMap<u32, Process>) -> Self {
+        let mut memory = Memory::default();
+        let end = Instant::now() + PATIENCE;
+        for pid in processes.iter().filter(|(_, process)| !process.ended).map(|(pid, _)| *pid) {
+            if Instant::now() > end {
+                memory.unread.too_many = true;
+                break;
+            }
+            let mut files = FxHashSet::default();
+            let path = format!("{pid}/maps");
+            let read = proc_text::find_line(pid, &path, |line| {
+                files.extend(shared_file(line));
+                None::<()>
+            });
+            if let Err(error) = read {
+                memory.unread.add(pid, &error);
+            }
+            for file in files {
+                memory.by_file.entry(file).or_default().push(pid);
+            }
+        }
+        memory
+    }
+
+    /// The processes that share a file's memory.
+    pub(super) fn of(&self, file: SharedFile) -> &[u32] {
+        self.by_file.get(&file).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// The file of a line of `maps`, if it is mapped to be shared: `start-end perms offset dev inode path`.
+pub(super) fn shared_file(line: &str) -> Option<SharedFile> {
+    let mut fields = line.split(' ').skip(1);
+    let perms = fields.next()?;
+    if perms.as_bytes().get(3) != Some(&b's') {
+        return None;
+    }
+    let (major, minor) = fields.nth(1)?.split_once(':')?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
+    let device = (number(major)?, number(minor)?);
+    let inode = fields.next()?.parse().ok()?;
+    Some((device, inode))
+}
