@@ -111,6 +111,7 @@ pub fn of_thread(task: Task, registers: impl TaskRegisters + Send + 'static) -> 
         fork: Err("it was not asked for".into()),
         parent: None,
         holder_is_named: false,
+        lost: Vec::new(),
         holders: Vec::new(),
     };
     read(ask, registers).stack
