@@ -49,24 +49,30 @@ pub fn triage(event: &Event, python_read: bool, model: &Model) -> Need {
     match hazards::judge(event, model) {
         Verdict::Finding(finding) if evidence.native.is_none() => {
             let pid = event.task.as_ref().map_or(0, |task| task.pid);
-            Need::Stacks(Box::new(plan(pid, evidence, &finding, model)))
+            Need::Stacks(Box::new(plan(pid, evidence, Some(&finding), model)))
         }
         Verdict::Open(_) if !python_read && hazards::wants_python(evidence, model.machine()) => {
             Need::Python
+        }
+        // Which lock it is shows in the function that waits.
+        Verdict::Open(_) if hazards::wants_stack(evidence, model.machine()) => {
+            let pid = event.task.as_ref().map_or(0, |task| task.pid);
+            let plan = plan(pid, evidence, None, model);
+            Need::Stacks(Box::new(StackPlan { lock: evidence.wait.uaddr, ..plan }))
         }
         _ => Need::Nothing,
     }
 }
 
-fn plan(pid: u32, evidence: &Evidence, finding: &Finding, model: &Model) -> StackPlan {
+fn plan(pid: u32, evidence: &Evidence, finding: Option<&Finding>, model: &Model) -> StackPlan {
     let fork = model.live(pid).and_then(|process| process.inherited());
     let runs_on = |fork: &&Fork| {
         !matches!(fate(model, fork, fork.by_pid), Fate::Replaced | Fate::Gone | Fate::Unknown)
     };
     StackPlan {
-        lock: finding.lock().map_or(0, |lock| lock.address),
+        lock: finding.and_then(Finding::lock).map_or(0, |lock| lock.address),
         parent: fork.filter(runs_on).map(|fork| fork.by_pid),
-        holder_is_named: finding.holder().is_some(),
+        holder_is_named: finding.and_then(Finding::holder).is_some(),
         holders: fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default(),
         lost: fork.filter(runs_on).map(|fork| alive(model, fork)).unwrap_or_default(),
     }
@@ -79,7 +85,12 @@ fn alive(model: &Model, fork: &Fork) -> Vec<u32> {
 }
 
 /// The thread that the lock names, or all that may have had it.
-fn holders(evidence: &Evidence, finding: &Finding, model: &Model, fork: &Fork) -> Vec<TaskNow> {
+fn holders(
+    evidence: &Evidence,
+    finding: Option<&Finding>,
+    model: &Model,
+    fork: &Fork,
+) -> Vec<TaskNow> {
     let now = |tid, comm| TaskNow {
         pid: fork.by_pid,
         tid,
@@ -87,7 +98,7 @@ fn holders(evidence: &Evidence, finding: &Finding, model: &Model, fork: &Fork) -
         fate: fate(model, fork, tid),
         ..TaskNow::default()
     };
-    match finding.holder() {
+    match finding.and_then(Finding::holder) {
         // Its number is one of another pid namespace.
         Some(_) if evidence.ns_pid.is_some() => Vec::new(),
         Some(holder) if holder.pid != fork.by_pid => {

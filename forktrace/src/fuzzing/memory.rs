@@ -4,8 +4,8 @@ use arbitrary::{Arbitrary as _, Result, Unstructured};
 
 use forktrace_model::{
     arch::Machine,
-    event::{AtFork, Libc, Mapping, Place, Wait, Window},
-    locks::{self, Reading, Scene, State},
+    event::{AtFork, Libc, Mapping, Place, Wait, Window, stacks::Frame},
+    locks::{self, Code, Reading, Scene, State},
 };
 
 /// Most bytes of a window.
@@ -72,6 +72,7 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
             _ => AtFork::Known(Window { address: target_at, bytes: elsewhere.clone() }),
         },
     });
+    let frames = frames(known >> 3);
     let mut scene = Scene {
         machine,
         wait: &wait,
@@ -81,6 +82,7 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
         module,
         libc,
         target: target.as_ref(),
+        code: Code { frames: frames.as_deref(), ..Code::default() },
     };
     for reading in [locks::read(&scene), locks::read_event(&scene)].into_iter().flatten() {
         check(&reading);
@@ -92,6 +94,26 @@ fn scene(mut unstructured: Unstructured<'_>) -> Result<()> {
         assert!(!claims && reading.value_at_fork.is_none(), "of unseen memory: {reading:?}");
     }
     Ok(())
+}
+
+/// The stack of some library's wait, or none.
+fn frames(which: u8) -> Option<Vec<Frame>> {
+    const LIBC: &str = "/lib/libc.so.6";
+    const GLIB: &str = "/lib/libglib-2.0.so.0";
+    let frames: &[(&str, &str)] = match which % 8 {
+        0..3 => return None,
+        3 => &[(LIBC, "syscall"), (GLIB, "")],
+        4 => &[(LIBC, "syscall"), (GLIB, "g_bit_lock")],
+        5 => &[("/bin/x", "runtime.futex"), ("/bin/x", "runtime.lock2")],
+        6 => &[(LIBC, "__lll_lock_wait_private")],
+        _ => &[],
+    };
+    let frame = |(module, symbol): &(&str, &str)| Frame {
+        module: Some((*module).into()),
+        symbol: Some((*symbol).into()),
+        ..Frame::default()
+    };
+    Some(frames.iter().map(frame).collect())
 }
 
 fn check(reading: &Reading) {

@@ -51,6 +51,8 @@ fn meaning(meaning: Meaning) -> String {
         Meaning::HeldForWriting { by: Some(tid) } => return format!("held for writing by {tid}"),
         Meaning::HeldByReaders(1) => "held by 1 reader",
         Meaning::HeldByReaders(count) => return format!("held by {count} readers"),
+        Meaning::UsedByWaiters(1) => "used by 1 waiter",
+        Meaning::UsedByWaiters(count) => return format!("used by {count} waiters"),
         Meaning::BeingInitialised => "being initialised",
         Meaning::NotBeingInitialised => "not being initialised",
         Meaning::NotInitialised => "not initialised",

@@ -13,7 +13,7 @@ use super::{
 use crate::arch;
 use forktrace_model::{
     event::{Doing, Libc, Task, Wait, Window},
-    locks::{self, Scene, State},
+    locks::{self, Code, Scene, State},
 };
 
 /// Most waits that are taken, in all and of one process: each costs a look at all threads of its
@@ -198,10 +198,13 @@ impl Ranks {
         }
         let libc = self.libc;
         let (mapping, at_fork, module, target) = (None, None, None, None);
-        let scene = Scene { machine, wait, mapping, now: &now, at_fork, module, libc, target };
+        let code = Code::default();
+        let scene =
+            Scene { machine, wait, mapping, now: &now, at_fork, module, libc, target, code };
         match locks::read(&scene).map(|reading| reading.now) {
             Some(State::Held { owner: Some(_) }) => Rank::OwnedLock,
             Some(_) => Rank::Lock,
+            None if locks::depends_on_code(&scene) => Rank::Lock,
             None => Rank::Other,
         }
     }

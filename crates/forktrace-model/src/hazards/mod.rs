@@ -19,7 +19,7 @@ mod tests;
 pub(crate) mod wait;
 
 pub use stall::stuck_thread;
-pub use wait::wants_python;
+pub use wait::{wants_python, wants_stack};
 
 use crate::{
     event::{Body, Event},

@@ -127,6 +127,7 @@ static TABLE: &[Row] = &[
     row(LOCK, When::Inside("_enter_buffered_busy"), Remedy::PythonBufferedFile)
         .language(Language::Python),
     row(LOCK, When::Always, Remedy::InitialiseBeforeFork).lock(FamilyRemedy::Once),
+    row(LOCK, When::Always, Remedy::LostThreads).lock(FamilyRemedy::Threads),
     row(LOCK, When::Always, Remedy::LibraryLock).lock(FamilyRemedy::LibraryOwn),
     row(LOCK, When::LockOfLibc, Remedy::LibraryLock),
     row(LOCK, When::OfForker, Remedy::PythonReleaseBeforeFork)

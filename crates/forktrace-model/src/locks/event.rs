@@ -13,6 +13,7 @@ use forktrace_common::futex::{FUTEX_WAIT, FUTEX_WAIT_BITSET};
 
 use super::{
     Base, Language, LockFamily, Part, Reading, Scene, State, TID_LIMIT, Word, WordFact, glibc_sem,
+    waiting_code,
 };
 use crate::event::Window;
 
@@ -27,7 +28,11 @@ pub(super) static BARRIER: LockFamily = event("glibc-barrier", "glibc barrier", 
 /// A word of which nothing else is known.
 pub(super) static WORD: LockFamily = event("futex-word", "futex word", None);
 
-const fn event(id: &'static str, name: &'static str, language: Option<Language>) -> LockFamily {
+pub(super) const fn event(
+    id: &'static str,
+    name: &'static str,
+    language: Option<Language>,
+) -> LockFamily {
     LockFamily { language, anyone_may_release: true, ..LockFamily::new(id, name, Language::C) }
 }
 
@@ -67,7 +72,7 @@ fn named(scene: &Scene<'_>) -> (&'static LockFamily, u64) {
     if scene.wait.command() == FUTEX_WAIT && is_barrier(scene.now, uaddr) == Some(true) {
         return (&BARRIER, uaddr.saturating_sub(4));
     }
-    (&WORD, uaddr)
+    (waiting_code::family(scene).unwrap_or(&WORD), uaddr)
 }
 
 /// Where the condition variable begins whose first or second group is waited for.

@@ -5,8 +5,9 @@
 use std::fmt;
 
 use super::{
-    cxa_guard, event, glibc_internal, glibc_mutex, glibc_robust, glibc_rwlock, glibc_sem,
-    musl_file, musl_mutex, musl_once, musl_rwlock, parking_lot, py_mutex, rust_std,
+    cxa_guard, event, glib_bit_lock, glibc_cond, glibc_internal, glibc_mutex, glibc_robust,
+    glibc_rwlock, glibc_sem, glibc_thread, musl_file, musl_mutex, musl_once, musl_rwlock,
+    parking_lot, py_mutex, rust_std, three_state, waiting_code,
 };
 
 /// A sort of lock. Each is a `static` beside its decoder, and two are equal if their ids are.
@@ -33,6 +34,8 @@ pub enum Language {
     C,
     /// C++.
     Cxx,
+    /// Go.
+    Go,
     /// Python.
     Python,
     /// Rust.
@@ -48,6 +51,8 @@ pub enum FamilyRemedy {
     Once,
     /// It is the C library's own, and no handler can take it.
     LibraryOwn,
+    /// Threads alone end it, which the child does not have.
+    Threads,
     /// Python code can take it.
     PythonThreading,
 }
@@ -133,7 +138,24 @@ pub static FAMILIES: &[&LockFamily] = &[
     &rust_std::once::ONCE,
     &rust_std::rwlock::FOR_WRITING,
     &rust_std::rwlock::FOR_READING,
+    &glibc_cond::WAITERS,
+    &glibc_cond::SIGNALERS,
+    &glibc_thread::THREAD,
+    &three_state::GLIB_MUTEX,
+    &three_state::GO_MUTEX,
+    &glib_bit_lock::BIT_LOCK,
     &event::CONDITION_VARIABLE,
     &event::BARRIER,
     &event::WORD,
+    &waiting_code::GLIB_COND,
+    &waiting_code::GO_NOTE,
+    &waiting_code::OPENMP,
+    &waiting_code::TBB,
+    &waiting_code::ABSEIL,
+    &waiting_code::FOLLY,
+    &waiting_code::CXX_ATOMIC,
+    &waiting_code::RUST_CONDVAR,
+    &waiting_code::RUST_PARK,
+    &waiting_code::GLIBC_ONCE,
+    &waiting_code::GLIBC_BARRIER_END,
 ];

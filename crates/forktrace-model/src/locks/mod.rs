@@ -4,15 +4,19 @@
 //! which they are asked, most specific first. A decoder that is not sure says nothing: a wait that
 //! nobody recognises is shown as unknown, never guessed.
 
+mod code;
 mod cxa_guard;
 mod event;
 mod family;
+mod glib_bit_lock;
+mod glibc_cond;
 mod glibc_internal;
 mod glibc_layout;
 mod glibc_mutex;
 mod glibc_robust;
 mod glibc_rwlock;
 mod glibc_sem;
+mod glibc_thread;
 mod musl_file;
 mod musl_mutex;
 mod musl_once;
@@ -21,8 +25,11 @@ mod neighbours;
 mod parking_lot;
 mod py_mutex;
 mod rust_std;
+mod three_state;
+mod waiting_code;
 mod word_fact;
 
+pub use code::Code;
 pub use family::{FAMILIES, FamilyRemedy, Language, LockFamily};
 pub use glibc_sem::SEMAPHORE;
 pub use word_fact::{Base, Identity, Meaning, Part, Thing, Word, WordFact};
@@ -51,6 +58,8 @@ pub struct Scene<'a> {
     pub libc: Option<Libc>,
     /// The lock itself, if [`target`] says that it is elsewhere.
     pub target: Option<&'a Place>,
+    /// The code that waits, as far as it is known.
+    pub code: Code<'a>,
 }
 
 impl Scene<'_> {
@@ -118,6 +127,8 @@ pub static DECODERS: &[&dyn Decoder] = &[
     &parking_lot::ParkingLot,
     &glibc_mutex::GlibcMutex,
     &glibc_robust::GlibcRobust,
+    &glibc_cond::GlibcCond,
+    &glibc_thread::GlibcThread,
     &glibc_rwlock::GlibcRwlock,
     &glibc_sem::GlibcSem,
     &glibc_internal::GlibcInternal,
@@ -126,6 +137,8 @@ pub static DECODERS: &[&dyn Decoder] = &[
     &musl_rwlock::MuslRwlock,
     &musl_file::MuslFile,
     &musl_once::MuslOnce,
+    &three_state::ThreeState,
+    &glib_bit_lock::GlibBitLock,
     &rust_std::mutex::RustMutex,
     &rust_std::once::RustOnce,
     &rust_std::rwlock::RustRwLock,
@@ -146,6 +159,12 @@ pub fn read(scene: &Scene<'_>) -> Option<Reading> {
 /// variable. Only for words that [`read`] does not know.
 pub fn read_event(scene: &Scene<'_>) -> Option<Reading> {
     event::read(scene)
+}
+
+/// Whether the word would be read as a lock, were the code that waits for it a known library's: then
+/// the waiter's stack is worth reading.
+pub fn depends_on_code(scene: &Scene<'_>) -> bool {
+    scene.code.frames.is_none() && three_state::is_awaited(scene) && read(scene).is_none()
 }
 
 /// Where the lock is, if that is elsewhere than the futex word: the word is then only what the

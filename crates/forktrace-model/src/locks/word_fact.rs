@@ -85,6 +85,8 @@ pub enum Meaning {
     },
     /// So many readers hold the lock.
     HeldByReaders(u32),
+    /// So many waiters use the condition variable, or a part of it.
+    UsedByWaiters(u32),
     /// A thread initialises a variable.
     BeingInitialised,
     /// No thread initialises the variable: either none has begun, or it is done.

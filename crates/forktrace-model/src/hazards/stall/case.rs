@@ -11,7 +11,7 @@ use crate::{
         },
     },
     hazards::{handlers, live},
-    locks::{self, Scene, State},
+    locks::{self, Code, Scene, State},
     model::{Fork, Model, Process},
 };
 
@@ -220,6 +220,7 @@ pub(super) fn owner(thing: &Thing) -> Option<u32> {
         module: None,
         libc: None,
         target: None,
+        code: Code::default(),
     };
     match locks::read(&scene)?.now {
         State::Held { owner } => owner,

@@ -15,7 +15,7 @@ use crate::{
         Detail, Finding, ForkInfo, HazardId, Held, Lock, LockPlace, Severity, Subject, WaitDetail,
     },
     hazards::{Reason, Verdict, remedies},
-    locks::{self, Reading, Scene, State},
+    locks::{self, Code, Reading, Scene, State},
     model::{Model, Process},
 };
 
@@ -244,6 +244,13 @@ pub fn wants_python(evidence: &Evidence, machine: Machine) -> bool {
             .is_ok_and(|(reading, _)| reading.family.anyone_may_release || of_python)
 }
 
+/// Whether the waiter's stack would tell what is waited for.
+pub fn wants_stack(evidence: &Evidence, machine: Machine) -> bool {
+    let Some(now) = &evidence.now else { return false };
+    let scene = scene(machine, evidence, now, evidence.at_fork.known());
+    exclusions::of_any_wait(evidence).is_ok() && locks::depends_on_code(&scene)
+}
+
 /// What is waited for, and whether that is something which nobody holds.
 fn read(evidence: &Evidence, machine: Machine) -> Result<(Reading, bool), Reason> {
     let now = evidence.now.as_ref().ok_or(Reason::Unreadable)?;
@@ -271,5 +278,10 @@ pub(super) fn scene<'a>(
         module: evidence.module.as_ref().map(|module| module.path.as_str()),
         libc: evidence.libc,
         target: evidence.target.as_ref(),
+        code: Code {
+            frames: evidence.native.as_ref().map(|native| native.stack.frames.as_slice()),
+            first_write: evidence.first_writes.child.as_ref(),
+            waiters: &evidence.waiters,
+        },
     }
 }

@@ -22,8 +22,8 @@ pub(super) mod release;
 pub(crate) mod wakers;
 
 pub(crate) use case::WaitCase;
-pub use case::wants_python;
 pub(super) use case::{Waited, self_owned};
+pub use case::{wants_python, wants_stack};
 pub(super) use conclusion::{Assessment, Conclusion, Criterion, conclude};
 
 use crate::{

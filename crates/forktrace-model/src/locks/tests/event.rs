@@ -1,21 +1,9 @@
-use super::{Case, LOCK, Reading, Scene, WAIT, WAIT_BITSET, read_event};
-use crate::{
-    arch::Machine,
-    locks::{State, Word},
-};
+use super::{Case, LOCK, Reading, WAIT, WAIT_BITSET, read_event};
+use crate::locks::{State, Word};
 
 fn read(case: &Case) -> Option<Reading> {
     assert_eq!(case.read(), None, "no lock");
-    read_event(&Scene {
-        machine: Machine::default(),
-        wait: &case.wait,
-        mapping: case.mapping.as_ref(),
-        now: &case.now,
-        at_fork: case.at_fork.as_ref(),
-        module: None,
-        libc: None,
-        target: None,
-    })
+    read_event(&case.scene())
 }
 
 /// `pthread_barrier_wait` at a barrier of two.

@@ -41,6 +41,17 @@ fn what_the_rules_and_the_advice_ask() {
         "glibc condition variable",
         "glibc barrier",
         "futex word",
+        "GLib GCond",
+        "Go runtime note (a parked thread)",
+        "OpenMP barrier or lock (libgomp)",
+        "TBB semaphore (a parked thread)",
+        "abseil waiter (a parked thread)",
+        "folly futex",
+        "C++ std::atomic wait",
+        "Rust std Condvar",
+        "Rust thread::park",
+        "glibc pthread_once",
+        "glibc barrier (being destroyed)",
     ];
     assert_eq!(names(|family| family.anyone_may_release), anyone);
     let event = [
@@ -57,8 +68,10 @@ fn what_the_rules_and_the_advice_ask() {
         "Rust std Once",
     ];
     assert_eq!(names(|family| family.remedy == FamilyRemedy::Once), once);
-    let own = ["glibc internal lock", "musl FILE lock"];
+    let own = ["glibc internal lock", "musl FILE lock", "glibc condition variable's internal lock"];
     assert_eq!(names(|family| family.remedy == FamilyRemedy::LibraryOwn), own);
+    let threads = ["glibc condition variable (in use)", "end of a thread (pthread_join)"];
+    assert_eq!(names(|family| family.remedy == FamilyRemedy::Threads), threads);
     let threading = [
         "Python threading.Lock (PyMutex)",
         "Python threading.RLock (PyMutex)",

@@ -3,7 +3,7 @@
 use crate::{
     arch::Machine,
     event::{AtFork, Mapping, Missing, Place, Wait, Window},
-    locks::{Reading, Scene, read, target},
+    locks::{Code, Reading, Scene, read, target},
 };
 
 /// A parked waiter, ready to be changed by a test and read.
@@ -61,6 +61,7 @@ impl Parked {
             module: None,
             libc: None,
             target: Some(&self.lock),
+            code: Code::default(),
         })
     }
 

@@ -7,14 +7,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod code;
 mod cxa_guard;
 mod event;
 mod family;
+mod glibc_cond;
 mod glibc_internal;
 mod glibc_mutex;
 mod glibc_robust;
 mod glibc_rwlock;
 mod glibc_sem;
+mod glibc_thread;
 mod indirect;
 mod musl;
 mod parking_lot;
@@ -22,10 +25,10 @@ mod py_mutex;
 mod rust_std;
 mod word_fact;
 
-use super::{Reading, Scene, read, read_event};
+use super::{Code, Reading, Scene, read, read_event};
 use crate::{
     arch::Machine,
-    event::{Libc, Mapping, Wait, Window},
+    event::{FirstWrite, Libc, Mapping, Wait, Waiter, Window, stacks::Frame},
 };
 
 /// A lock's address, as `malloc` aligns it.
@@ -45,6 +48,9 @@ struct Case {
     at_fork: Option<Window>,
     module: Option<&'static str>,
     libc: Option<Libc>,
+    frames: Option<Vec<Frame>>,
+    first_write: Option<FirstWrite>,
+    waiters: Vec<Waiter>,
 }
 
 impl Case {
@@ -64,11 +70,14 @@ impl Case {
             at_fork: Some(window(at_fork)),
             module: None,
             libc: None,
+            frames: None,
+            first_write: None,
+            waiters: Vec::new(),
         }
     }
 
-    fn read(&self) -> Option<Reading> {
-        read(&Scene {
+    fn scene(&self) -> Scene<'_> {
+        Scene {
             machine: Machine::default(),
             wait: &self.wait,
             mapping: self.mapping.as_ref(),
@@ -77,7 +86,27 @@ impl Case {
             module: self.module,
             libc: self.libc,
             target: None,
-        })
+            code: Code {
+                frames: self.frames.as_deref(),
+                first_write: self.first_write.as_ref(),
+                waiters: &self.waiters,
+            },
+        }
+    }
+
+    fn read(&self) -> Option<Reading> {
+        read(&self.scene())
+    }
+
+    /// The same with a stack: names of files and functions, innermost first.
+    fn called_by(mut self, frames: &[(&str, Option<&str>)]) -> Self {
+        let frame = |(module, symbol): &(&str, Option<&str>)| Frame {
+            module: Some((*module).into()),
+            symbol: symbol.map(str::to_owned),
+            ..Frame::default()
+        };
+        self.frames = Some(frames.iter().map(frame).collect());
+        self
     }
 
     /// The same with a word of both dumps changed; `offset` is from the lock's address.
