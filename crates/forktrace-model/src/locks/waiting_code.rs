@@ -58,7 +58,7 @@ static TABLE: &[(By, &LockFamily)] = &[
     (By::Part("tbb::detail::r1::binary_semaphore::P"), &TBB),
     (By::Part("synchronization_internal::FutexWaiter::Wait"), &ABSEIL),
     (By::Part("synchronization_internal::Waiter::Wait"), &ABSEIL),
-    (By::Name("AbslInternalPerThreadSemWait"), &ABSEIL),
+    (By::Part("AbslInternalPerThreadSemWait"), &ABSEIL),
     (By::Part("folly::detail::futexWait"), &FOLLY),
     (By::Part("nativeFutexWaitImpl"), &FOLLY),
     (By::Part("std::__detail::__platform_wait"), &CXX_ATOMIC),
