@@ -299,6 +299,12 @@ impl Finding {
             && !self.has(Rule::ReleasesByHand)
     }
 
+    /// Whether the task waits for something that is a lock for certain, which only who took it releases.
+    fn is_for_own_lock(&self) -> bool {
+        let is_one = |lock: &Lock| !lock.family.anyone_may_release && !lock.family.may_be_event;
+        self.hazard == HazardId::InheritedLock && self.lock().is_some_and(is_one)
+    }
+
     /// Drops what only its block prints, which is nearly all of its size.
     pub fn drop_details(&mut self) {
         self.remedy = None;
@@ -337,8 +343,8 @@ impl Finding {
 
     /// Whether it is shown to people. A suspect is shown where suspects were asked for and, also
     /// unasked, where somebody pointed at this very process (`asked`, by pid) and it is a deadlock or
-    /// waits for a lock, or at its parent and it waits for a lock: then the question is not whether it
-    /// hangs, but why.
+    /// waits for what is a lock for certain, or at its parent and it waits for such a lock: then the
+    /// question is not whether it hangs, but why.
     pub fn is_shown(&self, suspects: bool, asked: &FxHashSet<u32>) -> bool {
         let parent = self.unobserved_fork().and_then(|fork| fork.by_pid);
         let pointed_at = self.unobserved_fork().is_some() && asked.contains(&self.subject.pid);
@@ -346,6 +352,6 @@ impl Finding {
         suspects
             || self.confidence > Confidence::Suspect
             || pointed_at && self.is_deadlock()
-            || (pointed_at || above) && self.is_for_python_lock()
+            || (pointed_at || above) && (self.is_for_python_lock() || self.is_for_own_lock())
     }
 }

@@ -85,7 +85,7 @@ pub fn is_libc(path: &str) -> bool {
 
 /// The name under which programs know a function of glibc: its own ones begin with underscores, are
 /// marked as one of several versions, or are the part that is split off for the case of a wait.
-fn public_name(symbol: &str) -> &str {
+pub(crate) fn public_name(symbol: &str) -> &str {
     let name = symbol.trim_start_matches('_');
     let name = name.strip_prefix("GI_").unwrap_or(name).trim_start_matches('_');
     let name = name.strip_prefix("new_").unwrap_or(name);

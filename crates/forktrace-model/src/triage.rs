@@ -6,7 +6,7 @@ use crate::{
         Body, Event, Evidence,
         stacks::{Fate, TaskNow},
     },
-    finding::Finding,
+    finding::{Finding, HazardId},
     hazards::{self, Verdict},
     model::{Fork, Model},
 };
@@ -15,6 +15,10 @@ use crate::{
 const CANDIDATES: usize = 8;
 /// Most lost threads whose names are read: each costs some microseconds.
 const MOST_NAMES: usize = 1024;
+
+/// Most threads of the waiting process whose stacks are read: one that is not read may have the lock,
+/// so that of more none is.
+const BESIDE: usize = 64;
 
 /// What more is to be read.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +44,8 @@ pub struct StackPlan {
     pub holders: Vec<TaskNow>,
     /// Threads of the forking process that the fork lost and that live, at most [`MOST_NAMES`].
     pub lost: Vec<u32>,
+    /// Other threads of the waiting process, one of which may hold the lock.
+    pub beside: Vec<u32>,
 }
 
 /// Says what more is to be read after a sample. `event` carries the evidence so far; `python_read`:
@@ -75,6 +81,7 @@ fn plan(pid: u32, evidence: &Evidence, finding: Option<&Finding>, model: &Model)
         holder_is_named: finding.and_then(Finding::holder).is_some(),
         holders: fork.map(|fork| holders(evidence, finding, model, fork)).unwrap_or_default(),
         lost: fork.filter(runs_on).map(|fork| alive(model, fork)).unwrap_or_default(),
+        beside: beside(evidence, finding),
     }
 }
 
@@ -82,6 +89,14 @@ fn plan(pid: u32, evidence: &Evidence, finding: Option<&Finding>, model: &Model)
 fn alive(model: &Model, fork: &Fork) -> Vec<u32> {
     let lost = fork.lost.iter().map(|thread| thread.tid).take(MOST_NAMES);
     lost.filter(|tid| fate(model, fork, *tid) == Fate::Alive).collect()
+}
+
+/// The other threads of the process, where the lock does not say which of them has it.
+fn beside(evidence: &Evidence, finding: &Finding) -> Vec<u32> {
+    let tids = evidence.threads.iter().map(|thread| thread.tid);
+    let others: Vec<u32> = tids.filter(|tid| *tid != finding.subject.tid).collect();
+    let is_ownerless = finding.hazard == HazardId::InheritedLock && finding.holder().is_none();
+    if is_ownerless && others.len() <= BESIDE { others } else { Vec::new() }
 }
 
 /// The thread that the lock names, or all that may have had it.

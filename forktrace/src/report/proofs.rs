@@ -236,6 +236,24 @@ fn use_of_lock(fact: &Fact) -> String {
         Fact::NeverUsedHere {} => {
             "--locks saw no thread of this process take or release it since the fork".into()
         }
+        Fact::NobodyInLibrary { library, others: 0 } => format!(
+            "the waiter is not inside of another call of {}, which keeps this lock for itself",
+            file(library)
+        ),
+        Fact::NobodyInLibrary { library, others } => {
+            let nobody = match others {
+                1 => "the other thread here is not inside of it".to_owned(),
+                others => format!("none of the {others} other threads here is inside of it"),
+            };
+            format!(
+                "{} keeps this lock for itself, and {nobody} (assumed: none of its functions returns with the lock held)",
+                file(library)
+            )
+        }
+        Fact::HolderInLibrary { tid, pid, function } => format!(
+            "thread {tid} of process {pid}, which this process does not have, is inside of {} with the lock",
+            function.escape_debug()
+        ),
         Fact::ReleasedByHolder { tid, pid } => {
             format!("thread {tid} of process {pid} released it after the fork")
         }
@@ -260,4 +278,9 @@ fn use_of_lock(fact: &Fact) -> String {
 
 fn ms(ns: u64) -> String {
     format!("{:.1} ms", ns as f64 / 1e6)
+}
+
+/// The last part of a path, sanitised.
+fn file(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().escape_debug().to_string()
 }

@@ -68,6 +68,18 @@ pub(super) static HANGS: &[Case] = &[
     case("self_deadlock_robust", "self_deadlock.c", &["robust"], SELF_ROBUST),
     case("hang_mutex_robust_prio_inherit_of_forker", "pi_mutex.c", &["normal-robust", "forker", "keep"], PASSED_ON),
     case("hang_mutex_robust_prio_inherit_passed_on", "pi_mutex.c", &["normal-robust", "thread", "later"], PASSED_ON),
+    case("hang_beside_idle", "beside.c", &["zone", "lost", "idle"], INTERNAL),
+    case("hang_beside_poll", "beside.c", &["zone", "lost", "poll"], INTERNAL),
+    case("hang_beside_condition", "beside.c", &["zone", "lost", "condition"], INTERNAL),
+    case("hang_beside_heir", "beside.c", &["zone", "lost", "worker"], INTERNAL),
+    case("hang_beside_handler", "beside.c", &["zone", "lost", "handler"], INTERNAL),
+    // Who runs cannot be looked at; what the holder is in is known with the C library's symbols alone.
+    case("hang_beside_busy", "beside.c", &["zone", "lost", "busy"], INTERNAL).least(Some(Confidence::Suspect)),
+    case("hang_beside_idle_rwlock", "beside.c", &["reader", "lost", "idle"], READERS),
+    case("hang_beside_poll_rwlock", "beside.c", &["reader", "lost", "poll"], READERS),
+    case("hang_beside_busy_rwlock", "beside.c", &["reader", "lost", "busy"], READERS),
+    // The forking thread may have been the reader, and its heir give the lock back.
+    case("hang_beside_heir_rwlock", "beside.c", &["reader", "lost", "worker"], READERS).least(Some(Confidence::Suspect)),
 ];
 
 /// Programs in which every wait ends.
@@ -138,4 +150,9 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_openmp", "lost_team.omp.c", &["child"], NOTHING),
     case("quiet_young_semaphore", "young_semaphore.c", &[], NOTHING),
     case("quiet_semaphore_of_thread", "semaphore_of_thread.c", &[], MAYBE),
+    case("quiet_beside_zone_of_child", "beside.c", &["zone", "child", "idle"], NOTHING),
+    case("quiet_beside_rwlock_of_child", "beside.c", &["reader", "child", "idle"], NOTHING),
+    case("quiet_beside_rwlock_taken_again", "beside.c", &["reader", "again", "idle"], MAYBE),
+    case("quiet_beside_rwlock_page_written", "beside.c", &["reader", "beside", "idle"], MAYBE),
+    case("quiet_beside_files_of_fork", "beside.c", &["files", "child", "idle"], MAYBE),
 ];

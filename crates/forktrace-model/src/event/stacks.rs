@@ -29,6 +29,44 @@ pub struct NativeStacks {
     /// start, and no event tells of that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<ThreadName>,
+    /// Where the other threads of the waiting process are, if each of them may have the lock; none
+    /// where there are too many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<ThreadBeside>,
+}
+
+/// The code that another thread of the waiting process is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ThreadBeside {
+    /// The thread.
+    pub tid: u32,
+    /// Its functions, innermost first.
+    pub code: Vec<Code>,
+    /// Why callers may be missing, in a few words; `None`: its stack is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
+}
+
+/// A function of a program or library.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Code {
+    /// The function; `None`: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<String>,
+    /// Path of the program or library; `None`: no file's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+}
+
+impl ThreadBeside {
+    /// Where a thread with this stack is.
+    pub fn new(tid: u32, stack: Stack) -> Self {
+        let code = |frame: Frame| Code { symbol: frame.symbol, module: frame.module };
+        let code = stack.frames.into_iter().map(code).collect();
+        ThreadBeside { tid, code, cut: stack.cut }
+    }
 }
 
 /// Return addresses of a thread, innermost first.

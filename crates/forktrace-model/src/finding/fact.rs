@@ -86,6 +86,12 @@ rules! {
     Supports UntouchedSinceFork "untouched-since-fork" {}
     /// Probes saw no thread of the process take or release it since the fork.
     Supports NeverUsedHere "never-used-here" {}
+    /// So many other threads of the process were looked at, and none of them is inside of the library
+    /// at this path, which keeps the lock for itself.
+    Supports NobodyInLibrary "nobody-in-library" { library: String, others: u64 }
+    /// This thread, which the process does not have, is still inside of the function that takes the
+    /// lock, and its process's copy of the lock is still held.
+    Supports HolderInLibrary "holder-in-library" { tid: u32, pid: u32, function: String }
     /// This thread of the forking process released it after the fork, without having taken it since.
     Supports ReleasedByHolder "released-by-holder" { tid: u32, pid: u32 }
     /// A thread that the process does not have was in a `with` block of it; `about_to_enter`: or was

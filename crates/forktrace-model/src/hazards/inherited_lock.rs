@@ -8,8 +8,8 @@
 use super::{
     Context, Hazard, HazardId, Verdict,
     wait::{
-        self, Criterion, Waited, conclude, exclusions, fork, held, left, ownerless, probes,
-        python_frames, release, self_owned,
+        self, Criterion, Waited, conclude, exclusions, fork, held, left, library, ownerless,
+        probes, python_frames, release, self_owned,
     },
 };
 
@@ -35,6 +35,7 @@ const CRITERIA: &[Criterion] = &[
     left::somebody,
     release::interruptions,
     ownerless::untouched,
+    library::kept_by_library,
     python_frames::left_behind,
     // Could the wait end in another way?
     release::passed_on,

@@ -115,6 +115,7 @@ impl LiveProbe {
         let task = &subject.task;
         let probed = evidence.probed.iter().flat_map(|probed| &probed.holds);
         let tids = plan.holders.iter().map(|holder| holder.tid).chain([task.tid]);
+        let tids = tids.chain(plan.beside.iter().copied());
         Ask {
             returns: tids.filter_map(|tid| Some((tid, self.records.return_of(tid)?))).collect(),
             task: task.clone(),
@@ -128,6 +129,7 @@ impl LiveProbe {
             holder_is_named: plan.holder_is_named,
             holders: plan.holders,
             lost: plan.lost,
+            beside: plan.beside,
         }
     }
 

@@ -20,7 +20,7 @@ use self::{space::Space, symbols::Depth, unwind::Walk};
 use super::{memory, proc_text, threads, timeout::Readers};
 use forktrace_model::event::{
     Missing, Task, ThreadName, ThreadSample, Window,
-    stacks::{Fate, NativeStacks, Place, Stack, TaskNow},
+    stacks::{Fate, NativeStacks, Place, Stack, TaskNow, ThreadBeside},
 };
 
 /// What the kernel side tells of a task's registers.
@@ -69,6 +69,8 @@ pub struct Ask {
     pub holders: Vec<TaskNow>,
     /// Its threads whose names are to be read.
     pub lost: Vec<u32>,
+    /// Other threads of the waiting process that may have the lock.
+    pub beside: Vec<u32>,
 }
 
 impl Ask {
@@ -129,6 +131,7 @@ struct StackRead {
     in_parent: Option<Window>,
     holders: Vec<(TaskNow, Walk)>,
     names: Vec<ThreadName>,
+    beside: Vec<(u32, Walk)>,
 }
 
 impl StackRead {
@@ -136,10 +139,13 @@ impl StackRead {
         let pid = ask.task.pid;
         let images = space::Images::default();
         let mut space = Space::of(pid, &images);
+        let mut beside = Vec::new();
         let (stack, fork, [word, lock]) = match &mut space {
             Ok(space) => {
-                let returns = ask.returns.get(&ask.task.tid).copied();
-                let stack = stack(space, pid, ask.task.tid, returns, registers);
+                let returns = |tid| ask.returns.get(&tid).copied();
+                let walk = |space: &mut _, tid| stack(space, pid, tid, returns(tid), registers);
+                let stack = walk(space, ask.task.tid);
+                beside.extend(ask.beside.iter().map(|tid| (*tid, walk(space, *tid))));
                 let fork = fork_stack(space, pid, ask.fork);
                 let sp = |tid: &u32| Some((*tid, position(pid, *tid)?.1));
                 let stacks: Vec<_> = ask.threads.iter().filter_map(sp).collect();
@@ -168,21 +174,39 @@ impl StackRead {
         let name =
             |tid: u32| Some(ThreadName { tid, comm: proc_text::comm(ask.parent?, tid).ok()? });
         let names = ask.lost.into_iter().filter_map(name).collect();
-        StackRead { space, stack, fork, word, lock, takers, parent, in_parent, holders, names }
+        StackRead {
+            space,
+            stack,
+            fork,
+            word,
+            lock,
+            takers,
+            parent,
+            in_parent,
+            holders,
+            names,
+            beside,
+        }
     }
 
     fn named(&mut self, symbolizer: &Symbolizer, depth: Depth) -> NativeStacks {
-        let name = |space: Option<&mut Space>, walk: &Walk| match space {
+        let name_of = |space: Option<&mut Space>, walk: &Walk, depth| match space {
             Some(space) => symbols::name(space, walk, symbolizer, depth),
             None => Stack { frames: Vec::new(), cut: walk.cut.clone() },
         };
+        let name = |space: Option<&mut Space>, walk: &Walk| name_of(space, walk, depth);
         let holders = self.holders.iter().map(|(now, walk)| {
             let stack = name(self.parent.as_mut(), walk);
             TaskNow { stack, ..now.clone() }
         });
+        // Names of functions suffice, and are read quickly.
+        let beside = self.beside.iter().map(|(tid, walk)| {
+            ThreadBeside::new(*tid, name_of(self.space.as_mut().ok(), walk, Depth::Symbols))
+        });
         NativeStacks {
             holders: holders.collect(),
             names: self.names.clone(),
+            beside: beside.collect(),
             stack: name(self.space.as_mut().ok(), &self.stack),
             fork: name(self.space.as_mut().ok(), &self.fork),
             // The child has inherited the code as well.

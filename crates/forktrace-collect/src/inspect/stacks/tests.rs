@@ -79,6 +79,7 @@ fn a_blocked_thread_without_registers_is_walked_as_far_as_tables_lead() {
         holder_is_named: true,
         holders: vec![TaskNow { pid, tid, fate: Fate::Exited, ..TaskNow::default() }],
         lost: vec![tid, 1 << 30],
+        beside: vec![tid, 1 << 30],
     };
     let native = read(ask, Blind);
     drop(release);
@@ -96,6 +97,10 @@ fn a_blocked_thread_without_registers_is_walked_as_far_as_tables_lead() {
     assert_eq!(native.holders[0].stack, Stack::default(), "who has ended has no stack");
     let named: Vec<_> = native.names.iter().map(|thread| thread.tid).collect();
     assert_eq!(named, [tid], "who lives has a name");
+    let [beside, gone] = native.beside.as_slice() else { panic!("{:?}", native.beside) };
+    assert_eq!(beside.tid, tid);
+    assert!(beside.code.len() > 1 && beside.code[0].module == inner.module, "{beside:?}");
+    assert!(gone.code.is_empty() && gone.cut.is_some(), "not to be taken for one without code");
 }
 
 #[test]
@@ -113,6 +118,7 @@ fn a_process_that_is_gone_has_no_stack() {
         holder_is_named: true,
         holders: Vec::new(),
         lost: Vec::new(),
+        beside: Vec::new(),
     };
     let native = read(ask, Blind);
     assert!(native.stack.frames.is_empty() && native.stack.cut.is_some());

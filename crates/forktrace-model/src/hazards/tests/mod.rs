@@ -5,6 +5,7 @@
 mod forgotten;
 mod indirect;
 mod kinds;
+mod library;
 mod ownerless_lock;
 mod probed;
 mod remedies;

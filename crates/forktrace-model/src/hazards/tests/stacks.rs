@@ -26,6 +26,7 @@ fn native(in_parent: Window, fate: Fate) -> Option<Box<NativeStacks>> {
         in_parent: Some(in_parent),
         holders: vec![holder],
         names: Vec::new(),
+        beside: Vec::new(),
     }))
 }
 

@@ -134,9 +134,9 @@ pub(super) fn was_there_before(case: &WaitCase<'_>) -> bool {
     size(theirs).is_some() && size(theirs) == size(ours)
 }
 
-/// Whether it is a lock, and no signal, that no other thread of a process whose threads all wait can
-/// have: it names an owner, which is no thread of the process, as the exclusions have made sure, or is
-/// of a kind that only who took it releases.
+/// Whether it is a lock, and no signal: it names an owner, which is no thread of the process, as the
+/// exclusions have made sure, or is of a kind that only who took it releases. In a process whose threads
+/// all wait no other thread can have it; beside living ones that is not known.
 pub(super) fn is_held_by_nobody_here(case: &WaitCase<'_>) -> bool {
     let ForkKnowledge::Unobserved { late, .. } = &case.fork else { return false };
     let family = case.reading.family;

@@ -54,6 +54,7 @@ pub(in crate::hazards) fn somebody(case: &WaitCase<'_>) -> Option<Assessment> {
         State::Held { .. } => true,
         // A thread that has ended may have had it, and somebody may release it all the same.
         State::Unknown if !case.fork.is_unobserved() => held::is_foreign_now(case),
+        State::Unknown => held::is_held_by_nobody_here(case),
         _ => false,
     };
     let sure = suspect.then_some(Confidence::Suspect);

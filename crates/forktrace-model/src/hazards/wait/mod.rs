@@ -15,6 +15,7 @@ pub(super) mod held;
 mod holder;
 pub(super) mod known_idle_waits;
 pub(super) mod left;
+pub(super) mod library;
 pub(super) mod ownerless;
 pub(super) mod probes;
 pub(super) mod python_frames;

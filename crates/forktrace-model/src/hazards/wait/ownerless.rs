@@ -35,6 +35,11 @@ pub(super) const LOCK: &str = "_thread.lock";
 /// One that is a signal: an empty queue's semaphore is at zero (`Modules/_queuemodule.c`).
 pub(super) const QUEUE: &str = "_queue.SimpleQueue";
 
+/// Parts of the names of functions that release locks, or make, end or overwrite them: `sem_post`,
+/// `pthread_rwlock_unlock`, `pthread_mutex_init`, `calloc`, `memset`.
+const NO_ATTEMPT: [&str; 8] =
+    ["post", "unlock", "init", "destroy", "alloc", "free", "mem", "bzero"];
+
 /// Offsets in a lock object: its type, its semaphore (`lockobject`, `Modules/_threadmodule.c`,
 /// CPython 3.8 to 3.12).
 const TYPE: u64 = 8;
@@ -122,7 +127,11 @@ fn weigh(case: &WaitCase<'_>, facts: &mut Vec<Fact>) -> Option<Confidence> {
     // One that waits for what the forking thread took by hand before waits for who opens a gate.
     let heir_waits = add(heir_waits(case), Fact::HeirWaits {}) && !could_be_released;
     let kept = is_kept(case, &mut add);
-    let nobody_here = elsewhere || heir_waits && (kept || case.evidence.threads.len() == 1);
+    // Who waits for a lock that only its holder releases cannot release it. What the forking thread had
+    // is its heir's, and of all others nobody is here.
+    let by_holder_alone = !case.reading.family.anyone_may_release;
+    let alone = case.evidence.threads.len() == 1;
+    let nobody_here = elsewhere || heir_waits && (kept || alone || by_holder_alone);
     if add(somebody_calls(case), Fact::ReleasesByHand {}) {
         return None;
     }
@@ -148,26 +157,30 @@ fn is_on_word(case: &WaitCase<'_>, write: &FirstWrite) -> bool {
     write.address == case.evidence.wait.uaddr
 }
 
+/// The write was to the lock, from its beginning to the word that is waited for: who wants a rwlock
+/// announces that in another word than the one that it waits for.
+fn is_in_lock(case: &WaitCase<'_>, write: &FirstWrite) -> bool {
+    let (lock, word) = (case.reading.address, case.evidence.wait.uaddr);
+    is_on_word(case, write) || (lock..=word).contains(&write.address)
+}
+
 /// Nobody in the child wrote to the word before a thread that still waits for it.
-fn is_untouched(case: &WaitCase<'_>) -> bool {
+pub(super) fn is_untouched(case: &WaitCase<'_>) -> bool {
     let Some(write) = &case.evidence.first_writes.child else { return false };
     let attempt = case.evidence.waiters.iter().find(|waiter| waiter.tid == write.tid);
     let Some(attempt) = attempt else { return false };
     let gap = attempt.enter_ns.checked_sub(write.boot_ns);
     let at_once = gap.is_some_and(|gap| gap <= ONE_ATTEMPT_NS) || blocked_once(write, attempt);
     let alone = write.other_ns == 0 || write.other_ns > attempt.enter_ns;
-    // What the function is called tells what it is not: a release or a new lock. The one that waits
-    // has no exported name.
-    let other = write.function.as_ref().is_some_and(|name| {
-        ["sem_post", "sem_init", "sem_destroy", "malloc", "calloc", "free", "realloc"]
-            .contains(&name.as_str())
-    });
-    is_on_word(case, write)
+    // What the function is called tells what it is not: a release or a new lock.
+    let function = write.function.as_deref();
+    let other = function.is_some_and(|name| NO_ATTEMPT.iter().any(|part| name.contains(part)));
+    is_in_lock(case, write)
         && at_once
         && alone
         && write.module.is_some()
         && !other
-        && nobody_woken(case, blocked_once(write, attempt))
+        && nobody_woken(case, write, blocked_once(write, attempt))
 }
 
 fn first_write_ns(case: &WaitCase<'_>) -> Option<u64> {
@@ -180,12 +193,15 @@ fn blocked_once(write: &FirstWrite, attempt: &Waiter) -> bool {
     before.is_some() && before == attempt.times.map(|times| times as u32)
 }
 
-/// The child has woken nobody who waited for the lock. Where wakes are not seen: its only thread ever
-/// has been in this very wait since it first tried to take the lock.
-fn nobody_woken(case: &WaitCase<'_>, blocked_once: bool) -> bool {
+/// The child has woken nobody who waited for the lock. Where wakes are not seen: who wrote first has been
+/// in this very wait since, and is the only thread that the child ever had, or wrote to take the lock,
+/// which nobody but its holder releases.
+fn nobody_woken(case: &WaitCase<'_>, write: &FirstWrite, blocked_once: bool) -> bool {
+    let takes = write.function.as_ref().is_some_and(|name| name.contains("lock"));
+    let by_holder_alone = takes && !case.reading.family.anyone_may_release;
     match case.evidence.wakes_since_fork {
         Some(count) => count == 0,
-        None => blocked_once && !case.process.had_threads,
+        None => blocked_once && (!case.process.had_threads || by_holder_alone),
     }
 }
 

@@ -349,7 +349,10 @@ fn a_lock_that_names_an_owner_who_is_not_here_is_a_suspect_once_the_parent_is_go
         (Confidence::Suspect, None)
     );
     assert_eq!(finding.unobserved_fork().unwrap().by_pid, None);
-    assert_eq!(scene.with_live_helper().judge(), Verdict::Open(Reason::TooLate));
+    let beside = scene.with_live_helper().finding();
+    assert_eq!(beside.confidence, Confidence::Suspect);
+    assert!(beside.is_shown(false, &[CHILD].into_iter().collect()), "to who asked for it");
+    assert!(!beside.is_shown(false, &Default::default()));
     let mut scene = Scene::semaphore();
     (scene.late().relative, scene.late().not_execed) = (None, true);
     assert_eq!(scene.judge(), Verdict::Open(Reason::TooLate), "it names none");

@@ -1,0 +1,2 @@
+/* The same with musl, whose normal mutex names no owner. */
+#include "beside.c"
