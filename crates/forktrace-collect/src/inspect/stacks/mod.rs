@@ -114,6 +114,7 @@ pub fn of_thread(task: Task, registers: impl TaskRegisters + Send + 'static) -> 
         parent: None,
         holder_is_named: false,
         lost: Vec::new(),
+        beside: Vec::new(),
         holders: Vec::new(),
     };
     read(ask, registers).stack
