@@ -92,10 +92,13 @@ fn alive(model: &Model, fork: &Fork) -> Vec<u32> {
 }
 
 /// The other threads of the process, where the lock does not say which of them has it.
-fn beside(evidence: &Evidence, finding: &Finding) -> Vec<u32> {
+fn beside(evidence: &Evidence, finding: Option<&Finding>) -> Vec<u32> {
+    let waiter = finding.map(|finding| finding.subject.tid);
     let tids = evidence.threads.iter().map(|thread| thread.tid);
-    let others: Vec<u32> = tids.filter(|tid| *tid != finding.subject.tid).collect();
-    let is_ownerless = finding.hazard == HazardId::InheritedLock && finding.holder().is_none();
+    let others: Vec<u32> = tids.filter(|tid| Some(*tid) != waiter).collect();
+    let is_ownerless = finding.is_none_or(|finding| {
+        finding.hazard == HazardId::InheritedLock && finding.holder().is_none()
+    });
     if is_ownerless && others.len() <= BESIDE { others } else { Vec::new() }
 }
 
