@@ -12,7 +12,7 @@
  *   flush         waits of 100 ms for a lost thread's signal, in a loop
  *   flush-slow    the same, waits of 1 s
  *   flush-sem     the same with sem_timedwait, 200 ms
- *   flush-poll    the same with poll on a pipe of the child's own, 100 ms
+ *   flush-poll    the same with poll on a pipe to which the lost thread would write, 100 ms
  *   spin          it yields until a lost thread sets a flag
  * Every wait ends:
  *   join, thrd    it joins a thread that it does not have; glibc's fork has marked it as ended
@@ -44,6 +44,8 @@ static volatile sig_atomic_t told;
 static const char *how;
 static double seconds;
 static pthread_t worker;
+/* The lost thread would write to it, once it has done a task. */
+static int ends[2];
 static thrd_t other;
 
 static int is(const char *name) { return !strcmp(how, name); }
@@ -59,6 +61,7 @@ static void *work(void *arg) {
         is_done = 1;
         atomic_store(&flag, 1);
         sem_post(&finished);
+        check(write(ends[1], "", 1) == 1, "write");
         pthread_cond_broadcast(&done);
     }
     pthread_mutex_unlock(&lock);
@@ -110,8 +113,6 @@ static void flush_sem(void) {
 }
 
 static void flush_poll(void) {
-    int ends[2];
-    check(pipe2(ends, O_CLOEXEC) == 0, "pipe");
     while (poll(&(struct pollfd){ends[0], POLLIN, 0}, 1, 100) == 0) {
     }
 }
@@ -222,11 +223,12 @@ int main(int argc, char **argv) {
     check(argc >= 2, "usage");
     how = argv[1];
     seconds = (double)number(argc, argv, 2, strncmp(how, "flush-", 6) && !is("flush") ? 6 : 15);
-    int ends = is("flush-ends") || is("beats") || is("beats-idle") || is("team-ends") || is("pool") ||
+    int is_healthy = is("flush-ends") || is("beats") || is("beats-idle") || is("team-ends") || is("pool") ||
                is("pool-queue") || is("spin-ends") || is("restarted") || is("join") ||
                is("thrd") || is("exit");
     wait_until_told();
     sem_init(&finished, 0, 0);
+    check(pipe2(ends, O_CLOEXEC) == 0, "pipe");
     if (is("thrd")) {
         check(thrd_create(&other, work_in_thrd, NULL) == thrd_success, "thrd_create");
     } else {
@@ -240,10 +242,12 @@ int main(int argc, char **argv) {
     fact("lost", 1);
     pid_t child = fork_or_die();
     if (child == 0) {
-        if (!ends) hang_at_most((long)seconds);
+        if (!is_healthy) hang_at_most((long)seconds);
         in_child();
     }
     if (is("parent-gone")) _exit(0);
+    close(ends[0]);
+    close(ends[1]);
     if (is("beats") || is("beats-idle")) {
         nap(seconds);
         kill(child, SIGTERM);

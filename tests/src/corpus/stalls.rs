@@ -53,7 +53,7 @@ pub(super) static HANGS: &[Case] = &[
     case("lost_flush_100ms", "lost_threads.c", &["flush"], LOST).least(LIKELY),
     case("lost_flush_1s", "lost_threads.c", &["flush-slow"], LOST).least(LIKELY),
     case("lost_flush_semaphore", "lost_threads.c", &["flush-sem"], LOST).least(LIKELY),
-    case("lost_flush_poll", "lost_threads.c", &["flush-poll"], LOST).least(LIKELY),
+    case("lost_flush_poll", "lost_threads.c", &["flush-poll"], LOST).or("held-open").least(LIKELY),
     // It is busy, and named as that.
     case("lost_spin", "lost_threads.c", &["spin"], LOST).least(None),
     case("lost_musl_join", "lost_join.musl.c", &[], LOST),
