@@ -252,6 +252,9 @@ const ORPHANED: Judgement = nobody(Truth::OrphanedLock(Hang::UNNAMED));
 const HELD_OPEN: Judgement = nobody(Truth::HeldOpen(Hang::UNNAMED));
 /// Nobody is left who could wake it, and so it is proven.
 const LOST: Judgement = nobody(Truth::LostWaker(Hang::UNNAMED));
+/// A lock at which its library gives up, and waits on a word of its own.
+const GIVEN_UP: Judgement =
+    nobody(Truth::Inherited(Hang { holder: Holder::PerhapsKnown, ..Hang::UNNAMED }));
 /// No finding, no suspicion.
 const NOTHING: Judgement = harmless(None);
 /// No finding; a suspicion is allowed, as the memory looks like an inherited lock.
