@@ -1,7 +1,7 @@
 //! The words of each hazard: one entry of [`words`] each.
 
 use forktrace_model::{
-    finding::{Finding, HazardId, Held, Lock, Severity, WaitDetail},
+    finding::{Finding, HazardId, Held, Lock, Rule, Severity, WaitDetail},
     locks,
 };
 
@@ -57,6 +57,10 @@ pub(super) fn rows(
             ),
             ("woken by", woken_by(finding).into()),
         ]),
+        Held::NotKnown => Some([
+            ("waits for", format!("lock {address:#x}{about}")),
+            ("held by", "not known; no thread of its process can run".into()),
+        ]),
         Held::ByWaiter => Some([
             ("waits for", format!("lock {address:#x}{about} taken after the fork")),
             ("held by", "the waiting thread itself".into()),
@@ -65,12 +69,18 @@ pub(super) fn rows(
 }
 
 fn woken_by(finding: &Finding) -> &'static str {
-    match finding.fork_site().is_some_and(|fork| fork.threads_lost > 0) {
-        true => {
+    let lost = finding.fork_site().is_some_and(|fork| fork.threads_lost > 0);
+    match (finding.has(Rule::AllThreadsBlocked), lost) {
+        (true, true) => {
+            "nobody: no thread of its process can run; a thread that fork did not copy may have been \
+             meant to wake it"
+        }
+        (true, false) => "nobody: no thread of its process can run",
+        (false, true) => {
             "nobody: its process has no other thread; a thread that fork did not copy may have been \
              meant to wake it"
         }
-        false => "nobody: its process has no other thread",
+        (false, false) => "nobody: its process has no other thread",
     }
 }
 

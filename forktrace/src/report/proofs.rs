@@ -36,6 +36,11 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         | Fact::OwnerIsWaiter { .. }
         | Fact::OwnerMayEnd {} => owner(fact),
         Fact::Handlers { signals } => handlers(signals.as_deref(), confidence),
+        Fact::RuntimeHandlers { signals } => format!(
+            "it has only signal handlers that its language's runtime may have installed by itself: {}",
+            names(signals)
+        ),
+        Fact::MaySleep {} => "a program may also sleep like this, until a signal ends it".into(),
         Fact::Timers { timers } => {
             format!("{} could run code that releases it", plural((*timers).into(), "timer", "timers"))
         }
@@ -134,17 +139,18 @@ fn handlers(signals: Option<&[i32]>, confidence: Confidence) -> String {
         }
         Confidence::Likely | Confidence::Suspect => "could release it",
     };
+    match signals {
+        Some(signals) => format!("a signal handler {could}: {}", names(signals)),
+        None => format!("whether the process has signal handlers is unknown; one {could}"),
+    }
+}
+
+fn names(signals: &[i32]) -> String {
     let name = |signal: &i32| match Signal::try_from(*signal) {
         Ok(signal) => signal.as_str().to_owned(),
         Err(_) => format!("signal {signal}"),
     };
-    match signals {
-        Some(signals) => {
-            let names: Vec<_> = signals.iter().map(name).collect();
-            format!("a signal handler {could}: {}", names.join(", "))
-        }
-        None => format!("whether the process has signal handlers is unknown; one {could}"),
-    }
+    signals.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// What is known of a fork that was not observed.
@@ -177,9 +183,7 @@ fn threads(fact: &Fact) -> Option<String> {
         }
         Fact::SignalOfAnotherThread { threads_lost } => {
             let threads = plural(*threads_lost, "thread", "threads");
-            format!(
-                "Python waits for a signal of another thread; this process has no other thread, and the fork lost {threads}"
-            )
+            format!("Python waits for a signal of another thread, and the fork lost {threads}")
         }
         Fact::ThreadsLost { threads_lost: 1 } => {
             "the fork lost 1 thread, which may have been meant to wake it".into()
@@ -220,6 +224,10 @@ fn threads(fact: &Fact) -> Option<String> {
                 pids.join(", ")
             )
         }
+        Fact::ThreadsOfParent { threads: 1 } => "a thread of the parent is older than this process and not in it; it may have been meant to wake this one".into(),
+        Fact::ThreadsOfParent { threads } => format!(
+            "{threads} threads of the parent are older than this process and not in it; one of them may have been meant to wake this one"
+        ),
         Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
         Fact::HeirWaits {} => {
             "the thread that continues the forking thread waits for it too".into()

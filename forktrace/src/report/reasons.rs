@@ -20,7 +20,9 @@ pub fn text(reason: Reason) -> &'static str {
         Reason::OwnedByChild => "a thread of the child itself owns the lock",
         Reason::WokenSince => "the child has released the lock since the fork",
         Reason::ReleasedHere => "the child has released or initialised the lock since the fork",
-        Reason::OrdinaryWait => "Python waits for a signal, not for a lock",
+        Reason::StuckWithAnother => {
+            "no thread of the process can run: the finding is about another one"
+        }
         Reason::Undecided => "nothing proves that the lock was held at the fork",
         Reason::TooLate => "the fork was not observed, and what was held then is unknown",
     }

@@ -5,17 +5,20 @@
 //! `lib/syscall.c`, Linux 6.18). A thread that blocks in the same call at both looks may have left
 //! and entered it in between: only its count of context switches tells.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::LazyCell,
+    time::{Duration, Instant},
+};
 
 use forktrace_common::futex;
 use procfs::{FromRead, process::Syscall};
 
 use super::{
-    Result,
+    Result, memory,
     proc_text::{self, Status},
 };
 use crate::arch::HOST;
-use forktrace_model::event::{Doing, ThreadSample, Wait};
+use forktrace_model::event::{Doing, Mapping, ThreadSample, Wait};
 
 /// Time between the two looks.
 pub const APART: Duration = Duration::from_millis(30);
@@ -56,6 +59,7 @@ impl FirstLook {
     /// Looks again, [`APART`] after the first time: waits for what is left of it.
     pub fn second_look(self) -> Result<Vec<ThreadSample>> {
         std::thread::sleep(APART.saturating_sub(self.taken.elapsed()));
+        let mappings = LazyCell::new(|| memory::mappings(self.pid).unwrap_or_default());
         let sample = |now: Observation| {
             let before = self.threads.iter().find(|before| before.tid == now.tid);
             ThreadSample {
@@ -63,6 +67,7 @@ impl FirstLook {
                 ns_tid: now.ns_tid,
                 comm: proc_text::comm(self.pid, now.tid).unwrap_or_default(),
                 ran: ran(before, &now),
+                private: is_private(&now.doing, || &mappings),
                 doing: now.doing,
             }
         };
@@ -77,6 +82,19 @@ fn ran(before: Option<&Observation>, now: &Observation) -> Option<bool> {
         return Some(true);
     }
     before.switches.zip(now.switches).map(|(before, now)| before != now)
+}
+
+/// Whether the word of an untimed futex wait is in private memory, where the operation leaves that open.
+/// `None`: it does not, or a private page of a file may be meant that was never written: the kernel
+/// takes such a word for one of the file (`get_futex_key`, `kernel/futex/core.c`, Linux 6.18).
+fn is_private<'a>(doing: &Doing, mappings: impl FnOnce() -> &'a Vec<Mapping>) -> Option<bool> {
+    let Doing::Futex { uaddr, op, timed: false, .. } = doing else { return None };
+    if *op >= futex::OP_WAIT_SYSCALL || op & futex::FUTEX_PRIVATE_FLAG != 0 {
+        return None;
+    }
+    let holds = |mapping: &&Mapping| (mapping.start..mapping.end).contains(uaddr);
+    let mapping = mappings().iter().find(holds)?;
+    (mapping.shared || mapping.perms.starts_with("rw")).then_some(!mapping.shared)
 }
 
 /// One look at every thread. A thread that ends meanwhile is left out.
@@ -259,6 +277,28 @@ mod tests {
         assert_eq!(decode(FUTEX_WAIT, [16, 5, 0xffff_ffff, 2, 1, 0]), wait);
         assert_eq!(decode(7, [0; 6]), Doing::Syscall(7));
         assert_eq!(decode(-1, [0; 6]), Doing::Unknown);
+    }
+
+    #[test]
+    fn only_a_wait_that_does_not_say_so_itself_is_looked_up() {
+        let mapping = |start, perms: &str, shared| {
+            let end = start + 0x1000;
+            Mapping { start, end, perms: perms.into(), shared, ..Mapping::default() }
+        };
+        let maps = vec![
+            mapping(0x1000, "rw-p", false),
+            mapping(0x2000, "rw-s", true),
+            mapping(0x3000, "r--p", false),
+        ];
+        let of =
+            |uaddr, op, timed| is_private(&Doing::Futex { uaddr, op, val: 0, timed }, || &maps);
+        assert_eq!(of(0x1004, futex::FUTEX_WAIT, false), Some(true));
+        assert_eq!(of(0x2004, futex::FUTEX_WAIT, false), Some(false));
+        assert_eq!(of(0x3004, futex::FUTEX_WAIT, false), None, "the file's own page");
+        assert_eq!(of(0x4004, futex::FUTEX_WAIT, false), None);
+        assert_eq!(of(0x1004, futex::FUTEX_WAIT, true), None);
+        assert_eq!(of(0x1004, futex::OP_WAITV, false), None);
+        assert_eq!(of(0x1004, futex::FUTEX_WAIT | futex::FUTEX_PRIVATE_FLAG, false), None);
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(super) fn doing() -> impl Strategy<Value = Doing> {
 
 fn thread_sample() -> impl Strategy<Value = ThreadSample> {
     (any::<u32>(), text(), doing(), any::<Option<bool>>()).prop_map(|(tid, comm, doing, ran)| {
-        ThreadSample { tid, ns_tid: ran.map(|_| tid / 2), comm, doing, ran }
+        ThreadSample { tid, ns_tid: ran.map(|_| tid / 2), comm, doing, ran, private: ran }
     })
 }
 

@@ -256,6 +256,10 @@ pub struct ThreadSample {
     pub doing: Doing,
     /// True when it ran on a CPU between two looks; `None`: not known.
     pub ran: Option<bool>,
+    /// Where its untimed futex wait does not say so itself (`FUTEX_PRIVATE_FLAG`): whether the word is
+    /// in private memory, so that only its own process could wake it. `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<bool>,
 }
 
 /// A thread's activity.

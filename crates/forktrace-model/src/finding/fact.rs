@@ -128,10 +128,14 @@ rules! {
     /// These processes have the other end, and seem not to use it: they run another program, which was
     /// started with it beyond its standard streams.
     Supports NotUsed "not-used" { pids: Vec<u32> }
+    /// The parent has so many threads that are older than the process, which are not in it.
+    Supports ThreadsOfParent "threads-of-parent" { threads: u64 }
     /// So many other threads of the process are alive.
     Weakens OthersAlive "others-alive" { others: u64 }
     /// Signals with a handler that may run, by number; `None`: not known.
     Weakens Handlers "handlers" { signals: Option<Vec<i32>> }
+    /// Signals with a handler, by number, that the runtime of a language may have installed by itself.
+    Weakens RuntimeHandlers "runtime-handlers" { signals: Vec<i32> }
     /// So many timers could run code that releases it.
     Weakens Timers "timers" { timers: u32 }
     /// The waiter takes it by hand, not in a `with` block.
@@ -142,6 +146,8 @@ rules! {
     Weakens OwnerMayEnd "owner-may-end" {}
     /// The forking process had no other thread to lose.
     Weakens NoThreadLost "no-thread-lost" {}
+    /// Python waits for an event: a program may also sleep like this, until a signal ends it.
+    Weakens MaySleep "may-sleep" {}
     /// Nothing proves that it existed at the fork.
     Missing MayBeNew "may-be-new" {}
     /// The inherited bytes do not prove that the lock was held.

@@ -68,6 +68,8 @@ pub enum Held {
     ByNobody,
     /// By the task itself.
     ByWaiter,
+    /// Not known: it is a lock, or looks like one.
+    NotKnown,
 }
 
 /// What a task waits for.

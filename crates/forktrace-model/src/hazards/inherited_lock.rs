@@ -39,7 +39,6 @@ const CRITERIA: &[Criterion] = &[
     python_frames::left_behind,
     // Could the wait end in another way?
     release::passed_on,
-    release::of_signal,
     release::alarm,
     fork::unobserved,
     fork::events_lost,

@@ -1,17 +1,21 @@
-//! A task waits to be woken by a thread that its process does not have.
+//! A task waits, and no task is left that could ever wake it.
 //!
-//! What is waited for is no lock: nobody holds a condition variable or a barrier, and a wait of Python's
-//! library for a signal is for a lock of its own that whoever wakes it releases. So nothing can prove
-//! who was to wake the waiter. What can be shown is that it is the only thread of its process, and that
-//! the fork lost threads: *likely* at best, since a program may sleep like this on purpose. *suspect*: a
-//! handler or timer could wake it, or nothing shows that the thing existed at the fork. A child with
-//! more than one thread is never reported: an idle pool looks like this.
+//! An untimed wait on private memory is ended from inside of that memory alone. Where none of its tasks
+//! can run any more ([`wakers`](super::wait::wakers)), it can never end: *certain*, whatever is waited
+//! for, whether it existed at the fork or not, and whether the fork was seen or not. Why nobody is left
+//! is another question: the fork lost threads, one of which was to wake it; or the process has brought
+//! itself into this state. Where nothing was lost the program may mean it, as *likely* says. A lock that
+//! is shown to have been held at the fork is an [inherited lock](super::inherited_lock) first.
+//!
+//! Of several threads that wait for each other one speaks for all.
+//!
+//! Less sure: handlers of signals and timers may run code that wakes it.
 
 use super::{
     Context, Hazard, HazardId, Reason, Verdict, stall,
     wait::{
-        self, Assessment, Criterion, WaitCase, Waited, conclude, exclusions, fork,
-        known_idle_waits, left, release,
+        self, Assessment, Criterion, WaitCase, Waited, conclude, fork, held, known_idle_waits,
+        left, release, self_owned,
     },
 };
 use crate::{
@@ -23,19 +27,19 @@ use crate::{
 /// See the module.
 pub(super) struct LostWaker;
 
-/// For a word that nobody holds.
-const OF_EVENT: &[Criterion] = &[
-    unchanged,
-    left::alone,
+const CRITERIA: &[Criterion] = &[
+    // Can nobody end it?
+    left::nobody_at_all,
     release::wakes,
-    threads_lost,
+    release::passed_on,
+    // Why?
+    lost_threads,
+    may_sleep,
+    unchanged,
     existed,
-    fork::unobserved,
+    fork::why_unknown,
     fork::events_lost,
 ];
-
-/// For a wait of Python's library for another thread's signal.
-const OF_SIGNAL: &[Criterion] = &[signal, left::alone, fork::unobserved, fork::events_lost];
 
 impl Hazard for LostWaker {
     fn id(&self) -> HazardId {
@@ -44,18 +48,26 @@ impl Hazard for LostWaker {
 
     fn judge(&self, cx: &Context<'_>) -> Verdict {
         let Some(Ok(case)) = &cx.wait else { return stall::judge(cx, self.id()) };
-        let (conclusion, otherwise) = match case.waited {
-            Waited::Signal => (of_signal(case), Verdict::Innocent(Reason::OrdinaryWait)),
-            Waited::Event => (of_event(case), Verdict::Open(case.fork.unknown_event())),
-            // What it is shows in Python's frames, which are not read yet.
-            Waited::Lock if exclusions::may_be_signal(case) => {
-                (of_signal(case), Verdict::Unrelated)
-            }
-            Waited::Lock => return Verdict::Unrelated,
+        if self_owned(case).is_some() {
+            return Verdict::Unrelated;
+        }
+        if !left::is_nobody(case) {
+            return match case.waited {
+                Waited::Lock => Verdict::Unrelated,
+                _ if may_be_held(case) => Verdict::Open(case.fork.unknown_event()),
+                _ => Verdict::Open(Reason::OthersCanWake),
+            };
+        }
+        if !left::speaks_for_all(case) {
+            return Verdict::Open(Reason::StuckWithAnother);
+        }
+        let held = match case.waited {
+            Waited::Lock => Held::NotKnown,
+            Waited::Event | Waited::Signal => Held::ByNobody,
         };
-        match conclusion {
-            Some(conclusion) => case.finding(self.id(), Held::ByNobody, conclusion),
-            None => otherwise,
+        match conclude(case, CRITERIA) {
+            Some(conclusion) => case.finding(self.id(), held, conclusion),
+            None => Verdict::Open(case.fork.undecided()),
         }
     }
 
@@ -64,35 +76,49 @@ impl Hazard for LostWaker {
     }
 }
 
-fn of_event(case: &WaitCase<'_>) -> Option<wait::Conclusion> {
-    let woken = match case.evidence.wakes_since_fork {
-        // Wakes before the tracer came are not known. The word has stayed as it was.
-        _ if case.fork.is_unobserved() => false,
-        Some(count) => count > 0,
-        // A process that never had another thread had nobody to wake.
-        None => case.process.had_threads,
-    };
-    let unchanged = case.reading.at_fork == State::HeldUnproven && !woken;
-    (unchanged && case.is_alone()).then(|| conclude(case, OF_EVENT))?
+/// Whether a word of an unknown kind may be that of a lock which was held at the fork: only one that was
+/// zero then, or another kind of memory, was none.
+fn may_be_held(case: &WaitCase<'_>) -> bool {
+    case.waited == Waited::Event
+        && case.reading.is_nameless()
+        && case.reading.value_at_fork != Some(0)
 }
 
-fn of_signal(case: &WaitCase<'_>) -> Option<wait::Conclusion> {
-    let lost = !case.fork.site().lost.is_empty();
-    let could_wake = case.reading.family.anyone_may_release;
-    let for_sure = case.is_alone() && lost && could_wake && !release::could_be(case);
-    for_sure.then(|| conclude(case, OF_SIGNAL))?
-}
-
-fn unchanged(case: &WaitCase<'_>) -> Option<Assessment> {
-    let fact = Fact::UnchangedSinceFork { word: case.reading.word.clone() };
-    Some(Assessment::at_least(Confidence::Likely, fact))
-}
-
-fn threads_lost(case: &WaitCase<'_>) -> Option<Assessment> {
-    Some(match case.fork.site().lost.len() as u64 {
-        0 => Assessment::at_most(Confidence::Suspect, Fact::NoThreadLost {}),
+/// The threads that the memory was left without, by all forks through which it came.
+fn lost_threads(case: &WaitCase<'_>) -> Option<Assessment> {
+    let count = case.fork.threads_lost();
+    Some(match count {
+        0 if case.fork.is_unobserved() => Assessment::limit(Confidence::Likely),
+        0 if !case.fork.are_lost_known() => {
+            Assessment::at_most(Confidence::Likely, Fact::ThreadsUnknown {})
+        }
+        0 => Assessment::at_most(Confidence::Likely, Fact::NoThreadLost {}),
+        threads_lost if case.fork.is_unobserved() => {
+            Assessment::note(Fact::ThreadsOfParent { threads: threads_lost })
+        }
+        threads_lost if case.waited == Waited::Signal => {
+            Assessment::note(Fact::SignalOfAnotherThread { threads_lost })
+        }
         threads_lost => Assessment::note(Fact::ThreadsLost { threads_lost }),
     })
+}
+
+/// In Python, to wait for an event that nobody sets is a way to sleep until a signal ends the process.
+fn may_sleep(case: &WaitCase<'_>) -> Option<Assessment> {
+    let sleep = known_idle_waits::may_be_sleep(case.evidence);
+    sleep.then(|| Assessment::at_most(Confidence::Likely, Fact::MaySleep {}))
+}
+
+/// What is known of the word at the fork.
+fn unchanged(case: &WaitCase<'_>) -> Option<Assessment> {
+    match case.waited {
+        Waited::Lock => held::at_fork(case),
+        Waited::Event if case.reading.at_fork == State::HeldUnproven => {
+            let fact = Fact::UnchangedSinceFork { word: case.reading.word.clone() };
+            Some(Assessment::note(fact))
+        }
+        Waited::Event | Waited::Signal => None,
+    }
 }
 
 /// Whether the word was part of the same thing at the fork: static data is what it is as long as
@@ -100,17 +126,9 @@ fn threads_lost(case: &WaitCase<'_>) -> Option<Assessment> {
 fn existed(case: &WaitCase<'_>) -> Option<Assessment> {
     let mapping = case.evidence.mapping.as_ref();
     let stack = mapping.is_none_or(|mapping| mapping.path.starts_with("[stack"));
-    let existed = case.evidence.module.is_some() || (case.reading.value != 0 && !stack);
-    (!existed).then(|| Assessment::at_most(Confidence::Suspect, Fact::MayBeNew {}))
-}
-
-/// Nothing of the signal shows in the bytes at the fork. It may mean to sleep, as with an event that
-/// nobody is to set, unless it is for an object that others were to use.
-fn signal(case: &WaitCase<'_>) -> Option<Assessment> {
-    let threads_lost = case.fork.site().lost.len() as u64;
-    let sure = match known_idle_waits::is_for_work(case.evidence) {
-        true => Confidence::Likely,
-        false => Confidence::Suspect,
-    };
-    Some(Assessment::at_least(sure, Fact::SignalOfAnotherThread { threads_lost }))
+    let unchanged = case.reading.at_fork == State::HeldUnproven;
+    let existed =
+        case.evidence.module.is_some() || (unchanged && case.reading.value != 0 && !stack);
+    let asked = case.waited == Waited::Event && !existed;
+    asked.then(|| Assessment::note(Fact::MayBeNew {}))
 }

@@ -23,17 +23,18 @@ pub use wait::{wants_python, wants_stack};
 
 use crate::{
     event::{Body, Event},
-    finding::{Finding, HazardId, Key},
+    finding::{Confidence, Finding, HazardId, Key},
     model::Model,
 };
 use stall::StallCase;
 use wait::WaitCase;
 
-/// All hazards. The order means nothing: each decides by itself whether an event is its own.
+/// All hazards. Each decides by itself whether an event is its own. The first finding that is at least
+/// likely counts, so that what says more stands before what says less; otherwise the strongest.
 pub static HAZARDS: &[&dyn Hazard] = &[
+    &self_deadlock::SelfDeadlock,
     &inherited_lock::InheritedLock,
     &lost_waker::LostWaker,
-    &self_deadlock::SelfDeadlock,
     &deadlock::Deadlock,
     &orphaned_lock::OrphanedLock,
     &held_open::HeldOpen,
@@ -100,15 +101,20 @@ pub fn judge(event: &Event, model: &Model) -> Verdict {
     if let Some(Err(verdict)) = &cx.wait {
         return verdict.clone();
     }
-    let mut silent = Verdict::Unrelated;
+    let mut best = Verdict::Unrelated;
     for hazard in HAZARDS {
-        match hazard.judge(&cx) {
-            found @ Verdict::Finding(_) => return found,
-            Verdict::Unrelated => {}
-            reason => silent = reason,
+        let verdict = hazard.judge(&cx);
+        match (&verdict, &best) {
+            (Verdict::Finding(one), _) if one.confidence >= Confidence::Likely => return verdict,
+            (Verdict::Finding(one), Verdict::Finding(other))
+                if one.confidence <= other.confidence => {}
+            (Verdict::Unrelated, _) => {}
+            (Verdict::Finding(_), _) => best = verdict,
+            (_, Verdict::Finding(_)) => {}
+            _ => best = verdict,
         }
     }
-    silent
+    best
 }
 
 /// What an event ends, as far as any hazard is concerned.
@@ -149,8 +155,8 @@ pub enum Reason {
     WokenSince,
     /// The child's first write to the word was a release, or made a new lock.
     ReleasedHere,
-    /// It is a wait of Python's library for a signal.
-    OrdinaryWait,
+    /// No thread of the process can run, and the finding is about another of them.
+    StuckWithAnother,
     /// Nothing proves that the lock was held, and something may still release it.
     Undecided,
     /// The fork was not observed, and nothing shows any more what was held then.

@@ -102,8 +102,8 @@ fn is_within(stack: &[Frame], names: &[&str]) -> bool {
 }
 
 const LOCK: &[Held] = &[Held::SinceFork];
-const WAKER: &[Held] = &[Held::ByNobody];
-const INHERITED: &[Held] = &[Held::SinceFork, Held::ByNobody];
+const WAKER: &[Held] = &[Held::ByNobody, Held::NotKnown];
+const INHERITED: &[Held] = &[Held::SinceFork, Held::ByNobody, Held::NotKnown];
 
 const fn row(held: &'static [Held], when: When, remedy: Remedy) -> Row {
     Row { held, language: None, lock: None, when, remedy }

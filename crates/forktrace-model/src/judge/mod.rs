@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     event::{Body, Event},
-    finding::{Confidence, Finding, Key},
+    finding::{Confidence, Finding, HazardId, Key},
     hazards::{self, Reason, Verdict},
     model::{Model, ProcId},
 };
@@ -261,10 +261,10 @@ impl Judge {
         }
         let open = self.open.get(&process)?.get(&key)?;
         let finding = &self.findings.get(open.index)?.finding;
-        // Without having seen the fork nothing is more than likely.
+        // Without having seen the fork, what was held then is never more than likely.
         let most = match finding.unobserved_fork() {
-            Some(_) => Confidence::Likely,
-            None => Confidence::Certain,
+            Some(_) if finding.hazard != HazardId::LostWaker => Confidence::Likely,
+            _ => Confidence::Certain,
         };
         Some(Conclusion::Finding { settled: finding.confidence >= most })
     }

@@ -9,7 +9,7 @@
 //! variable itself, or for other sizes than 4 bytes on a word inside of libstdc++ (GCC 12,
 //! `bits/atomic_wait.h`).
 
-use forktrace_common::futex::{FUTEX_WAIT, FUTEX_WAIT_BITSET};
+use forktrace_common::futex::{FUTEX_WAIT, FUTEX_WAIT_BITSET, OP_WAITV};
 
 use super::{
     Base, Language, LockFamily, Part, Reading, Scene, State, TID_LIMIT, Word, WordFact, glibc_sem,
@@ -45,9 +45,19 @@ pub(super) fn read(scene: &Scene<'_>) -> Option<Reading> {
         return None;
     }
     let now = scene.now.word(wait.uaddr).filter(|word| wait.val == u64::from(*word))?;
-    let then = scene.at_fork.and_then(|window| window.word(wait.uaddr));
-    let (family, address) = named(scene);
-    Some(Reading {
+    Some(reading(scene, now, named(scene)))
+}
+
+/// The word, whatever it is and whoever changed it. `None`: the wait is for several words.
+pub(super) fn read_word(scene: &Scene<'_>) -> Option<Reading> {
+    let wait = scene.wait;
+    let now = scene.now.word(wait.uaddr).filter(|_| wait.op != OP_WAITV)?;
+    Some(reading(scene, now, (&WORD, wait.uaddr)))
+}
+
+fn reading(scene: &Scene<'_>, now: u32, (family, address): (&'static LockFamily, u64)) -> Reading {
+    let then = scene.at_fork.and_then(|window| window.word(scene.wait.uaddr));
+    Reading {
         family,
         address,
         at_fork: match then {
@@ -59,7 +69,7 @@ pub(super) fn read(scene: &Scene<'_>) -> Option<Reading> {
         value_at_fork: then,
         value: now,
         word: WordFact::now(Part::Word, Base::Hex, Word::bare(now)).inherited(then.map(Word::bare)),
-    })
+    }
 }
 
 /// What the word belongs to, where the bytes around it tell, and where that begins.

@@ -93,6 +93,13 @@ pub struct Reading {
     pub word: WordFact,
 }
 
+impl Reading {
+    /// Whether nothing is known of what the word belongs to.
+    pub fn is_nameless(&self) -> bool {
+        *self.family == event::WORD
+    }
+}
+
 /// Whether a lock was held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -165,6 +172,12 @@ pub fn read_event(scene: &Scene<'_>) -> Option<Reading> {
 /// the waiter's stack is worth reading.
 pub fn depends_on_code(scene: &Scene<'_>) -> bool {
     scene.code.frames.is_none() && three_state::is_awaited(scene) && read(scene).is_none()
+}
+
+/// The word as one of an unknown kind, of which nothing can be said but what it is and was. Only for waits
+/// that neither [`read`] nor [`read_event`] knows. `None`: the wait is for several words.
+pub fn read_word(scene: &Scene<'_>) -> Option<Reading> {
+    event::read_word(scene)
 }
 
 /// Where the lock is, if that is elsewhere than the futex word: the word is then only what the

@@ -70,15 +70,15 @@ fn wakes_of_the_word_say_nothing_of_the_lock() {
 
 #[test]
 fn the_gates_are_the_locks_own() {
-    let mut scene = python_lock();
+    let mut scene = python_lock().with_live_helper();
     let place = scene.evidence.target.as_mut().unwrap();
     place.mapping.as_mut().unwrap().shared = true;
     assert_eq!(scene.judge(), Verdict::Innocent(Reason::SharedMapping));
-    let mut free = parked("_thread.lock", lock(0, 0), lock(3, 0));
-    free.evidence.native = Some(Box::default());
-    assert_eq!(free.judge(), Verdict::Innocent(Reason::FreeAtFork));
+    let free = || parked("_thread.lock", lock(0, 0), lock(3, 0));
+    assert_eq!(free().with_live_helper().judge(), Verdict::Innocent(Reason::FreeAtFork));
+    free().expect_lost_waker(Confidence::Certain, "nobody is left");
     let retaken = parked("_thread.RLock", lock(1, OWNER), lock(3, OWNER + 64));
-    assert_eq!(retaken.judge(), Verdict::Innocent(Reason::OwnerChanged));
+    assert_eq!(retaken.with_live_helper().judge(), Verdict::Innocent(Reason::OwnerChanged));
     let kept = parked("_thread.RLock", lock(1, OWNER), lock(3, OWNER));
     assert_eq!(kept.confidence(), Confidence::Certain);
 }
@@ -88,11 +88,11 @@ fn without_the_locks_inherited_page_there_is_no_proof() {
     let mut scene = python_lock();
     scene.evidence.target.as_mut().unwrap().at_fork = AtFork::Unknown(Missing::LimitReached);
     let finding = scene.finding();
-    assert_eq!(finding.confidence, Confidence::Suspect);
+    assert_eq!((finding.hazard, finding.confidence), (HazardId::InheritedLock, Confidence::Likely));
     let missing = Missing::LimitReached;
     assert!(finding.proofs.contains(&Fact::ForkStateUnknown { missing }));
     scene.evidence.target = None;
-    assert_eq!(scene.judge(), Verdict::Open(Reason::UnknownLock));
+    scene.expect_lost_waker(Confidence::Certain, "the word of the waiter's own alone");
 }
 
 /// A recursive lock beside a living thread of the child, with what its owner's descriptor says.

@@ -63,9 +63,6 @@ impl<'a> WaitCase<'a> {
         }
         exclusions::of_any_wait(evidence)?;
         let is_signal = known_idle_waits::is_one(evidence);
-        if is_signal && evidence.late.is_some() {
-            return Err(Verdict::Innocent(Reason::OrdinaryWait));
-        }
         let process = model.live(task.pid).ok_or(Verdict::Open(Reason::NotForked))?;
         let mut fork = ForkKnowledge::new(task, evidence, process)?;
         let (reading, is_event) = read(evidence, model.machine()).map_err(Verdict::Open)?;
@@ -109,9 +106,10 @@ impl<'a> WaitCase<'a> {
         self.evidence.wakes_since_fork.filter(|_| self.target().is_none())
     }
 
-    /// Whether the process has one thread, which is the waiter.
-    pub(in crate::hazards) fn is_alone(&self) -> bool {
-        self.evidence.threads.len() == 1 && self.is_stuck(&Wakers::OfMemory)
+    /// Whether the word belongs to an object of Python.
+    pub(super) fn is_of_python(&self) -> bool {
+        let parked = self.evidence.target.as_ref().and_then(|place| place.python_type.as_ref());
+        parked.is_some() || self.evidence.python_lock.is_some()
     }
 
     /// Whether the waiter can never run again, if only `wakers` could end its wait.
@@ -258,8 +256,8 @@ fn read(evidence: &Evidence, machine: Machine) -> Result<(Reading, bool), Reason
     if let Some(reading) = locks::read(&scene) {
         return Ok((reading, false));
     }
-    let reading = locks::read_event(&scene).ok_or(Reason::UnknownLock)?;
-    Ok((reading, true))
+    let reading = locks::read_event(&scene).or_else(|| locks::read_word(&scene));
+    Ok((reading.ok_or(Reason::UnknownLock)?, true))
 }
 
 /// What decoders get to see of this evidence, with `at_fork` as the other copy of the memory.

@@ -44,7 +44,7 @@ impl Assessment {
     }
 
     /// A limit that no fact of its own explains.
-    pub(super) fn limit(sure: Confidence) -> Self {
+    pub(in crate::hazards) fn limit(sure: Confidence) -> Self {
         Assessment::of(Vec::new(), Bound::AtMost(sure))
     }
 

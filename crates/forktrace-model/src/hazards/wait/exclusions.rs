@@ -53,14 +53,6 @@ pub(in crate::hazards) fn of_lock(case: &WaitCase<'_>) -> Option<Verdict> {
     }
 }
 
-/// Whether what looks like a lock may be a signal of Python's library: it was free at the fork, and
-/// Python's frames, which would tell, are not read yet.
-pub(in crate::hazards) fn may_be_signal(case: &WaitCase<'_>) -> bool {
-    !case.fork.is_unobserved()
-        && case.evidence.native.is_none()
-        && changed_since(case) == Some(Reason::FreeAtFork)
-}
-
 /// Compares the lock as inherited with the lock now.
 fn changed_since(case: &WaitCase<'_>) -> Option<Reason> {
     let reading = &case.reading;

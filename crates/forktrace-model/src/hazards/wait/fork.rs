@@ -6,7 +6,7 @@
 //! from the parent's memory, where that has stayed as it was, or from what a Python thread left behind
 //! that is not here. Nothing is more than *likely* then.
 
-use super::{Assessment, WaitCase, python_frames};
+use super::{Assessment, WaitCase};
 use crate::{
     event::{
         AtFork, Evidence, Learnt, Relative, RelativeThread, Task, ThreadName, UnobservedFork,
@@ -101,10 +101,7 @@ impl<'a> ForkKnowledge<'a> {
         if !is_forked && (is_event || !matches!(owner, OwnerAge::Older)) {
             return Err(Verdict::Innocent(Reason::NotForked));
         }
-        match python_frames::is_at_rest(evidence) {
-            true => Err(Verdict::Open(Reason::OrdinaryWait)),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// Whether it was not observed.
@@ -125,6 +122,29 @@ impl<'a> ForkKnowledge<'a> {
         match self {
             ForkKnowledge::Observed { line, .. } => line,
             ForkKnowledge::Unobserved { .. } => &[],
+        }
+    }
+
+    /// How many threads the memory was left without, by all forks through which it came; where the fork
+    /// was not observed, how many the living parent has that are older than the process.
+    pub(in crate::hazards) fn threads_lost(&self) -> u64 {
+        match self {
+            ForkKnowledge::Observed { line, .. } => {
+                line.iter().map(|fork| fork.lost.len() as u64).sum()
+            }
+            // The one that forked is among them where it is not known.
+            ForkKnowledge::Unobserved { assumed, .. } => {
+                let others = assumed.lost.len() as u64;
+                others.saturating_sub(u64::from(assumed.by_tid == 0))
+            }
+        }
+    }
+
+    /// Whether all threads that were lost are known.
+    pub(in crate::hazards) fn are_lost_known(&self) -> bool {
+        match self {
+            ForkKnowledge::Observed { line, .. } => line.iter().all(|fork| fork.lost_known),
+            ForkKnowledge::Unobserved { .. } => false,
         }
     }
 
@@ -185,6 +205,10 @@ pub(in crate::hazards) fn fork_site(fork: &Fork) -> ForkSite {
 
 /// A fork that was not observed makes nothing more than likely.
 pub(in crate::hazards) fn unobserved(case: &WaitCase<'_>) -> Option<Assessment> {
+    Some(Assessment::at_most(Confidence::Likely, not_seen(case)?))
+}
+
+fn not_seen(case: &WaitCase<'_>) -> Option<Fact> {
     let ForkKnowledge::Unobserved { late, .. } = &case.fork else { return None };
     let origin = match &late.relative {
         Some(relative) if relative.parent => Origin::Parent,
@@ -193,7 +217,12 @@ pub(in crate::hazards) fn unobserved(case: &WaitCase<'_>) -> Option<Assessment> 
         None => Origin::Unknown,
     };
     let word_unknown = late.learnt.is_none() && matches!(case.at_fork(), AtFork::Unknown(_));
-    Some(Assessment::at_most(Confidence::Likely, Fact::ForkNotSeen { origin, word_unknown }))
+    Some(Fact::ForkNotSeen { origin, word_unknown })
+}
+
+/// A fork that was not observed leaves open why nobody is left, and changes nothing of that.
+pub(in crate::hazards) fn why_unknown(case: &WaitCase<'_>) -> Option<Assessment> {
+    Some(Assessment::note(not_seen(case)?))
 }
 
 /// Where events may be missing, everything is one step weaker.

@@ -32,7 +32,7 @@ pub(super) fn holder(case: &WaitCase<'_>, held: Held) -> Option<Holder> {
     let fork = case.fork.site();
     match held {
         Held::SinceFork => {}
-        Held::ByNobody => return None,
+        Held::ByNobody | Held::NotKnown => return None,
         Held::ByWaiter => {
             let Task { pid, tid, comm } = case.task.clone();
             return Some(Holder::new(pid, tid, Some(comm)));

@@ -20,12 +20,13 @@ pub(super) mod ownerless;
 pub(super) mod probes;
 pub(super) mod python_frames;
 pub(super) mod release;
+mod runtimes;
 pub(crate) mod wakers;
 
 pub(crate) use case::WaitCase;
 pub(super) use case::{Waited, self_owned};
 pub use case::{wants_python, wants_stack};
-pub(super) use conclusion::{Assessment, Conclusion, Criterion, conclude};
+pub(super) use conclusion::{Assessment, Criterion, conclude};
 
 use crate::{
     event::{Body, Event},

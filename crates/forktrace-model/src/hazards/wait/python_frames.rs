@@ -10,20 +10,14 @@
 
 use super::{
     Assessment, WaitCase,
-    ownerless::{LOCK, QUEUE, enters, somebody_calls, somebody_has},
+    ownerless::{LOCK, enters, somebody_calls, somebody_has},
     release::alarm_is_set,
     wakers::Wakers,
 };
 use crate::{
-    event::{Evidence, LockUse, Python, RLOCK},
+    event::{LockUse, Python, RLOCK},
     finding::{Confidence, Fact, OwnerName},
 };
-
-/// Whether the waiter is one of a pool that waits for work: an empty queue is a signal, not a lock.
-pub(super) fn is_at_rest(evidence: &Evidence) -> bool {
-    let queue = evidence.python_lock.as_ref().is_some_and(|lock| lock.type_name == QUEUE);
-    queue && evidence.threads.len() > 1
-}
 
 /// Whether a thread here that does not wait for the lock is in a `with` block of it: it will leave.
 pub(super) fn is_in_use(case: &WaitCase<'_>) -> bool {

@@ -2,7 +2,10 @@
 
 use forktrace_common::futex::{FUTEX_CMD_MASK, FUTEX_LOCK_PI, FUTEX_LOCK_PI2};
 
-use super::{Assessment, WaitCase, held, ownerless};
+use super::{
+    Assessment, WaitCase, held, known_idle_waits,
+    runtimes::{self, OF_PYTHON, bit},
+};
 use crate::finding::{Confidence, Fact};
 
 /// Signals whose handlers do not count: those that a fault raises in the running thread (a blocked one
@@ -16,15 +19,8 @@ const HARMLESS_SIGNALS: u64 = bit(libc::SIGSEGV)
     | bit(32)
     | bit(33);
 
-/// That of SIGINT does not count where Python may be at work, which always has one.
-const OF_PYTHON: u64 = bit(libc::SIGINT);
-
 /// Signals of timers that cannot be seen from outside: what handles one is there to end a wait.
 const ALARMS: u64 = bit(libc::SIGALRM) | bit(libc::SIGVTALRM) | bit(libc::SIGPROF);
-
-const fn bit(signal: i32) -> u64 {
-    1 << (signal - 1)
-}
 
 /// Handlers and timers that could release a lock that no absent task has.
 pub(in crate::hazards) fn interruptions(case: &WaitCase<'_>) -> Option<Assessment> {
@@ -32,10 +28,24 @@ pub(in crate::hazards) fn interruptions(case: &WaitCase<'_>) -> Option<Assessmen
     counts.then(|| Assessment::argument(None, handlers_or_timers(case)))
 }
 
-/// The same where nobody holds what is waited for: they could wake the waiter.
+/// Handlers and timers that could wake the waiter, where nobody else is left who could. What a runtime
+/// installs by itself is not there to wake anybody; nor is a handler of a process whose only thread
+/// waits for what others were to do.
 pub(in crate::hazards) fn wakes(case: &WaitCase<'_>) -> Option<Assessment> {
-    let fact = could_be(case).then(|| handlers_or_timers(case).into_iter().next())??;
-    Some(Assessment::at_most(Confidence::Suspect, fact))
+    let fact = handlers_or_timers(case).into_iter().next()?;
+    let mask = counted(case).filter(|_| case.evidence.timers.is_none_or(|timers| timers == 0));
+    let of_runtime = mask.map(|mask| (mask, runtimes::own_handlers(case, mask)));
+    let for_work = case.evidence.threads.len() == 1 && known_idle_waits::is_for_work(case.evidence);
+    Some(match of_runtime {
+        Some((mask, own)) if own == mask => Assessment::at_most(
+            Confidence::Likely,
+            Fact::RuntimeHandlers { signals: numbers(mask) },
+        ),
+        Some((mask, _)) if for_work && mask & ALARMS == 0 => {
+            Assessment::at_most(Confidence::Likely, fact)
+        }
+        _ => Assessment::at_most(Confidence::Suspect, fact),
+    })
 }
 
 /// The wait is in the kernel's own queue for a priority inheriting lock: the end of the owner wakes
@@ -43,16 +53,6 @@ pub(in crate::hazards) fn wakes(case: &WaitCase<'_>) -> Option<Assessment> {
 pub(in crate::hazards) fn passed_on(case: &WaitCase<'_>) -> Option<Assessment> {
     let inherits = matches!(case.evidence.wait.op & FUTEX_CMD_MASK, FUTEX_LOCK_PI | FUTEX_LOCK_PI2);
     inherits.then(|| Assessment::at_most(Confidence::Likely, Fact::OwnerMayEnd {}))
-}
-
-/// What is a signal rather than a lock, such as an empty queue, is less sure.
-pub(in crate::hazards) fn of_signal(case: &WaitCase<'_>) -> Option<Assessment> {
-    let lock = case.evidence.python_lock.as_ref()?;
-    let limit = match case.evidence.threads.len() {
-        0 | 1 => Confidence::Likely,
-        _ => Confidence::Suspect,
-    };
-    (lock.type_name == ownerless::QUEUE).then(|| Assessment::limit(limit))
 }
 
 /// The program means to be interrupted after a time: a handler may release a semaphore then.
@@ -73,13 +73,18 @@ pub(in crate::hazards) fn could_be(case: &WaitCase<'_>) -> bool {
 
 /// What could run: handlers, or else timers; at most one fact.
 pub(super) fn handlers_or_timers(case: &WaitCase<'_>) -> Vec<Fact> {
-    let of_python = if case.evidence.python.is_absent() { 0 } else { OF_PYTHON };
-    let handlers = case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS & !of_python);
-    match (handlers, case.evidence.timers) {
+    match (counted(case), case.evidence.timers) {
         (Some(0), Some(0) | None) => Vec::new(),
         (Some(0), Some(timers)) => vec![Fact::Timers { timers }],
         (handlers, _) => vec![Fact::Handlers { signals: handlers.map(numbers) }],
     }
+}
+
+/// The signals with a handler that counts; `None`: not known. That of SIGINT does not where Python may be
+/// at work.
+fn counted(case: &WaitCase<'_>) -> Option<u64> {
+    let of_python = if case.evidence.python.is_absent() { 0 } else { OF_PYTHON };
+    case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS & !of_python)
 }
 
 fn numbers(mask: u64) -> Vec<i32> {

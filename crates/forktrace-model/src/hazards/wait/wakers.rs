@@ -23,16 +23,18 @@ pub(crate) enum Wakers {
 impl Wakers {
     /// Who could end what a thread does; `None`: it does not wait.
     ///
-    /// One row for each kind of wait: a futex wait with the `PRIVATE` flag is ended from inside of its
-    /// memory alone, for the kernel looks for waiters by address space (`get_futex_key`,
-    /// `kernel/futex/core.c`, Linux 6.18).
+    /// One row for each kind of wait: a futex wait on private memory is ended from inside of that memory
+    /// alone, for the kernel looks for waiters by address space, whether the operation has the `PRIVATE`
+    /// flag or the word's page is anonymous (`get_futex_key`, `kernel/futex/core.c`, Linux 6.18).
+    /// `pthread_join` and C++'s `std::atomic::wait` wait without the flag.
     fn of(thread: &ThreadSample) -> Option<Self> {
         if thread.ran != Some(false) {
             return None;
         }
         match thread.doing {
             Doing::Futex { op, timed: false, .. }
-                if op < OP_WAIT_SYSCALL && op & FUTEX_PRIVATE_FLAG != 0 =>
+                if op < OP_WAIT_SYSCALL
+                    && (op & FUTEX_PRIVATE_FLAG != 0 || thread.private == Some(true)) =>
             {
                 Some(Wakers::OfMemory)
             }
@@ -88,7 +90,7 @@ mod tests {
     const PRIVATE: u32 = 128;
 
     fn thread(tid: u32, doing: Doing) -> ThreadSample {
-        ThreadSample { tid, ns_tid: None, comm: String::new(), doing, ran: Some(false) }
+        ThreadSample { tid, doing, ran: Some(false), ..ThreadSample::default() }
     }
 
     fn waiting(op: u32, timed: bool) -> Doing {
@@ -124,5 +126,16 @@ mod tests {
         let threads = [thread(1, waiting(PRIVATE, false)), moved];
         assert!(can_run(1, &Wakers::OfMemory, &threads));
         assert!(!can_run(1, &Wakers::OfMemory, &threads[..1]));
+    }
+
+    #[test]
+    fn a_wait_without_the_private_flag_is_as_private_as_its_memory() {
+        let joins = |private| {
+            let main = ThreadSample { private, ..thread(2, waiting(0, false)) };
+            [thread(1, waiting(PRIVATE, false)), main]
+        };
+        assert!(!can_run(1, &Wakers::OfMemory, &joins(Some(true))));
+        assert!(can_run(1, &Wakers::OfMemory, &joins(Some(false))));
+        assert!(can_run(1, &Wakers::OfMemory, &joins(None)), "a log of an older version");
     }
 }

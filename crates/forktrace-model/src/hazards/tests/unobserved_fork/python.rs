@@ -142,7 +142,9 @@ fn threads_at_rest_are_no_finding_and_python_is_read_to_tell_them() {
 
     let mut queue = worker();
     lock(&mut queue).type_name = "_queue.SimpleQueue".into();
-    assert_eq!(queue.judge(), Verdict::Open(Reason::OrdinaryWait));
+    assert_eq!(queue.judge(), Verdict::Open(Reason::OthersCanWake));
+    queue.evidence.threads.truncate(1);
+    queue.expect_lost_waker(Confidence::Certain, "nobody is left to fill it");
     let pool = "concurrent/futures/thread.py";
     for (file, function) in [
         ("threading.py", "Condition.wait"),
@@ -153,7 +155,9 @@ fn threads_at_rest_are_no_finding_and_python_is_read_to_tell_them() {
     ] {
         let mut scene = worker();
         scene.evidence.python = Python::Frames(vec![frame(file, function)]);
-        assert_eq!(scene.judge(), Verdict::Innocent(Reason::OrdinaryWait), "{function}");
+        assert_eq!(scene.judge(), Verdict::Open(Reason::OthersCanWake), "{function}");
+        scene.evidence.threads.truncate(1);
+        scene.expect_lost_waker(Confidence::Certain, function);
     }
     for (file, function) in [("thread.py", "_worker"), (pool, "submit"), ("app.py", "wait")] {
         let mut scene = worker();
@@ -189,7 +193,8 @@ fn a_py_mutex_is_told_by_the_type_of_its_object() {
         ..Place::default()
     });
     scene.kin().now = Some(held);
-    assert_eq!(scene.confidence(), Confidence::Suspect, "nobody is left");
+    assert_eq!(scene.finding().hazard, HazardId::InheritedLock);
+    assert_eq!(scene.confidence(), Confidence::Likely, "nobody is left");
     assert!(wants_python(&scene.evidence, Machine::default()));
     let word = Some(crate::event::stacks::Place::Stack { tid: CHILD });
     let native = NativeStacks { word, ..Default::default() };
@@ -200,5 +205,5 @@ fn a_py_mutex_is_told_by_the_type_of_its_object() {
     busy.evidence.python = Python::Frames(vec![frame("app.py", "work")]);
     assert!(busy.finding().is_for_python_lock());
     busy.evidence.python = Python::Frames(vec![frame("threading.py", "Condition.wait")]);
-    assert_eq!(busy.judge(), Verdict::Innocent(Reason::OrdinaryWait));
+    assert_eq!(busy.judge(), Verdict::Open(Reason::OthersCanWake));
 }
