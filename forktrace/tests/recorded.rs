@@ -24,8 +24,8 @@ const OF_THE_LINE: [&str; 5] = ["schema", "type", "seq", "ts", "boot_ns"];
 /// How the name of a log ends.
 const LOG: &str = ".jsonl.zst";
 
-/// Every rule of 0.1.0: the logs in its folder reach each of them.
-const RULES: [&str; 35] = [
+/// Every rule of 0.1.0, and those that its logs reach since: they reach each of them.
+const RULES: [&str; 36] = [
     "all-threads-blocked",
     "events-lost",
     "fork-not-seen",
@@ -55,6 +55,7 @@ const RULES: [&str; 35] = [
     "single-thread",
     "taken-by-hand",
     "threads-lost",
+    "threads-of-parent",
     "threads-unknown",
     "timers",
     "unchanged-since-fork",
@@ -63,13 +64,13 @@ const RULES: [&str; 35] = [
     "with-at-fork",
 ];
 
-/// Every kind of 0.1.0 with every confidence that it had.
+/// Every kind of 0.1.0 with every confidence that its logs lead to.
 const CONFIDENCES: [(&str, &str); 7] = [
     ("inherited-lock", "certain"),
     ("inherited-lock", "likely"),
     ("inherited-lock", "suspect"),
+    ("lost-waker", "certain"),
     ("lost-waker", "likely"),
-    ("lost-waker", "suspect"),
     ("self-deadlock", "certain"),
     ("self-deadlock", "likely"),
 ];

@@ -33,7 +33,7 @@ static ROWS: &[(&str, Option<Confidence>)] = &[
     ("hang_rust_mutex", Some(Confidence::Certain)),
     ("hang_rust_once", Some(Confidence::Certain)),
     ("hang_parking_lot_mutex", Some(Confidence::Certain)),
-    ("lost_waker_openmp", Some(Confidence::Likely)),
+    ("lost_waker_openmp", Some(Confidence::Certain)),
     // Another thread of the child may have been woken by a release that nobody saw.
     ("hang_semaphore_two_waiters", Some(Confidence::Likely)),
     ("hang_python_worker_with_feeder", Some(Confidence::Likely)),
@@ -42,9 +42,7 @@ static ROWS: &[(&str, Option<Confidence>)] = &[
     ("quiet_python_long_holder", None),
     ("quiet_python_threads_queue", None),
     ("quiet_rust_condvar", None),
-    ("quiet_idle_pool", None),
-    // The word looks like a mutex; only the stack tells that it is none.
-    ("own_rust_condvar", None),
+    ("quiet_threads_pool", None),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -1,7 +1,7 @@
 /*
  * A child with a pool of threads that have nothing to do: they wait for a condition that was there
- * at the fork, and so does the main thread, for the time until a signal handler ends it all.
- * The tracer must say nothing: idle threads are no hang.
+ * at the fork, and so does the main thread, until a signal ends the process. Whatever it means by
+ * that: none of its threads can ever run again, and the tracer says so, about one of them.
  *
  * idle_pool THREADS [SECONDS]
  */

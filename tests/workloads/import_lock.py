@@ -1,6 +1,6 @@
 """A thread of the parent is in the middle of an import when the main thread forks; the child imports
-the same module and hangs. A limit: the import lock is a note in free memory, and the word that the
-child waits on was free at the fork. The tracer says nothing.
+the same module and hangs. The import lock is a note in free memory, and the word that the child waits on
+was free at the fork: that a lock was held cannot be shown, but nobody is left who could wake it.
 
 import_lock.py [SECONDS]
 """

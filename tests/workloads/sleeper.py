@@ -1,6 +1,6 @@
 """A forked child that has nothing to do sleeps for ever, on purpose: it waits for an event that
-nobody will ever set, until it is told to end by a signal. The tracer must not say more than that it
-suspects something.
+nobody will ever set, until it is told to end by a signal. It can never go on, and the tracer says so,
+but not for certain: a program may sleep like this.
 
 sleeper.py [SECONDS]
 """

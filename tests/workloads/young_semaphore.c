@@ -1,7 +1,8 @@
 /*
  * A child makes a semaphore of its own, in memory that was not in use at the fork, and sleeps on it
  * for ever, on purpose, until a signal ends it. By its memory the word was 0 at the fork and is 0
- * now; but the semaphore is younger than the fork. The tracer must say nothing.
+ * now; but the semaphore is younger than the fork. The tracer must not say that a lock was inherited:
+ * that the child can never go on is true.
  *
  * young_semaphore [SECONDS]
  */

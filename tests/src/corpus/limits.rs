@@ -9,8 +9,6 @@ pub(super) static LIMITS: &[Case] = &[
         .limit(None, "a thread that spins makes no system call, so there is nothing to judge"),
     case("limit_timed_retry", "timed_retry.c", &[], MUTEX)
         .limit(None, "a loop of waits with a timeout: no single wait lasts"),
-    case("limit_import_lock", "import_lock.py", &[], ownerless("Python import lock"))
-        .limit(Some(Confidence::Suspect), "the lock is a note in memory. The thread waits on a word that was free at the fork, which looks like any wait for a signal"),
     case("limit_orphaned_semaphore", "orphaned_semaphore.c", &[], SEMAPHORE)
         .limit(Some(Confidence::Suspect), "a semaphore does not record its holder: a living thread of the child may hold it"),
     case("limit_retaken_semaphore", "retaken_semaphore.c", &[], self_deadlock("glibc semaphore"))
