@@ -170,6 +170,19 @@ fn not_seen(origin: Origin, word_unknown: bool) -> String {
     format!("the fork was not observed; {origin}{word}")
 }
 
+/// What is known of the threads that a fork lost which was not observed.
+fn of_parent(threads: u64) -> String {
+    match threads {
+        1 => "a thread of the parent is older than this process and not in it; it may have been \
+              meant to wake this one"
+            .into(),
+        _ => format!(
+            "{threads} threads of the parent are older than this process and not in it; one of them may \
+             have been meant to wake this one"
+        ),
+    }
+}
+
 /// Who is left in the process, and whom the fork lost.
 fn threads(fact: &Fact) -> Option<String> {
     Some(match fact {
@@ -224,10 +237,7 @@ fn threads(fact: &Fact) -> Option<String> {
                 pids.join(", ")
             )
         }
-        Fact::ThreadsOfParent { threads: 1 } => "a thread of the parent is older than this process and not in it; it may have been meant to wake this one".into(),
-        Fact::ThreadsOfParent { threads } => format!(
-            "{threads} threads of the parent are older than this process and not in it; one of them may have been meant to wake this one"
-        ),
+        Fact::ThreadsOfParent { threads } => of_parent(*threads),
         Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
         Fact::HeirWaits {} => {
             "the thread that continues the forking thread waits for it too".into()

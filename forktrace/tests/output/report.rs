@@ -125,7 +125,7 @@ fn filters() {
 /// Without `--suspects`.
 #[test]
 fn hidden_suspects() {
-    let texts = ["condition-events-lost", "condition-no-thread-lost"].map(|name| {
+    let texts = ["semaphore-handler", "python-by-hand"].map(|name| {
         let log = file(&format!("recorded/0.1.0/{name}.jsonl.zst"));
         report(&["--quiet", log.to_str().unwrap()])
     });

@@ -284,3 +284,19 @@ fn a_thread_of_python_that_joins_another_leaves_it_to_that_one() {
     scene.evidence.python_threads[0] = known(CHILD, "Condition.wait");
     scene.expect_lost_waker(Confidence::Certain, "it does not join");
 }
+
+#[test]
+fn a_wait_that_cannot_be_judged_is_counted_until_it_ends() {
+    let mut scene = Scene::mutex();
+    scene.evidence.wait.op = 0x1_0000;
+    let model = scene.model();
+    let mut judge = Judge::default();
+    let look = Body::Evidence(Box::new(scene.evidence.clone()));
+    let outcome = judge.apply(&event(11 * SECOND, CHILD, CHILD, look), &model);
+    assert_eq!(outcome, Some(Outcome::Silent(Reason::UnknownLock)));
+    assert_eq!(judge.unjudged(Reason::UnknownLock), 1);
+    let back =
+        crate::event::FutexWait { wait: scene.evidence.wait.clone(), result: Some(0), over: false };
+    judge.apply(&event(12 * SECOND, CHILD, CHILD, Body::FutexWait(back)), &model);
+    assert_eq!(judge.unjudged(Reason::UnknownLock), 0);
+}

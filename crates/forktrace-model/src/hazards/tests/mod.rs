@@ -440,22 +440,6 @@ fn a_wait_is_reported_once_and_again_only_when_stronger() {
 }
 
 #[test]
-fn a_wait_that_cannot_be_judged_is_counted_until_it_ends() {
-    let mut scene = Scene::mutex();
-    scene.evidence.wait.op = 0x1_0000;
-    let model = scene.model();
-    let mut judge = Judge::default();
-    let look = Body::Evidence(Box::new(scene.evidence.clone()));
-    let outcome = judge.apply(&event(11 * SECOND, CHILD, CHILD, look), &model);
-    assert_eq!(outcome, Some(Outcome::Silent(Reason::UnknownLock)));
-    assert_eq!(judge.unjudged(Reason::UnknownLock), 1);
-    let back =
-        crate::event::FutexWait { wait: scene.evidence.wait.clone(), result: Some(0), over: false };
-    judge.apply(&event(12 * SECOND, CHILD, CHILD, Body::FutexWait(back)), &model);
-    assert_eq!(judge.unjudged(Reason::UnknownLock), 0);
-}
-
-#[test]
 fn a_wait_on_a_machine_whose_locks_are_not_known_is_no_finding() {
     let scene = Scene::mutex();
     let on = |arch: &str, page_size| {
