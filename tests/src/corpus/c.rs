@@ -85,8 +85,6 @@ pub(super) static HANGS: &[Case] = &[
     // They sleep for ever on purpose, until a signal ends them: nothing else can.
     case("own_idle_pool", "idle_pool.c", &["3"], OWN_FAULT),
     case("own_young_semaphore", "young_semaphore.c", &[], OWN_FAULT),
-    // glibc waits for ever where the kernel knows no owner (`nptl/pthread_mutex_lock.c`).
-    case("own_prio_inherit_owner_gone", "pi_mutex.c", &["normal", "thread", "exit"], OWN_FAULT),
 ];
 
 /// Programs in which every wait ends.
