@@ -162,7 +162,7 @@ fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<
     if thing.kind == ThingKind::Epoll && view >= View::OwnThings {
         return Some(Vec::new());
     }
-    let own = view >= View::OwnThings && is_own_thing(thing, task.pid, on.way);
+    let own = view >= View::OwnThings && is_own_thing(thing, task, on.way);
     let unused = |pid: u32| {
         view >= View::NotUsed && on.way == Way::Read && is_leaked(stall, thing, task.pid, pid)
     };
@@ -233,10 +233,16 @@ pub(super) fn is(task: &StallTask, owner: u32) -> bool {
     task.ns_tid.unwrap_or(task.tid) == owner
 }
 
-/// Whether a process made a thing to wake itself: it has all ends of it.
-fn is_own_thing(thing: &Thing, pid: u32, way: Way) -> bool {
-    let wakes = matches!(thing.kind, ThingKind::Eventfd | ThingKind::Pipe | ThingKind::UnixSocket);
-    let has_both = |user: &User| user.pid == pid && user.writes && user.reads;
+/// Whether a process made a thing to wake itself: it has all ends of it. Who waits for a pipe or a socket
+/// alone waits for data.
+fn is_own_thing(thing: &Thing, task: &StallTask, way: Way) -> bool {
+    let TaskState::Waits(wait) = &task.state else { return false };
+    let wakes = match thing.kind {
+        ThingKind::Eventfd => true,
+        ThingKind::Pipe | ThingKind::UnixSocket => wait.on.len() > 1,
+        _ => false,
+    };
+    let has_both = |user: &User| user.pid == task.pid && user.writes && user.reads;
     way == Way::Read && wakes && thing.users.iter().any(has_both)
 }
 
