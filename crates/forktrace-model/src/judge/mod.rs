@@ -111,6 +111,8 @@ pub enum Conclusion {
     Finding {
         /// It is as sure as it can become.
         settled: bool,
+        /// It is likely, or more.
+        likely: bool,
     },
     /// To none.
     Nothing {
@@ -266,7 +268,9 @@ impl Judge {
             Some(_) if finding.hazard != HazardId::LostWaker => Confidence::Likely,
             _ => Confidence::Certain,
         };
-        Some(Conclusion::Finding { settled: finding.confidence >= most })
+        let confidence = finding.confidence;
+        let likely = confidence >= Confidence::Likely;
+        Some(Conclusion::Finding { settled: confidence >= most, likely })
     }
 
     /// The findings that are kept, in the order of their discovery.

@@ -57,6 +57,9 @@ impl Probe for LiveProbe {
         if subject.fork_unseen && evidence.still_waiting && !evidence.denied {
             inspect::unobserved_fork::add(&mut evidence, task);
         }
+        if evidence.still_waiting {
+            evidence.waited_by = inspect::stall::waited_by(task.pid);
+        }
         evidence.probed = locks.map(|(parent, probed)| placed(parent, probed));
         evidence
     }

@@ -211,6 +211,12 @@ impl Census {
         self.watch.unread(now_ns).filter(lives).count() as u64
     }
 
+    /// There is a finding about a futex wait of a thread, as of `now_ns`. Until it moves, the process is
+    /// not read.
+    pub(super) fn explained(&mut self, id: ProcId, tid: u32, now_ns: u64) {
+        self.watch.explained(id, tid, now_ns);
+    }
+
     /// A process has ended.
     pub(super) fn forget(&mut self, id: ProcId) {
         self.watch.forget(id);

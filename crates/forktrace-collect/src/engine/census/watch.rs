@@ -92,6 +92,8 @@ struct Seen {
     read_due_ns: u64,
     /// The thread that was stuck, and has not moved since.
     stuck: Option<u32>,
+    /// A thread about whose wait there is another finding, and since when.
+    explained: Option<(u32, u64)>,
     /// What was said of it last.
     said: Option<Signature>,
 }
@@ -209,9 +211,17 @@ impl Watch {
         let min_wait_ns = self.min_wait_ns;
         let unread = move |seen: &&Seen| {
             let newest = seen.newest(min_wait_ns, now_ns);
-            newest.is_some_and(|since_ns| since_ns > seen.read_ns)
+            !seen.is_explained() && newest.is_some_and(|since_ns| since_ns > seen.read_ns)
         };
         self.seen.iter().filter(move |(_, seen)| unread(seen)).map(|(id, _)| *id)
+    }
+
+    /// There is a finding about a futex wait of a thread.
+    pub(super) fn explained(&mut self, id: ProcId, tid: u32, now_ns: u64) {
+        let seen = self.seen.get_mut(&id).filter(|seen| seen.stuck.is_none());
+        if let Some(seen) = seen {
+            seen.explained = Some((tid, now_ns));
+        }
     }
 
     pub(super) fn forget(&mut self, id: ProcId) {
@@ -223,11 +233,21 @@ impl Seen {
     /// Whether it is to be read: a thread has not moved for long and was not read since, or it is time to
     /// read it again.
     fn is_due(&self, now_ns: u64, min_wait_ns: u64) -> bool {
+        if self.is_explained() {
+            return false;
+        }
         if self.stuck.is_some() && self.read_due_ns <= now_ns {
             return true;
         }
         let Some(newest) = self.newest(min_wait_ns, now_ns) else { return false };
         newest > self.read_ns || self.read_due_ns <= now_ns
+    }
+
+    /// Whether there is another finding about a thread that has not moved since.
+    fn is_explained(&self) -> bool {
+        self.explained.is_some_and(|(tid, at_ns)| {
+            self.threads.get(&tid).is_some_and(|thread| thread.since_ns <= at_ns)
+        })
     }
 
     /// Since when the threads are long that are worth to be read, `CLOCK_BOOTTIME`, ns.

@@ -114,7 +114,6 @@ impl Waits {
     /// Does what is due. Returns the events that waits have become long.
     pub(super) fn tick(&mut self, kernel: &Kernel, models: Models<'_>, now_ns: u64) -> Vec<Event> {
         self.begin_round(models, now_ns);
-        self.begin_census(models, now_ns);
         let all = self.all(&kernel.maps, models);
         let long = self.long(&all, now_ns);
         let new = self.schedule.update(&long);
@@ -123,6 +122,8 @@ impl Waits {
         for wait in &long {
             self.sample(wait, &all, kernel, models, now_ns);
         }
+        // Afterwards: what is to be sampled is known now.
+        self.begin_census(models, now_ns);
         events
     }
 
@@ -250,8 +251,11 @@ impl Waits {
         let conclusion =
             process.and_then(|process| consumer.conclusion(process.id, (task.tid, uaddr)));
         let settled = match conclusion {
-            Some(Conclusion::Finding { settled }) => {
+            Some(Conclusion::Finding { settled, likely }) => {
                 self.schedule.found(task.pid, uaddr);
+                if let Some(process) = process.filter(|_| likely && evidence.still_waiting) {
+                    self.census.explained(process.id, task.tid, now_ns);
+                }
                 settled
             }
             Some(Conclusion::Nothing { settled }) => settled,
