@@ -6,10 +6,13 @@
 use std::{fs, path::Path, time::Duration};
 
 use assert_cmd::Command;
-use forktrace::report::{
-    Clock, Style,
-    summary::{self, Summary},
-    text::Text,
+use forktrace::{
+    pipeline::conclusion::Coverage,
+    report::{
+        Clock, Style,
+        summary::{self, Summary},
+        text::Text,
+    },
 };
 use forktrace_log::{Checker, Line, LineKind, Reader};
 use forktrace_model::{
@@ -317,6 +320,8 @@ fn write(model: &Model, findings: &[Judged]) {
         hidden: 0,
         quiet: false,
         shortfalls: &[],
+        unjudged: (&[], 0),
+        coverage: Coverage::default(),
         recorded: &[],
     };
     summary::write(&mut std::io::sink(), &summary, Style::default()).unwrap();

@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::reader::{Line, LineKind};
-use forktrace_model::event::{Body, Event, FutexWait, Task, TraceStart};
+use forktrace_model::event::{Body, Event, FutexWait, Task, TraceConclusion, TraceEnd, TraceStart};
 
 /// Something that is wrong with a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Checker {
     /// Waits that go on: their starts, by process and thread.
     waits: FxHashMap<u32, FxHashMap<u32, FxHashSet<u64>>>,
     lost: u64,
+    /// There is a finding of severity hang that is likely or certain.
+    hang: bool,
     /// A part before the first one is missing.
     begins_late: bool,
     problems: Vec<Problem>,
@@ -89,6 +91,7 @@ impl Checker {
                     let text = format!("a finding about process {}, which is unknown", finding.pid);
                     self.say(number, text);
                 }
+                self.hang |= finding.is_hang();
                 self.last = Last::Other;
             }
             LineKind::Unknown { .. } => self.last = Last::Other,
@@ -144,6 +147,7 @@ impl Checker {
                     );
                     self.say(number, text);
                 }
+                self.conclusion(number, end);
             }
             Body::Rotated(rotated) => self.last = Last::Rotated(rotated.next),
             Body::EventsLost(lost) if !lost.by_kind.contains_key("unwritten") => {
@@ -155,6 +159,25 @@ impl Checker {
         if let Some(task) = &event.task {
             self.of_task(number, event, task);
         }
+    }
+
+    /// Whether `trace.end` says of hangs what the lines before it say.
+    fn conclusion(&mut self, number: u64, end: &TraceEnd) {
+        let wrong = match end.conclusion {
+            // The finding may be in a part that is missing.
+            Some(TraceConclusion::Hangs) if !self.hang && !self.begins_late => {
+                "trace.end says `hangs`, but there is no likely or certain hang"
+            }
+            // A hang that went on after all leaves it unsure.
+            Some(TraceConclusion::Clear) if self.hang => {
+                "trace.end says `clear`, but there is a likely or certain hang"
+            }
+            Some(TraceConclusion::Clear) if end.lost > 0 => {
+                "trace.end says `clear`, but events were lost"
+            }
+            _ => return,
+        };
+        self.say(number, wrong.into());
     }
 
     fn start(&mut self, number: u64, start: &TraceStart, before: Last) {

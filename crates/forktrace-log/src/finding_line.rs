@@ -64,6 +64,15 @@ pub struct FindingLine {
     pub advice: String,
 }
 
+impl FindingLine {
+    /// Whether it says that a task hangs, likely or for certain. Logs of 0.1, which name no severity,
+    /// have only hangs.
+    pub fn is_hang(&self) -> bool {
+        let hang = self.severity.is_none_or(|severity| severity == Severity::Hang);
+        hang && ["likely", "certain"].contains(&self.confidence.as_str())
+    }
+}
+
 /// A task that is in a call, of whatever kind, that nobody can end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StallLine {

@@ -8,7 +8,7 @@ use forktrace_model::{
     event::{
         EventsLost, Evidence, FutexWait, FutexWake, ProcessExec, ProcessExit, ProcessFork,
         ProcessOwner, ProcessSnapshot, Resync, Rotated, Stall, Task, ThreadExit, ThreadStart,
-        TraceEnd, TraceStart,
+        TraceEnd, TraceStart, UnjudgedWait,
     },
     json_number,
 };
@@ -76,6 +76,7 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("futex.wake", reference::<FutexWake>(generator), true);
     add("evidence", reference::<Evidence>(generator), true);
     add("stall", reference::<Stall>(generator), true);
+    add("wait.unjudged", reference::<UnjudgedWait>(generator), true);
     add(FINDING, reference::<FindingLine>(generator), false);
     add("events.lost", reference::<EventsLost>(generator), false);
     add("trace.resync", reference::<Resync>(generator), false);

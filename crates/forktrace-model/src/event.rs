@@ -10,6 +10,7 @@ mod lock_facts;
 pub mod stacks;
 pub mod stall;
 mod trace_end;
+mod unjudged;
 mod unobserved_fork;
 
 pub use evidence::{
@@ -22,7 +23,8 @@ pub use lock_facts::{
     Waiter,
 };
 pub use stall::Stall;
-pub use trace_end::{Counter, EndReason};
+pub use trace_end::{Counter, EndReason, TraceConclusion};
+pub use unjudged::{Unjudged, UnjudgedWait};
 pub use unobserved_fork::{Learnt, Relative, RelativeThread, UnobservedFork, is_older};
 
 use forktrace_common::futex;
@@ -90,6 +92,9 @@ pub enum Body {
     /// What a thread that does not move waits for, and who could end that.
     #[serde(rename = "stall")]
     Stall(Box<Stall>),
+    /// A wait about which nothing can be said.
+    #[serde(rename = "wait.unjudged")]
+    WaitUnjudged(Box<UnjudgedWait>),
     /// Events were lost before this point.
     #[serde(rename = "events.lost")]
     EventsLost(EventsLost),
@@ -122,6 +127,7 @@ impl Body {
             Body::FutexWake(_) => "futex.wake",
             Body::Evidence(_) => "evidence",
             Body::Stall(_) => "stall",
+            Body::WaitUnjudged(_) => "wait.unjudged",
             Body::EventsLost(_) => "events.lost",
             Body::Resync(_) => "trace.resync",
             Body::ProcessOwner(_) => "process.owner",
@@ -450,6 +456,9 @@ pub struct TraceEnd {
     #[serde(default, with = "json_number::opt", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<json_number::Number>")]
     pub traced_ns: Option<u64>,
+    /// What it says of hangs; `None`: a log of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conclusion: Option<TraceConclusion>,
 }
 
 fn is_none_lost(number: &u64) -> bool {

@@ -20,7 +20,7 @@ use crate::{
         table::{Row, Table},
         timeline::LogEnd,
     },
-    report::caveats,
+    report::{caveats, unjudged},
 };
 
 /// Bytes buffered before a write.
@@ -153,7 +153,9 @@ fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     let files = log_files::in_order(&args.files)?;
     let walk = Walk::new(&files, args.memory, true, |_, _| Ok(TimelineBuilder::pipeline()));
     let Some(Walked { pipeline, caveats }) = walk.run()? else { return Ok(()) };
-    let shortfalls = caveats.iter().map(caveats::text).collect();
+    let (waits, total) = pipeline.unaccounted();
+    let waits = unjudged::lines(&waits, total, pipeline.model().span_ns().1);
+    let shortfalls = caveats.iter().map(caveats::text).chain(waits).collect();
     let story = pipeline.finish(LogEnd { shortfalls });
     for (kind, count) in &story.left_out {
         say(&format!(

@@ -20,7 +20,7 @@ use super::{
     sinks::{Json, Out, Outputs, Recording, Text, Visible},
 };
 use crate::{
-    pipeline::{Follow, Pipeline, caveats::Caveat},
+    pipeline::{Follow, Pipeline, caveats::Caveat, conclusion::Coverage},
     report::{
         self, Clock, Style,
         summary::{self, Summary},
@@ -211,6 +211,8 @@ pub(super) fn summary(
     let shortfalls: Vec<String> = caveats.iter().map(report::caveats::text).collect();
     let Some(mut text) = pipeline.sink.text.take() else { return Ok(()) };
     let model = pipeline.model();
+    let (unjudged, total) = pipeline.unaccounted();
+    let unjudged = report::unjudged::lines(&unjudged, total, model.span_ns().1);
     let summary = Summary {
         processes: model.all(),
         seen: model.seen(),
@@ -222,6 +224,8 @@ pub(super) fn summary(
         hidden: hidden.len() as u64 + earlier_hidden,
         quiet,
         shortfalls: &shortfalls,
+        unjudged: (&unjudged, total),
+        coverage: Coverage::of(model, pipeline.judge()),
         recorded: &recorded,
     };
     let written = text.write(|text| {

@@ -302,6 +302,7 @@ fn row(event: &Event, offset_ns: i64) -> Row {
         Body::TraceEnd(end) => row.lost = Some(end.lost),
         Body::TraceStart(_)
         | Body::Stall(_)
+        | Body::WaitUnjudged(_)
         | Body::Resync(_)
         | Body::Rotated(_)
         | Body::ProcessOwner(_)

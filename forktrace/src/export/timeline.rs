@@ -13,7 +13,7 @@ mod waits;
 
 pub use builder::{LogEnd, TimelineBuilder};
 
-use crate::report::logged;
+use crate::{pipeline::conclusion::Coverage, report::logged};
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -89,6 +89,9 @@ pub struct Trace {
     pub lost: u64,
     /// What makes the result incomplete, a sentence each; the same as `report` says.
     pub shortfalls: Vec<String>,
+    /// What was accounted for.
+    #[serde(skip)]
+    pub coverage: Coverage,
 }
 
 /// One process.

@@ -2,11 +2,8 @@
 //! Data only: the words are in [`crate::report::caveats`].
 
 use super::filter::Filter;
-use forktrace_model::{
-    event::{Counter, EndReason, TraceEnd, TraceStart},
-    hazards::Reason,
-    judge::Judge,
-};
+use forktrace_model::event::{Counter, EndReason, TraceEnd, TraceStart, Unjudged};
+use rustc_hash::FxHashMap;
 
 /// One reason why a result is incomplete.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,11 +48,17 @@ pub enum Missed {
     UnknownLock,
     /// Long waits in memory that could not be read or is shared.
     Unreadable,
+    /// Long waits for locks that may have been held at the fork.
+    Undecided,
+    /// Long waits that nobody was seen who could end.
+    NobodySeen,
+    /// Long waits of which it could not be read who could end them.
+    WakersUnknown,
     /// Long waits in processes that something denied access to.
     WaitsDenied,
     /// Forked processes that something denied access to.
     ProcessesDenied,
-    /// Children with more pages than are kept.
+    /// Children with more pages than are kept, where a page could tell more of a wait.
     PagesRefused,
     /// Processes that ran a 32-bit program.
     ProcessesOf32Bits,
@@ -151,22 +154,32 @@ impl TraceLimits {
     }
 }
 
-/// The caveats of a trace that has ended.
-pub fn of(end: &TraceEnd, limits: TraceLimits, judge: &Judge) -> Vec<Caveat> {
+/// The caveats of a trace that has ended. `counts`: the waits that are not accounted for; `pages`: a
+/// page that was not kept would tell more of one of them, or of a finding.
+pub fn of(
+    end: &TraceEnd,
+    limits: TraceLimits,
+    counts: &FxHashMap<Unjudged, u64>,
+    pages: bool,
+) -> Vec<Caveat> {
     let too_short = limits.too_short(end);
     let not_sampled = if too_short.is_some() { 0 } else { end.count(Counter::WaitsNotSampled) };
-    let unreadable = judge.unjudged(Reason::Unreadable) + judge.unjudged(Reason::SharedMemory);
+    let refused = if pages { end.count(Counter::PagesRefused) } else { 0 };
+    let waits = |why: Unjudged| counts.get(&why).copied().unwrap_or(0);
     let missed = [
-        (Missed::ForkUnseen, judge.unjudged(Reason::TooLate)),
+        (Missed::ForkUnseen, waits(Unjudged::ForkUnseen)),
         (Missed::WaitsLeftOut, end.count(Counter::WaitsLeftOut)),
         (Missed::WaitsNotSampled, not_sampled),
         (Missed::WaitsInterrupted, end.count(Counter::WaitsInterrupted)),
         (Missed::WaitsGone, end.count(Counter::WaitsGone)),
-        (Missed::UnknownLock, judge.unjudged(Reason::UnknownLock)),
-        (Missed::Unreadable, unreadable),
-        (Missed::WaitsDenied, judge.unjudged(Reason::Denied)),
+        (Missed::UnknownLock, waits(Unjudged::UnknownLock)),
+        (Missed::Unreadable, waits(Unjudged::Unreadable)),
+        (Missed::Undecided, waits(Unjudged::Undecided)),
+        (Missed::NobodySeen, waits(Unjudged::NobodySeen)),
+        (Missed::WakersUnknown, waits(Unjudged::WakersUnknown)),
+        (Missed::WaitsDenied, waits(Unjudged::Denied)),
         (Missed::ProcessesDenied, end.count(Counter::ProcessesDenied)),
-        (Missed::PagesRefused, end.count(Counter::PagesRefused)),
+        (Missed::PagesRefused, refused),
         (Missed::ProcessesOf32Bits, end.count(Counter::ProcessesOf32Bits)),
         (Missed::ChildrenNotFollowed, end.count(Counter::ChildrenNotFollowed)),
         (Missed::WaitsUntracked, end.count(Counter::WaitsUntracked)),
@@ -196,8 +209,8 @@ mod tests {
     ) -> Vec<Caveat> {
         let counters = counters.iter().map(|(counter, n)| (counter.name().to_owned(), *n));
         let counters = counters.collect();
-        let end = TraceEnd { reason: reason.into(), traced_ns, counters, lost: 0, unwritten: 0 };
-        of(&end, TraceLimits { min_wait_ns: 1_000_000_000, attached }, &Judge::default())
+        let end = TraceEnd { reason: reason.into(), traced_ns, counters, ..TraceEnd::default() };
+        of(&end, TraceLimits { min_wait_ns: 1_000_000_000, attached }, &FxHashMap::default(), true)
     }
 
     #[test]

@@ -67,10 +67,10 @@ impl Follow {
     }
 
     /// Drops what is not needed any more after an event.
-    pub(super) fn forget(&mut self, step: &Step) {
+    pub(super) fn forget(&mut self, step: &Step, boot_ns: u64) {
         for change in &step.changes {
             if let Change::Ended(id) = change {
-                self.judge.ended(*id);
+                self.judge.ended(*id, boot_ns);
             }
         }
         for process in self.judge.forget() {

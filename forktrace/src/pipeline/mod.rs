@@ -4,6 +4,7 @@
 //! is done with events and findings is up to its [`Sink`].
 
 pub mod caveats;
+pub mod conclusion;
 pub mod filter;
 mod follow;
 mod sink;
@@ -14,7 +15,7 @@ use std::io;
 
 use forktrace_model::{
     event::{Body, Event, TraceEnd},
-    judge::{Judge, Outcome},
+    judge::{Judge, Outcome, Unaccounted},
     model::{Change, Model},
 };
 
@@ -61,11 +62,18 @@ impl<S: Sink> Pipeline<S> {
     }
 
     fn hand_on(&mut self, event: &Event) -> io::Result<Vec<Change>> {
-        match &event.body {
-            Body::TraceStart(start) => self.limits = TraceLimits::of(start),
-            Body::TraceEnd(end) => self.end = Some(end.clone()),
-            _ => {}
-        }
+        let concluded;
+        let event = match &event.body {
+            Body::TraceStart(start) => {
+                self.limits = TraceLimits::of(start);
+                event
+            }
+            Body::TraceEnd(end) => {
+                concluded = Event { body: Body::TraceEnd(self.concluded(end)), ..event.clone() };
+                &concluded
+            }
+            _ => event,
+        };
         let step = self.follow.event(event, self.sink.needs_identity());
         let at = At { event, step: &step, follow: &self.follow };
         self.sink.event(&at)?;
@@ -77,9 +85,16 @@ impl<S: Sink> Pipeline<S> {
             Some(Outcome::Silent(reason)) => self.sink.no_finding(*reason, &at)?,
             None => {}
         }
-        self.follow.forget(&step);
+        self.follow.forget(&step, event.boot_ns);
         self.sink.settled(&self.follow)?;
         Ok(step.changes)
+    }
+
+    /// The trace has ended: adds what it says of hangs.
+    fn concluded(&mut self, end: &TraceEnd) -> TraceEnd {
+        self.end = Some(end.clone());
+        let conclusion = conclusion::of(self.judge(), self.model(), &self.caveats(true));
+        TraceEnd { conclusion: Some(conclusion), ..end.clone() }
     }
 
     /// Does what is due.
@@ -133,7 +148,17 @@ impl<S: Sink> Pipeline<S> {
     pub fn caveats(&self, ended: bool) -> Vec<Caveat> {
         let unended = TraceEnd::default();
         let end = self.end.as_ref().filter(|_| ended).unwrap_or(&unended);
-        caveats::of(end, self.limits, self.judge())
+        let (waits, counts) = self.judge().unaccounted(self.model());
+        let pages = conclusion::are_pages_missing(self.judge(), &waits);
+        caveats::of(end, self.limits, &counts, pages)
+    }
+
+    /// The waits that were not judged, the longest first, and how many there are: of very many not all
+    /// are kept.
+    pub fn unaccounted(&self) -> (Vec<Unaccounted>, u64) {
+        let (waits, counts) = self.judge().unaccounted(self.model());
+        let total = counts.values().sum::<u64>().max(waits.len() as u64);
+        (waits, total)
     }
 
     /// That nothing was what the filter asks for, if so.

@@ -61,6 +61,14 @@ fn missed(what: Missed, count: u64) -> String {
         Missed::Unreadable => {
             (long_waits, unjudged("their memory could not be read, or is shared"))
         }
+        Missed::Undecided => {
+            (long_waits, unjudged("whether their lock was held at the fork is unknown"))
+        }
+        Missed::NobodySeen => (
+            long_waits,
+            unjudged("nothing inherited explains them, but nobody was seen who could end them"),
+        ),
+        Missed::WakersUnknown => (long_waits, unjudged("it is unknown who could end them")),
         Missed::WaitsDenied => (long_waits, unjudged(DENIED)),
         Missed::ProcessesDenied => {
             (("forked process", "forked processes"), format!("could not be checked: {DENIED}"))

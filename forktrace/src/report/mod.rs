@@ -5,6 +5,7 @@
 
 pub mod advice;
 mod bars;
+mod calls;
 pub mod caveats;
 mod clock;
 pub mod doctor;
@@ -27,6 +28,7 @@ pub mod summary;
 pub mod text;
 mod threads;
 mod tree;
+pub mod unjudged;
 mod unobserved_fork;
 
 #[cfg(test)]

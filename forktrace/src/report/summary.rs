@@ -5,7 +5,8 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Style, count, hazards, plural, style::Tone, tree, wrap};
+use super::{Style, count, hazards, plural, style::Tone, tree, unjudged, wrap};
+use crate::pipeline::conclusion::Coverage;
 use forktrace_model::{
     finding::{Confidence, Finding, Severity},
     judge::{Forgotten, Judged},
@@ -17,7 +18,7 @@ const COLUMN: usize = 13;
 /// Processes named in the result, at most.
 const MOST_NAMES: usize = 8;
 /// The result if no child hangs and nothing limits that result.
-const ALL_CLEAR: &str = "no child hangs on an inherited lock";
+const ALL_CLEAR: &str = "no child hangs";
 /// Begins the result if no hang was found, but one may be there.
 const NO_HANG: &str = "no hang found";
 /// Comes before the caveats.
@@ -47,6 +48,10 @@ pub struct Summary<'a> {
     pub quiet: bool,
     /// Other caveats of the result, one sentence each: a full table, a cut log.
     pub shortfalls: &'a [String],
+    /// The waits that were not judged, and how many there are.
+    pub unjudged: (&'a [String], u64),
+    /// What was accounted for.
+    pub coverage: Coverage,
     /// One sentence for each recorded log, and whether lines are missing in it.
     pub recorded: &'a [(String, bool)],
 }
@@ -70,6 +75,10 @@ pub struct Totals<'a> {
     pub remedy: &'static str,
     /// Other caveats of the result, one sentence each.
     pub shortfalls: &'a [String],
+    /// The waits that were not judged, see [`unjudged::lines`], and how many there are.
+    pub unjudged: (&'a [String], u64),
+    /// What was accounted for.
+    pub coverage: Coverage,
 }
 
 /// Writes the summary.
@@ -88,6 +97,8 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         hidden: summary.hidden,
         remedy: "--suspects",
         shortfalls: summary.shortfalls,
+        unjudged: summary.unjudged,
+        coverage: summary.coverage,
     };
     let rows = if summary.quiet { Vec::new() } else { totals.rows() };
     for (label, tone, text) in rows {
@@ -183,19 +194,39 @@ impl<'a> Totals<'a> {
             None if self.processes == 0 => {
                 (Tone::Warning, format!("{NO_HANG}, but no process was checked"))
             }
-            None => {
-                let checked = format!(
-                    "checked {} and {}",
-                    plural(self.processes, "process", "processes"),
-                    plural(self.counts.long_waits, "long wait", "long waits"),
-                );
-                (Tone::Good, format!("{ALL_CLEAR}: {checked}"))
-            }
+            None => (Tone::Good, format!("{ALL_CLEAR}: {}", self.accounted())),
         };
         let heading = (!incomplete.is_empty() && !is_heading).then(|| INCOMPLETE.to_owned());
-        let rest = others.into_iter().chain(heading).chain(incomplete);
+        let (waits, total) = self.unjudged;
+        let named = (!waits.is_empty()).then(|| unjudged::heading(total));
+        let named =
+            named.into_iter().chain(waits.iter().map(|wait| format!("- {}", style.clean(wait))));
+        let rest = others.into_iter().chain(heading).chain(incomplete).chain(named);
         let rest = rest.map(|sentence| (Tone::Warning, sentence));
         std::iter::once(first).chain(rest).collect()
+    }
+
+    /// What an all-clear covers.
+    fn accounted(&self) -> String {
+        let Coverage { children, older, threads, waiting } = self.coverage;
+        let mut whom = Vec::new();
+        if children > 0 || older == 0 {
+            whom.push(format!(
+                "{} with {}",
+                plural(children, "forked child", "forked children"),
+                plural(threads, "thread", "threads"),
+            ));
+        }
+        if older > 0 {
+            whom.push(plural(older, "older process", "older processes"));
+        }
+        let mut text = format!("accounted for {}", whom.join(" and "));
+        if waiting > 0 {
+            let them = if waiting == 1 { "its wait" } else { "their waits" };
+            let waits = plural(waiting, "thread waits", "threads wait");
+            text.push_str(&format!("; {waits}, and something that can run could end {them}"));
+        }
+        text
     }
 
     /// The findings about tasks that can never go on.
@@ -341,6 +372,8 @@ mod tests {
             hidden: 0,
             remedy: "--suspects",
             shortfalls: &[],
+            unjudged: (&[], 0),
+            coverage: Coverage::default(),
         }
     }
 
@@ -448,6 +481,8 @@ mod tests {
             hidden: 0,
             quiet: true,
             shortfalls: &[],
+            unjudged: (&[], 0),
+            coverage: Coverage::default(),
             recorded: &recorded,
         };
         let mut out = Vec::new();
@@ -455,7 +490,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "recorded     2 lines are missing\n\
-             no child hangs on an inherited lock: checked 2 processes and 0 long waits\n"
+             no child hangs: accounted for 0 forked children with 0 threads\n"
         );
     }
 }

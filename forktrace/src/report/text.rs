@@ -229,6 +229,7 @@ impl<W: Write> Text<W> {
             Body::EventsLost(lost) => losses(lost, self.style),
             Body::Evidence(_)
             | Body::Stall(_)
+            | Body::WaitUnjudged(_)
             | Body::ProcessOwner(_)
             | Body::TraceStart(_)
             | Body::Resync(_)

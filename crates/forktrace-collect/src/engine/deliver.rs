@@ -47,9 +47,12 @@ impl<C: Consumer> Engine<C> {
     }
 
     fn process_ended(&mut self, id: ProcId) {
-        self.waits.forget(id);
         let pid = self.consumer.everything().get(id).map(|process| process.pid);
         let Some(pid) = pid else { return };
+        // With a filter a process has another id there.
+        if let Some(process) = self.consumer.wanted().latest(pid) {
+            self.waits.forget(process.id);
+        }
         // What is in the maps by this number may be of the next one by now.
         if !self.kernel.exit_tells_last_thread && !inspect::scan::lives(pid) {
             self.forget(pid);

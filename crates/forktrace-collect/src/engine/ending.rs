@@ -33,6 +33,7 @@ impl<C: Consumer> Engine<C> {
             lost,
             traced_ns: Some(traced_ns.unwrap_or(0)),
             unwritten: 0,
+            conclusion: None,
         };
         self.consumer.event(&Event { boot_ns: now_ns, task: None, body: Body::TraceEnd(end) })?;
         Ok(())

@@ -354,6 +354,13 @@ fn snapshot() -> impl Strategy<Value = ProcessSnapshot> {
     )
 }
 
+fn unjudged() -> impl Strategy<Value = UnjudgedWait> {
+    let why = prop_oneof![Just(Unjudged::Gone), Just(Unjudged::NobodySeen)];
+    (doing(), any::<u64>(), why, option::of(python_frame())).prop_map(
+        |(doing, since_ns, why, python)| UnjudgedWait { doing, since_ns, why, python, frame: None },
+    )
+}
+
 /// Any event that happened to a task.
 fn task_event() -> impl Strategy<Value = Body> {
     prop_oneof![
@@ -376,6 +383,7 @@ fn task_event() -> impl Strategy<Value = Body> {
         (any::<u64>(), any::<u32>())
             .prop_map(|(uaddr, op)| Body::FutexWake(FutexWake { uaddr, op })),
         evidence().prop_map(|evidence| Body::Evidence(Box::new(evidence))).boxed(),
+        unjudged().prop_map(|wait| Body::WaitUnjudged(Box::new(wait))).boxed(),
     ]
 }
 
@@ -395,6 +403,8 @@ fn trace_event() -> impl Strategy<Value = Body> {
                 lost,
                 unwritten,
                 traced_ns: Some(lost / 2).filter(|_| lost % 2 == 0),
+                conclusion: [None, Some(TraceConclusion::Hangs), Some(TraceConclusion::Clear)]
+                    [(unwritten % 3) as usize],
             })
         ),
     ]

@@ -1,8 +1,8 @@
 use super::{end, fork, log, read, start};
 use crate::{Checker, Line};
 use forktrace_model::event::{
-    Body, Event, EventsLost, FutexWait, ProcessExit, ProcessSnapshot, Rotated, Task, TraceEnd,
-    TraceStart, Wait,
+    Body, Event, EventsLost, FutexWait, ProcessExit, ProcessSnapshot, Rotated, Task,
+    TraceConclusion, TraceEnd, TraceStart, Wait,
 };
 
 fn task(boot_ns: u64, pid: u32, body: Body) -> Event {
@@ -98,6 +98,26 @@ fn what_is_wrong_is_told_with_its_line() {
         of(&[start(), lost]),
         "2: trace.end counts 3 lost events, but the events.lost lines count 0"
     );
+}
+
+#[test]
+fn a_conclusion_that_the_lines_before_it_do_not_bear_out_is_told() {
+    let end = |conclusion, lost| {
+        let conclusion = Some(conclusion);
+        let body = Body::TraceEnd(TraceEnd { conclusion, lost, ..TraceEnd::default() });
+        Event { boot_ns: 5, task: None, body }
+    };
+    let lost = || {
+        let lost = EventsLost { count: 1, ..EventsLost::default() };
+        Event { boot_ns: 4, task: None, body: Body::EventsLost(lost) }
+    };
+    for conclusion in [TraceConclusion::Clear, TraceConclusion::Unsure] {
+        assert_eq!(of(&[start(), end(conclusion, 0)]), "");
+    }
+    assert!(of(&[start(), end(TraceConclusion::Hangs, 0)]).contains("`hangs`, but there is no"));
+    let lossy = of(&[start(), lost(), end(TraceConclusion::Clear, 1)]);
+    assert!(lossy.contains("`clear`, but events were lost"), "{lossy}");
+    assert_eq!(of(&[start(), lost(), end(TraceConclusion::Unsure, 1)]), "");
 }
 
 #[test]

@@ -134,6 +134,9 @@ pub struct TaskWait {
     pub outside: bool,
     /// What would end it: any of these.
     pub on: Vec<On>,
+    /// A task that can run, and that is left out of [`Stall::tasks`], could end it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub others: bool,
     /// The waits before it, where it goes back to the same one each time that its timeout is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polls: Option<Polls>,

@@ -3,7 +3,34 @@
 //! The log keeps words, since a newer forktrace may count more: what this one does not know is kept as
 //! it is, and takes no part in any decision.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::TraceEnd;
+
+/// What a whole trace says of hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TraceConclusion {
+    /// A child hangs: a finding of severity hang that is likely or certain, whose wait had not ended when
+    /// the trace or the process did.
+    Hangs,
+    /// Neither can be said.
+    Unsure,
+    /// No child hangs: every thread of every forked child was accounted for.
+    Clear,
+}
+
+impl TraceConclusion {
+    /// Its name in the event log.
+    pub fn name(self) -> &'static str {
+        match self {
+            TraceConclusion::Hangs => "hangs",
+            TraceConclusion::Unsure => "unsure",
+            TraceConclusion::Clear => "clear",
+        }
+    }
+}
 
 /// What is counted for [`TraceEnd::counters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

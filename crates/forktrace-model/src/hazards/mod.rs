@@ -18,8 +18,8 @@ pub(crate) mod stall;
 mod tests;
 pub(crate) mod wait;
 
-pub use stall::stuck_thread;
-pub use wait::{wants_python, wants_stack};
+pub use stall::{Account, accounts, stuck_thread};
+pub use wait::{others_run, wants_python, wants_stack};
 
 use crate::{
     event::{Body, Event},

@@ -1,16 +1,21 @@
 //! The judge's memory: what has been judged, and what became of it.
 
 mod same_fault;
+#[cfg(test)]
+mod tests;
+mod unjudged;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    event::{Body, Event},
-    finding::{Confidence, Finding, HazardId, Key},
+    event::{Body, Event, Unjudged},
+    finding::{Confidence, Finding, HazardId, Key, Severity},
     hazards::{self, Reason, Verdict},
     model::{Model, ProcId},
 };
 use same_fault::SameFault;
+use unjudged::Silences;
+pub use unjudged::Unaccounted;
 
 /// What a finding, or a wait without one, is about, by process.
 type Subjects<T> = FxHashMap<ProcId, FxHashMap<Key, T>>;
@@ -60,6 +65,10 @@ pub struct Forgotten {
     pub likely: u64,
     /// Those that were suspects.
     pub suspect: u64,
+    /// Those that were certain or likely and whose process ended before the wait did.
+    pub hung: u64,
+    /// Those that are doubts, see [`Judge::doubts`].
+    pub doubts: u64,
 }
 
 impl Forgotten {
@@ -72,12 +81,14 @@ impl Forgotten {
         }
     }
 
-    fn add(&mut self, confidence: Confidence) {
-        match confidence {
+    fn add(&mut self, judged: &Judged) {
+        match judged.finding.confidence {
             Confidence::Certain => self.certain += 1,
             Confidence::Likely => self.likely += 1,
             Confidence::Suspect => self.suspect += 1,
         }
+        self.hung += u64::from(judged.is_hang());
+        self.doubts += u64::from(judged.is_doubt());
     }
 }
 
@@ -91,17 +102,8 @@ pub struct Judge {
     same_fault: SameFault,
     open: Subjects<Open>,
     /// Waits that go on without a finding, and why there is none.
-    unjudged: Subjects<Silence>,
-    /// How many these are, with those of processes that have ended since.
-    unjudged_counts: FxHashMap<Reason, u64>,
+    silences: Silences,
     keep_evidence: bool,
-}
-
-/// Why there is no finding about a wait, and whether more evidence could change that.
-#[derive(Clone, Copy, Debug)]
-struct Silence {
-    reason: Reason,
-    settled: bool,
 }
 
 /// What the latest evidence about a wait has led to. `settled`: more evidence can tell nothing more.
@@ -144,22 +146,39 @@ impl Judge {
         events
     }
 
-    /// A process has ended: none of its waits goes on.
-    pub fn ended(&mut self, process: ProcId) {
+    /// A process has ended at `boot_ns` (`CLOCK_BOOTTIME`, ns): none of its waits goes on.
+    pub fn ended(&mut self, process: ProcId, boot_ns: u64) {
+        let hung = self.open.get(&process).is_some_and(|open| {
+            let mut open = open.values().filter_map(|open| self.findings.get(open.index));
+            open.any(Judged::is_hang)
+        });
         for open in self.open.remove(&process).into_iter().flat_map(FxHashMap::into_values) {
             if let Some(judged) = self.findings.get_mut(open.index) {
                 judged.finding.drop_details();
             }
         }
-        self.unjudged.remove(&process);
+        self.silences.ended(process, boot_ns, hung);
     }
 
     /// Takes one event into account, after `model` has.
     pub fn apply(&mut self, event: &Event, model: &Model) -> Option<Outcome> {
         let task = event.task.as_ref()?;
+        if let Body::WaitUnjudged(wait) = &event.body {
+            self.silences.told(task, wait);
+            return None;
+        }
         let process = model.live(task.pid)?.id;
-        if let Some(key) = hazards::resolved_by(event) {
-            return self.resolved(process, key, event.boot_ns);
+        match &event.body {
+            Body::ThreadExit(_) => self.silences.thread_ended(process, task.tid, event.boot_ns),
+            Body::Stall(stall) => self.silences.stall(process, task.pid, event, stall),
+            _ => {}
+        }
+        let resolved =
+            hazards::resolved_by(event).map(|key| self.resolved(process, key, event.boot_ns));
+        match (resolved, &event.body) {
+            // It also tells of the threads that go on.
+            (Some(None), Body::Stall(_)) | (None, _) => {}
+            (Some(outcome), _) => return outcome,
         }
         match hazards::judge(event, model) {
             Verdict::Finding(finding) => {
@@ -180,20 +199,17 @@ impl Judge {
         reason: Reason,
         settled: bool,
     ) -> Option<Outcome> {
-        let (Body::Evidence(evidence), Some(task)) = (&event.body, &event.task) else {
-            return None;
-        };
-        let key = Key::of_wait(task.tid, evidence.wait.uaddr);
-        let silence = Silence { reason, settled };
-        let before = self.unjudged.entry(process).or_default().insert(key, silence);
-        self.uncount(before);
-        *self.unjudged_counts.entry(reason).or_default() += 1;
+        let task = event.task.as_ref()?;
+        if let Body::Evidence(evidence) = &event.body {
+            let key = Key::of_wait(task.tid, evidence.wait.uaddr);
+            self.silences.add(process, key, (event, evidence), reason, settled);
+        }
         Some(Outcome::Silent(reason))
     }
 
     /// What a finding, or a wait without one, was about is over.
     fn resolved(&mut self, process: ProcId, key: Key, now_ns: u64) -> Option<Outcome> {
-        self.is_judged(process, key);
+        self.silences.remove(process, key);
         let index = self.open.get_mut(&process)?.remove(&key)?.index;
         let judged = self.findings.get_mut(index)?;
         let waited_ns = now_ns.saturating_sub(judged.since_ns);
@@ -212,7 +228,10 @@ impl Judge {
         evidence: Option<Event>,
     ) -> Option<Outcome> {
         let key = finding.key();
-        self.is_judged(process, key);
+        self.silences.remove(process, key);
+        if !self.take_place(process, &finding) {
+            return None;
+        }
         finding.same_fault_in = self.same_fault.of(&finding);
         let open = self.open.entry(process).or_default();
         if let Some(open) = open.get_mut(&key)
@@ -234,16 +253,48 @@ impl Judge {
         Some(Outcome::Found(finding))
     }
 
-    /// A wait has ended, or there is a finding about it after all.
-    fn is_judged(&mut self, process: ProcId, key: Key) {
-        let before = self.unjudged.get_mut(&process).and_then(|waits| waits.remove(&key));
-        self.uncount(before);
+    /// Makes room for a finding: of a process that hangs there are findings about single waits, which say
+    /// why, or one about who waits for whom, where that is surer. False: what is known already stays.
+    fn take_place(&mut self, process: ProcId, finding: &Finding) -> bool {
+        let of_stall = finding.stall().is_some();
+        let (Some(open), true) = (self.open.get(&process), of_stall || finding.wait().is_some())
+        else {
+            return true;
+        };
+        let other_view = |open: &Open| {
+            let known = &self.findings.get(open.index)?.finding;
+            let other = if of_stall { known.wait().is_some() } else { known.stall().is_some() };
+            other.then_some(known.confidence)
+        };
+        let others: Vec<(Key, Confidence)> =
+            open.iter().filter_map(|(key, open)| Some((*key, other_view(open)?))).collect();
+        let stays = |known: Confidence| match of_stall {
+            true => known >= finding.confidence,
+            false => known > finding.confidence,
+        };
+        if others.iter().any(|(_, known)| stays(*known)) {
+            return false;
+        }
+        for (key, _) in others {
+            self.drop_finding(process, key);
+        }
+        true
     }
 
-    fn uncount(&mut self, silence: Option<Silence>) {
-        let count = silence.and_then(|silence| self.unjudged_counts.get_mut(&silence.reason));
-        if let Some(count) = count {
-            *count = count.saturating_sub(1);
+    /// Drops a finding in whose place another one stands.
+    fn drop_finding(&mut self, process: ProcId, key: Key) {
+        let Some(open) = self.open.get_mut(&process).and_then(|open| open.remove(&key)) else {
+            return;
+        };
+        if open.index >= self.findings.len() {
+            return;
+        }
+        let judged = self.findings.remove(open.index);
+        self.same_fault.remove(&judged.finding);
+        for other in self.open.values_mut().flat_map(FxHashMap::values_mut) {
+            if other.index > open.index {
+                other.index -= 1;
+            }
         }
     }
 
@@ -257,9 +308,8 @@ impl Judge {
     /// none, or its process has ended.
     pub fn conclusion(&self, process: ProcId, (tid, uaddr): (u32, u64)) -> Option<Conclusion> {
         let key = Key::of_wait(tid, uaddr);
-        let silence = self.unjudged.get(&process).and_then(|waits| waits.get(&key));
-        if let Some(Silence { settled, .. }) = silence {
-            return Some(Conclusion::Nothing { settled: *settled });
+        if let Some(silence) = self.silences.get(process, key) {
+            return Some(Conclusion::Nothing { settled: silence.settled });
         }
         let open = self.open.get(&process)?.get(&key)?;
         let finding = &self.findings.get(open.index)?.finding;
@@ -302,7 +352,7 @@ impl Judge {
         for (place, judged) in std::mem::take(&mut self.findings).into_iter().enumerate() {
             if excess > 0 && !open.contains(&place) {
                 excess -= 1;
-                self.forgotten.add(judged.finding.confidence);
+                self.forgotten.add(&judged);
                 if judged.ended_after_ns.is_none() {
                     self.same_fault.remove(&judged.finding);
                 }
@@ -322,10 +372,48 @@ impl Judge {
         gone
     }
 
-    /// How many waits of forked children go on, or went on until their process ended, without a
-    /// finding for this reason.
-    pub fn unjudged(&self, reason: Reason) -> u64 {
-        self.unjudged_counts.get(&reason).copied().unwrap_or(0)
+    /// The waits of forked children that are not accounted for: they go on, or went on until their
+    /// process ended, and nothing can be said about them. The longest first, and how many of each sort
+    /// there are: of very many not all are kept.
+    pub fn unaccounted(&self, model: &Model) -> (Vec<Unaccounted>, FxHashMap<Unjudged, u64>) {
+        let hangs = self.findings.iter().filter(|judged| judged.is_hang());
+        let hung = hangs.map(|judged| judged.process).collect();
+        self.silences.unaccounted(model, &hung)
+    }
+
+    /// How many threads wait without a timeout, and something that can run could end that.
+    pub fn harmless(&self) -> u64 {
+        self.silences.harmless()
+    }
+
+    /// Whether a child hangs: there is a finding of severity hang, likely or certain, and its wait has
+    /// not ended, or had not when its process did.
+    pub fn hangs(&self) -> bool {
+        self.forgotten.hung > 0 || self.findings.iter().any(Judged::is_hang)
+    }
+
+    /// Whether something was found that is neither a hang for sure nor none: a suspect, or what looked
+    /// like a hang and went on after all.
+    pub fn doubts(&self) -> bool {
+        self.forgotten.doubts > 0 || self.findings.iter().any(Judged::is_doubt)
+    }
+}
+
+impl Judged {
+    /// Whether it says that a child hangs, see [`Judge::hangs`].
+    pub fn is_hang(&self) -> bool {
+        let finding = &self.finding;
+        finding.severity == Severity::Hang
+            && finding.confidence >= Confidence::Likely
+            && self.ended_after_ns.is_none()
+    }
+
+    /// Whether it is a doubt, see [`Judge::doubts`].
+    fn is_doubt(&self) -> bool {
+        match self.finding.confidence {
+            Confidence::Suspect => self.ended_after_ns.is_none(),
+            Confidence::Certain | Confidence::Likely => !self.is_hang(),
+        }
     }
 }
 

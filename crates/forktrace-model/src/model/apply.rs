@@ -226,10 +226,10 @@ impl Model {
         let id = self.known(task, changes);
         self.counts.threads += 1;
         let thread = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
-        if let Some(process) = self.by_id(id) {
-            process.had_threads = true;
-            process.threads.insert(start.child_tid, thread);
-        }
+        let Some(process) = self.by_id(id) else { return };
+        process.had_threads = true;
+        process.threads.insert(start.child_tid, thread);
+        self.counts.child_threads += u64::from(process.inherited().is_some());
     }
 
     /// All other threads are gone, and the caller has the leader's number, whoever it was

@@ -28,6 +28,8 @@ pub struct Counts {
     pub vforks: u64,
     /// Threads made.
     pub threads: u64,
+    /// Those of them that were made by a forked child, while it had the memory that it inherited.
+    pub child_threads: u64,
     /// Programs replaced.
     pub execs: u64,
     /// Processes ended.

@@ -252,6 +252,8 @@ fn words(story: &Timeline) -> (Rows, Rows) {
         hidden: hidden.len() as u64,
         remedy: "the checkbox below",
         shortfalls: &shortfalls,
+        unjudged: (&[], 0),
+        coverage: story.trace.coverage,
     };
     let said = totals.conclusion(Style::default()).into_iter();
     let rows = totals.rows().into_iter().map(|(label, _, text)| (label, text)).collect();

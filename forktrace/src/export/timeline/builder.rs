@@ -13,7 +13,7 @@ use crate::{
         ancestors,
         spans::{Span, Spans},
     },
-    pipeline::{At, Follow, Pipeline, Sink},
+    pipeline::{At, Follow, Pipeline, Sink, conclusion::Coverage},
     report::cut_circles,
 };
 use forktrace_model::{event::Body, model};
@@ -106,6 +106,7 @@ impl TimelineBuilder {
         let counts = model.counts().clone();
         self.trace.lost = counts.lost;
         self.trace.shortfalls = end.shortfalls;
+        self.trace.coverage = Coverage::of(model, follow.judge());
         let counted = [
             ("threads", self.lives.left_out),
             ("names", self.lives.names_left_out),

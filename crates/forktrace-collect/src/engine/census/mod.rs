@@ -12,7 +12,7 @@ use forktrace_model::{
         Body, Event, Python, Task,
         stall::{Stall, TaskState},
     },
-    hazards::stuck_thread,
+    hazards::{Account, accounts, stuck_thread},
     model::{Model, ProcId, Process},
 };
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -263,7 +263,15 @@ fn described(subject: &Subject, mut stall: Stall, registers: &Visitor) -> Read {
 }
 
 /// What a stall tells of its own process alone. Where somebody can go on, who that is makes no difference.
-fn own_part(stall: Stall, pid: u32) -> Stall {
+fn own_part(mut stall: Stall, pid: u32) -> Stall {
+    let runs = |account: &Account| account.can_run == Some(true);
+    let accounts = accounts(&stall, pid);
+    let can_run: Vec<u32> = accounts.iter().filter(|a| runs(a)).map(|a| a.task.tid).collect();
+    for task in stall.tasks.iter_mut().filter(|task| task.pid == pid) {
+        if let TaskState::Waits(wait) = &mut task.state {
+            wait.others = can_run.contains(&task.tid);
+        }
+    }
     let tasks: Vec<_> = stall.tasks.into_iter().filter(|task| task.pid == pid).collect();
     let mut things = Vec::new();
     let mut places = std::collections::BTreeMap::new();

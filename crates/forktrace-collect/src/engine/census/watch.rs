@@ -99,7 +99,7 @@ struct Seen {
 }
 
 /// What is compared of two readings.
-type Signature = (bool, Vec<(u32, u32, Option<u64>, Vec<String>)>);
+type Signature = (bool, Vec<(u32, u32, Option<(u64, bool)>, Vec<String>)>);
 
 /// What was seen.
 #[derive(Debug)]
@@ -312,7 +312,7 @@ fn signature(stall: &Stall, stuck: Option<u32>) -> Signature {
                     users.join(" ")
                 ))
             };
-            (Some(wait.call), wait.on.iter().filter_map(name).collect())
+            (Some((wait.call, wait.others)), wait.on.iter().filter_map(name).collect())
         }
         _ => (None, Vec::new()),
     };

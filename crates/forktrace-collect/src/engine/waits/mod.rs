@@ -288,7 +288,7 @@ impl Waits {
         self.acquisitions.is_busy()
     }
 
-    /// A process has ended.
+    /// A process of the wanted model has ended.
     pub(super) fn forget(&mut self, process: ProcId) {
         self.acquisitions.forget(process);
         self.census.forget(process);

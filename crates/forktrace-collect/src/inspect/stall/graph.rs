@@ -218,6 +218,7 @@ impl<'a> Graph<'a> {
             timed: waits.timed,
             outside: waits.outside,
             on: distinct(waits.on),
+            others: false,
             polls,
         })
     }

@@ -121,6 +121,7 @@ pub(super) fn ends(stall: &Stall, pid: u32, at: usize, view: View) -> Ends {
     let Some(task) = stall.tasks.get(at) else { return Ends::Anything };
     let TaskState::Waits(wait) = &task.state else { return Ends::Anything };
     if wait.outside
+        || wait.others
         || wait.on.is_empty()
         || wait.timed && !(view >= View::Polling && task.pid == pid && polls_in_vain(wait))
         || handler_may_run(stall, task, wait, pid, view)
@@ -140,7 +141,13 @@ pub(super) fn ends(stall: &Stall, pid: u32, at: usize, view: View) -> Ends {
 }
 
 /// Whether a signal's handler may end the wait, or may make the task go on.
-fn handler_may_run(stall: &Stall, task: &StallTask, wait: &TaskWait, pid: u32, view: View) -> bool {
+pub(super) fn handler_may_run(
+    stall: &Stall,
+    task: &StallTask,
+    wait: &TaskWait,
+    pid: u32,
+    view: View,
+) -> bool {
     let process = process(stall, task.pid);
     let Some(handlers) = process.and_then(|process| process.handlers) else { return true };
     let timers = process.and_then(|process| process.timers).unwrap_or(0) > 0;

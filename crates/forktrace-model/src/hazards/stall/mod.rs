@@ -5,12 +5,14 @@
 //! follows the waits from the stuck task, and [`verdict`] says by what name the stall is known and how
 //! sure it is. There is one finding about a process, of one hazard.
 
+mod accounts;
 mod case;
 mod chain;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
+pub use accounts::{Account, accounts};
 pub(crate) use case::StallCase;
 
 use super::{Context, HazardId, Reason, Verdict};

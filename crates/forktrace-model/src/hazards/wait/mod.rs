@@ -29,7 +29,7 @@ pub use case::{wants_python, wants_stack};
 pub(super) use conclusion::{Assessment, Criterion, conclude};
 
 use crate::{
-    event::{Body, Event},
+    event::{Body, Event, Evidence},
     finding::Key,
 };
 
@@ -46,4 +46,11 @@ pub(super) fn ended_by(event: &Event) -> Option<Key> {
         }
         _ => None,
     }
+}
+
+/// Whether another thread of the memory of `waiter` runs, or may come to run, by what was read of them.
+pub fn others_run(waiter: u32, evidence: &Evidence) -> bool {
+    let threads = &evidence.threads;
+    threads.iter().any(|thread| thread.tid == waiter)
+        && wakers::can_run(waiter, &wakers::Wakers::OfMemory, threads)
 }

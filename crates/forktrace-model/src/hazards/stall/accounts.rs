@@ -1,0 +1,95 @@
+//! Which threads of a stall are accounted for.
+//!
+//! Who is not known counts as one who can run where a hang is concluded, and as one who cannot where
+//! it is said that there is none.
+
+use super::case::{self, Ends, View};
+use crate::{
+    event::{
+        Doing, Task,
+        stall::{On, Stall, StallTask, TaskState, TaskWait, ThingKind},
+    },
+    hazards::live,
+};
+
+/// A thread that waits, and whether it can ever run again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// The thread.
+    pub task: Task,
+    /// The call that it is in.
+    pub doing: Doing,
+    /// Since when it is known to be in it, `CLOCK_BOOTTIME`, ns.
+    pub since_ns: u64,
+    /// Whether somebody who can run, or something outside, could end its wait; `None`: not known.
+    pub can_run: Option<bool>,
+}
+
+/// What a stall tells of the threads of process `pid` that wait.
+pub fn accounts(stall: &Stall, pid: u32) -> Vec<Account> {
+    let views = View::ALL.map(|view| case::live(stall, pid, view));
+    let ends: Vec<Ends> = (0..stall.tasks.len()).map(|at| known_ends(stall, pid, at)).collect();
+    let known = live::live(&ends);
+    let account = |(at, task): (usize, &StallTask)| {
+        let is = |live: &[bool]| live.get(at) == Some(&true);
+        let dead = views.iter().any(|view| !is(view));
+        let can_run = match (is(&known), dead) {
+            (_, true) => Some(false),
+            (true, false) => Some(true),
+            (false, false) => None,
+        };
+        let (doing, since_ns) = match &task.state {
+            TaskState::Moves => return None,
+            TaskState::Waits(wait) => (doing(stall, wait), wait.since_ns),
+            TaskState::Unknown => (Doing::Unknown, 0),
+        };
+        let task = Task { pid: task.pid, tid: task.tid, comm: task.comm.clone() };
+        Some(Account { task, doing, since_ns, can_run })
+    };
+    let own = |(_, task): &(usize, &StallTask)| task.pid == pid;
+    stall.tasks.iter().enumerate().filter(own).filter_map(account).collect()
+}
+
+/// Who is known to be able to end the wait of the task at `at`.
+fn known_ends(stall: &Stall, pid: u32, at: usize) -> Ends {
+    let nobody = Ends::Tasks(Vec::new());
+    let Some(task) = stall.tasks.get(at) else { return nobody };
+    let wait = match &task.state {
+        TaskState::Moves => return Ends::Anything,
+        TaskState::Unknown => return nobody,
+        TaskState::Waits(wait) => wait,
+    };
+    let in_vain = task.pid == pid && case::polls_in_vain(wait);
+    let process = case::process(stall, task.pid);
+    let rests = process.is_some_and(|process| process.handlers.is_some())
+        && case::handler_may_run(stall, task, wait, pid, View::NoHandlers);
+    if wait.outside || wait.others || wait.timed && !in_vain || rests {
+        return Ends::Anything;
+    }
+    let mut others: Vec<usize> = wait.on.iter().flat_map(|on| known(stall, on)).collect();
+    others.sort_unstable();
+    others.dedup();
+    Ends::Tasks(others)
+}
+
+/// The tasks that are known to be able to do what is waited for.
+fn known(stall: &Stall, on: &On) -> Vec<usize> {
+    let Some(thing) = case::thing(stall, on).filter(|thing| thing.kind != ThingKind::Other) else {
+        return Vec::new();
+    };
+    let pids: Vec<u32> = case::pids(thing, on.way, View::Safest).collect();
+    let owner = case::owner(thing);
+    let could = |(_, task): &(usize, &StallTask)| {
+        pids.contains(&task.pid) && owner.is_none_or(|owner| case::is(task, owner))
+    };
+    stall.tasks.iter().enumerate().filter(could).map(|(at, _)| at).collect()
+}
+
+fn doing(stall: &Stall, wait: &TaskWait) -> Doing {
+    let mut things = wait.on.iter().filter_map(|on| case::thing(stall, on));
+    let word = things.find_map(|thing| Some((thing.word?, thing.op?)));
+    match word {
+        Some((uaddr, op)) => Doing::Futex { uaddr, op, val: 0, timed: wait.timed },
+        None => Doing::Syscall(wait.call),
+    }
+}
