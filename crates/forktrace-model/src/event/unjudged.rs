@@ -44,7 +44,7 @@ pub enum Unjudged {
     ForkUnseen,
     /// What the word belongs to is not known.
     UnknownLock,
-    /// The memory of the word could not be read, or other processes have it too.
+    /// The memory of the word could not be read, or another process runs in it.
     Unreadable,
     /// The lock may have been held at the fork: nothing proves it, and nothing excludes it.
     Undecided,

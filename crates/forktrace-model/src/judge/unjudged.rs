@@ -341,7 +341,7 @@ fn standing(task: &Task, evidence: &Evidence, reason: Reason, pages_missing: boo
         Reason::Undecided if others_run && !pages_missing => Standing::WhileOthersRun,
         Reason::Undecided => Standing::No(Unjudged::Undecided),
         Reason::StuckWithAnother => Standing::IfStallTells(Unjudged::NobodySeen),
-        Reason::SharedMapping => Standing::IfStallTells(Unjudged::Unreadable),
+        Reason::SharedMapping => Standing::IfStallTells(Unjudged::WakersUnknown),
         Reason::SharedMemory | Reason::Unreadable => Standing::No(Unjudged::Unreadable),
         Reason::Denied => Standing::No(Unjudged::Denied),
         Reason::TooLate => Standing::No(Unjudged::ForkUnseen),
