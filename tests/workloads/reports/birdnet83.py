@@ -8,6 +8,7 @@ birdnet83.py [SECONDS]
 """
 import multiprocessing
 import os
+import signal
 import threading
 import time
 
@@ -23,7 +24,8 @@ def small(results):
     time.sleep(0.2)
     sender = next(thread for thread in threading.enumerate() if thread.name == "QueueFeederThread")
     fact("stuck", f"{os.getpid()} {sender.native_id}")
-    # The exit of this process joins that thread.
+    # The exit of this process joins that thread. SIGALRM's default action ends it.
+    signal.alarm(seconds())
     fact("also", f"{os.getpid()} {os.getpid()}")
 
 
@@ -38,8 +40,6 @@ def main():
     second = context.Process(target=small, args=(results,))
     second.start()
     forked(0)
-    second.join(seconds())
-    second.kill()
     second.join()
 
 

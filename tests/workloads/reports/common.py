@@ -34,6 +34,24 @@ def others():
     return len(os.listdir("/proc/self/task")) - 1
 
 
+def run_until_killed(main):
+    """Runs main() in a child, so that it may wait without timeouts and without an end: another child kills it
+    and all that it has started.
+    """
+    program = os.fork()
+    if program == 0:
+        os.setpgid(0, 0)
+        main()
+        os._exit(97)
+    killer = os.fork()
+    if killer == 0:
+        time.sleep(seconds() + 1)
+        os.killpg(program, signal.SIGKILL)
+        os._exit(0)
+    os.waitpid(program, 0)
+    os.waitpid(killer, 0)
+
+
 def until(is_so):
     while not is_so():
         time.sleep(0.02)

@@ -10,14 +10,14 @@ import multiprocessing
 import os
 import time
 
-from common import fact, hang_at_most, seconds, until
+from common import fact, run_until_killed, until
 
 generation = 1
 
 
 def first_thing():
     if generation == 2:
-        hang_at_most(seconds() + 2)
+        fact("stuck", os.getpid())
 
 
 def main():
@@ -27,20 +27,18 @@ def main():
     first = pool._pool[0]
     time.sleep(0.3)
     generation = 2
+    fact("forker", os.getppid())
+    fact("lost", 0)
     fact("forker", os.getpid())
     # The main thread, and those that send tasks and receive results.
     fact("lost", 3)
     first.kill()
     until(lambda: pool._pool and pool._pool[0] is not first)
-    task = pool.apply_async(int)
-    task.wait(seconds())
-    # The pool's own ways to end would wait for the lock, too.
-    pool._worker_handler._state = "TERMINATE"
-    time.sleep(0.3)
-    for worker in pool._pool:
-        worker.kill()
-        worker.join()
-    os._exit(0 if not task.ready() else 97)
+    # All threads of this process hang with the worker.
+    worker = pool._pool[0].pid
+    for thread in os.listdir("/proc/self/task"):
+        fact("also", f"{worker} {thread}")
+    pool.apply(int)
 
 
-main()
+run_until_killed(main)

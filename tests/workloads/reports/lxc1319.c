@@ -8,10 +8,12 @@
  * lxc1319 [SECONDS]
  */
 #include "../common.h"
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 static char zone[] = ":/tmp/forktrace-lxc1319-XXXXXX";
-static int commands[2];
+static int commands;
 
 static void *logs(void *arg) {
     struct tm noon = {.tm_year = 124, .tm_mday = 1, .tm_hour = 12};
@@ -20,9 +22,7 @@ static void *logs(void *arg) {
 }
 
 static void *takes_commands(void *arg) {
-    char byte;
-    while (read(commands[0], &byte, 1) > 0) {
-    }
+    for (;;) accept(commands, NULL, NULL);
     return arg;
 }
 
@@ -45,7 +45,11 @@ int main(int argc, char **argv) {
     fact("forker", getpid());
     fact("lost", 1);
     if (fork_or_die() == 0) {
-        check(pipe(commands) == 0, "pipe");
+        commands = socket(AF_UNIX, SOCK_STREAM, 0);
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        /* Without a path the kernel gives it a name. */
+        check(bind(commands, (struct sockaddr *)&name, sizeof name.sun_family) == 0, "bind");
+        check(listen(commands, 1) == 0, "listen");
         start(&thread, takes_commands, NULL);
         hang_at_most(number(argc, argv, 1, 6));
         log_line();
