@@ -20,7 +20,7 @@ pub(super) static REPORTS: &[Case] = &[
     case("report_tqdm627", "reports/tqdm627.py", &[], PYTHON_RLOCK).package("tqdm").late(LIKELY),
     case("report_openssl19066", "reports/openssl19066.c", &[], WRITER).late(LIKELY),
     case("report_lxc1319", "reports/lxc1319.c", &[], INTERNAL).least(SUSPECT).late(None),
-    case("report_openvas491", "reports/openvas491.glib.c", &[], ownerless("GLib mutex")).least(None).late(None),
+    case("report_openvas491", "reports/openvas491.glib.c", &[], ownerless("GLib GMutex")).late(LIKELY),
 
     // Threads that were lost.
     case("report_concurrentruby500", "reports/concurrentruby500.py", &[], LOST).late(LIKELY),

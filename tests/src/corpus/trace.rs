@@ -153,7 +153,7 @@ impl Traced {
     }
 
     /// Whether the workload says that a thread hangs.
-    fn hangs(&self, tid: u64) -> bool {
+    pub fn hangs(&self, tid: u64) -> bool {
         let mut also = self.facts.timed("also");
         self.stuck().contains(&tid) || also.any(|(_, one)| one == Some(tid))
     }

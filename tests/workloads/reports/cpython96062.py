@@ -35,9 +35,12 @@ def main():
     first.kill()
     until(lambda: pool._pool and pool._pool[0] is not first)
     # All threads of this process hang with the worker.
-    worker = pool._pool[0].pid
+    worker, parent = pool._pool[0].pid, os.getpid()
+    fact("stuck", parent)
+    fact("also", f"{parent} {worker}")
     for thread in os.listdir("/proc/self/task"):
         fact("also", f"{worker} {thread}")
+        fact("also", f"{parent} {thread}")
     pool.apply(int)
 
 
