@@ -33,7 +33,7 @@ pub(super) static REPORTS: &[Case] = &[
     case("report_log4cplus364", "reports/log4cplus364.log4cplus.cc", &[], LOST).late(LIKELY),
     case("report_s3fsfuse2204", "reports/s3fsfuse2204.cc", &[], LOST).late(LIKELY),
     case("report_golang53806", "reports/golang53806.c", &[], LOST).late(LIKELY),
-    case("report_px4_20802", "reports/px4_20802.cc", &[], LOST).late(LIKELY),
+    case("report_px4_20802", "reports/px4_20802.cc", &[], LOST).or("inherited-lock").late(LIKELY),
     case("report_pydbus97", "reports/pydbus97.glib.c", &[], LOST).late(LIKELY),
     case("report_nanomsg779", "reports/nanomsg779.nanomsg.c", &[], LOST).late(LIKELY),
     // They look again and again.
