@@ -11,7 +11,7 @@ pub(super) static REPORTS: &[Case] = &[
     case("report_ruby10889", "reports/ruby10889.c", &[], MUTEX).late(LIKELY),
     case("report_rocksdb10652", "reports/rocksdb10652.c", &[], INTERNAL).late(LIKELY),
     case("report_openpbs2299", "reports/openpbs2299.c", &[], INTERNAL).late(LIKELY),
-    case("report_gcc60035", "reports/gcc60035.omp.c", &[], LOST_WORD).late(LIKELY),
+    case("report_gcc60035", "reports/gcc60035.omp.c", &[], LOST).late(LIKELY),
     case("report_uwsgi1369", "reports/uwsgi1369.c", &["4"], SEMAPHORE).late(LIKELY),
     case("report_horust20", "std_locks.rs", &["stdout", "thread", "release"], RUST_MUTEX).late(LIKELY),
 
@@ -19,7 +19,7 @@ pub(super) static REPORTS: &[Case] = &[
     case("report_ddtrace18900", "reports/ddtrace18900.py", &[], PYTHON).late(LIKELY),
     case("report_tqdm627", "reports/tqdm627.py", &[], PYTHON_RLOCK).package("tqdm").late(LIKELY),
     case("report_openssl19066", "reports/openssl19066.c", &[], WRITER).late(LIKELY),
-    case("report_lxc1319", "reports/lxc1319.c", &[], INTERNAL).least(SUSPECT).late(None),
+    case("report_lxc1319", "reports/lxc1319.c", &[], INTERNAL).late(LIKELY),
     case("report_openvas491", "reports/openvas491.glib.c", &[], ownerless("GLib GMutex")).late(LIKELY),
 
     // Threads that were lost.
@@ -33,7 +33,7 @@ pub(super) static REPORTS: &[Case] = &[
     case("report_log4cplus364", "reports/log4cplus364.log4cplus.cc", &[], LOST).late(LIKELY),
     case("report_s3fsfuse2204", "reports/s3fsfuse2204.cc", &[], LOST).late(LIKELY),
     case("report_golang53806", "reports/golang53806.c", &[], LOST).late(LIKELY),
-    case("report_px4_20802", "reports/px4_20802.cc", &[], LOST).or("inherited-lock").late(LIKELY),
+    case("report_px4_20802", "reports/px4_20802.cc", &[], ownerless("glibc condition variable (in use)")).late(LIKELY),
     case("report_pydbus97", "reports/pydbus97.glib.c", &[], LOST).late(LIKELY),
     case("report_nanomsg779", "reports/nanomsg779.nanomsg.c", &[], LOST).late(LIKELY),
     // They look again and again.

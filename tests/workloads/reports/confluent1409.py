@@ -6,6 +6,7 @@ The tracer must say: lost-waker, likely: it polls.
 confluent1409.py [SECONDS]
 """
 import os
+import time
 
 from common import forked, hang_at_most, others, seconds
 from confluent_kafka import Producer
@@ -14,6 +15,8 @@ from confluent_kafka import Producer
 def main():
     # Nobody listens there; the producer would go on trying, and give up after five minutes.
     producer = Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    # Until the library's threads rest: before, one of them may have a lock.
+    time.sleep(0.5)
     lost = others()
     if os.fork() == 0:
         hang_at_most(seconds(16))
