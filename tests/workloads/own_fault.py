@@ -22,6 +22,7 @@ def main():
     if child == 0:
         # SIGALRM's default action ends the child, so that it does not stay behind.
         signal.alarm(int(sys.argv[2]) if len(sys.argv) > 2 else 4)
+        os.write(1, f"stuck={os.getpid()}\n".encode())
         if sys.argv[1] == "lock":
             lock = threading.Lock()
             lock.acquire()
