@@ -115,7 +115,10 @@ pub(crate) fn write_corpus(rows: &[Row], sum: &Sum, runs: u32, mode: Mode) -> Re
 /// from what it demands.
 fn write_mode(heading: &str, flag: &str, rows: &[Row], sum: &Sum, runs: u32) -> Result<()> {
     let what = match flag {
-        "--late" => "Attached to once each has hung for some seconds (`-p PID`), for four seconds.",
+        "--late" => {
+            "Attached to once each has hung for some seconds (`-p PID`), for four seconds. A finding is right \
+             there if its thread hangs, whatever the name."
+        }
         _ => "Traced with `--lean`: without events of futex waits.",
     };
     let (result, machine) = (result(rows, sum), machine());

@@ -18,8 +18,10 @@ use crate::{
 
 /// How long a case may take; the workloads end by themselves after a few seconds.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long one has hung when a tracer attaches to it. The healthy ones live a little longer.
+/// How long one has hung when a tracer attaches to it.
 const OLD: Duration = Duration::from_millis(2500);
+/// How old a healthy one is, of which many end before long.
+const YOUNG: Duration = Duration::from_millis(700);
 /// How long the tracer stays.
 const ATTACHED: &str = "4s";
 /// How long one hangs that is attached to, seconds.
@@ -65,7 +67,8 @@ pub fn attach(case: &Case, flags: &[&str]) -> Result<Option<Traced>> {
     let mut job = Job::start(&command(case)?, &environment)?;
     let start = Instant::now();
     let mut rests = if case.truth.hangs() { None } else { Some(start) };
-    while rests.is_none_or(|since| since.elapsed() < OLD) {
+    let old = if case.truth.hangs() { OLD } else { YOUNG };
+    while rests.is_none_or(|since| since.elapsed() < old) {
         if rests.is_none() && job.stdout().contains("stuck=") {
             rests = Some(Instant::now());
         }
@@ -120,6 +123,8 @@ pub struct Said {
     pub rules: Vec<String>,
     /// Why it is wrong; `None`: it is right.
     pub wrong: Option<String>,
+    /// Whether the thread does hang, so that at most the name is wrong.
+    pub is_about_a_hang: bool,
 }
 
 /// Whether the lock of a finding is a semaphore at the beginning of a page: then it is likely at best. The
@@ -242,6 +247,7 @@ impl Traced {
             tid,
             rules: rules.into_iter().flatten().filter_map(rule).collect(),
             wrong,
+            is_about_a_hang: self.hangs(tid),
         })
     }
 }
