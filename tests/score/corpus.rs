@@ -42,8 +42,8 @@ pub(crate) struct Row {
 impl Outcome {
     /// In a word or two, as in the table.
     pub(crate) fn label(&self, case: &Case) -> String {
-        let (verdict, said) = match self {
-            Outcome::Ran { verdict, said, .. } => (verdict, said),
+        let (verdict, told, said) = match self {
+            Outcome::Ran { verdict, told, said, .. } => (verdict, told, said),
             Outcome::Skipped(why) => return format!("skipped: {why}"),
             Outcome::Failed(_) => return "FAILED".to_owned(),
         };
@@ -56,6 +56,10 @@ impl Outcome {
                 None if self.is_clear() => "clear".to_owned(),
                 None => "silent".to_owned(),
             },
+            (None, None) if told.is_some() => {
+                let told = told.map(|told| told.to_string()).unwrap_or_default();
+                format!("{told}, by another name")
+            }
             (None, None) if self.is_clear() => "missed, all-clear".to_owned(),
             (None, None) => "missed".to_owned(),
         }

@@ -88,10 +88,10 @@ impl Sum {
 
     fn add(&mut self, row: &Row, run: &Outcome, mode: Mode) {
         let case = row.case;
-        let (verdict, least, said) = match run {
+        let (verdict, told, least, said) = match run {
             Outcome::Ran { verdict, told, least, said, is_clear } => {
                 self.count_hangs(row, *told, *is_clear);
-                (*verdict, *least, said)
+                (*verdict, *told, *least, said)
             }
             Outcome::Skipped(_) => {
                 self.skipped += 1;
@@ -120,7 +120,7 @@ impl Sum {
         count_right(&mut self.precision, said);
         if matches!(case.truth, Truth::Nothing) {
             self.silent.add(said.is_empty());
-        } else if verdict.is_none() && case.truth.kind().is_some() {
+        } else if told.is_none() && case.truth.kind().is_some() {
             self.misses.push(format!("{} ({})", case.name, case.truth));
         }
         // What a row demands is about a trace from its start.
