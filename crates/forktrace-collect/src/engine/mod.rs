@@ -101,7 +101,7 @@ impl<C: Consumer> Engine<C> {
         Ok(Engine {
             intake: Intake::new(ring)?,
             tracked: Tracked::new(scope),
-            waits: Waits::new(&kernel, scope.min_wait_ns),
+            waits: Waits::new(&kernel, &scope),
             command: Command::default(),
             memory: Memory::default(),
             kernel,

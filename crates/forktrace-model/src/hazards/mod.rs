@@ -18,7 +18,7 @@ pub(crate) mod stall;
 mod tests;
 pub(crate) mod wait;
 
-pub use stall::{Account, accounts, stuck_thread};
+pub use stall::{Account, accounts, stuck_among_others, stuck_thread};
 pub use wait::{others_run, wants_python, wants_stack};
 
 use crate::{

@@ -12,7 +12,7 @@ use forktrace_model::{
         Body, Event, Python, Task,
         stall::{Stall, TaskState},
     },
-    hazards::{Account, accounts, stuck_thread},
+    hazards::{Account, accounts, stuck_among_others, stuck_thread},
     model::{Model, ProcId, Process},
 };
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -51,6 +51,18 @@ pub(super) struct Read {
     stall: Stall,
     /// The thread that is stuck.
     stuck: Option<u32>,
+    risk: Risk,
+}
+
+/// Why a process is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Risk {
+    /// It was forked and has not exec'ed since.
+    Forked,
+    /// The same, and the fork was not seen.
+    ForkUnseen,
+    /// It was forked and exec'ed: it may be part of a circle of waits.
+    Started,
 }
 
 /// A process that is to be read.
@@ -58,7 +70,7 @@ pub(super) struct Read {
 struct Subject {
     id: ProcId,
     pid: u32,
-    fork_unseen: bool,
+    risk: Risk,
 }
 
 /// Looks at processes, and has them read.
@@ -97,14 +109,14 @@ impl Census {
         }
     }
 
-    /// Begins what is due, in the background. `at_risk`: whether a process was forked and has not exec'ed
-    /// since, and if so whether that fork was not seen. `settled`: whether nothing more is to be found out
+    /// Begins what is due, in the background. `at_risk`: what may be wrong with a
+    /// process, if anything. `settled`: whether nothing more is to be found out
     /// about a process now.
     pub(super) fn begin(
         &mut self,
         model: &Model,
         now_ns: u64,
-        at_risk: impl Fn(&Process) -> Option<bool>,
+        at_risk: impl Fn(&Process) -> Option<Risk>,
         settled: impl Fn(&Process) -> bool,
     ) {
         if !self.looking && now_ns >= self.due_ns {
@@ -141,7 +153,7 @@ impl Census {
         &self,
         model: &Model,
         now_ns: u64,
-        at_risk: impl Fn(&Process) -> Option<bool>,
+        at_risk: impl Fn(&Process) -> Option<Risk>,
         settled: impl Fn(&Process) -> bool,
     ) -> Vec<Subject> {
         let due = self.watch.to_read(now_ns);
@@ -149,8 +161,8 @@ impl Census {
             let process = model
                 .get(id)
                 .filter(|process| model.live(process.pid).is_some_and(|now| now.id == id))?;
-            let fork_unseen = at_risk(process)?;
-            (!settled(process)).then_some(Subject { id, pid: process.pid, fork_unseen })
+            let risk = at_risk(process)?;
+            (!settled(process)).then_some(Subject { id, pid: process.pid, risk })
         };
         due.into_iter().filter_map(subject).take(MOST_AT_ONCE).collect()
     }
@@ -177,11 +189,13 @@ impl Census {
 
     /// The event, if it says something that the one before does not say.
     fn event(&mut self, read: Read, model: &Model, now_ns: u64) -> Option<Event> {
-        let Read { id, task, stall, stuck } = read;
+        let Read { id, task, stall, stuck, risk } = read;
         model.live(task.pid).filter(|process| process.id == id)?;
         let stall = if stuck.is_some() { stall } else { own_part(stall, task.pid) };
+        let was_stuck = self.watch.is_stuck(id);
         let news = self.watch.read(id, &stall, stuck, now_ns);
-        news.then(|| Event {
+        let silent = risk == Risk::Started && stuck.is_none() && !was_stuck;
+        (news && !silent).then(|| Event {
             boot_ns: now_ns,
             task: Some(task),
             body: Body::Stall(Box::new(stall)),
@@ -193,7 +207,7 @@ impl Census {
         &mut self,
         model: &Model,
         now_ns: u64,
-        at_risk: impl Fn(&Process) -> Option<bool>,
+        at_risk: impl Fn(&Process) -> Option<Risk>,
         settled: impl Fn(&Process) -> bool,
     ) -> Vec<Event> {
         let subjects = self.subjects(model, now_ns, at_risk, settled);
@@ -202,13 +216,19 @@ impl Census {
     }
 
     /// How many processes have a thread that does not move and were not read since it stands still.
-    pub(super) fn unread(&self, model: &Model, now_ns: u64) -> u64 {
-        let lives = |id: &ProcId| {
-            model
+    pub(super) fn unread(
+        &self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<Risk>,
+    ) -> u64 {
+        let counts = |id: &ProcId| {
+            let process = model
                 .get(*id)
-                .is_some_and(|process| model.live(process.pid).is_some_and(|now| now.id == *id))
+                .filter(|process| model.live(process.pid).is_some_and(|now| now.id == *id));
+            process.and_then(&at_risk).is_some_and(|risk| risk != Risk::Started)
         };
-        self.watch.unread(now_ns).filter(lives).count() as u64
+        self.watch.unread(now_ns).filter(counts).count() as u64
     }
 
     /// There is a finding about a futex wait of a thread, as of `now_ns`. Until it moves, the process is
@@ -240,7 +260,10 @@ fn read(subjects: &[Subject], known: &KnownThreads, registers: &Visitor) -> Vec<
 /// Adds what is read only of a thread that is stuck.
 fn described(subject: &Subject, mut stall: Stall, registers: &Visitor) -> Read {
     let pid = subject.pid;
-    let stuck = stuck_thread(&stall, pid);
+    let stuck = match subject.risk {
+        Risk::Started => stuck_among_others(&stall, pid),
+        Risk::Forked | Risk::ForkUnseen => stuck_thread(&stall, pid),
+    };
     let shown = stuck.unwrap_or(pid);
     let of_task = |tid: u32| stall.tasks.iter().find(|task| (task.pid, task.tid) == (pid, tid));
     let found = of_task(shown).or_else(|| stall.tasks.iter().find(|task| task.pid == pid));
@@ -250,7 +273,7 @@ fn described(subject: &Subject, mut stall: Stall, registers: &Visitor) -> Read {
     );
     let ns_tid = found.and_then(|task| task.ns_tid).unwrap_or(task.tid);
     if stuck.is_some() {
-        if subject.fork_unseen {
+        if subject.risk == Risk::ForkUnseen {
             stall.late = unobserved_fork::of(&task);
         }
         // In this order: reading Python's frames makes the kernel copy pages.
@@ -259,7 +282,7 @@ fn described(subject: &Subject, mut stall: Stall, registers: &Visitor) -> Read {
     } else {
         stall.python = Python::default();
     }
-    Read { id: subject.id, task, stall, stuck }
+    Read { id: subject.id, task, stall, stuck, risk: subject.risk }
 }
 
 /// What a stall tells of its own process alone. Where somebody can go on, who that is makes no difference.

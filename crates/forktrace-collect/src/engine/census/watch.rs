@@ -206,6 +206,11 @@ impl Watch {
         news
     }
 
+    /// Whether a thread of the process was stuck when it was read last.
+    pub(super) fn is_stuck(&self, id: ProcId) -> bool {
+        self.seen.get(&id).is_some_and(|seen| seen.stuck.is_some())
+    }
+
     /// Processes with a thread that does not move, and that were not read since.
     pub(super) fn unread(&self, now_ns: u64) -> impl Iterator<Item = ProcId> {
         let min_wait_ns = self.min_wait_ns;

@@ -19,8 +19,9 @@ use self::{
     schedule::SamplingSchedule,
 };
 use super::{
+    Scope,
     acquisition::{Acquisition, Acquisitions, LiveProbe, Subject, Waiters},
-    census::{self, Census},
+    census::{self, Census, Risk},
     consumer::{Consumer, Models},
     lock_observations::Question,
 };
@@ -33,6 +34,8 @@ use crate::{
 /// The waits of a trace.
 pub(super) struct Waits {
     min_wait_ns: u64,
+    /// Not every process of the host is traced: those that are belong together.
+    tree: bool,
     schedule: SamplingSchedule,
     acquisitions: Acquisitions,
     preexisting: PreexistingWaits,
@@ -56,11 +59,13 @@ pub(super) enum Report {
 }
 
 impl Waits {
-    pub(super) fn new(kernel: &Kernel, min_wait_ns: u64) -> Self {
+    pub(super) fn new(kernel: &Kernel, scope: &Scope) -> Self {
+        let min_wait_ns = scope.min_wait_ns;
         let records = std::sync::Arc::clone(&kernel.records);
         let probe = LiveProbe { records, registers: kernel.registers.clone() };
         Waits {
             min_wait_ns,
+            tree: !scope.all,
             schedule: SamplingSchedule::default(),
             acquisitions: Acquisitions::new(probe),
             preexisting: PreexistingWaits::new(),
@@ -144,16 +149,16 @@ impl Waits {
 
     /// Looks at what may not move, and reads what does not.
     fn begin_census(&mut self, models: Models<'_>, now_ns: u64) {
-        let (preexisting, schedule) = (&self.preexisting, &self.schedule);
-        let at_risk = |process: &Process| at_risk(preexisting, models, process);
+        let (preexisting, schedule, tree) = (&self.preexisting, &self.schedule, self.tree);
+        let at_risk = |process: &Process| at_risk(preexisting, models, process, tree);
         let settled = |process: &Process| schedule.is_pending(process.pid);
         self.census.begin(models.wanted, now_ns, at_risk, settled);
     }
 
     /// Reads what does not move and was not read, now.
     pub(super) fn read_rest(&mut self, models: Models<'_>, now_ns: u64) -> Vec<Event> {
-        let preexisting = &self.preexisting;
-        let at_risk = |process: &Process| at_risk(preexisting, models, process);
+        let (preexisting, tree) = (&self.preexisting, self.tree);
+        let at_risk = |process: &Process| at_risk(preexisting, models, process, tree);
         self.census.finish(models.wanted, now_ns, at_risk, |_| false)
     }
 
@@ -295,12 +300,19 @@ impl Waits {
     }
 }
 
-/// Whether a process may hang on what it inherited, and if so, whether its fork was not seen.
-fn at_risk(preexisting: &PreexistingWaits, models: Models<'_>, process: &Process) -> Option<bool> {
+/// Whether a process may hang after a fork, and how.
+fn at_risk(
+    preexisting: &PreexistingWaits,
+    models: Models<'_>,
+    process: &Process,
+    tree: bool,
+) -> Option<Risk> {
     let process = models.everything.live(process.pid)?;
+    let started = process.fork.is_some() || tree && process.parent.is_some();
     match process.inherited() {
-        Some(_) => Some(false),
-        None => preexisting.concerns(process).then_some(true),
+        Some(_) => Some(Risk::Forked),
+        None if preexisting.concerns(process) => Some(Risk::ForkUnseen),
+        None => started.then_some(Risk::Started),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Waits that were not sampled to the end: silence about them is no all-clear.
 
 use forktrace_common::maps::WaitState;
-use forktrace_model::event::Doing;
+use forktrace_model::{event::Doing, model::Process};
 use rustc_hash::FxHashSet;
 
-use super::{Waits, is_old, sampler::Sampler};
+use super::{Waits, at_risk, is_old, sampler::Sampler};
 use crate::{
     decode,
     engine::consumer::{Consumer, Models},
@@ -68,7 +68,9 @@ impl Waits {
             }
             *if interrupted { &mut count.interrupted } else { &mut count.waiting } += 1;
         }
-        count.waiting += self.census.unread(models.wanted, now_ns);
+        let (preexisting, tree) = (&self.preexisting, self.tree);
+        let at_risk = |process: &Process| at_risk(preexisting, models, process, tree);
+        count.waiting += self.census.unread(models.wanted, now_ns, at_risk);
         count
     }
 

@@ -45,6 +45,13 @@ pub(super) fn ended_by(event: &Event) -> Option<Key> {
     }
 }
 
+/// The same of a process whose memory is its own: a thread that waits for what another process has.
+pub fn stuck_among_others(stall: &Stall, pid: u32) -> Option<u32> {
+    let stuck = stuck_thread(stall, pid)?;
+    let at = stall.tasks.iter().position(|task| task.tid == stuck)?;
+    (!case::waits_inside(stall, at) && !case::waits_for_child(stall, at)).then_some(stuck)
+}
+
 /// The thread of process `pid` whose wait a finding would be about: one that can never run again, or
 /// may be so. What a thread waits for in another process says more than that it waits for a thread of
 /// its own. `None`: all of them can run.

@@ -58,6 +58,8 @@ impl StallCase<'_> {
         };
         Some(match () {
             () if self.is_held_open(first) => HazardId::HeldOpen,
+            // Its memory is its own, but what it waits for is not.
+            () if !forked && chain.is_circle && !alone => HazardId::Deadlock,
             () if !forked => return None,
             () if chain.links.iter().any(orphaned) => HazardId::OrphanedLock,
             () if alone && self.threads_lost() != Some(0) => HazardId::LostWaker,
@@ -115,7 +117,7 @@ impl StallCase<'_> {
             View::NoHandlers => self.beside_handlers(hazard, chain, &mut facts),
             View::OwnThings => self.of_own_thing(&mut facts),
             View::NotUsed => self.of_unused(chain, &mut facts),
-            View::Polling => self.of_polling(wait, &mut facts),
+            View::Polling => self.of_polling(wait, alone, &mut facts),
         };
         if view >= View::Records && chain.links.iter().any(|link| link.by.is_empty()) {
             facts.push(Fact::HeldByNobody {});
@@ -183,7 +185,7 @@ impl StallCase<'_> {
     }
 
     /// The wait has a timeout, which has run out often.
-    fn of_polling(&self, wait: &TaskWait, facts: &mut Vec<Fact>) -> Confidence {
+    fn of_polling(&self, wait: &TaskWait, alone: bool, facts: &mut Vec<Fact>) -> Confidence {
         if let Some(polls) = wait.polls {
             let for_ns = wait.since_ns.saturating_sub(polls.since_ns);
             facts.push(Fact::PollsInVain { times: polls.times, for_ns });
@@ -191,6 +193,8 @@ impl StallCase<'_> {
         let quiet = self.handlers(self.task.pid) == Some(0);
         match self.threads_lost() {
             Some(1..) if quiet => Confidence::Likely,
+            // It waits for another process, which waits for it.
+            _ if quiet && !alone => Confidence::Likely,
             _ => Confidence::Suspect,
         }
     }
