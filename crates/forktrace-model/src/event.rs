@@ -173,6 +173,10 @@ pub struct TraceStart {
     /// No futex call was watched: blocked threads were found by looking now and then (`--lean`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lean: bool,
+    /// Waits in every system call were looked at; logs of forktrace 0.1 do not have it, and tell of futex
+    /// waits alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calls: bool,
     /// Byte offsets used to read tracepoints, by `event.field`.
     pub offsets: std::collections::BTreeMap<String, u32>,
     /// Names the trace, the same in all of its parts; empty: not told.
@@ -208,6 +212,7 @@ impl Default for TraceStart {
             asked: Box::default(),
             snapshots: false,
             lean: false,
+            calls: false,
             offsets: std::collections::BTreeMap::new(),
             trace_id: String::new(),
             part: 0,

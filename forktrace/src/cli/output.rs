@@ -182,6 +182,7 @@ pub(super) fn start_event(
         asked: asked.into(),
         snapshots: kernel.snapshots,
         lean: kernel.lean,
+        calls: true,
         offsets: kernel.offsets.clone(),
         trace_id: trace_id.trim().into(),
         part: 0,

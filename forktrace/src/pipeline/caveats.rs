@@ -2,7 +2,8 @@
 //! Data only: the words are in [`crate::report::caveats`].
 
 use super::filter::Filter;
-use forktrace_model::event::{Counter, EndReason, TraceEnd, TraceStart, Unjudged};
+use forktrace_common::clone_flags;
+use forktrace_model::event::{Body, Counter, EndReason, TraceEnd, TraceStart, Unjudged};
 use rustc_hash::FxHashMap;
 
 /// One reason why a result is incomplete.
@@ -15,6 +16,9 @@ pub enum Caveat {
         /// How long a wait must last, ns.
         min_wait_ns: u64,
     },
+    /// Futex waits alone were looked at, and a process was there that could wait in other calls for what
+    /// it inherited.
+    FutexAlone,
     /// Something was missed so many times.
     Missed(Missed, u64),
     /// Nothing ever was what the filter asks for.
@@ -136,18 +140,39 @@ pub struct TraceLimits {
     min_wait_ns: u64,
     /// Running processes were asked for: what they wait for may have begun long before.
     attached: bool,
+    /// Futex waits alone were looked at.
+    futex_alone: bool,
+    /// There was a process that is or may be a forked child.
+    forked: bool,
 }
 
 impl TraceLimits {
     /// As the first line says it.
     pub fn of(start: &TraceStart) -> Self {
-        TraceLimits { min_wait_ns: start.min_wait_ns, attached: !start.asked.is_empty() }
+        TraceLimits {
+            min_wait_ns: start.min_wait_ns,
+            attached: !start.asked.is_empty(),
+            futex_alone: !start.calls,
+            forked: false,
+        }
+    }
+
+    /// Takes a later line.
+    pub fn take(&mut self, body: &Body) {
+        match body {
+            Body::ProcessFork(fork) if clone_flags::copies_memory(fork.clone_flags) => {
+                self.forked = true;
+            }
+            // Of what is older than the trace it is not known how it was made.
+            Body::ProcessSnapshot(seen) if !seen.command => self.forked = true,
+            _ => {}
+        }
     }
 
     /// That no wait can have been seen for long enough, where processes were alive at the end, or may
     /// have waited before tracing began.
     fn too_short(self, end: &TraceEnd) -> Option<Caveat> {
-        let TraceLimits { min_wait_ns, attached } = self;
+        let TraceLimits { min_wait_ns, attached, .. } = self;
         let traced_ns = end.traced_ns.filter(|traced| *traced < min_wait_ns)?;
         (attached || end.ended_by() != Some(EndReason::TargetsEnded))
             .then_some(Caveat::TooShort { traced_ns, min_wait_ns })
@@ -187,11 +212,18 @@ pub fn of(
         (Missed::ProcessesUntraced, end.count(Counter::ProcessesUntraced)),
     ];
     let missed = missed.into_iter().filter(|(_, count)| *count > 0);
-    too_short.into_iter().chain(missed.map(|(what, count)| Caveat::Missed(what, count))).collect()
+    let futex_alone = (limits.futex_alone && limits.forked).then_some(Caveat::FutexAlone);
+    too_short
+        .into_iter()
+        .chain(futex_alone)
+        .chain(missed.map(|(what, count)| Caveat::Missed(what, count)))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use forktrace_model::event::{ProcessFork, ProcessSnapshot};
+
     use super::*;
 
     const SHORT: Option<u64> = Some(300_000_000);
@@ -210,7 +242,13 @@ mod tests {
         let counters = counters.iter().map(|(counter, n)| (counter.name().to_owned(), *n));
         let counters = counters.collect();
         let end = TraceEnd { reason: reason.into(), traced_ns, counters, ..TraceEnd::default() };
-        of(&end, TraceLimits { min_wait_ns: 1_000_000_000, attached }, &FxHashMap::default(), true)
+        let start = TraceStart {
+            min_wait_ns: 1_000_000_000,
+            asked: if attached { Box::new([1]) } else { Box::default() },
+            calls: true,
+            ..TraceStart::default()
+        };
+        of(&end, TraceLimits::of(&start), &FxHashMap::default(), true)
     }
 
     #[test]
@@ -224,6 +262,27 @@ mod tests {
         assert_eq!(of_limits(true, targets_ended, SHORT, &[]).len(), 1, "it may have hung before");
         assert!(caveats("duration", Some(1_000_000_000), &[]).is_empty());
         assert!(caveats("duration", None, &[]).is_empty(), "a log of an older version");
+    }
+
+    #[test]
+    fn a_log_that_tells_of_futex_waits_alone_is_no_all_clear_of_a_forked_child() {
+        let end = TraceEnd::default();
+        let says = |calls: bool, bodies: &[Body]| {
+            let mut limits = TraceLimits::of(&TraceStart { calls, ..TraceStart::default() });
+            bodies.iter().for_each(|body| limits.take(body));
+            of(&end, limits, &FxHashMap::default(), true) == [Caveat::FutexAlone]
+        };
+        let fork = |clone_flags| Body::ProcessFork(ProcessFork { child_pid: 2, clone_flags });
+        let seen = |command| {
+            Body::ProcessSnapshot(ProcessSnapshot { command, ..ProcessSnapshot::default() })
+        };
+        assert!(says(false, &[seen(true), fork(0)]));
+        assert!(says(false, &[seen(false)]), "it may have been forked");
+        assert!(!says(
+            false,
+            &[seen(true), fork(clone_flags::CLONE_VM | clone_flags::CLONE_VFORK)]
+        ));
+        assert!(!says(true, &[seen(false), fork(0)]));
     }
 
     #[test]

@@ -72,7 +72,10 @@ impl<S: Sink> Pipeline<S> {
                 concluded = Event { body: Body::TraceEnd(self.concluded(end)), ..event.clone() };
                 &concluded
             }
-            _ => event,
+            body => {
+                self.limits.take(body);
+                event
+            }
         };
         let step = self.follow.event(event, self.sink.needs_identity());
         let at = At { event, step: &step, follow: &self.follow };

@@ -13,6 +13,7 @@ const INTERRUPTED: &str = "interrupted when tracing stopped: by a signal, or bec
     was paused (SIGSTOP, debugger, frozen container); let the process continue, then trace again";
 const GONE: &str = "of forked children could not be checked: the thread ended too early; the process \
     was killed, too many threads waited at once, or this host is overloaded";
+const FUTEX_ALONE: &str = "this log was recorded by a version that looked at futex waits alone";
 const REFUSED: &str = "more pages than forktrace saves, so locks in their other pages cannot be proven; \
     raise --snapshot-limit";
 
@@ -25,6 +26,7 @@ pub fn text(caveat: &Caveat) -> String {
             *traced_ns as f64 / 1e9,
             *min_wait_ns as f64 / 1e9
         ),
+        Caveat::FutexAlone => FUTEX_ALONE.to_owned(),
         Caveat::Missed(what, count) => missed(*what, *count),
         Caveat::NothingFitted { filter } => {
             let filter = filter::text(filter);

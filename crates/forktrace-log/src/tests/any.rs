@@ -282,6 +282,7 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             asked: vec![7; min_wait_ns as usize % 3].into(),
             snapshots: min_wait_ns % 2 == 0,
             lean: min_wait_ns % 5 == 0,
+            calls: min_wait_ns % 3 == 0,
             offsets,
             trace_id: ["", "6c0e"][min_wait_ns as usize % 2].into(),
             part: min_wait_ns as u32 % 3,

@@ -6,7 +6,7 @@ use proptest::{collection::vec, option, prelude::*};
 use super::any::{doing, python_frame, text, window};
 use forktrace_model::event::{
     ThreadName,
-    stacks::{Fate, Frame, NativeStacks, Place, Stack, TaskNow},
+    stacks::{Code, Fate, Frame, NativeStacks, Place, Stack, TaskNow, ThreadBeside},
 };
 
 fn frame() -> BoxedStrategy<Frame> {
@@ -60,12 +60,20 @@ pub(super) fn task_now() -> BoxedStrategy<TaskNow> {
         .boxed()
 }
 
+fn beside() -> BoxedStrategy<ThreadBeside> {
+    let code = (option::of(text()), option::of(text()))
+        .prop_map(|(symbol, module)| Code { symbol, module });
+    (any::<u32>(), vec(code, 0..2), option::of(text()))
+        .prop_map(|(tid, code, cut)| ThreadBeside { tid, code, cut })
+        .boxed()
+}
+
 pub(super) fn native() -> BoxedStrategy<NativeStacks> {
     let places = (option::of(place()), option::of(place()));
     let name = (any::<u32>(), text()).prop_map(|(tid, comm)| ThreadName { tid, comm });
-    let tasks = (vec(task_now(), 0..2), vec(name, 0..2));
+    let tasks = (vec(task_now(), 0..2), vec(name, 0..2), vec(beside(), 0..2));
     (stack(), stack(), places, option::of(window()), tasks)
-        .prop_map(|(stack, fork, (word, lock), in_parent, (holders, names))| NativeStacks {
+        .prop_map(|(stack, fork, (word, lock), in_parent, (holders, names, beside))| NativeStacks {
             takers: stack.frames.clone(),
             stack,
             fork,
@@ -74,6 +82,7 @@ pub(super) fn native() -> BoxedStrategy<NativeStacks> {
             in_parent,
             holders,
             names,
+            beside,
         })
         .boxed()
 }
