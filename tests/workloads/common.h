@@ -64,13 +64,15 @@ static inline void start(pthread_t *thread, void *(*body)(void *), void *arg) {
     check(errno == 0, "pthread_create");
 }
 
-/* In a process that hangs: the default action of SIGALRM ends it, so that it does not stay behind. With
- * WORKLOAD_SECONDS set it hangs for so long at least. */
-static inline void end_after(long seconds) {
+/* How long something hangs that would hang for so many seconds: with WORKLOAD_SECONDS set for so long at
+ * least. */
+static inline long lasts(long seconds) {
     const char *least = getenv("WORKLOAD_SECONDS");
-    if (least != NULL && atol(least) > seconds) seconds = atol(least);
-    alarm((unsigned)seconds);
+    return least != NULL && atol(least) > seconds ? atol(least) : seconds;
 }
+
+/* In a process that hangs: the default action of SIGALRM ends it, so that it does not stay behind. */
+static inline void end_after(long seconds) { alarm((unsigned)lasts(seconds)); }
 
 static inline void hang_at_most(long seconds) {
     fact("stuck", getpid());

@@ -16,6 +16,11 @@ static void *idle(void *arg) {
     return arg;
 }
 
+static void *idle_beside(void *arg) {
+    dprintf(1, "also=%d %d\n", getpid(), gettid());
+    return idle(arg);
+}
+
 int main(int argc, char **argv) {
     check(argc >= 2, "usage");
     pthread_t thread;
@@ -23,10 +28,11 @@ int main(int argc, char **argv) {
     nap(0.1);
     pid_t child = fork_or_die();
     if (child == 0) {
-        for (long i = number(argc, argv, 1, 3); i > 0; i--) start(&thread, idle, NULL);
+        fact("stuck", getpid());
+        for (long i = number(argc, argv, 1, 3); i > 0; i--) start(&thread, idle_beside, NULL);
         idle(NULL);
     }
-    nap((double)number(argc, argv, 2, 4));
+    nap((double)lasts(number(argc, argv, 2, 4)));
     kill(child, SIGTERM);
     reap();
     return 0;

@@ -14,8 +14,10 @@ helper = threading.Thread(target=time.sleep, args=(1000,), daemon=True)
 helper.start()
 child = os.fork()
 if child == 0:
+    os.write(1, f"stuck={os.getpid()}\n".encode())
     threading.Event().wait()
-time.sleep(float(sys.argv[1]) if len(sys.argv) > 1 else 4)
+seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 4
+time.sleep(max(seconds, float(os.environ.get("WORKLOAD_SECONDS", "0"))))
 os.kill(child, signal.SIGTERM)
 os.waitpid(child, 0)
 os._exit(0)

@@ -21,10 +21,11 @@ int main(int argc, char **argv) {
     if (child == 0) {
         sem_t *mine = malloc(sizeof *mine);
         check(mine != NULL && sem_init(mine, 0, 0) == 0, "sem_init");
+        fact("stuck", getpid());
         sem_wait(mine);
         _exit(98);
     }
-    nap((double)number(argc, argv, 1, 4));
+    nap((double)lasts(number(argc, argv, 1, 4)));
     kill(child, SIGTERM);
     reap();
     return 0;
