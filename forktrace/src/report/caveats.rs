@@ -37,6 +37,10 @@ pub fn text(caveat: &Caveat) -> String {
     }
 }
 
+/// A thread that may spin.
+const BUSY: &str =
+    "never left one loop of code: a computation, or it spins for ever, which is not judged";
+
 fn missed(what: Missed, count: u64) -> String {
     let waits = ("wait", "waits");
     let long_waits = ("long wait", "long waits");
@@ -71,6 +75,7 @@ fn missed(what: Missed, count: u64) -> String {
             unjudged("nothing inherited explains them, but nobody was seen who could end them"),
         ),
         Missed::WakersUnknown => (long_waits, unjudged("it is unknown who could end them")),
+        Missed::Busy => (("thread of forked children", "threads of forked children"), BUSY.into()),
         Missed::WaitsDenied => (long_waits, unjudged(DENIED)),
         Missed::ProcessesDenied => {
             (("forked process", "forked processes"), format!("could not be checked: {DENIED}"))

@@ -66,6 +66,9 @@ fn reason(why: Unjudged) -> &'static str {
         Unjudged::Undecided => "whether the lock was held at the fork is unknown",
         Unjudged::NobodySeen => "nobody was seen who could end it",
         Unjudged::WakersUnknown => "it is unknown who could end it",
+        Unjudged::Busy => {
+            "it uses a CPU all the time in one loop: a computation, or it spins for ever"
+        }
     }
 }
 

@@ -52,4 +52,6 @@ pub enum Unjudged {
     NobodySeen,
     /// Who could end it could not be read.
     WakersUnknown,
+    /// It is no wait: the thread uses a CPU all the time, in one loop.
+    Busy,
 }

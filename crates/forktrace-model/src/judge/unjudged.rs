@@ -228,7 +228,9 @@ impl Silences {
                 |tid: u32| waits.is_some_and(|waits| waits.values().any(|one| one.task.tid == tid));
             all.extend(stalled.unknown.iter().filter(|one| !judged(one.task.tid)).cloned());
         }
-        for wait in &all {
+        // The others of these are counted by the tracer.
+        let busy = self.told.iter().filter(|told| told.wait.why == Unjudged::Busy);
+        for wait in all.iter().chain(busy) {
             *counts.entry(wait.wait.why).or_default() += 1;
         }
         all.extend(self.ended.iter().cloned());
@@ -319,7 +321,11 @@ impl Unjudged {
     fn is_of_tracer(self) -> bool {
         matches!(
             self,
-            Unjudged::NotSampled | Unjudged::Interrupted | Unjudged::Gone | Unjudged::Denied
+            Unjudged::NotSampled
+                | Unjudged::Interrupted
+                | Unjudged::Gone
+                | Unjudged::Denied
+                | Unjudged::Busy
         )
     }
 }

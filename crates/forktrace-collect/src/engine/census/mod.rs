@@ -5,6 +5,7 @@
 //! who could end its wait; that becomes a `stall` event. It is read again each time that its wait is
 //! twice as old, and as soon as a thread moves that seemed to be stuck.
 
+mod busy;
 mod watch;
 
 use forktrace_model::{
@@ -210,9 +211,17 @@ impl Census {
         at_risk: impl Fn(&Process) -> Option<Risk>,
         settled: impl Fn(&Process) -> bool,
     ) -> Vec<Event> {
-        let subjects = self.subjects(model, now_ns, at_risk, settled);
+        let subjects = self.subjects(model, now_ns, &at_risk, settled);
         let reads = read(&subjects, &self.watch.known(), &self.registers);
-        reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect()
+        let mut events: Vec<Event> =
+            reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect();
+        let forked = |id: ProcId| {
+            let process = model.get(id).and_then(&at_risk);
+            process.is_some_and(|risk| risk != Risk::Started)
+        };
+        let busy = self.watch.busy(now_ns).into_iter().filter(|(id, ..)| forked(*id));
+        events.extend(busy::events(busy, &self.registers, now_ns));
+        events
     }
 
     /// How many processes have a thread that does not move and were not read since it stands still.

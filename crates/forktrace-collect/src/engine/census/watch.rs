@@ -26,6 +26,9 @@ const READ_AGAIN_NS: u64 = 60_000_000_000;
 const POLLS_NS: u64 = 11_000_000_000;
 const POLL_LOOKS: u32 = 8;
 
+/// How long a thread must have been busy to be told, ns.
+const BUSY_NS: u64 = 5_000_000_000;
+
 /// A process to be looked at, and what is known of its threads.
 #[derive(Clone, Debug)]
 pub(super) struct Before {
@@ -77,6 +80,17 @@ struct Thread {
     polls: Option<Polling>,
     /// In how many looks it was found to poll.
     poll_looks: u32,
+    /// Since when it was found to run at each look.
+    busy: Option<Busy>,
+    /// When it was looked at, `CLOCK_BOOTTIME`, ns.
+    at_ns: u64,
+}
+
+/// A thread that was found to run at each look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Busy {
+    /// Since when, `CLOCK_BOOTTIME`, ns.
+    since_ns: u64,
 }
 
 /// A process.
@@ -221,6 +235,20 @@ impl Watch {
         self.seen.iter().filter(move |(_, seen)| unread(seen)).map(|(id, _)| *id)
     }
 
+    /// Threads that have been busy for long: process, pid, thread, since when (`CLOCK_BOOTTIME`, ns).
+    pub(super) fn busy(&self, now_ns: u64) -> Vec<(ProcId, u32, u32, u64)> {
+        let of = |(id, seen): (&ProcId, &Seen)| {
+            let (id, pid) = (*id, seen.pid);
+            let long = |(tid, thread): (&u32, &Thread)| {
+                let since_ns = thread.busy?.since_ns;
+                let long = now_ns.saturating_sub(since_ns) >= BUSY_NS;
+                long.then_some((id, pid, *tid, since_ns))
+            };
+            seen.threads.iter().filter_map(long).collect::<Vec<_>>()
+        };
+        self.seen.iter().flat_map(of).collect()
+    }
+
     /// There is a finding about a futex wait of a thread.
     pub(super) fn explained(&mut self, id: ProcId, tid: u32, now_ns: u64) {
         let seen = self.seen.get_mut(&id).filter(|seen| seen.stuck.is_none());
@@ -281,7 +309,8 @@ impl Seen {
 /// A thread by what was seen of it before and now.
 fn thread(look: Look, polling: Option<Polling>, before: Option<Thread>, now_ns: u64) -> Thread {
     let Some(before) = before else {
-        return Thread { look, since_ns: now_ns, polls: None, poll_looks: 0 };
+        let (polls, poll_looks, busy) = (None, 0, None);
+        return Thread { look, since_ns: now_ns, polls, poll_looks, busy, at_ns: now_ns };
     };
     let still = look.is_still(&before.look);
     let polls_on = before
@@ -294,7 +323,17 @@ fn thread(look: Look, polling: Option<Polling>, before: Option<Thread>, now_ns: 
         since_ns: if still { before.since_ns } else { now_ns },
         polls,
         poll_looks: if polls.is_some() { before.poll_looks + u32::from(!still) } else { 0 },
+        busy: busy(&look, &before),
+        at_ns: now_ns,
     }
+}
+
+/// Whether a thread was found to run again, and since when it is found so each time. On a busy host it
+/// gets a part of a CPU alone.
+fn busy(look: &Look, before: &Thread) -> Option<Busy> {
+    let took_ns = look.cpu_ns?.saturating_sub(before.look.cpu_ns?);
+    let runs = look.doing == Doing::Runs && before.look.doing == Doing::Runs;
+    (runs && took_ns > 0).then(|| before.busy.unwrap_or(Busy { since_ns: before.at_ns }))
 }
 
 /// Whether a thread that polls was met between two waits.

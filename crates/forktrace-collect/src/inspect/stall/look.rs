@@ -102,6 +102,11 @@ pub(super) fn at(pid: u32, tid: u32) -> Look {
     Look { tid, doing, runs, cpu_ns }
 }
 
+/// CPU time that a thread has taken, ns.
+pub fn cpu_ns(pid: u32, tid: u32) -> Option<u64> {
+    counts(pid, tid).0
+}
+
 /// CPU time, ns, and how often the thread was given a CPU: the first and the third number of `schedstat`
 /// (`proc_pid_schedstat`, `fs/proc/base.c`, Linux 6.18), which kernels without `CONFIG_SCHED_INFO` do not
 /// have. Otherwise how often it has left one.
