@@ -229,13 +229,19 @@ fn threads(fact: &Fact) -> Option<String> {
             "it waits inside of {module}, and the fork lost threads; other processes have what it waits for \
              only because they were forked, or forked"
         ),
-        Fact::NotUsed { pids } => {
-            let pids: Vec<String> = pids.iter().take(PIDS).map(u32::to_string).collect();
+        Fact::NotUsed { pids } => format!(
+            "{} has the other end only because it was started with it: it runs another program, and has it \
+             beyond its standard streams",
+            some(pids)
+        ),
+        Fact::MayBeOpened { name } => {
             format!(
-                "{} has the other end only because it was started with it: it runs another program, and has \
-                 it beyond its standard streams",
-                pids.join(", ")
+                "a process that is yet to start could open {}, and wake it",
+                name.escape_debug()
             )
+        }
+        Fact::MayBeShutDown { pids } => {
+            format!("{} also has this end of the socket, and could shut it down", some(pids))
         }
         Fact::ThreadsOfParent { threads } => of_parent(*threads),
         Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
@@ -292,6 +298,12 @@ fn use_of_lock(fact: &Fact) -> String {
             .into(),
         _ => String::new(),
     }
+}
+
+/// The first of many processes.
+fn some(pids: &[u32]) -> String {
+    let pids: Vec<String> = pids.iter().take(PIDS).map(u32::to_string).collect();
+    pids.join(", ")
 }
 
 fn ms(ns: u64) -> String {

@@ -86,10 +86,11 @@ fn ran(before: Option<&Observation>, now: &Observation) -> Option<bool> {
 
 /// Whether the word of an untimed futex wait is in private memory, where the operation leaves that open.
 /// `None`: it does not, or a private page of a file may be meant that was never written: the kernel
-/// takes such a word for one of the file (`get_futex_key`, `kernel/futex/core.c`, Linux 6.18).
+/// takes such a word for one of the file (`get_futex_key`, `kernel/futex/core.c`, Linux 6.18). Of
+/// `futex_waitv` the address is that of the list of its words.
 fn is_private<'a>(doing: &Doing, mappings: impl FnOnce() -> &'a Vec<Mapping>) -> Option<bool> {
     let Doing::Futex { uaddr, op, timed: false, .. } = doing else { return None };
-    if *op >= futex::OP_WAIT_SYSCALL || op & futex::FUTEX_PRIVATE_FLAG != 0 {
+    if *op >= futex::OP_WAITV || op & futex::FUTEX_PRIVATE_FLAG != 0 {
         return None;
     }
     let holds = |mapping: &&Mapping| (mapping.start..mapping.end).contains(uaddr);

@@ -132,6 +132,9 @@ pub struct TaskWait {
     /// Whether a signal that is sent from elsewhere, an answer from another host, a person at a
     /// terminal, a device or something else that is no task could end it.
     pub outside: bool,
+    /// The call only waits until files are ready, and uses none of them: `poll`, `select`, `epoll`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub polled: bool,
     /// What would end it: any of these.
     pub on: Vec<On>,
     /// A task that can run, and that is left out of [`Stall::tasks`], could end it.
@@ -254,6 +257,9 @@ pub struct User {
     pub reads: bool,
     /// It could write to it, wake who waits for it, or release it. Of a child: it could end.
     pub writes: bool,
+    /// It has the waiter's own end of a socket: it could shut it down.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shuts: bool,
     /// Whether it has the lock that the word belongs to, by its own record; `None`: no record is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holds: Option<bool>,

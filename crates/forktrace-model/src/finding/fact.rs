@@ -148,6 +148,11 @@ rules! {
     Weakens NoThreadLost "no-thread-lost" {}
     /// Python waits for an event: a program may also sleep like this, until a signal ends it.
     Weakens MaySleep "may-sleep" {}
+    /// The file in whose memory the lock is still has its name: a process that is yet to come could open
+    /// it, and wake the waiter.
+    Weakens MayBeOpened "may-be-opened" { name: String }
+    /// These processes have the waiter's own end of the socket, and could shut it down.
+    Weakens MayBeShutDown "may-be-shut-down" { pids: Vec<u32> }
     /// Nothing proves that it existed at the fork.
     Missing MayBeNew "may-be-new" {}
     /// The inherited bytes do not prove that the lock was held.

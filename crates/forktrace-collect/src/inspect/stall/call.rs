@@ -77,6 +77,13 @@ impl Call {
         }
     }
 
+    /// Whether it only waits until files are ready, and uses none of them.
+    pub(super) fn is_poll(&self) -> bool {
+        self.targets.iter().any(|target| {
+            matches!(target, Target::Polled { .. } | Target::Selected { .. } | Target::Epoll(_))
+        })
+    }
+
     /// Whether something that no task does ends it.
     pub(super) fn is_outside(&self) -> bool {
         self.targets.contains(&Target::Outside)

@@ -13,10 +13,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     KnownThreads,
-    call::Call,
+    call::{Call, Target},
     host::Host,
     look::{self, Blocked, Doing, Look},
-    process,
+    process, socket_timeout,
     things::{Things, Waiter, Waits},
 };
 use crate::{
@@ -199,8 +199,12 @@ impl<'a> Graph<'a> {
         let stack = blocked.place.0;
         let waiter = Waiter { pid, tid: look.tid, stack, threads };
         // What else ends it makes no difference to one that ends anyway.
+        let polled = call.is_poll();
         if !waits.outside && !call.is_outside() {
             for target in call.targets {
+                if let Target::File(fd, way) = target {
+                    waits.add_timeout(socket_timeout::of(pid, look.tid, fd, way));
+                }
                 self.things.add(waiter, target, &mut waits);
             }
         } else {
@@ -217,6 +221,7 @@ impl<'a> Graph<'a> {
             since_ns: same.map_or(looked_ns, |known| known.since_ns),
             timed: waits.timed,
             outside: waits.outside,
+            polled,
             on: distinct(waits.on),
             others: false,
             polls,

@@ -4,6 +4,7 @@
 use std::{
     cell::OnceCell,
     fs,
+    os::unix::fs::MetadataExt as _,
     time::{Duration, Instant},
 };
 
@@ -215,6 +216,22 @@ impl Files {
     /// Who has files at paths open.
     pub(super) fn at_paths(&self) -> &[Open] {
         &self.paths
+    }
+}
+
+impl Files {
+    /// The processes that have a file of memory open, by its name in `maps`: they may map it.
+    pub(super) fn that_have<'a>(
+        &'a self,
+        file: SharedFile,
+        path: &'a str,
+    ) -> impl Iterator<Item = u32> + use<'a> {
+        let has = move |open: &&Open| {
+            let link = format!("/proc/{}/task/{}/fd/{}", open.pid, open.tid, open.fd);
+            fs::read_link(&link).is_ok_and(|name| name.as_os_str() == path)
+                && fs::metadata(&link).is_ok_and(|found| found.ino() == file.1)
+        };
+        self.paths.iter().filter(has).map(|open| open.pid)
     }
 }
 

@@ -15,6 +15,7 @@ mod host;
 pub mod look;
 mod polled;
 mod process;
+mod socket_timeout;
 #[cfg(test)]
 mod tests;
 mod things;

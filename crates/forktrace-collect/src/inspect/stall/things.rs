@@ -12,6 +12,7 @@ use super::{
     files::{self, Info, Link, Object, Watched},
     host::{Host, Open, SharedFile, Whose},
     polled,
+    socket_timeout::Timeout,
 };
 use crate::inspect::{evidence, memory, pages};
 
@@ -48,6 +49,17 @@ pub(super) struct Waits {
     pub(super) timed: bool,
     pub(super) outside: bool,
     pub(super) on: Vec<On>,
+}
+
+impl Waits {
+    /// Adds what is known of the time for which a call waits for a file.
+    pub(super) fn add_timeout(&mut self, timeout: Timeout) {
+        match timeout {
+            Timeout::None => {}
+            Timeout::Some => self.timed = true,
+            Timeout::Unknown => self.outside = true,
+        }
+    }
 }
 
 /// The things that were found.
@@ -163,9 +175,12 @@ impl<'a> Things<'a> {
             let origin = memory::origin(pid, uaddr)?;
             let offset = (uaddr - mapping.start).checked_add(mapping.offset)?;
             let file = (origin.device, origin.inode);
-            let users = self.host.memory().of(file).to_vec();
+            let mut users = self.host.memory().of(file).to_vec();
             let all = self.host.are_all(users.iter().copied(), Whose::Memory);
             let known = all && users.contains(&pid);
+            users.extend(self.host.files().that_have(file, &mapping.path));
+            users.sort_unstable();
+            users.dedup();
             let key = Key::SharedWord(file, offset);
             self.place(key, |_| known.then(|| thing(ThingKind::SharedWord, users)))?
         };
@@ -243,8 +258,10 @@ impl<'a> Things<'a> {
         let peer = socket.peer?;
         let files = self.host.files();
         self.place(Key::Socket(inode), |own| {
-            let users = users(files.of_inode(peer), |_| (true, true));
-            let known = own.are_all(&users) && !users.is_empty();
+            let mut users = users(files.of_inode(peer), |_| (true, true));
+            let has_peer = !users.is_empty();
+            add_shutters(&mut users, files.of_inode(inode));
+            let known = own.are_all(&users) && has_peer;
             known.then(|| thing(ThingKind::UnixSocket, name, users))
         })
     }
@@ -430,6 +447,21 @@ fn thing(kind: ThingKind, name: String, users: Vec<User>) -> Thing {
     Thing { kind, name, users, ..Thing::default() }
 }
 
+/// Adds those who have the waiter's own end of a socket.
+fn add_shutters(users: &mut Vec<User>, opens: &[Open]) {
+    for open in opens {
+        match users.iter_mut().find(|user| user.pid == open.pid) {
+            Some(user) => user.shuts = true,
+            None => users.push(User {
+                pid: open.pid,
+                fd: Some(open.fd),
+                shuts: true,
+                ..User::default()
+            }),
+        }
+    }
+}
+
 fn one_who_writes(pid: u32) -> User {
     User { pid, writes: true, ..User::default() }
 }
@@ -445,9 +477,13 @@ fn users(opens: &[Open], ends: impl Fn(&Open) -> (bool, bool)) -> Vec<User> {
                 user.reads |= reads;
                 user.writes |= writes;
             }
-            None => {
-                users.push(User { pid: open.pid, fd: Some(open.fd), reads, writes, holds: None })
-            }
+            None => users.push(User {
+                pid: open.pid,
+                fd: Some(open.fd),
+                reads,
+                writes,
+                ..User::default()
+            }),
         }
     }
     users

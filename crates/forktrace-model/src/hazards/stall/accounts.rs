@@ -77,7 +77,7 @@ fn known(stall: &Stall, on: &On) -> Vec<usize> {
     let Some(thing) = case::thing(stall, on).filter(|thing| thing.kind != ThingKind::Other) else {
         return Vec::new();
     };
-    let pids: Vec<u32> = case::pids(thing, on.way, View::Safest).collect();
+    let pids: Vec<u32> = case::pids(thing, on.way, View::NoShutdown).collect();
     let owner = case::owner(thing);
     let could = |(_, task): &(usize, &StallTask)| {
         pids.contains(&task.pid) && owner.is_none_or(|owner| case::is(task, owner))

@@ -22,6 +22,8 @@ pub(super) use crate::hazards::live::Ends;
 pub(super) enum View {
     /// Nothing: whoever could end it counts, and a signal's handler could end any wait.
     Safest,
+    /// Nobody shuts down the end of a socket at which another task waits (shutdown(2)).
+    NoShutdown,
     /// What locks and programs record of who holds something is right.
     Records,
     /// No handler ends a wait for another task.
@@ -39,8 +41,9 @@ pub(super) enum View {
 
 impl View {
     /// All views, from the safest on: each takes more for granted than those before it.
-    pub(super) const ALL: [View; 6] = [
+    pub(super) const ALL: [View; 7] = [
         View::Safest,
+        View::NoShutdown,
         View::Records,
         View::NoHandlers,
         View::OwnThings,
@@ -203,6 +206,7 @@ pub(super) fn pids<'a>(
         && !thing.users.is_empty()
         && thing.users.iter().all(|user| user.holds.is_some());
     let can = move |user: &&User| match way {
+        _ if user.shuts && view < View::NoShutdown => true,
         Way::Write => user.reads,
         _ if recorded => user.holds == Some(true),
         Way::Read | Way::Wake | Way::Release | Way::Exit => user.writes,
@@ -246,11 +250,38 @@ fn is_own_thing(thing: &Thing, task: &StallTask, way: Way) -> bool {
     let TaskState::Waits(wait) = &task.state else { return false };
     let wakes = match thing.kind {
         ThingKind::Eventfd => true,
-        ThingKind::Pipe | ThingKind::UnixSocket => wait.on.len() > 1,
+        ThingKind::Pipe | ThingKind::UnixSocket => wait.polled,
         _ => false,
     };
     let has_both = |user: &User| user.pid == task.pid && user.writes && user.reads;
     way == Way::Read && wakes && thing.users.iter().any(has_both)
+}
+
+/// Whether a task waits in `poll` or its like for nothing but what only its process can end. An event loop
+/// that has nothing to do rests so, until a signal ends the program.
+pub(super) fn rests(stall: &Stall, task: &StallTask) -> bool {
+    let TaskState::Waits(wait) = &task.state else { return false };
+    let own = |on: &On| {
+        let waker = |thing: &&Thing| {
+            use ThingKind::{Epoll, Eventfd, Pipe, UnixSocket};
+            matches!(thing.kind, Pipe | UnixSocket | Eventfd | Epoll)
+        };
+        thing(stall, on)
+            .filter(waker)
+            .is_some_and(|thing| pids(thing, on.way, View::NoShutdown).all(|pid| pid == task.pid))
+    };
+    wait.polled && !wait.on.is_empty() && wait.on.iter().all(own)
+}
+
+/// The name of a file in whose memory a task waits, and which has not been removed: others may open it. A
+/// segment of System V shared memory is attached by its number, though `maps` calls its file deleted from
+/// the start (`newseg`, `ipc/shm.c`, Linux 6.18).
+pub(super) fn may_be_opened<'a>(stall: &'a Stall, task: &StallTask) -> Option<&'a str> {
+    let TaskState::Waits(wait) = &task.state else { return None };
+    let things = wait.on.iter().filter_map(|on| thing(stall, on));
+    let mut names =
+        things.filter(|thing| thing.kind == ThingKind::SharedWord).map(|thing| thing.name.as_str());
+    names.find(|name| name.starts_with("/SYSV") || !name.ends_with(" (deleted)"))
 }
 
 /// Whether process `pid` has the other end of a pipe or socket that process `reader` waits for only

@@ -20,6 +20,8 @@ pub(super) struct Chain {
 /// Follows the waits from the task at `from` on. Of several that could end a wait one of another
 /// process is followed: it says more.
 pub(super) fn follow(stall: &Stall, pid: u32, from: usize, view: View) -> Chain {
+    // Who could shut down a socket says nothing of who is waited for.
+    let view = view.max(View::NoShutdown);
     let mut chain = Chain::default();
     let mut visited = Vec::new();
     let mut next = Some(from);

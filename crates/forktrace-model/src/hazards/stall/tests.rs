@@ -1,6 +1,6 @@
 //! Stalls made by hand, and what is said of them.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use super::*;
 use crate::{
@@ -65,6 +65,12 @@ impl Made {
         self
     }
 
+    fn named(mut self, name: &str) -> Self {
+        let latest = self.0.things.last_mut().expect("there is one");
+        name.clone_into(&mut latest.name);
+        self
+    }
+
     /// A task that waits for the latest thing.
     fn waits(self, pid: u32, tid: u32, way: Way) -> Self {
         let thing = self.0.things.len() as u32 - 1;
@@ -111,6 +117,7 @@ fn circle() -> Made {
         .process(PARENT, 2)
         .process(CHILD, 0)
         .thing(ThingKind::SharedWord, &[(PARENT, "w"), (CHILD, "w")])
+        .named("/dev/zero (deleted)")
         .waits(CHILD, CHILD, Way::Wake)
         .thing(ThingKind::Pipe, &[(PARENT, "rw"), (CHILD, "rw")])
         .waits(PARENT, THREAD, Way::Read)
@@ -167,6 +174,83 @@ fn who_waits_for_an_end_that_it_has_itself_waits_for_ever() {
     let sibling =
         |state| pipe(&[(CHILD, "r"), (CHILD + 1, "w")]).state(CHILD + 1, CHILD + 1, state);
     assert!(sibling(TaskState::Moves).ends_by_itself());
+}
+
+#[test]
+fn who_polls_what_it_alone_can_end_may_rest() {
+    let alone = |kind, polled| {
+        let mut made = Made::default().process(CHILD, 0).thing(kind, &[(CHILD, "rw")]).waits(
+            CHILD,
+            CHILD,
+            Way::Read,
+        );
+        made.wait(0).polled = polled;
+        made
+    };
+    let of = |made: Made, threads| match made.judged(&model(threads)) {
+        Verdict::Finding(finding) => {
+            assert_eq!(finding.has(Rule::MaySleep), finding.confidence != Confidence::Certain);
+            said(&finding)
+        }
+        other => unreachable!("{other:?}"),
+    };
+    use HazardId::{HeldOpen, LostWaker};
+    assert_eq!(of(alone(ThingKind::Eventfd, true), 2), (LostWaker, Confidence::Likely));
+    assert_eq!(of(alone(ThingKind::Eventfd, false), 2), (LostWaker, Confidence::Certain));
+    for kind in [ThingKind::Pipe, ThingKind::UnixSocket] {
+        assert_eq!(of(alone(kind, true), 2), (HeldOpen, Confidence::Likely));
+        assert_eq!(of(alone(kind, true), 1), (HeldOpen, Confidence::Suspect));
+        assert_eq!(of(alone(kind, false), 1), (HeldOpen, Confidence::Certain));
+    }
+}
+
+#[test]
+fn a_file_that_has_its_name_can_be_opened() {
+    let named = |name: &str| {
+        let mut made = circle();
+        made.0.processes[0].handlers = Some(0);
+        name.clone_into(&mut made.0.things[0].name);
+        let finding = made.finding();
+        assert_eq!(finding.has(Rule::MayBeOpened), finding.confidence != Confidence::Certain);
+        finding.confidence
+    };
+    for name in ["/dev/zero (deleted)", "/memfd:x (deleted)", "/dev/shm/sem.mp-1 (deleted)"] {
+        assert_eq!(named(name), Confidence::Certain, "{name}");
+    }
+    for name in ["/dev/shm/sem.mine", "/SYSV00000011 (deleted)", ""] {
+        assert_eq!(named(name), Confidence::Likely, "{name}");
+    }
+}
+
+#[test]
+fn who_has_the_same_end_of_a_socket_could_shut_it_down() {
+    let socket = |state: Option<TaskState>| {
+        let mut made = Made::default()
+            .process(CHILD, 0)
+            .process(PARENT, 0)
+            .process(90, 0)
+            .thing(ThingKind::UnixSocket, &[(PARENT, "rw"), (CHILD, ""), (90, "")])
+            .waits(CHILD, CHILD, Way::Read);
+        for user in &mut made.0.things[0].users[1..] {
+            user.shuts = true;
+        }
+        let made =
+            made.thing(ThingKind::Children, &[(CHILD, "w")]).waits(PARENT, PARENT, Way::Exit);
+        match state {
+            Some(state) => made.state(90, 90, state),
+            None => made.waits(90, 90, Way::Exit),
+        }
+    };
+    let finding = socket(Some(TaskState::Moves)).finding();
+    assert_eq!(said(&finding), (HazardId::Deadlock, Confidence::Likely));
+    assert!(finding.has(Rule::MayBeShutDown));
+    assert_eq!(finding.stall().unwrap().chain[0].by, [PARENT]);
+    let finding = socket(None).finding();
+    assert_eq!(said(&finding), (HazardId::Deadlock, Confidence::Certain), "90 waits for the child");
+    let mut own_thread = socket(None).state(CHILD, CHILD + 5, TaskState::Moves);
+    own_thread.0.things[1].kind = ThingKind::PrivateWord;
+    own_thread.0.things[1].users[0].pid = PARENT;
+    assert_eq!(said(&own_thread.finding()), (HazardId::Deadlock, Confidence::Likely));
 }
 
 #[test]

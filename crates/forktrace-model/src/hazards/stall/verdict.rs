@@ -113,6 +113,7 @@ impl StallCase<'_> {
         let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
         let mut sure = match view {
             View::Safest => Confidence::Certain,
+            View::NoShutdown => self.beside_others(wait, &mut facts),
             View::Records => Confidence::Likely,
             View::NoHandlers => self.beside_handlers(hazard, chain, &mut facts),
             View::OwnThings => self.of_own_thing(&mut facts),
@@ -122,12 +123,45 @@ impl StallCase<'_> {
         if view >= View::Records && chain.links.iter().any(|link| link.by.is_empty()) {
             facts.push(Fact::HeldByNobody {});
         }
+        sure = sure.min(self.limit(chain, &mut facts));
         // It may be how the program means to rest, useless as that is.
         if alone && hazard == HazardId::Deadlock {
             sure = sure.min(Confidence::Likely);
             facts.push(Fact::NoThreadLost {});
         }
         (sure, facts)
+    }
+
+    /// What a chain of waits does not prove, however dead its tasks are.
+    fn limit(&self, chain: &Chain, facts: &mut Vec<Fact>) -> Confidence {
+        let has = |task: &&StallTask| chain.links.iter().any(|link| link.task.tid == task.tid);
+        let mut limit = Confidence::Certain;
+        for task in self.stall.tasks.iter().filter(has) {
+            if case::rests(self.stall, task) {
+                facts.push(Fact::MaySleep {});
+                limit = limit.min(match self.threads_lost() {
+                    Some(0) => Confidence::Suspect,
+                    _ => Confidence::Likely,
+                });
+            }
+            if let Some(name) = case::may_be_opened(self.stall, task) {
+                facts.push(Fact::MayBeOpened { name: name.to_owned() });
+                limit = limit.min(Confidence::Likely);
+            }
+        }
+        facts.dedup();
+        limit
+    }
+
+    /// Somebody who can run has the waiter's own end of a socket.
+    fn beside_others(&self, wait: &TaskWait, facts: &mut Vec<Fact>) -> Confidence {
+        let things = wait.on.iter().filter_map(|on| case::thing(self.stall, on));
+        let users = things.flat_map(|thing| thing.users.iter().filter(|user| user.shuts));
+        let mut pids: Vec<u32> = users.map(|user| user.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        facts.push(Fact::MayBeShutDown { pids });
+        Confidence::Likely
     }
 
     fn nobody(&self, chain: &Chain) -> Fact {

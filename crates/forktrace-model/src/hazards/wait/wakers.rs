@@ -4,7 +4,7 @@
 //! it: the least fixed point over the tasks that are known. What is not live can never run again.
 //! Sets are taken too large rather than too small: a waker that is not known counts as live.
 
-use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, OP_WAIT_SYSCALL};
+use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, OP_WAITV};
 
 use crate::event::{Doing, ThreadSample};
 
@@ -33,7 +33,7 @@ impl Wakers {
         }
         match thread.doing {
             Doing::Futex { op, timed: false, .. }
-                if op < OP_WAIT_SYSCALL
+                if op < OP_WAITV
                     && (op & FUTEX_PRIVATE_FLAG != 0 || thread.private == Some(true)) =>
             {
                 Some(Wakers::OfMemory)
@@ -137,5 +137,8 @@ mod tests {
         assert!(!can_run(1, &Wakers::OfMemory, &joins(Some(true))));
         assert!(can_run(1, &Wakers::OfMemory, &joins(Some(false))));
         assert!(can_run(1, &Wakers::OfMemory, &joins(None)), "a log of an older version");
+        let list = ThreadSample { private: Some(true), ..thread(2, waiting(OP_WAITV, false)) };
+        let threads = [thread(1, waiting(PRIVATE, false)), list];
+        assert!(can_run(1, &Wakers::OfMemory, &threads), "the list's words may be anywhere");
     }
 }
