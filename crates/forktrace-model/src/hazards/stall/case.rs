@@ -221,7 +221,9 @@ pub(super) fn owner(thing: &Thing) -> Option<u32> {
         return None;
     }
     let (now, word) = (thing.now.as_ref()?, thing.word?);
-    let wait = Wait { uaddr: word, op: thing.op?, ..Wait::default() };
+    // Who waits for a lock expects the word that says so.
+    let val = now.word(word).map_or(0, u64::from);
+    let wait = Wait { uaddr: word, op: thing.op?, val, ..Wait::default() };
     let scene = Scene {
         machine: Machine::default(),
         wait: &wait,

@@ -60,6 +60,10 @@ pub fn stuck_thread(stall: &Stall, pid: u32) -> Option<u32> {
     let dead = |tid: &usize| live.iter().any(|live| live.get(*tid) == Some(&false));
     let own = |at: &usize| stall.tasks.get(*at).is_some_and(|task| task.pid == pid);
     let mut stuck: Vec<usize> = (0..stall.tasks.len()).filter(own).filter(dead).collect();
+    // Who waits for the end of a child that is stuck itself has nothing more to tell.
+    if stuck.iter().any(|at| case::waits_for_child(stall, *at)) {
+        stuck.retain(|at| !case::waits_for_child(stall, *at) && !case::waits_inside(stall, *at));
+    }
     stuck.sort_by_key(|at| {
         let task = stall.tasks.get(*at);
         let inside = case::waits_inside(stall, *at);

@@ -356,6 +356,35 @@ fn a_parent_that_rests_until_somebody_ends_it_can_run() {
 }
 
 #[test]
+fn who_only_waits_for_the_end_of_a_stuck_child_is_told_with_that() {
+    let made = Made::default()
+        .process(CHILD, 0)
+        .process(CHILD + 1, 0)
+        .thing(ThingKind::Children, &[(CHILD + 1, "w")])
+        .waits(CHILD, CHILD, Way::Exit)
+        .thing(ThingKind::PrivateWord, &[(CHILD, "w")])
+        .waits(CHILD, CHILD + 5, Way::Wake)
+        .thing(ThingKind::PrivateWord, &[(CHILD + 1, "w")])
+        .waits(CHILD + 1, CHILD + 1, Way::Wake);
+    assert_eq!(stuck_thread(&made.0, CHILD), None);
+    assert_eq!(stuck_thread(&made.0, CHILD + 1), Some(CHILD + 1));
+}
+
+#[test]
+fn a_handler_is_how_a_process_that_rests_is_woken() {
+    let resting = || {
+        Made::default().process(CHILD, TERM).thing(ThingKind::PrivateWord, &[(CHILD, "w")]).waits(
+            CHILD,
+            CHILD,
+            Way::Wake,
+        )
+    };
+    assert_eq!(said(&resting().finding()), (HazardId::LostWaker, Confidence::Suspect));
+    let Verdict::Finding(finding) = resting().judged(&model(1)) else { unreachable!("a suspect") };
+    assert_eq!(said(&finding), (HazardId::Deadlock, Confidence::Suspect));
+}
+
+#[test]
 fn a_stall_about_a_process_that_goes_on_resolves_the_one_before() {
     let event = |stall| Event { boot_ns: 1, task: Some(task(CHILD)), body: Body::Stall(stall) };
     let moves = Made::default().state(CHILD, CHILD, TaskState::Moves);

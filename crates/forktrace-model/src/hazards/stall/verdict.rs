@@ -15,6 +15,7 @@ use crate::{
         Subject, UnobservedForkSite,
     },
     hazards::{handlers, remedies, wait::fork::fork_site},
+    model::ProcId,
 };
 
 /// Parts of paths of files that are part of every program: what waits in them waits for somebody else.
@@ -51,10 +52,12 @@ impl StallCase<'_> {
         let first = chain.links.first()?;
         let forked = self.is_forked();
         let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
-        let orphaned = |link: &Link| {
-            link.gone.is_some()
-                || matches!(link.thing, ThingKind::SharedWord | ThingKind::FileLock)
-                    && link.by.is_empty()
+        let orphaned = |link: &Link| match link.thing {
+            ThingKind::SharedWord => {
+                link.gone.is_some() || link.by.is_empty() || self.may_have_lost_holder(chain)
+            }
+            ThingKind::FileLock => link.by.is_empty(),
+            _ => false,
         };
         Some(match () {
             () if self.is_held_open(first) => HazardId::HeldOpen,
@@ -65,6 +68,16 @@ impl StallCase<'_> {
             () if alone && self.threads_lost() != Some(0) => HazardId::LostWaker,
             () => HazardId::Deadlock,
         })
+    }
+
+    /// Whether a lock in shared memory may have been left behind: all who have it wait for it, or for a
+    /// child, and another process that had it has ended.
+    fn may_have_lost_holder(&self, chain: &Chain) -> bool {
+        let waits = |link: &Link| matches!(link.thing, ThingKind::SharedWord | ThingKind::Children);
+        let parent = self.process.parent.and_then(|id| self.model.get(id));
+        let mut siblings = parent.into_iter().flat_map(|parent| &parent.children);
+        let ended = |id: &ProcId| self.model.get(*id).is_some_and(|one| !one.is_alive());
+        chain.links.iter().all(waits) && siblings.any(ended)
     }
 
     /// Whether the end of a pipe or socket is waited for that only forked children have open, and the
@@ -186,8 +199,10 @@ impl StallCase<'_> {
         let mask = chain.links.iter().filter_map(of).fold(0, |all, mask| all | mask);
         let signals = (1..=64).filter(|n| mask >> (n - 1) & 1 != 0).collect();
         facts.push(Fact::Handlers { signals: Some(signals) });
+        let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
         match hazard {
-            HazardId::LostWaker => Confidence::Suspect,
+            // A handler is how such a process is meant to be woken.
+            HazardId::LostWaker | HazardId::Deadlock if alone => Confidence::Suspect,
             _ => Confidence::Likely,
         }
     }
