@@ -9,6 +9,7 @@ pub(super) static HANGS: &[Case] = &[
     case("held_open_by_itself", "pipes.c", &["own-end"], HELD_OPEN).or("deadlock"),
     case("held_open_by_siblings", "pipes.c", &["siblings"], HELD_OPEN).or("deadlock"),
     case("held_open_sockets", "pipes.c", &["sockets"], HELD_OPEN).or("deadlock"),
+    // Said of the program that keeps its own input open: it makes the other one wait.
     case("held_open_leaked_to_exec", "pipes.c", &["leaked"], HELD_OPEN),
     case("deadlock_full_pipe", "pipes.c", &["full"], DEADLOCK),
     case("deadlock_full_socket", "pipes.c", &["full-socket"], DEADLOCK),

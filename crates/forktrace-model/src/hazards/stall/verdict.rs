@@ -93,7 +93,7 @@ impl StallCase<'_> {
         let is_own_alone = others().next().is_none();
         ends && first.way == Way::Read
             && !first.by.is_empty()
-            && (self.is_forked() || !is_own_alone)
+            && (self.is_forked() || !is_own_alone || self.process.fork.is_some())
             && others().all(by_chance)
     }
 
