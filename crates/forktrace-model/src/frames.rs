@@ -1,6 +1,7 @@
 //! What a native frame is: part of the program, or of what a program stands on.
 
 mod layer;
+mod python;
 mod symbol;
 
 pub use layer::Layer;

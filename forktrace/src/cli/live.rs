@@ -19,7 +19,7 @@ use forktrace_collect::{
 };
 use forktrace_model::{
     event::{EndReason, Event},
-    judge::Conclusion,
+    judge::{Conclusion, Unaccounted},
     model::{Change, Model, ProcId},
 };
 
@@ -100,6 +100,10 @@ impl Consumer for Watched {
 
     fn is_open(&self, process: ProcId, wait: (u32, u64)) -> bool {
         self.pipeline.judge().is_open(process, wait)
+    }
+
+    fn unjudged(&self) -> Vec<Unaccounted> {
+        self.pipeline.unaccounted().0
     }
 
     fn tick(&mut self) -> io::Result<()> {

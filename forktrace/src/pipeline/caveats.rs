@@ -223,6 +223,15 @@ pub fn of(
         .collect()
 }
 
+/// How many waits, and processes that nothing could be read of, the tracer alone has counted.
+pub(super) fn not_read(end: &TraceEnd) -> u64 {
+    use Counter::{ProcessesDenied, WaitsGone, WaitsInterrupted, WaitsNotSampled};
+    [WaitsNotSampled, WaitsInterrupted, WaitsGone, ProcessesDenied]
+        .map(|one| end.count(one))
+        .iter()
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use forktrace_model::event::{ProcessFork, ProcessSnapshot};

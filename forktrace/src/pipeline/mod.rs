@@ -157,10 +157,12 @@ impl<S: Sink> Pipeline<S> {
     }
 
     /// The waits that were not judged, the longest first, and how many there are: of very many not all
-    /// are kept.
+    /// are kept, or told by name.
     pub fn unaccounted(&self) -> (Vec<Unaccounted>, u64) {
         let (waits, counts) = self.judge().unaccounted(self.model());
-        let total = counts.values().sum::<u64>().max(waits.len() as u64);
+        let known = counts.values().sum::<u64>().max(waits.len() as u64);
+        let counted = self.end.as_ref().map_or(0, caveats::not_read);
+        let total = known.saturating_add(counted.saturating_sub(self.judge().told_by_tracer()));
         (waits, total)
     }
 

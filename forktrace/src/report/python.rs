@@ -13,22 +13,12 @@ pub(super) fn line(frame: &PythonFrame, style: Style) -> String {
     format!("{file}{number} in {function}")
 }
 
-/// Whether a frame belongs to the program and not to Python's standard library. The path decides: `/usr/lib/python3.11/threading.py`, `<frozen runpy>`, or a path relative to the library.
-fn is_user_code(frame: &PythonFrame) -> bool {
-    let file = frame.file.as_str();
-    let library = file.contains("/lib/python")
-        && !file.contains("/site-packages/")
-        && !file.contains("/dist-packages/");
-    let inside = ["threading.py", "multiprocessing/", "concurrent/", "queue.py", "logging/"];
-    !library && !file.starts_with('<') && !inside.iter().any(|name| file.starts_with(name))
-}
-
 /// Which frames of a stack are the program's own: those outside of Python's library and of installed
 /// packages, or outside of Python's library if there are no others.
 pub(super) fn own(frames: &[PythonFrame]) -> impl Fn(&PythonFrame) -> bool + use<> {
-    let is_own = |frame: &PythonFrame| is_user_code(frame) && installed(frame).is_none();
+    let is_own = |frame: &PythonFrame| !frame.is_of_library() && installed(frame).is_none();
     let has_own = frames.iter().any(is_own);
-    move |frame| if has_own { is_own(frame) } else { is_user_code(frame) }
+    move |frame| if has_own { is_own(frame) } else { !frame.is_of_library() }
 }
 
 /// The part of a path below the folder of installed packages.

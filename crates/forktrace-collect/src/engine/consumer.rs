@@ -4,7 +4,7 @@ use std::io;
 
 use forktrace_model::{
     event::{EndReason, Event},
-    judge::Conclusion,
+    judge::{Conclusion, Unaccounted},
     model::{Change, Model, ProcId},
 };
 
@@ -27,6 +27,9 @@ pub trait Consumer {
 
     /// Whether there is a finding about a wait that goes on.
     fn is_open(&self, process: ProcId, wait: (u32, u64)) -> bool;
+
+    /// The waits that are not accounted for, the longest first, as far as what was read tells.
+    fn unjudged(&self) -> Vec<Unaccounted>;
 
     /// Does what is due, ten times a second.
     ///

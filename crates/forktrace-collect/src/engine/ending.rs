@@ -2,9 +2,16 @@
 
 use std::{collections::BTreeMap, io};
 
-use forktrace_model::event::{Body, Counter, EndReason, Event, TraceEnd};
+use forktrace_model::event::{
+    Body, Counter, EndReason, Event, Task, TraceEnd, Unjudged, UnjudgedWait,
+};
 
-use super::{Consumer, Engine, consumer::Models, waits::Unfinished};
+use super::{
+    Consumer, Engine,
+    consumer::Models,
+    unjudged,
+    waits::{self, Unfinished},
+};
 use crate::clock;
 
 impl<C: Consumer> Engine<C> {
@@ -24,7 +31,7 @@ impl<C: Consumer> Engine<C> {
         let mut counters = self.kernel.maps.counters();
         let lost = counters.lost() + self.intake.undecodable();
         let now_ns = clock::boot_ns();
-        self.count(&mut counters.others, now_ns);
+        let unjudged = self.count(&mut counters.others, now_ns);
         let traced_ns = self.waits.searched_since().map(|since| now_ns.saturating_sub(since));
         let counters = counters.others.into_iter();
         let end = TraceEnd {
@@ -35,26 +42,44 @@ impl<C: Consumer> Engine<C> {
             unwritten: 0,
             conclusion: None,
         };
+        // Where no wait can have been long enough, all are still being checked.
+        if traced_ns.is_some_and(|traced_ns| traced_ns >= self.waits.min_wait_ns()) {
+            for event in unjudged::events(&self.consumer, unjudged, &self.kernel.registers, now_ns)
+            {
+                self.consumer.event(&event)?;
+            }
+        }
         self.consumer.event(&Event { boot_ns: now_ns, task: None, body: Body::TraceEnd(end) })?;
         Ok(())
     }
 
-    /// Adds what is counted outside of the kernel.
-    fn count(&mut self, counters: &mut BTreeMap<Counter, u64>, now_ns: u64) {
+    /// Adds what is counted outside of the kernel. Returns the first of the waits that it counts.
+    fn count(
+        &mut self,
+        counters: &mut BTreeMap<Counter, u64>,
+        now_ns: u64,
+    ) -> Vec<(Task, UnjudgedWait)> {
         self.waits.give_up(&self.kernel, Models::of(&self.consumer), now_ns);
-        let Unfinished { waiting, interrupted } =
+        let Unfinished { waiting, interrupted, mut named } =
             self.waits.unfinished(&self.kernel, &self.consumer, now_ns);
         let models = Models::of(&self.consumer);
+        let denied = self.waits.denied(models);
+        let of_denied = |pid: &u32| {
+            let wait = UnjudgedWait { why: Unjudged::Denied, ..UnjudgedWait::default() };
+            (waits::named(models, *pid, *pid), wait)
+        };
+        named.extend(denied.iter().take(unjudged::MOST).map(of_denied));
         counters.extend([
             (Counter::WaitsLeftOut, self.waits.left_out()),
             (Counter::WaitsNotSampled, waiting),
             (Counter::WaitsInterrupted, interrupted),
             (Counter::WaitsGone, self.waits.gone()),
-            (Counter::ProcessesDenied, self.waits.denied(models)),
+            (Counter::ProcessesDenied, denied.len() as u64),
             (Counter::ProcessesOf32Bits, self.tracked.credentials.of_32_bits()),
         ]);
         if !self.tracked.scope.follow {
             counters.insert(Counter::ChildrenNotFollowed, models.wanted.counts().forks);
         }
+        named
     }
 }

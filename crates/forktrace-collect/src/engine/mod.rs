@@ -28,6 +28,7 @@ mod losses;
 mod memory;
 mod resync;
 mod tracked;
+mod unjudged;
 mod waits;
 
 use std::{future::Future, io, time::Duration};

@@ -24,6 +24,7 @@ pub mod symbol;
 pub mod threads;
 mod timeout;
 pub mod unobserved_fork;
+pub mod whereabouts;
 
 pub(crate) use access_probe::{Reach, reach};
 pub(crate) use fuse::open_mapped;

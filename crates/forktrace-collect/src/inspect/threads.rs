@@ -130,7 +130,7 @@ pub(super) fn stack_pointer(pid: u32, tid: u32) -> Option<u64> {
 }
 
 /// Names a blocked system call as the kernel programs name it in a [`Wait`].
-pub(super) fn decode(number: i64, arguments: [u64; 6]) -> Doing {
+pub(crate) fn decode(number: i64, arguments: [u64; 6]) -> Doing {
     let [first, second, third, fourth, ..] = arguments;
     // Arguments of type `u32` or `int` are the low half of their register.
     let low = |register: u64| u32::try_from(register & u64::from(u32::MAX)).unwrap_or_default();

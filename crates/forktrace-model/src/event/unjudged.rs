@@ -22,7 +22,7 @@ pub struct UnjudgedWait {
     /// The innermost native frame that is the program's own; `None`: not known, or there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame: Option<Frame>,
-    /// The innermost frame of Python; `None`: not known, or there is none.
+    /// The innermost frame of Python that is the program's own, or else the innermost; `None`: not known, or there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<PythonFrame>,
 }

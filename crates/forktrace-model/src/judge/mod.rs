@@ -381,6 +381,11 @@ impl Judge {
         self.silences.unaccounted(model, &hung)
     }
 
+    /// How many waits the log tells by name that the tracer alone knew of: no evidence of them was read.
+    pub fn told_by_tracer(&self) -> u64 {
+        self.silences.told_by_tracer()
+    }
+
     /// How many threads wait without a timeout, and something that can run could end that.
     pub fn harmless(&self) -> u64 {
         self.silences.harmless()

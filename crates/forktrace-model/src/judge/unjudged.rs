@@ -239,6 +239,11 @@ impl Silences {
         (all, counts)
     }
 
+    /// How many waits the log tells that the tracer alone knew of.
+    pub(super) fn told_by_tracer(&self) -> u64 {
+        self.told.iter().filter(|told| told.wait.why.is_of_tracer()).count() as u64
+    }
+
     /// Adds what the log tells of these waits, and those that it alone knows.
     fn name(&self, all: &mut Vec<Unaccounted>) {
         let mut place: FxHashMap<(u32, u32), usize> = FxHashMap::default();
@@ -248,6 +253,9 @@ impl Silences {
         for told in &self.told {
             match place.get(&(told.task.pid, told.task.tid)).and_then(|at| all.get_mut(*at)) {
                 Some(known) => {
+                    if known.wait.doing == Doing::Unknown {
+                        known.wait.doing.clone_from(&told.wait.doing);
+                    }
                     known.task.comm.clone_from(&told.task.comm);
                     known.wait.frame.clone_from(&told.wait.frame);
                     known.wait.python.clone_from(&told.wait.python);

@@ -18,6 +18,7 @@ use forktrace_model::{
 };
 use tokio::{sync::mpsc, task::spawn_blocking};
 
+pub(super) use self::watch::Unread;
 use self::watch::{Sample, Watch};
 use crate::{
     clock,
@@ -224,20 +225,21 @@ impl Census {
         events
     }
 
-    /// How many processes have a thread that does not move and were not read since it stands still.
+    /// A thread of each process that has one that does not move and was not read since it stands still.
     pub(super) fn unread(
         &self,
         model: &Model,
         now_ns: u64,
         at_risk: impl Fn(&Process) -> Option<Risk>,
-    ) -> u64 {
+    ) -> Vec<Unread> {
         let counts = |id: &ProcId| {
             let process = model
                 .get(*id)
                 .filter(|process| model.live(process.pid).is_some_and(|now| now.id == *id));
             process.and_then(&at_risk).is_some_and(|risk| risk != Risk::Started)
         };
-        self.watch.unread(now_ns).filter(counts).count() as u64
+        let unread = self.watch.unread(now_ns).filter(|(id, _)| counts(id));
+        unread.map(|(_, thread)| thread).collect()
     }
 
     /// There is a finding about a futex wait of a thread, as of `now_ns`. Until it moves, the process is

@@ -1,15 +1,21 @@
 //! What was seen of each process, and when to look again.
 
 use forktrace_model::{
-    event::stall::{Stall, TaskState},
+    event::{
+        self,
+        stall::{Stall, TaskState},
+    },
     model::ProcId,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Look, now_ns};
-use crate::inspect::stall::{
-    self, Known, KnownThreads, Polling,
-    look::{self, Doing},
+use crate::inspect::{
+    stall::{
+        self, Known, KnownThreads, Polling,
+        look::{self, Doing},
+    },
+    threads,
 };
 
 /// Least time from one look at a process to the next, ns.
@@ -91,6 +97,38 @@ struct Thread {
 struct Busy {
     /// Since when, `CLOCK_BOOTTIME`, ns.
     since_ns: u64,
+}
+
+impl Thread {
+    /// Since when it waits, or polls, where that is long enough to be read, `CLOCK_BOOTTIME`, ns.
+    fn long(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
+        let Doing::Blocked(blocked) = self.look.doing else { return None };
+        if let Some(polls) = self.polls {
+            let long = now_ns.saturating_sub(polls.since_ns) >= POLLS_NS;
+            return (long && self.poll_looks >= POLL_LOOKS).then_some(polls.since_ns);
+        }
+        let long = now_ns.saturating_sub(self.since_ns) >= min_wait_ns;
+        (long && !blocked.is_timed() && !blocked.is_outside()).then_some(self.since_ns)
+    }
+
+    /// The call that it is in.
+    fn call(&self) -> event::Doing {
+        match self.look.doing {
+            Doing::Blocked(blocked) => threads::decode(blocked.number, blocked.arguments),
+            Doing::Runs => event::Doing::Running,
+            Doing::Unknown => event::Doing::Unknown,
+        }
+    }
+}
+
+/// A thread that was not read.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Unread {
+    pub(in crate::engine) pid: u32,
+    pub(in crate::engine) tid: u32,
+    /// The call that it is in, and since when it is known to be, `CLOCK_BOOTTIME`, ns.
+    pub(in crate::engine) doing: event::Doing,
+    pub(in crate::engine) since_ns: u64,
 }
 
 /// A process.
@@ -225,14 +263,22 @@ impl Watch {
         self.seen.get(&id).is_some_and(|seen| seen.stuck.is_some())
     }
 
-    /// Processes with a thread that does not move, and that were not read since.
-    pub(super) fn unread(&self, now_ns: u64) -> impl Iterator<Item = ProcId> {
+    /// Processes with a thread that does not move and that were not read since: the thread that moved
+    /// last of each.
+    pub(super) fn unread(&self, now_ns: u64) -> impl Iterator<Item = (ProcId, Unread)> {
         let min_wait_ns = self.min_wait_ns;
-        let unread = move |seen: &&Seen| {
-            let newest = seen.newest(min_wait_ns, now_ns);
-            !seen.is_explained() && newest.is_some_and(|since_ns| since_ns > seen.read_ns)
+        let unread = move |(id, seen): (&ProcId, &Seen)| {
+            let long = |(tid, thread): (&u32, &Thread)| {
+                Some((*tid, thread.call(), thread.long(min_wait_ns, now_ns)?))
+            };
+            let newest =
+                seen.threads.iter().filter_map(long).max_by_key(|(.., since_ns)| *since_ns);
+            let (tid, doing, since_ns) =
+                newest.filter(|(.., since_ns)| *since_ns > seen.read_ns)?;
+            let unread = Unread { pid: seen.pid, tid, doing, since_ns };
+            (!seen.is_explained()).then_some((*id, unread))
         };
-        self.seen.iter().filter(move |(_, seen)| unread(seen)).map(|(id, _)| *id)
+        self.seen.iter().filter_map(unread)
     }
 
     /// Threads that have been busy for long: process, pid, thread, since when (`CLOCK_BOOTTIME`, ns).
@@ -285,16 +331,7 @@ impl Seen {
 
     /// Since when the threads are long that are worth to be read, `CLOCK_BOOTTIME`, ns.
     fn long(&self, min_wait_ns: u64, now_ns: u64) -> impl Iterator<Item = u64> {
-        let long = move |thread: &Thread| {
-            let Doing::Blocked(blocked) = thread.look.doing else { return None };
-            if let Some(polls) = thread.polls {
-                let long = now_ns.saturating_sub(polls.since_ns) >= POLLS_NS;
-                return (long && thread.poll_looks >= POLL_LOOKS).then_some(polls.since_ns);
-            }
-            let long = now_ns.saturating_sub(thread.since_ns) >= min_wait_ns;
-            (long && !blocked.is_timed() && !blocked.is_outside()).then_some(thread.since_ns)
-        };
-        self.threads.values().filter_map(long)
+        self.threads.values().filter_map(move |thread| thread.long(min_wait_ns, now_ns))
     }
 
     fn newest(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
@@ -344,7 +381,7 @@ fn met_running(look: &Look, before: &Thread) -> bool {
 fn signature(stall: &Stall, stuck: Option<u32>) -> Signature {
     let of = |state: &TaskState| match state {
         TaskState::Waits(wait) => {
-            let name = |on: &forktrace_model::event::stall::On| {
+            let name = |on: &event::stall::On| {
                 let thing = stall.things.get(on.thing as usize)?;
                 let users: Vec<String> =
                     thing.users.iter().map(|user| user.pid.to_string()).collect();

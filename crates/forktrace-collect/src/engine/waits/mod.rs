@@ -12,7 +12,7 @@ use forktrace_model::{
     model::{ProcId, Process},
 };
 
-pub(super) use self::unfinished::Unfinished;
+pub(super) use self::unfinished::{Unfinished, named};
 use self::{
     preexisting::PreexistingWaits,
     sampler::{Round, Sampler},
@@ -281,6 +281,11 @@ impl Waits {
     /// Finds out which of these processes were forked: their forks may have been lost.
     pub(super) fn search_again(&mut self, pids: Vec<u32>) {
         self.preexisting.search_again(pids);
+    }
+
+    /// How long a wait must last to be judged, ns.
+    pub(super) fn min_wait_ns(&self) -> u64 {
+        self.min_wait_ns
     }
 
     /// Since when everything that is to be traced is, see [`PreexistingWaits::searched_since`].

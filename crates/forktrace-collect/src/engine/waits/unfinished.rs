@@ -1,24 +1,47 @@
 //! Waits that were not sampled to the end: silence about them is no all-clear.
 
 use forktrace_common::maps::WaitState;
-use forktrace_model::{event::Doing, model::Process};
+use forktrace_model::{
+    event::{Doing, Task, Unjudged, UnjudgedWait, Wait},
+    model::Process,
+};
 use rustc_hash::FxHashSet;
 
 use super::{Waits, at_risk, is_old, sampler::Sampler};
 use crate::{
     decode,
-    engine::consumer::{Consumer, Models},
+    engine::{
+        census::Unread,
+        consumer::{Consumer, Models},
+    },
     inspect,
     kernel::Kernel,
 };
 
+/// Most waits that are named.
+const MOST_NAMED: usize = 10;
+
 /// Waits that no sample came to the end of.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Unfinished {
     /// The thread waited.
     pub(in crate::engine) waiting: u64,
     /// A signal had interrupted the wait, or the process was stopped in it.
     pub(in crate::engine) interrupted: u64,
+    /// The first of these, by name.
+    pub(in crate::engine) named: Vec<(Task, UnjudgedWait)>,
+}
+
+impl Unfinished {
+    fn add(&mut self, task: Task, wait: UnjudgedWait) {
+        match wait.why {
+            Unjudged::Interrupted => self.interrupted += 1,
+            _ => self.waiting += 1,
+        }
+        if self.named.len() < MOST_NAMED {
+            self.named.push((task, wait));
+        }
+    }
 }
 
 impl Waits {
@@ -66,24 +89,35 @@ impl Waits {
             if !due || is_reported(wait, consumer) || left() {
                 continue;
             }
-            *if interrupted { &mut count.interrupted } else { &mut count.waiting } += 1;
+            let Wait { enter_ns, uaddr, op, val, timed, .. } = self.wait(wait);
+            let why = if interrupted { Unjudged::Interrupted } else { Unjudged::NotSampled };
+            let doing = Doing::Futex { uaddr, op, val, timed };
+            let unjudged =
+                UnjudgedWait { doing, since_ns: enter_ns, why, ..UnjudgedWait::default() };
+            count.add(named(models, wait.tgid, wait.tid), unjudged);
         }
         let (preexisting, tree) = (&self.preexisting, self.tree);
         let at_risk = |process: &Process| at_risk(preexisting, models, process, tree);
-        count.waiting += self.census.unread(models.wanted, now_ns, at_risk);
+        for Unread { pid, tid, doing, since_ns } in
+            self.census.unread(models.wanted, now_ns, at_risk)
+        {
+            let why = Unjudged::NotSampled;
+            let unjudged = UnjudgedWait { doing, since_ns, why, ..UnjudgedWait::default() };
+            count.add(named(models, pid, tid), unjudged);
+        }
         count
     }
 
-    /// How many processes there are, or were, whose waits only a sample could have found, and something
+    /// The processes that there are, or were, whose waits only a sample could have found, and something
     /// denied it. Those that live and are not wanted are left out.
-    pub(in crate::engine) fn denied(&self, models: Models<'_>) -> u64 {
+    pub(in crate::engine) fn denied(&self, models: Models<'_>) -> Vec<u32> {
         let of_rounds = self.sampler.iter().flat_map(Sampler::denied);
         let all: FxHashSet<u32> =
             self.preexisting.denied().iter().chain(of_rounds).copied().collect();
         let wanted = |pid: &u32| {
             models.wanted.live(*pid).is_some() || models.everything.live(*pid).is_none()
         };
-        all.into_iter().filter(wanted).count() as u64
+        all.into_iter().filter(wanted).collect()
     }
 
     /// Waits that ended with their thread before they had been sampled to the end.
@@ -95,6 +129,16 @@ impl Waits {
     pub(in crate::engine) fn left_out(&self) -> u64 {
         self.preexisting.left_out()
     }
+}
+
+/// A thread, with its present name, or the one that it had.
+pub(in crate::engine) fn named(models: Models<'_>, pid: u32, tid: u32) -> Task {
+    let known = || {
+        let thread = models.everything.live(pid)?.threads.get(&tid)?;
+        Some(thread.comm.clone())
+    };
+    let comm = inspect::threads::name(pid, tid).or_else(known).unwrap_or_default();
+    Task { pid, tid, comm }
 }
 
 /// Whether there is a finding about a wait.
