@@ -1,10 +1,11 @@
-"""A bounded load on a server on this machine. load.py PORT CLIENTS REQUESTS_EACH; fails when an
+"""A bounded load on a server on this machine. load.py PORT CLIENTS REQUESTS_EACH [PATH]; fails when an
 answer is not 200."""
 import http.client
 import sys
 import threading
 
-port, clients, requests = map(int, sys.argv[1:])
+port, clients, requests = map(int, sys.argv[1:4])
+path = sys.argv[4] if len(sys.argv) > 4 else "/"
 failed = []
 
 
@@ -13,7 +14,7 @@ def client():
         for attempt in range(3):
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-                connection.request("GET", "/")
+                connection.request("GET", path)
                 if connection.getresponse().status == 200:
                     break
             except OSError as error:
