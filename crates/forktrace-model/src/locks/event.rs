@@ -5,22 +5,20 @@
 //! Facts for the names, read at glibc 2.36: `struct pthread_barrier` is `in`, `current_round`,
 //! `count`, `shared`, `out`, and waiters wait on the round with `FUTEX_WAIT`
 //! (`sysdeps/nptl/internaltypes.h`, `nptl/pthread_barrier_wait.c`); condition variables are known by
-//! [`super::glibc_sem`]. `std::atomic::wait` and what is built on it wait with the shared op on the
+//! [`glibc_cond`] and [`glibc_sem`]. `std::atomic::wait` and what is built on it wait with the shared op on the
 //! variable itself, or for other sizes than 4 bytes on a word inside of libstdc++ (GCC 12,
 //! `bits/atomic_wait.h`).
 
 use forktrace_common::futex::{FUTEX_WAIT, FUTEX_WAIT_BITSET, OP_WAITV};
 
 use super::{
-    Base, Language, LockFamily, Part, Reading, Scene, State, TID_LIMIT, Word, WordFact, glibc_sem,
-    waiting_code,
+    Base, Language, LockFamily, Part, Reading, Scene, State, TID_LIMIT, Word, WordFact, glibc_cond,
+    glibc_sem, waiting_code,
 };
 use crate::event::Window;
 
 /// Offset of `__g_signals` in a `pthread_cond_t` up to glibc 2.40 and since.
 const COND_SIGNALS: [u64; 2] = [40, 32];
-/// `sizeof (pthread_cond_t)`.
-const COND_SIZE: u64 = 48;
 
 pub(super) static CONDITION_VARIABLE: LockFamily =
     event("glibc-condition-variable", "glibc condition variable", Some(Language::C));
@@ -75,9 +73,10 @@ fn reading(scene: &Scene<'_>, now: u32, (family, address): (&'static LockFamily,
 /// What the word belongs to, where the bytes around it tell, and where that begins.
 fn named(scene: &Scene<'_>) -> (&'static LockFamily, u64) {
     let uaddr = scene.wait.uaddr;
-    if scene.wait.command() == FUTEX_WAIT_BITSET && glibc_sem::is_cond(scene.now, uaddr) {
-        let address = cond_address(scene.now, uaddr);
-        return (&CONDITION_VARIABLE, address.unwrap_or(uaddr));
+    if scene.wait.command() == FUTEX_WAIT_BITSET
+        && let Some(address) = cond_address(scene.now, uaddr)
+    {
+        return (&CONDITION_VARIABLE, address);
     }
     if scene.wait.command() == FUTEX_WAIT && is_barrier(scene.now, uaddr) == Some(true) {
         return (&BARRIER, uaddr.saturating_sub(4));
@@ -85,13 +84,18 @@ fn named(scene: &Scene<'_>) -> (&'static LockFamily, u64) {
     (waiting_code::family(scene).unwrap_or(&WORD), uaddr)
 }
 
-/// Where the condition variable begins whose first or second group is waited for.
+/// Where the condition variable begins one of whose groups is waited for. While it is being signalled its
+/// words may not agree with each other; the first group's word is known then, too.
 fn cond_address(window: &Window, uaddr: u64) -> Option<u64> {
-    let starts = COND_SIGNALS.into_iter().filter_map(|offset| uaddr.checked_sub(offset));
-    starts.filter(|at| at.is_multiple_of(8)).find(|at| {
-        let sequence = window.long(*at);
-        let end = at.checked_add(COND_SIZE);
-        end.is_some() && sequence.is_some_and(|sequence| (2..1 << 48).contains(&sequence))
+    glibc_cond::of_waiting_group(window, uaddr).or_else(|| {
+        glibc_sem::is_cond(window, uaddr).then(|| {
+            let mut starts =
+                COND_SIGNALS.into_iter().filter_map(|offset| uaddr.checked_sub(offset));
+            let is_start = |at: &u64| {
+                window.long(*at).is_some_and(|sequence| (2..1 << 48).contains(&sequence))
+            };
+            starts.find(|at| at.is_multiple_of(8) && is_start(at)).unwrap_or(uaddr)
+        })
     })
 }
 

@@ -176,6 +176,22 @@ fn read_at(scene: &Scene<'_>, layout: &Layout, offset: u64, member: Member) -> O
     })
 }
 
+/// The condition variable of which the word at `uaddr` is one of the two of `__g_signals`, on which a
+/// group of waiters waits (`__pthread_cond_wait_common`, `nptl/pthread_cond_wait.c`). The groups take
+/// turns: those who wait now are as often in one as in the other.
+pub(super) fn of_waiting_group(window: &Window, uaddr: u64) -> Option<u64> {
+    LAYOUTS.iter().find_map(|layout| {
+        let groups = layout.signals.into_iter().enumerate();
+        let starts = groups.filter_map(|(at, offset)| Some((at, uaddr.checked_sub(offset)?)));
+        let mut aligned = starts.filter(|(_, start)| start.is_multiple_of(8));
+        let found = aligned.find(|(group, start)| {
+            Fields::at(window, *start, layout)
+                .is_some_and(|fields| fields.agree() && fields.has_waiters(*group))
+        });
+        found.map(|(_, start)| start)
+    })
+}
+
 /// Whether another library's code waits: glibc's own makes its system calls itself.
 fn is_of_others(scene: &Scene<'_>) -> bool {
     let innermost = scene.code.frames.and_then(|frames| frames.first());
@@ -239,6 +255,11 @@ impl Fields {
             && self.second_group().is_some_and(|count| count <= u64::from(waiters))
             && refs
             && self.unused == [0; 2]
+    }
+
+    /// Whether somebody may be blocked in a group: each has a reference to it.
+    fn has_waiters(&self, group: usize) -> bool {
+        self.group_refs.is_none_or(|refs| refs.get(group).is_some_and(|refs| refs >> 1 > 0))
     }
 
     /// How many waiters are in the second group (`__condvar_quiesce_and_switch_g1`): all that came

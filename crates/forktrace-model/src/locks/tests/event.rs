@@ -28,6 +28,24 @@ fn cond() -> Case {
     )
 }
 
+/// The same in the second of its groups, after 114 waits: as captured, glibc 2.36.
+fn cond_second_group() -> Case {
+    let now = concat!(
+        "0000000000000000e500000000000000e100000000000000000000000200000000000000000000000400",
+        "00000a0000000000000000000000",
+    );
+    Case::new(44, WAIT_BITSET, 0, now, now)
+}
+
+/// The same since glibc 2.41: without `__g_refs`.
+fn cond_second_group_since_2_41() -> Case {
+    let now = concat!(
+        "0000000000000000e500000000000000e100000000000000000000000000000004000000080000000000",
+        "0000000000000000000000000000",
+    );
+    Case::new(36, WAIT_BITSET, 0, now, now)
+}
+
 /// `std::atomic<int>::wait` of libstdc++.
 fn atomic() -> Case {
     Case::new(0, 0, 3, "02000000030000000300000000000000", "02000000030000000300000000000000")
@@ -38,6 +56,8 @@ fn what_is_waited_for_without_being_held() {
     let cases = [
         (barrier(), "glibc barrier", LOCK),
         (cond(), "glibc condition variable", LOCK),
+        (cond_second_group(), "glibc condition variable", LOCK),
+        (cond_second_group_since_2_41(), "glibc condition variable", LOCK),
         (atomic(), "futex word", LOCK),
     ];
     for (case, kind, address) in cases {
@@ -48,6 +68,24 @@ fn what_is_waited_for_without_being_held() {
         let bare = Word::bare(reading.value);
         assert_eq!((reading.word.inherited, reading.word.now), (Some(bare), bare));
     }
+}
+
+#[test]
+fn the_second_group_only_of_a_condition_variable() {
+    let kind = |case: Case| read(&case).unwrap().family.name;
+    let mut unknown = cond_second_group();
+    unknown.at_fork = None;
+    assert_eq!(kind(unknown), "glibc condition variable", "whatever was there at the fork");
+    let not = |at, value| kind(cond_second_group().with(at, value));
+    assert_eq!(not(36, 2), "futex word", "nobody waits");
+    assert_eq!(not(20, 0), "futex word", "nobody waits in this group");
+    assert_eq!(not(20, 4), "futex word", "more than wait at all");
+    assert_eq!(not(8, 0xe0), "futex word", "its words do not agree on the group");
+    assert_eq!(not(0, 1), "futex word", "nobody has ever waited");
+    assert_eq!(not(32, 7), "futex word", "its lock has no such state");
+    let mut other = cond_second_group();
+    other.wait.op = WAIT;
+    assert_eq!(kind(other), "futex word", "glibc waits for it with a bit set");
 }
 
 #[test]
