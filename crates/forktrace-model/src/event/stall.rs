@@ -202,6 +202,9 @@ pub struct Thing {
     pub kind: ThingKind,
     /// Its name: `pipe:[4026]`, a path, or empty.
     pub name: String,
+    /// A Unix socket: it was connected by a name, so that nobody needs to be given an end of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_name: bool,
     /// Who has what end of it.
     pub users: Vec<User>,
     /// A futex word: its address in the process of the first task that waits for it.

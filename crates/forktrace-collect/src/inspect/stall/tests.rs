@@ -2,7 +2,10 @@
 
 use std::{
     io::Read as _,
-    os::{fd::AsRawFd as _, unix::net::UnixStream},
+    os::{
+        fd::AsRawFd as _,
+        unix::net::{UnixListener, UnixStream},
+    },
     thread,
     time::Duration,
 };
@@ -193,6 +196,15 @@ fn answers_of_the_kernel_about_sockets_are_cut_anywhere() {
     let all = unix_sockets::all();
     let found = all.get(&inode(&one)).unwrap();
     assert_eq!((found.peer, found.open_to_all), (Some(inode(&other)), false));
+    assert!(!found.named && !all[&inode(&other)].named, "one of a pair");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = UnixListener::bind(&path).unwrap();
+    let client = UnixStream::connect(&path).unwrap();
+    let (accepted, _) = server.accept().unwrap();
+    let all = unix_sockets::all();
+    assert!(all[&inode(&accepted)].named && !all[&inode(&client)].named, "the server's is");
+    assert_eq!(all[&inode(&client)].peer, Some(inode(&accepted)));
     let mut none = rustc_hash::FxHashMap::default();
     for len in 0..64 {
         unix_sockets::parse(&vec![0xff; len], &mut none);

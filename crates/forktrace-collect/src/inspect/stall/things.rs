@@ -13,6 +13,7 @@ use super::{
     host::{Host, Open, SharedFile, Whose},
     polled,
     socket_timeout::Timeout,
+    unix_sockets::UnixSocket,
 };
 use crate::inspect::{evidence, memory, pages};
 
@@ -159,6 +160,7 @@ impl<'a> Things<'a> {
         };
         let thing = |kind, users: Vec<u32>| Thing {
             kind,
+            by_name: false,
             name: mapping.path.clone(),
             users: users.into_iter().map(one_who_writes).collect(),
             word: Some(uaddr),
@@ -256,13 +258,15 @@ impl<'a> Things<'a> {
     fn socket(&mut self, name: String, inode: u64) -> Option<u32> {
         let socket = self.host.sockets().get(&inode).filter(|socket| !socket.open_to_all)?;
         let peer = socket.peer?;
+        let named = |socket: Option<&UnixSocket>| socket.is_some_and(|socket| socket.named);
+        let by_name = socket.named || named(self.host.sockets().get(&peer));
         let files = self.host.files();
         self.place(Key::Socket(inode), |own| {
             let mut users = users(files.of_inode(peer), |_| (true, true));
             let has_peer = !users.is_empty();
             add_shutters(&mut users, files.of_inode(inode));
             let known = own.are_all(&users) && has_peer;
-            known.then(|| thing(ThingKind::UnixSocket, name, users))
+            known.then(|| Thing { by_name, ..thing(ThingKind::UnixSocket, name, users) })
         })
     }
 

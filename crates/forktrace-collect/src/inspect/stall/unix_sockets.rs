@@ -18,6 +18,9 @@ use rustc_hash::FxHashMap;
 pub(super) struct UnixSocket {
     /// The inode of the other end.
     pub(super) peer: Option<u64>,
+    /// It has a name, or was accepted by one that has: then it has the name of that one
+    /// (`unix_stream_connect`, `net/unix/af_unix.c`, Linux 6.18).
+    pub(super) named: bool,
     /// Anybody may send to it, or connect to it: it listens, or takes single messages and has a name.
     pub(super) open_to_all: bool,
 }
@@ -104,7 +107,7 @@ pub(super) fn parse(mut bytes: &[u8], found: &mut FxHashMap<u64, UnixSocket>) ->
 fn message(bytes: &[u8]) -> Option<(u64, UnixSocket)> {
     let (kind, state) = (*bytes.get(1)?, *bytes.get(2)?);
     let inode = u64::from(word(bytes, 4)?);
-    let mut socket = UnixSocket { peer: None, open_to_all: state == LISTEN };
+    let mut socket = UnixSocket { open_to_all: state == LISTEN, ..UnixSocket::default() };
     let mut rest = bytes.get(MESSAGE..)?;
     while let (Some(len), Some(name)) = (half(rest, 0), half(rest, 2)) {
         let len = usize::from(len);
@@ -113,7 +116,10 @@ fn message(bytes: &[u8]) -> Option<(u64, UnixSocket)> {
             UNIX_DIAG_PEER => {
                 socket.peer = word(rest, 4).map(u64::from).filter(|inode| *inode != 0)
             }
-            UNIX_DIAG_NAME => socket.open_to_all |= kind == SOCK_DGRAM,
+            UNIX_DIAG_NAME => {
+                socket.named = true;
+                socket.open_to_all |= kind == SOCK_DGRAM;
+            }
             _ => {}
         }
         rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();

@@ -288,8 +288,10 @@ pub(super) fn may_be_opened<'a>(stall: &'a Stall, task: &StallTask) -> Option<&'
 
 /// Whether process `pid` has the other end of a pipe or socket that process `reader` waits for only
 /// because it was started with it: it runs another program, and has it beyond its standard streams.
+/// A program that the reader itself has started is given what it has, and told its number, as by GPGME
+/// (`--status-fd`); who has what is reached by a name may have opened it itself.
 pub(super) fn is_leaked(stall: &Stall, thing: &Thing, reader: u32, pid: u32) -> bool {
-    let ends = matches!(thing.kind, ThingKind::Pipe | ThingKind::UnixSocket);
+    let ends = matches!(thing.kind, ThingKind::Pipe | ThingKind::UnixSocket) && !thing.by_name;
     let user = thing.users.iter().find(|user| user.pid == pid && user.writes);
     let exe = |pid| {
         let exe = process(stall, pid).map(|process| process.exe.as_str());
@@ -297,7 +299,15 @@ pub(super) fn is_leaked(stall: &Stall, thing: &Thing, reader: u32, pid: u32) -> 
     };
     let other_program = exe(reader).zip(exe(pid)).is_some_and(|(reader, other)| reader != other);
     let beyond = |user: &User| user.fd.is_some_and(|fd| fd > libc::STDERR_FILENO);
-    ends && other_program && user.is_some_and(beyond)
+    ends && other_program && user.is_some_and(beyond) && !descends(stall, pid, reader)
+}
+
+/// Whether a process of a stall was started by another one, or by one that was started by it.
+fn descends(stall: &Stall, pid: u32, from: u32) -> bool {
+    let parent = |pid: &u32| process(stall, *pid).map(|process| process.ppid);
+    let line = std::iter::successors(Some(pid), parent);
+    // Numbers that were read at different times might go round in a circle.
+    line.skip(1).take(stall.processes.len()).any(|parent| parent == from)
 }
 
 /// Whether a task's timeouts have run out often and for long, and it did nothing else.

@@ -273,6 +273,21 @@ fn a_program_that_was_started_with_the_end_of_a_pipe_does_not_use_it() {
     assert_eq!(finding.stall().unwrap().chain[0].by, [90]);
     assert!(pipe(1, "/bin/sleep").ends_by_itself(), "its standard output");
     assert!(pipe(7, "/app").ends_by_itself(), "the same program");
+    let socket = |by_name| {
+        let mut made = pipe(7, "/bin/sleep");
+        made.0.things[0].kind = ThingKind::UnixSocket;
+        made.0.things[0].by_name = by_name;
+        made
+    };
+    assert_eq!(socket(false).finding().confidence, Confidence::Likely, "one of a pair");
+    assert!(socket(true).ends_by_itself(), "a server that it connected to");
+    let mut given = pipe(7, "/bin/gpg");
+    given.0.processes[1].ppid = CHILD;
+    assert!(given.ends_by_itself(), "the reader has started it");
+    let mut deeper = pipe(7, "/bin/gpg").process(91, 0);
+    deeper.0.processes[2].ppid = CHILD;
+    deeper.0.processes[1].ppid = 91;
+    assert!(deeper.ends_by_itself(), "through a shell");
     let mut both = pipe(7, "/app");
     both.0.things[0].users[1].reads = true;
     assert!(both.ends_by_itself(), "both ends, as both sides of multiprocessing.Pipe have them");
