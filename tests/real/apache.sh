@@ -28,6 +28,6 @@ until "$PYTHON" "$HERE/load.py" "$port" 1 1 >/dev/null 2>&1; do sleep 0.2; done
 apache2 -f "$PWD/apache.conf" -k graceful
 sleep 2
 "$PYTHON" "$HERE/load.py" "$port" 8 200
-sleep 3
+rest "$(cat apache.pid)"
 apache2 -f "$PWD/apache.conf" -k stop
 while [ -e apache.pid ]; do sleep 0.1; done

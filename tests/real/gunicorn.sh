@@ -9,6 +9,6 @@ until "$PYTHON" "$HERE/load.py" "$port" 1 1 >/dev/null 2>&1; do sleep 0.2; done
 kill -HUP "$(cat gunicorn.pid)"
 sleep 2
 "$PYTHON" "$HERE/load.py" "$port" 8 150
-sleep 3
+rest "$(cat gunicorn.pid)"
 kill -TERM "$(cat gunicorn.pid)"
 wait

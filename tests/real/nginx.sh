@@ -20,6 +20,6 @@ until "$PYTHON" "$HERE/load.py" "$port" 1 1 >/dev/null 2>&1; do sleep 0.2; done
 nginx -c "$PWD/nginx.conf" -e "$PWD/error.log" -s reload
 sleep 2
 "$PYTHON" "$HERE/load.py" "$port" 8 200
-sleep 3
+rest "$(cat nginx.pid)"
 nginx -c "$PWD/nginx.conf" -e "$PWD/error.log" -s quit
 while [ -e nginx.pid ]; do sleep 0.1; done

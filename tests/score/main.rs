@@ -60,7 +60,7 @@ fn score(cli: &Cli) -> Result<bool> {
         if filter.is_none() {
             doc::write_real(&rows)?;
         }
-        return Ok(rows.iter().all(|(_, came)| came.is_good()));
+        return Ok(rows.iter().all(|(.., came)| came.is_good()));
     }
     let mode = match (cli.lean, cli.late) {
         (true, _) => Mode::Lean,

@@ -9,10 +9,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
-    Need,
+    Need, forktrace,
     log::{Log, number},
     run::{Job, end_descendants},
 };
+
+use crate::corpus::Mode;
 
 /// How long one may take.
 const LIMIT: Duration = Duration::from_secs(170);
@@ -91,6 +93,80 @@ static SOFTWARE: &[Software] = &[
         script: "shell.sh",
         needs: &[&["bash", "--version"]],
     },
+    Software {
+        name: "headless Chromium",
+        script: "chromium.sh",
+        needs: &[&["chromium", "--version"], &["python", "--version"]],
+    },
+    Software {
+        name: "uWSGI, preloaded, threads",
+        script: "uwsgi.sh",
+        needs: &[&["uwsgi", "--version"], &["uwsgi", "--plugin", "python3", "--version"]],
+    },
+    Software {
+        name: "Celery with Redis",
+        script: "celery.sh",
+        needs: &[
+            &["python", "-c", "import celery, redis; print(celery.__version__)"],
+            &["redis-server", "--version"],
+        ],
+    },
+    Software {
+        name: "Puma, preloaded, threads",
+        script: "puma.sh",
+        needs: &[&["puma", "--version"], &["python", "--version"]],
+    },
+    Software {
+        name: "PHP-FPM",
+        script: "php_fpm.sh",
+        needs: &[
+            &[
+                "sh",
+                "-c",
+                "\"$(command -v php-fpm8.2 || command -v php-fpm8.4 || command -v php-fpm)\" -v",
+            ],
+            &["python", "--version"],
+        ],
+    },
+    Software {
+        name: "sshd",
+        script: "sshd.sh",
+        needs: &[&["ssh", "-V"], &["sh", "-c", "command -v sshd && command -v ssh-keygen"]],
+    },
+    Software {
+        name: "MariaDB",
+        script: "mariadb.sh",
+        needs: &[
+            &["mariadbd", "--version"],
+            &["mariadb", "--version"],
+            &["sh", "-c", "command -v mariadb-install-db"],
+        ],
+    },
+    Software {
+        name: "node:cluster",
+        script: "node_cluster.sh",
+        needs: &[&["node", "--version"], &["python", "--version"]],
+    },
+    Software {
+        name: "joblib and NumPy",
+        script: "joblib.sh",
+        needs: &[&["python", "-c", "import joblib, numpy; print(joblib.__version__)"]],
+    },
+    Software {
+        name: "dask",
+        script: "dask.sh",
+        needs: &[&["python", "-c", "import distributed; print(distributed.__version__)"]],
+    },
+    Software {
+        name: "pytest-xdist",
+        script: "pytest_xdist.sh",
+        needs: &[&["python", "-c", "import pytest, xdist; print(xdist.__version__)"]],
+    },
+    Software {
+        name: "AFL++",
+        script: "aflplusplus.sh",
+        needs: &[&["sh", "-c", "afl-fuzz -h 2>&1 | grep afl-fuzz++"], &["afl-cc", "--version"]],
+    },
 ];
 
 /// What came of one.
@@ -120,29 +196,61 @@ pub(crate) struct Seen {
     /// Each finding in a line.
     pub(crate) said: Vec<String>,
     pub(crate) lost: u64,
+    /// What the trace says of hangs.
+    pub(crate) conclusion: String,
 }
 
-/// Runs everything with `filter` in its name or script, one after the other, each `runs` times.
-pub(crate) fn run(filter: Option<&str>, runs: u32) -> Vec<(&'static Software, Came)> {
+/// One piece of software that was traced in one way.
+pub(crate) type Row = (&'static Software, Mode, Came);
+
+/// Runs everything with `filter` in its name or script, one after the other, each `runs` times: from
+/// start to end, the same with `--lean`, and attached to at rest where its script says when that is.
+pub(crate) fn run(filter: Option<&str>, runs: u32) -> Vec<Row> {
     let wanted = |one: &&Software| {
         filter.is_none_or(|filter| one.name.contains(filter) || one.script.contains(filter))
     };
     let mut rows = Vec::new();
     for software in SOFTWARE.iter().filter(wanted) {
-        for _ in 0..runs {
-            let came = trace(software);
-            eprintln!("{:<36} {}", software.name, came.label());
-            rows.push((software, came));
+        let modes = [Mode::Full, Mode::Lean, Mode::Late].into_iter();
+        let modes: Vec<Mode> =
+            modes.filter(|mode| *mode != Mode::Late || rests(software)).collect();
+        for mode in (0..runs).flat_map(|_| modes.iter().copied()) {
+            let came = trace(software, mode);
+            eprintln!("{:<36} {:<10} {}", software.name, how(mode), came.label());
+            let skipped = matches!(came, Came::Skipped(_));
+            rows.push((software, mode, came));
+            if skipped {
+                break;
+            }
         }
     }
     rows
 }
 
+/// Whether the script of a piece of software tells when that is at rest.
+fn rests(software: &Software) -> bool {
+    let script = fs::read_to_string(here().join(software.script)).unwrap_or_default();
+    script.lines().any(|line| line.starts_with("rest "))
+}
+
+/// How it is traced, in a word.
+pub(crate) fn how(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Full => "whole",
+        Mode::Lean => "lean",
+        Mode::Late => "at rest",
+    }
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("real")
+}
+
 impl Came {
-    /// Nothing above suspect was said that was not looked into.
+    /// Nothing was found, and it is said that nothing hangs.
     pub(crate) fn is_good(&self) -> bool {
         match self {
-            Came::Ran(seen) => matches!(seen.findings, [0, 0, _]),
+            Came::Ran(seen) => seen.findings == [0; 3] && seen.conclusion == "clear",
             Came::Skipped(_) => true,
             Came::Failed(_) => false,
         }
@@ -155,8 +263,8 @@ impl Came {
                 let [certain, likely, suspect] = seen.findings;
                 format!(
                     "{} processes, {} waits judged, {certain} certain, {likely} likely, {suspect} \
-                     suspect",
-                    seen.processes, seen.judged
+                     suspect, {}",
+                    seen.processes, seen.judged, seen.conclusion
                 )
             }
             Came::Skipped(why) => format!("skipped: {why}"),
@@ -165,12 +273,12 @@ impl Came {
     }
 }
 
-fn trace(software: &Software) -> Came {
+fn trace(software: &Software, mode: Mode) -> Came {
     let tracing = Need::Tracing.missing().map(|missing| missing.why);
     if let Some(why) = tracing.or_else(|| missing(software)) {
         return Came::Skipped(why);
     }
-    let ran = traced(software);
+    let ran = traced(software, mode);
     // Some of them overwrite the environment by which the others' descendants are recognised.
     end_descendants();
     match ran {
@@ -220,16 +328,20 @@ fn version(software: &Software) -> String {
     words.into_iter().find(is_version).unwrap_or_default().trim_matches('.').to_owned()
 }
 
-fn traced(software: &Software) -> Result<Seen> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("real");
+/// A fifth of the usual threshold: more waits are judged, and sooner than they should be.
+const OPTIONS: [&str; 6] = ["-q", "--suspects", "--min-wait", "200ms", "-o", "{log}"];
+
+fn traced(software: &Software, mode: Mode) -> Result<Seen> {
     let folder = tempfile::Builder::new().prefix("forktrace-real-").tempdir()?;
-    let script = script(&here, folder.path(), software.script)?;
-    // A fifth of the usual threshold: more waits are judged, and sooner than they should be.
-    let mut args = vec!["-q", "--suspects", "--min-wait", "200ms", "-o", "{log}", "--"];
-    let script = script.display().to_string();
-    args.extend(["bash", "-eu", &script]);
+    let script = script(folder.path(), software.script, mode)?.display().to_string();
+    let command = ["bash", "-eu", &script, "{log}"];
     let start = std::time::Instant::now();
-    let (ended, left) = Job::forktrace(&args)?.wait_and_leave(LIMIT)?;
+    let lean: &[&str] = if mode == Mode::Lean { &["--lean"] } else { &[] };
+    let job = match mode {
+        Mode::Full | Mode::Lean => Job::forktrace(&[&OPTIONS, lean, &["--"], &command].concat()),
+        Mode::Late => Job::start(&command.map(str::to_owned), &[]),
+    };
+    let (ended, left) = job?.wait_and_leave(LIMIT)?;
     ensure!(ended.code == 0, "exit status {}\n{}", ended.code, ended.said());
     ensure!(left.is_empty(), "processes {left:?} stayed behind\n{}", ended.said());
     let log = Log::read(&ended.log())?;
@@ -239,12 +351,21 @@ fn traced(software: &Software) -> Result<Seen> {
     Ok(seen)
 }
 
-/// The script, in a folder of its own where it may leave what it likes.
-fn script(here: &Path, folder: &Path, name: &str) -> Result<PathBuf> {
+/// The script, in a folder of its own where it may leave what it likes. Its function `rest` is called with
+/// the pid of the software once that is at rest.
+fn script(folder: &Path, name: &str, mode: Mode) -> Result<PathBuf> {
+    let here = here();
     let body = fs::read_to_string(here.join(name)).with_context(|| name.to_owned())?;
     let script = folder.join(name);
+    let rest = match mode {
+        Mode::Full | Mode::Lean => "sleep 5".to_owned(),
+        Mode::Late => {
+            let options = OPTIONS.map(|option| option.replace("{log}", "\"$LOG\"")).join(" ");
+            format!("{} {options} -d 8s -p \"$1\"", forktrace()?.display())
+        }
+    };
     let head = format!(
-        "cd {}\nexport HERE={} PYTHON={} PATH={}\n",
+        "cd {}\nexport HERE={} PYTHON={} PATH={}\nLOG=$1\nrest() {{ {rest}; }}\n",
         folder.display(),
         here.display(),
         python(),
@@ -266,6 +387,7 @@ fn summed_up(log: &Log) -> Result<Seen> {
         waits: log.of("futex.wait").count(),
         judged: judged.len(),
         lost: number(end, "/lost").unwrap_or_default(),
+        conclusion: end.get("conclusion").and_then(|it| it.as_str()).unwrap_or("?").to_owned(),
         ..Seen::default()
     };
     for finding in log.findings() {
