@@ -14,8 +14,8 @@ use crate::{
     model::{Model, ProcId},
 };
 use same_fault::SameFault;
-use unjudged::Silences;
 pub use unjudged::Unaccounted;
+use unjudged::{ENDING_NS, Silences};
 
 /// What a finding, or a wait without one, is about, by process.
 type Subjects<T> = FxHashMap<ProcId, FxHashMap<Key, T>>;
@@ -103,7 +103,18 @@ pub struct Judge {
     open: Subjects<Open>,
     /// Waits that go on without a finding, and why there is none.
     silences: Silences,
+    /// Findings whose thread has ended a moment ago.
+    leaving: Vec<Leaving>,
     keep_evidence: bool,
+}
+
+/// A finding whose thread has ended: its wait is over, unless the whole process is ending.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    /// When the thread ended, `CLOCK_BOOTTIME`, ns.
+    boot_ns: u64,
+    process: ProcId,
+    key: Key,
 }
 
 /// What the latest evidence about a wait has led to. `settled`: more evidence can tell nothing more.
@@ -157,11 +168,13 @@ impl Judge {
                 judged.finding.drop_details();
             }
         }
+        self.leaving.retain(|left| left.process != process);
         self.silences.ended(process, boot_ns, hung);
     }
 
     /// Takes one event into account, after `model` has.
     pub fn apply(&mut self, event: &Event, model: &Model) -> Option<Outcome> {
+        self.settle_leaving(event.boot_ns);
         let task = event.task.as_ref()?;
         if let Body::WaitUnjudged(wait) = &event.body {
             self.silences.told(task, wait);
@@ -169,7 +182,7 @@ impl Judge {
         }
         let process = model.live(task.pid)?.id;
         match &event.body {
-            Body::ThreadExit(_) => self.silences.thread_ended(process, task.tid, event.boot_ns),
+            Body::ThreadExit(_) => self.thread_ended(process, task.tid, event.boot_ns),
             Body::Stall(stall) => self.silences.stall(process, task.pid, event, stall),
             _ => {}
         }
@@ -188,6 +201,27 @@ impl Judge {
             Verdict::Innocent(reason) => self.silent(event, process, reason, true),
             Verdict::Open(reason) => self.silent(event, process, reason, false),
             Verdict::Unrelated => None,
+        }
+    }
+
+    fn thread_ended(&mut self, process: ProcId, tid: u32, boot_ns: u64) {
+        self.silences.thread_ended(process, tid, boot_ns);
+        let open = self.open.get(&process).into_iter().flatten();
+        let is_its = |open: &Open| {
+            self.findings.get(open.index).is_some_and(|judged| judged.finding.subject.tid == tid)
+        };
+        let its = open.filter(|(_, open)| is_its(open));
+        self.leaving.extend(its.map(|(key, _)| Leaving { boot_ns, process, key: *key }));
+    }
+
+    /// A finding is over if its process lives on after its thread has ended.
+    fn settle_leaving(&mut self, now_ns: u64) {
+        let is_over = |left: &Leaving| now_ns.saturating_sub(left.boot_ns) > ENDING_NS;
+        let (over, rest) = std::mem::take(&mut self.leaving).into_iter().partition(is_over);
+        self.leaving = rest;
+        let over: Vec<Leaving> = over;
+        for Leaving { boot_ns, process, key } in over {
+            self.resolved(process, key, boot_ns);
         }
     }
 

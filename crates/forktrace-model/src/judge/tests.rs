@@ -174,6 +174,17 @@ fn a_wait_of_any_kind_is_accounted_for_if_somebody_who_can_end_it_is_known_to_ru
 #[test]
 fn a_stall_that_goes_on_after_all_ends_its_finding_and_accounts_for_the_threads() {
     let mut trace = Trace::new();
+    let found = trace.take(9, CHILD, CHILD, circle());
+    assert!(matches!(found, Some(Outcome::Found(_))), "{found:?}");
+    assert!(trace.judge.hangs() && !trace.judge.doubts());
+    let over = trace.take(12, CHILD, CHILD, Body::Stall(Box::new(stall(TaskState::Moves))));
+    assert!(matches!(over, Some(Outcome::Ended { .. })), "{over:?}");
+    assert_eq!(trace.judge.harmless(), 1);
+    assert!(!trace.judge.hangs() && trace.judge.doubts(), "what was reported was wrong");
+}
+
+/// The same, and the parent waits for the child's end.
+fn circle() -> Body {
     let parent = TaskWait {
         call: 61,
         since_ns: 4 * SECOND,
@@ -186,13 +197,57 @@ fn a_stall_that_goes_on_after_all_ends_its_finding_and_accounts_for_the_threads(
         users: vec![User { pid: CHILD, writes: true, ..User::default() }],
         ..Thing::default()
     });
-    let found = trace.take(9, CHILD, CHILD, Body::Stall(Box::new(circle)));
-    assert!(matches!(found, Some(Outcome::Found(_))), "{found:?}");
-    assert!(trace.judge.hangs() && !trace.judge.doubts());
-    let over = trace.take(12, CHILD, CHILD, Body::Stall(Box::new(stall(TaskState::Moves))));
-    assert!(matches!(over, Some(Outcome::Ended { .. })), "{over:?}");
-    assert_eq!(trace.judge.harmless(), 1);
-    assert!(!trace.judge.hangs() && trace.judge.doubts(), "what was reported was wrong");
+    Body::Stall(Box::new(circle))
+}
+
+/// The worker waits, and the first thread waits for the end of the worker.
+fn all_wait() -> Body {
+    let first = Doing::Futex { uaddr: 0x7000, op: 0x109, val: u64::from(WORKER), timed: false };
+    let mut evidence = evidence(first);
+    for thread in &mut evidence.threads {
+        thread.private = Some(true);
+    }
+    (evidence.handlers, evidence.timers) = (Some(0), Some(0));
+    look(evidence)
+}
+
+#[test]
+fn a_thread_that_ends_while_its_process_lives_on_was_stuck_no_more() {
+    let found = || {
+        let mut trace = Trace::new();
+        let outcome = trace.take(9, CHILD, WORKER, all_wait());
+        assert!(matches!(outcome, Some(Outcome::Found(_))), "{outcome:?}");
+        assert!(trace.judge.hangs());
+        trace.exit(10, WORKER);
+        trace
+    };
+    let mut lives = found();
+    lives.take(11, CHILD, CHILD, Body::ThreadStart(ThreadStart { child_tid: 202, clone_flags: 0 }));
+    assert!(!lives.judge.hangs() && lives.judge.doubts());
+    assert_eq!(lives.judge.findings()[0].ended_after_ns, Some(5 * SECOND));
+    let mut killed = found();
+    killed.take(10, CHILD, CHILD, Body::ProcessExit(ProcessExit {}));
+    killed.take(20, PARENT, PARENT, Body::ThreadExit(ThreadExit { group_dead: Some(false) }));
+    assert!(killed.judge.hangs(), "it hung until its process was ended");
+}
+
+#[test]
+fn of_one_process_there_are_findings_of_one_view_and_the_surer_stays() {
+    let of = |bodies: [(u32, Body); 2], first: Confidence| {
+        let mut trace = Trace::new();
+        for (tid, body) in bodies {
+            trace.take(9, CHILD, tid, body);
+            trace.judge.findings.first_mut().unwrap().finding.confidence = first;
+        }
+        let views = trace.judge.findings.iter().map(|one| one.finding.stall().is_some());
+        views.collect::<Vec<_>>()
+    };
+    let (wait, stall) = (|| (WORKER, all_wait()), || (CHILD, circle()));
+    let certain = Confidence::Certain;
+    assert_eq!(of([wait(), stall()], certain), [false], "as sure: a single wait says why");
+    assert_eq!(of([wait(), stall()], Confidence::Likely), [true], "the surer one");
+    assert_eq!(of([stall(), wait()], certain), [true], "the surer one");
+    assert_eq!(of([stall(), wait()], Confidence::Likely), [false], "as sure");
 }
 
 #[test]

@@ -18,7 +18,7 @@ const KEPT: usize = 1_000;
 
 /// The end of a process takes so long at most from the end of its first thread to that of its last, ns:
 /// a wait whose thread ended then may have gone on until its process was ended.
-const ENDING_NS: u64 = 100_000_000;
+pub(super) const ENDING_NS: u64 = 100_000_000;
 
 /// Waits without a finding.
 #[derive(Debug, Default)]
