@@ -4,6 +4,7 @@ mod attach;
 mod bad_days;
 mod cases;
 mod check;
+mod clear;
 mod command;
 mod crowd;
 mod demos;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             cases::trials(),
             attach::trials(),
             bad_days::trials(),
+            clear::trials(),
             command::trials(),
             crowd::trials(),
             demos::trials(),

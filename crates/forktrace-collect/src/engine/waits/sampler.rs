@@ -17,6 +17,7 @@ use crate::{
     inspect::{
         preexisting_waits::Standing,
         sample::{self, Blocked, Threads},
+        scan,
     },
 };
 
@@ -117,7 +118,7 @@ impl Sampler {
         if self.busy || now_ns < self.due_ns {
             return;
         }
-        self.settle_standing(model);
+        self.settle_standing(model, scan::thread_lives);
         let subject = |process: &Process| {
             let since_ns = at_risk(process)?;
             Some(Subject { id: process.id, pid: process.pid, since_ns })
@@ -151,11 +152,14 @@ impl Sampler {
         self.standing.extend(standing);
     }
 
-    fn settle_standing(&mut self, model: &Model) {
+    /// `lives`: whether a thread (pid, tid) is still there. A process may end before the model knows it.
+    fn settle_standing(&mut self, model: &Model, lives: impl Fn(u32, u32) -> bool) {
         let waiting = std::mem::take(&mut self.standing);
         for one in waiting {
             let Some(process) = model.live(one.task.pid) else {
-                self.standing.push(one);
+                if lives(one.task.pid, one.task.tid) {
+                    self.standing.push(one);
+                }
                 continue;
             };
             let known = Known::standing(&one, process);
@@ -459,11 +463,16 @@ mod tests {
         let model = model();
         let mut sampler = Sampler::new(MIN_WAIT_NS);
         sampler.take_standing(vec![standing(CHILD, 7)]);
-        sampler.settle_standing(&Model::default());
-        sampler.settle_standing(&model);
+        sampler.settle_standing(&Model::default(), |_, _| true);
+        sampler.settle_standing(&model, |_, _| true);
+        assert!(sampler.standing.is_empty());
         sampler.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
         assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 60, true)]);
         sampler.take(round(&model, 300, &[]), &model);
         assert_eq!(long(&sampler, &model), []);
+        // Of a thread that has ended the model never hears.
+        sampler.take_standing(vec![standing(CHILD, 7)]);
+        sampler.settle_standing(&Model::default(), |_, _| false);
+        assert!(sampler.standing.is_empty());
     }
 }
