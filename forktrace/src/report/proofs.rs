@@ -48,7 +48,7 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         Fact::EventsLost {} => "events were lost, so forktrace may have missed something".into(),
         Fact::ThreadsUnknown {} => "forktrace was still attaching at the fork: its list of the parent's threads may be incomplete"
             .into(),
-        _ => threads(fact).unwrap_or_else(|| use_of_lock(fact)),
+        _ => threads(fact).or_else(|| of_stall(fact)).unwrap_or_else(|| use_of_lock(fact)),
     }
 }
 
@@ -205,6 +205,18 @@ fn threads(fact: &Fact) -> Option<String> {
             "the fork lost {}; one of them may have been meant to wake it",
             plural(*threads_lost, "thread", "threads")
         ),
+        Fact::ThreadsOfParent { threads } => of_parent(*threads),
+        Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
+        Fact::HeirWaits {} => {
+            "the thread that continues the forking thread waits for it too".into()
+        }
+        _ => return None,
+    })
+}
+
+/// Who could end a wait of any kind.
+fn of_stall(fact: &Fact) -> Option<String> {
+    Some(match fact {
         Fact::HolderGone { owner } => {
             format!("task {owner}, which the lock names as its owner, has ended")
         }
@@ -242,11 +254,6 @@ fn threads(fact: &Fact) -> Option<String> {
         }
         Fact::MayBeShutDown { pids } => {
             format!("{} also has this end of the socket, and could shut it down", some(pids))
-        }
-        Fact::ThreadsOfParent { threads } => of_parent(*threads),
-        Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
-        Fact::HeirWaits {} => {
-            "the thread that continues the forking thread waits for it too".into()
         }
         _ => return None,
     })

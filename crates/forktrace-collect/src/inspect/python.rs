@@ -65,4 +65,6 @@ mod lock_object;
 #[cfg(feature = "python")]
 mod remote;
 #[cfg(feature = "python")]
+pub mod semaphore;
+#[cfg(feature = "python")]
 mod spy;

@@ -151,7 +151,7 @@ impl Waits {
     fn begin_census(&mut self, models: Models<'_>, now_ns: u64) {
         let (preexisting, schedule, tree) = (&self.preexisting, &self.schedule, self.tree);
         let at_risk = |process: &Process| at_risk(preexisting, models, process, tree);
-        let settled = |process: &Process| schedule.is_pending(process.pid);
+        let settled = |process: &Process| schedule.is_pending(process.pid, now_ns);
         self.census.begin(models.wanted, now_ns, at_risk, settled);
     }
 
@@ -220,7 +220,7 @@ impl Waits {
         now_ns: u64,
     ) {
         let Some((process, fork_unseen)) = self.candidate(wait, models) else { return };
-        self.schedule.want(wait);
+        self.schedule.want(wait, now_ns);
         let threads = process.threads.len();
         if !self.acquisitions.has_room() || !self.schedule.begin(wait, now_ns, threads) {
             return;

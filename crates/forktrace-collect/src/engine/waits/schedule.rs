@@ -19,6 +19,9 @@ const FEW: usize = 64;
 /// CPU time a thread.
 const PAUSE_NS: u64 = 500_000;
 
+/// How long the samples of a process's waits are waited for before anything else is told of it, ns.
+const PATIENCE_NS: u64 = 5_000_000_000;
+
 /// How long a thread that is being ended may take from the end of its wait to where `/proc` shows it, ns.
 const LEAVING_NS: u64 = 200_000_000;
 
@@ -64,8 +67,8 @@ struct Sample {
     busy: bool,
     /// A sample has come to its end.
     ended: bool,
-    /// It is to be sampled.
-    wanted: bool,
+    /// It is to be sampled, since this moment, `CLOCK_BOOTTIME`, ns.
+    wanted_ns: Option<u64>,
     seen: bool,
 }
 
@@ -80,13 +83,13 @@ impl SamplingSchedule {
             let sample = self.waits.entry((wait.tid, wait.enter_ns)).or_insert_with(|| {
                 new.push(wait);
                 let word = (wait.tgid, wait.uaddr);
-                Sample { word, due_ns: 0, busy: false, ended: false, wanted: false, seen: true }
+                Sample { word, due_ns: 0, busy: false, ended: false, wanted_ns: None, seen: true }
             });
             sample.seen = true;
         }
         self.waits.retain(|(tid, _), sample| {
             let stays = sample.seen || sample.busy;
-            if !stays && sample.wanted && !sample.ended {
+            if !stays && sample.wanted_ns.is_some() && !sample.ended {
                 self.gone.push((sample.word.0, *tid));
             }
             stays
@@ -107,9 +110,9 @@ impl SamplingSchedule {
     }
 
     /// A wait is to be sampled, as soon as there is room.
-    pub(super) fn want(&mut self, wait: &WaitState) {
+    pub(super) fn want(&mut self, wait: &WaitState, now_ns: u64) {
         if let Some(sample) = self.waits.get_mut(&(wait.tid, wait.enter_ns)) {
-            sample.wanted = true;
+            sample.wanted_ns.get_or_insert(now_ns);
         }
     }
 
@@ -171,9 +174,13 @@ impl SamplingSchedule {
         true
     }
 
-    /// Whether a process has waits that are to be sampled and were not yet.
-    pub(super) fn is_pending(&self, pid: u32) -> bool {
-        let pending = |sample: &Sample| sample.word.0 == pid && sample.wanted && !sample.ended;
+    /// Whether a process has waits that are to be sampled, were not yet, and have not been put off for
+    /// longer than [`PATIENCE_NS`].
+    pub(super) fn is_pending(&self, pid: u32, now_ns: u64) -> bool {
+        let patient = |wanted_ns: u64| now_ns.saturating_sub(wanted_ns) < PATIENCE_NS;
+        let pending = |sample: &Sample| {
+            sample.word.0 == pid && !sample.ended && sample.wanted_ns.is_some_and(patient)
+        };
         self.waits.values().any(pending)
     }
 
@@ -271,14 +278,29 @@ mod tests {
         let of = |tid| WaitState { tgid: 9, ..wait(tid, 100) };
         let waits = [of(1), of(2), of(3)];
         schedule.update(&waits);
-        schedule.want(&waits[0]);
-        schedule.want(&waits[1]);
+        schedule.want(&waits[0], 0);
+        schedule.want(&waits[1], 0);
         assert!(schedule.begin(&waits[1], 200, 1));
         schedule.update(&[]);
         schedule.end(2, 100, 300, false);
         schedule.update(&[]);
         assert_eq!(ended(&mut schedule), [(9, 1)]);
         assert_eq!(ended(&mut schedule), []);
+    }
+
+    #[test]
+    fn other_readings_wait_for_a_sample_that_is_wanted_but_not_for_long() {
+        let mut schedule = SamplingSchedule::default();
+        let waits = [WaitState { tgid: 9, ..wait(1, 100) }];
+        schedule.update(&waits);
+        assert!(!schedule.is_pending(9, 200), "it is not wanted");
+        schedule.want(&waits[0], 200);
+        schedule.want(&waits[0], PATIENCE_NS);
+        assert!(schedule.is_pending(9, 199 + PATIENCE_NS) && !schedule.is_pending(8, 300));
+        assert!(!schedule.is_pending(9, 200 + PATIENCE_NS));
+        assert!(schedule.begin(&waits[0], 300, 1));
+        schedule.end(1, 100, 400, false);
+        assert!(!schedule.is_pending(9, 500));
     }
 
     #[test]
@@ -300,7 +322,7 @@ mod tests {
         let mut schedule = SamplingSchedule::default();
         let waits = [wait(1, 100), wait(2, 100), wait(3, 100)];
         schedule.update(&waits);
-        waits.iter().for_each(|wait| schedule.want(wait));
+        waits.iter().for_each(|wait| schedule.want(wait, 0));
         assert!(waits.iter().all(|wait| schedule.begin(wait, 200, 1)));
         schedule.end(3, 100, 300, false);
         schedule.update(&waits[1..2]);
@@ -313,7 +335,7 @@ mod tests {
         let mut schedule = SamplingSchedule::default();
         let waits = [wait(1, 100)];
         schedule.update(&waits);
-        schedule.want(&waits[0]);
+        schedule.want(&waits[0], 0);
         assert!(schedule.begin(&waits[0], 200, 1));
         schedule.disturbed(1, 100, 200);
         assert!(!schedule.has_ended(&waits[0]));
@@ -329,7 +351,7 @@ mod tests {
         let mut schedule = SamplingSchedule::default();
         let waits = [wait(1, 100), wait(2, 100), wait(3, 100)];
         schedule.update(&waits);
-        waits.iter().for_each(|wait| schedule.want(wait));
+        waits.iter().for_each(|wait| schedule.want(wait, 0));
         schedule.update(&[]);
         let soon = 1_000 + LEAVING_NS;
         assert_eq!(schedule.count_gone(1_000, |_, tid| tid == 3), 1);
@@ -337,7 +359,7 @@ mod tests {
         assert_eq!(schedule.count_gone(soon, |_, tid| tid == 2), 1, "1 goes on");
         assert_eq!(schedule.count_gone(u64::MAX, |_, _| true), 0, "each is counted once");
         schedule.update(&waits[..1]);
-        schedule.want(&waits[0]);
+        schedule.want(&waits[0], 0);
         schedule.update(&[]);
         assert_eq!(schedule.count_gone(soon, |_, _| false), 0);
         assert_eq!(schedule.count_gone(u64::MAX, |_, _| true), 1, "there is no later time");

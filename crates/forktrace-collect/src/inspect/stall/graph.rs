@@ -5,9 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use forktrace_model::event::{
-    Task,
-    stall::{Cut, On, Stall, StallProcess, StallTask, TaskState, TaskWait, ThingKind, Way},
+use forktrace_model::event::stall::{
+    Cut, On, Stall, StallProcess, StallTask, TaskState, TaskWait, Way,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -237,31 +236,6 @@ impl<'a> Graph<'a> {
             return;
         }
         self.member(parent);
-    }
-
-    /// The threads of a process's parent that wait for its end.
-    pub(super) fn waiting_parent(&mut self, pid: u32) -> Vec<Task> {
-        self.add_waiting_parent(pid);
-        let parent = self.host.processes().get(&pid).map(|process| process.ppid);
-        let member = parent.and_then(|parent| self.members.get(&parent));
-        let nodes = member.into_iter().flat_map(|member| &member.tasks);
-        let waits =
-            nodes.filter_map(|at| self.nodes.get(*at)).filter(|node| self.waits_for(node, pid));
-        waits
-            .map(|node| {
-                let StallTask { pid, tid, comm, .. } = &node.task;
-                Task { pid: *pid, tid: *tid, comm: comm.clone() }
-            })
-            .collect()
-    }
-
-    /// Whether a task waits for the end of a process.
-    fn waits_for(&self, node: &Node, pid: u32) -> bool {
-        let TaskState::Waits(wait) = &node.task.state else { return false };
-        let mut things = wait.on.iter().filter_map(|on| self.things.all.get(on.thing as usize));
-        things.any(|thing| {
-            thing.kind == ThingKind::Children && thing.users.iter().any(|user| user.pid == pid)
-        })
     }
 
     /// Looks at every task again, [`APART`] after all were looked at for the first time. Who has run in

@@ -15,21 +15,21 @@ mod host;
 pub mod look;
 mod polled;
 mod process;
+mod semaphores;
 mod socket_timeout;
 #[cfg(test)]
 mod tests;
 mod things;
 mod unix_sockets;
+mod waited_by;
 
 use forktrace_model::{
-    event::{
-        Task,
-        stall::{Cut, Polls, Stall},
-    },
+    event::stall::{Cut, Polls, Stall},
     hazards::stuck_thread,
 };
 use rustc_hash::FxHashMap;
 
+pub use self::waited_by::waited_by;
 use self::{graph::Graph, host::Host, look::Look};
 
 /// How often it is read until nothing changes.
@@ -119,14 +119,6 @@ fn once(pids: &[u32], known: &KnownThreads) -> (Vec<(u32, Stall)>, FxHashMap<u32
     graph.look_again();
     let stalls = pids.iter().map(|pid| (*pid, graph.stall(*pid))).collect();
     (stalls, graph.looks())
-}
-
-/// The threads of a process's parent that wait for its end now.
-pub fn waited_by(pid: u32) -> Vec<Task> {
-    let host = Host::default();
-    let known = KnownThreads::default();
-    let mut graph = Graph::new(&host, &known);
-    graph.waiting_parent(pid)
 }
 
 /// How a thread that polls goes on, by what it was like at first; `None`: not known.

@@ -11,7 +11,7 @@ use super::{
     call::{Target, Which},
     files::{self, Info, Link, Object, Watched},
     host::{Host, Open, SharedFile, Whose},
-    polled,
+    polled, semaphores,
     socket_timeout::Timeout,
     unix_sockets::UnixSocket,
 };
@@ -184,7 +184,12 @@ impl<'a> Things<'a> {
             users.sort_unstable();
             users.dedup();
             let key = Key::SharedWord(file, offset);
-            self.place(key, |_| known.then(|| thing(ThingKind::SharedWord, users)))?
+            let by = (pid, waiter.tid);
+            self.place(key, |_| {
+                let mut made = known.then(|| thing(ThingKind::SharedWord, users))?;
+                semaphores::add_records(&mut made.users, (file, offset), &mapping.path, by);
+                Some(made)
+            })?
         };
         waits.on.push(On { thing: place, fd: None, way: Way::Wake });
         Some(())
@@ -441,7 +446,7 @@ fn is_costly(holder: Waiter, fd: i32) -> bool {
 }
 
 /// The numbers of a process in its pid namespace and all above.
-fn ns_pids(pid: u32) -> Vec<u32> {
+pub(super) fn ns_pids(pid: u32) -> Vec<u32> {
     let text = crate::inspect::proc_text::small(pid, &format!("{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     line.split_whitespace().filter_map(|number| number.parse().ok()).chain([pid]).collect()
