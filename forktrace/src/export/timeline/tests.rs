@@ -189,3 +189,42 @@ fn a_process_that_renames_itself_without_end_costs_no_memory_without_end() {
     assert_eq!(story.left_out["names"], 101 - MAX_NAMES as u64);
     assert_eq!(story.processes[0].comm, "n119");
 }
+
+/// A child reads from a pipe whose other end its parent has, which waits for the end of the child.
+fn circle(at: u64) -> Event {
+    use forktrace_model::event::stall::{
+        On, Stall, StallProcess, StallTask, TaskState, TaskWait, Thing, ThingKind, User, Way,
+    };
+    let waits = |call, thing, way| {
+        let on = vec![On { thing, fd: None, way }];
+        TaskState::Waits(TaskWait { call, since_ns: 30, on, ..TaskWait::default() })
+    };
+    let task = |pid, state| StallTask { pid, tid: pid, state, ..StallTask::default() };
+    let thing = |kind, pid| Thing {
+        kind,
+        users: vec![User { pid, writes: true, ..User::default() }],
+        ..Thing::default()
+    };
+    let process =
+        |pid| StallProcess { pid, handlers: Some(0), timers: Some(0), ..StallProcess::default() };
+    let stall = Stall {
+        tasks: vec![task(200, waits(0, 0, Way::Read)), task(100, waits(61, 1, Way::Exit))],
+        things: vec![thing(ThingKind::Pipe, 100), thing(ThingKind::Children, 200)],
+        processes: vec![process(100), process(200)],
+        ..Stall::default()
+    };
+    event(at, 200, 200, "server", Body::Stall(Box::new(stall)))
+}
+
+#[test]
+fn a_finding_about_who_waits_for_whom_lasts_from_the_beginning_of_the_wait() {
+    let before = || vec![snapshot(100, &[100]), fork(20, 100, 100, 200), circle(90)];
+    let story = told(before());
+    let [found] = story.findings.as_slice() else { panic!("{:?}", story.findings) };
+    assert_eq!((found.process, found.waits_since_ns, found.end_ns), (1, 30, None));
+    assert!(found.shown && found.thread.is_some());
+    let exit = event(95, 200, 200, "server", Body::ProcessExit(ProcessExit {}));
+    let killed = told([before(), vec![exit]].concat());
+    assert_eq!(killed.findings[0].end_ns, Some(95));
+    assert_eq!(killed.findings[0].end, WaitEnd::ThreadEnded);
+}

@@ -11,6 +11,12 @@ use forktrace_model::{
     model::ProcId,
 };
 
+/// Stands for the address of the word where a finding is about no single wait: no word is there.
+const STALL: u64 = u64::MAX;
+
+/// What a finding of a process is about: a thread and the address of its word, or no thread and [`STALL`].
+type About = (u32, u64);
+
 /// Waits and findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
@@ -18,8 +24,8 @@ pub(super) struct Waits {
     pub(super) found: Vec<Found>,
     /// The latest wait of each thread: its place in `waits`.
     latest: FxHashMap<(ProcId, u32), usize>,
-    /// Findings about waits that go on, by what the judge keeps them under.
-    open: FxHashMap<(ProcId, u32, u64), usize>,
+    /// Findings about what goes on, by process, and what the judge keeps them under.
+    open: FxHashMap<ProcId, FxHashMap<About, usize>>,
     pub(super) left_out: u64,
 }
 
@@ -40,10 +46,28 @@ impl Waits {
         }
         match (&step.outcome, &event.body) {
             (Some(Outcome::Found(finding)), Body::Evidence(look)) => {
-                self.found((id, task.tid), finding, &look.wait, event.boot_ns, asked);
+                let subject = (id, (task.tid, look.wait.uaddr));
+                self.found(subject, finding, look.wait.enter_ns, event.boot_ns, asked);
+            }
+            (Some(Outcome::Found(finding)), Body::Stall(_)) => {
+                let subject = (id, (0, STALL));
+                self.found(
+                    subject,
+                    finding,
+                    since_ns(finding, event.boot_ns),
+                    event.boot_ns,
+                    asked,
+                );
+            }
+            (Some(Outcome::Ended { .. }), Body::Stall(_)) => {
+                let place = self.close(id, (0, STALL));
+                if let Some(found) = place.and_then(|at| self.found.get_mut(at)) {
+                    found.end_ns = Some(event.boot_ns);
+                    found.end = WaitEnd::Unseen;
+                }
             }
             (Some(Outcome::Ended { .. }), Body::FutexWait(wait)) => {
-                let place = self.open.remove(&(id, task.tid, wait.wait.uaddr));
+                let place = self.close(id, (task.tid, wait.wait.uaddr));
                 if let Some(found) = place.and_then(|at| self.found.get_mut(at)) {
                     found.end_ns = Some(event.boot_ns);
                     found.end = end(wait.result);
@@ -99,6 +123,11 @@ impl Waits {
     /// Threads ended, and with them what they waited for.
     pub(super) fn threads_ended(&mut self, ended: &[(ProcId, u32)], at: u64) {
         for (id, tid) in ended {
+            let stall = self.place(*id, (0, STALL)).and_then(|at| self.found.get_mut(at));
+            if let Some(found) = stall.filter(|found| found.finding.subject.tid == *tid) {
+                found.end_ns = Some(at);
+                found.end = WaitEnd::ThreadEnded;
+            }
             let Some(place) = self.latest.remove(&(*id, *tid)) else { continue };
             let Some(wait) = self.waits.get_mut(place) else { continue };
             if wait.end != WaitEnd::Open {
@@ -107,31 +136,60 @@ impl Waits {
             wait.end_ns = Some(at.max(wait.enter_ns));
             wait.end = WaitEnd::ThreadEnded;
             // The judge has no more to say about it, but keeps it: so does `open`.
-            let place = self.open.get(&(*id, *tid, wait.uaddr));
-            if let Some(found) = place.and_then(|at| self.found.get_mut(*at)) {
-                found.end_ns = wait.end_ns;
+            let (about, end_ns) = ((*tid, wait.uaddr), wait.end_ns);
+            let place = self.place(*id, about);
+            if let Some(found) = place.and_then(|at| self.found.get_mut(at)) {
+                found.end_ns = end_ns;
                 found.end = WaitEnd::ThreadEnded;
             }
         }
     }
 
+    /// Of a process that hangs there are findings about single waits, or one about who waits for whom: the
+    /// judge has dropped the others ([`forktrace_model::judge`]).
+    fn drop_other_view(&mut self, id: ProcId, (_, uaddr): About) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        let is_other = |about: &About| (about.1 == STALL) != (uaddr == STALL);
+        let mut places: Vec<usize> =
+            open.iter().filter(|(about, _)| is_other(about)).map(|(_, place)| *place).collect();
+        open.retain(|about, _| !is_other(about));
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        for place in places {
+            self.found.remove(place);
+            let all = self.open.values_mut().flat_map(FxHashMap::values_mut);
+            for open in all.filter(|open| **open > place) {
+                *open -= 1;
+            }
+        }
+    }
+
+    /// The place of the finding about this, if it goes on.
+    fn place(&self, id: ProcId, about: About) -> Option<usize> {
+        self.open.get(&id)?.get(&about).copied()
+    }
+
+    /// The same, and it goes on no more.
+    fn close(&mut self, id: ProcId, about: About) -> Option<usize> {
+        self.open.get_mut(&id)?.remove(&about)
+    }
+
     fn found(
         &mut self,
-        (id, tid): (ProcId, u32),
+        (id, about): (ProcId, About),
         finding: &Finding,
-        wait: &event::Wait,
+        waits_since_ns: u64,
         at: u64,
         asked: &FxHashSet<u32>,
     ) {
-        let subject = (id, tid, wait.uaddr);
+        self.drop_other_view(id, about);
         let shown = finding.is_shown(false, asked);
-        if let Some(known) = self.open.get(&subject).and_then(|place| self.found.get_mut(*place)) {
+        if let Some(known) = self.place(id, about).and_then(|place| self.found.get_mut(place)) {
             known.finding = finding.clone();
             known.boot_ns = at;
             known.shown = shown;
             return;
         }
-        self.open.insert(subject, self.found.len());
+        self.open.entry(id).or_default().insert(about, self.found.len());
         self.found.push(Found {
             finding: finding.clone(),
             process: id.0,
@@ -139,12 +197,18 @@ impl Waits {
             holder_thread: None,
             first_ns: at,
             boot_ns: at,
-            waits_since_ns: wait.enter_ns,
+            waits_since_ns,
             end_ns: None,
             end: WaitEnd::Open,
             shown,
         });
     }
+}
+
+/// Since when the thread of a finding about who waits for whom is known to wait, `CLOCK_BOOTTIME`, ns.
+fn since_ns(finding: &Finding, at: u64) -> u64 {
+    let first = finding.stall().and_then(|stall| stall.chain.first());
+    first.map(|link| link.since_ns).filter(|since_ns| *since_ns > 0).unwrap_or(at).min(at)
 }
 
 /// How a wait ended that is over: without a result nobody saw it.
