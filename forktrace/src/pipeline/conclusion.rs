@@ -60,3 +60,33 @@ pub(super) fn are_pages_missing(judge: &Judge, unaccounted: &[Unaccounted]) -> b
     };
     unaccounted.iter().any(|wait| wait.pages_missing) || judge.findings().iter().any(of_finding)
 }
+
+#[cfg(test)]
+mod tests {
+    use forktrace_model::event::{Body, Event, EventsLost, ProcessSnapshot, Task};
+
+    use super::*;
+    use crate::pipeline::caveats::Missed;
+
+    fn model(bodies: Vec<Body>) -> Model {
+        let mut model = Model::default();
+        for body in bodies {
+            let task = Some(Task { pid: 100, tid: 100, comm: "server".into() });
+            model.apply(&Event { boot_ns: 1, task, body });
+        }
+        model
+    }
+
+    #[test]
+    fn only_where_nothing_is_missing_it_is_clear() {
+        let seen = || Body::ProcessSnapshot(ProcessSnapshot::default());
+        let judge = Judge::default();
+        let says = |model: &Model, caveats: &[Caveat]| of(&judge, model, caveats);
+        assert_eq!(says(&model(vec![seen()]), &[]), TraceConclusion::Clear);
+        let missed = [Caveat::Missed(Missed::WaitsNotSampled, 1)];
+        assert_eq!(says(&model(vec![seen()]), &missed), TraceConclusion::Unsure);
+        assert_eq!(says(&model(Vec::new()), &[]), TraceConclusion::Unsure, "nothing was traced");
+        let lost = Body::EventsLost(EventsLost { count: 1, ..EventsLost::default() });
+        assert_eq!(says(&model(vec![seen(), lost]), &[]), TraceConclusion::Unsure);
+    }
+}

@@ -75,6 +75,12 @@ fn colours() {
 
 /// A trace that could not check everything.
 #[test]
+fn waits_that_were_not_judged() {
+    let log = file("logs/unjudged.jsonl");
+    assert_is("unjudged", &report(&["--quiet", log.to_str().unwrap()]));
+}
+
+#[test]
 fn every_caveat() {
     let log = file("logs/caveats.jsonl");
     assert_is("caveats", &report(&["--quiet", log.to_str().unwrap()]));
