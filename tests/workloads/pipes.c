@@ -6,8 +6,8 @@
  *   own-end     the child waits for the end of a pipe that nobody but itself has open for writing
  *   siblings    two children, each waits for the end of a pipe that the other has open for writing
  *   sockets     the same with three children and pairs of sockets
- *   leaked      the parent waits for the end of a pipe that an exec'ed grandchild has open, and that waits
- *               for the end of its own input, which it has open itself
+ *   leaked      the parent waits for the end of a pipe that an exec'ed grandchild has open, and that hangs:
+ *               it waits for the end of its own input, which it has open itself
  *   full        the child writes more than fits; the parent, who would read, waits for the child's end
  *   full-socket the same with a pair of sockets
  *   full-sloppy the same, and the child has the reading end open too
@@ -99,6 +99,7 @@ static void siblings(int count, void (*make_ends)(int *)) {
 
 /* exec'ed: waits for the end of its input, whose writing end it has open too. */
 static void daemon_in_exec(void) {
+    fact("stuck", getpid());
     until_end(0);
     _exit(0);
 }
@@ -121,7 +122,6 @@ static void leaked(char **argv) {
     close(ends[1]);
     close(input[0]);
     close(input[1]);
-    fact("stuck", getpid());
     until_end(ends[0]);
 }
 
