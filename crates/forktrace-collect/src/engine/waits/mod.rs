@@ -11,12 +11,13 @@ use forktrace_model::{
     judge::Conclusion,
     model::{ProcId, Process},
 };
+use rustc_hash::FxHashSet;
 
 pub(super) use self::unfinished::{Unfinished, named};
 use self::{
     preexisting::PreexistingWaits,
     sampler::{Round, Sampler},
-    schedule::SamplingSchedule,
+    schedule::{PATIENCE_NS, SamplingSchedule},
 };
 use super::{
     Scope,
@@ -151,8 +152,22 @@ impl Waits {
     fn begin_census(&mut self, models: Models<'_>, now_ns: u64) {
         let (preexisting, schedule, tree) = (&self.preexisting, &self.schedule, self.tree);
         let at_risk = |process: &Process| at_risk(preexisting, models, process, tree);
-        let settled = |process: &Process| schedule.is_pending(process.pid, now_ns);
-        self.census.begin(models.wanted, now_ns, at_risk, settled);
+        let young = self.young(models, now_ns);
+        let pending = |process: &Process| {
+            schedule.is_pending(process.pid, now_ns) || young.contains(&process.pid)
+        };
+        self.census.begin(models.wanted, now_ns, at_risk, pending);
+    }
+
+    /// With `--lean`: processes with waits that rounds of samples have found, and that may soon be long
+    /// enough to be sampled by themselves, which tells more of a lock.
+    fn young(&self, models: Models<'_>, now_ns: u64) -> FxHashSet<u32> {
+        let until_ns = self.min_wait_ns.saturating_add(PATIENCE_NS);
+        let waits = self.sampler.iter().flat_map(|sampler| sampler.waits(models.everything));
+        let young = waits.filter(|wait| {
+            now_ns.saturating_sub(wait.enter_ns) < until_ns && !self.schedule.has_ended(wait)
+        });
+        young.map(|wait| wait.tgid).collect()
     }
 
     /// Reads what does not move and was not read, now.

@@ -20,7 +20,7 @@ const FEW: usize = 64;
 const PAUSE_NS: u64 = 500_000;
 
 /// How long the samples of a process's waits are waited for before anything else is told of it, ns.
-const PATIENCE_NS: u64 = 5_000_000_000;
+pub(super) const PATIENCE_NS: u64 = 5_000_000_000;
 
 /// How long a thread that is being ended may take from the end of its wait to where `/proc` shows it, ns.
 const LEAVING_NS: u64 = 200_000_000;
