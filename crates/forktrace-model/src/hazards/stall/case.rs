@@ -289,7 +289,8 @@ pub(super) fn may_be_opened<'a>(stall: &'a Stall, task: &StallTask) -> Option<&'
 /// Whether process `pid` has the other end of a pipe or socket that process `reader` waits for only
 /// because it was started with it: it runs another program, and has it beyond its standard streams.
 /// A program that the reader itself has started is given what it has, and told its number, as by GPGME
-/// (`--status-fd`); who has what is reached by a name may have opened it itself.
+/// (`--status-fd`); who has started the reader made the pipe to feed it, as sshd does for a command; who
+/// has what is reached by a name may have opened it itself.
 pub(super) fn is_leaked(stall: &Stall, thing: &Thing, reader: u32, pid: u32) -> bool {
     let ends = matches!(thing.kind, ThingKind::Pipe | ThingKind::UnixSocket) && !thing.by_name;
     let user = thing.users.iter().find(|user| user.pid == pid && user.writes);
@@ -299,7 +300,8 @@ pub(super) fn is_leaked(stall: &Stall, thing: &Thing, reader: u32, pid: u32) -> 
     };
     let other_program = exe(reader).zip(exe(pid)).is_some_and(|(reader, other)| reader != other);
     let beyond = |user: &User| user.fd.is_some_and(|fd| fd > libc::STDERR_FILENO);
-    ends && other_program && user.is_some_and(beyond) && !descends(stall, pid, reader)
+    let related = descends(stall, pid, reader) || descends(stall, reader, pid);
+    ends && other_program && user.is_some_and(beyond) && !related
 }
 
 /// Whether a process of a stall was started by another one, or by one that was started by it.

@@ -284,6 +284,9 @@ fn a_program_that_was_started_with_the_end_of_a_pipe_does_not_use_it() {
     let mut given = pipe(7, "/bin/gpg");
     given.0.processes[1].ppid = CHILD;
     assert!(given.ends_by_itself(), "the reader has started it");
+    let mut fed = pipe(7, "/usr/sbin/sshd");
+    fed.0.processes[0].ppid = 90;
+    assert!(fed.ends_by_itself(), "it has started the reader");
     let mut deeper = pipe(7, "/bin/gpg").process(91, 0);
     deeper.0.processes[2].ppid = CHILD;
     deeper.0.processes[1].ppid = 91;
