@@ -32,6 +32,8 @@ macro_rules! corpora {
     };
 }
 
-corpora!(wire, tracefs, proc, locks, elf, name, line, escape, picture, log, replay, page, table);
+corpora!(
+    wire, tracefs, proc, stall, locks, elf, name, line, escape, picture, log, replay, page, table
+);
 #[cfg(feature = "python")]
 corpora!(python);

@@ -30,7 +30,7 @@ use forktrace_log::{Checker, Input, Reader};
 
 pub use escape::{escape, picture};
 pub use export::{page, table};
-pub use forktrace_collect::inspect::fuzzed::{elf, name, proc};
+pub use forktrace_collect::inspect::fuzzed::{elf, name, proc, stall};
 #[cfg(feature = "python")]
 pub use forktrace_collect::inspect::python::fuzzed::python;
 pub use line::line;

@@ -41,6 +41,11 @@ pub fn proc(data: &[u8]) {
     }
 }
 
+/// What is read of the files of a thread that does not move.
+pub fn stall(data: &[u8]) {
+    super::stall::fuzzed::files(data);
+}
+
 /// A program or library, as a hostile process may map one, with memory to unwind over that says
 /// nothing true.
 pub fn elf(data: &[u8]) {

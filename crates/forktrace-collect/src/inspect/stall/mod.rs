@@ -10,6 +10,9 @@
 mod call;
 mod file_locks;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzed;
 mod graph;
 mod host;
 pub mod look;
