@@ -1,5 +1,8 @@
 //! What was seen of each process, and when to look again.
 
+#[cfg(test)]
+mod tests;
+
 use forktrace_model::{
     event::{
         self,
