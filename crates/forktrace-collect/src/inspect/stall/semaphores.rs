@@ -17,7 +17,7 @@ use crate::inspect::{memory, python, python::semaphore::Record};
 
 /// How long the objects of all processes that have one semaphore are searched for.
 #[cfg(feature = "python")]
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Most processes in which they are.
 #[cfg(feature = "python")]
 const MOST: usize = 64;
