@@ -131,7 +131,7 @@ static CASES: &[Case] = &[
     case("late_quiet_shared", "late_quiet.c", &["shared"], Child, Nothing),
     case("late_quiet_timed", "late_quiet.c", &["timed"], Child, Nothing),
     case("late_quiet_same_memory", "late_quiet.c", &["vm"], Child, Nothing),
-    case("late_quiet_parked", "late_quiet.c", &["parked"], Child, Nothing),
+    case("late_own_parked", "late_quiet.c", &["parked"], Child, OwnFault),
     case("late_quiet_handler", "late_quiet.c", &["posted"], Child, Nothing),
     case("late_quiet_alone", "late_quiet.c", &["alone"], Child, NoMoreThanSuspect),
     case("late_quiet_event", "event.py", &[], Parent, NoMoreThanSuspect),

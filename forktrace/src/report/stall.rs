@@ -45,7 +45,7 @@ fn end(last: &Link, stall: &StallDetail, style: Style) -> String {
         None if last.by.is_empty() => "nobody: no living process has taken it".into(),
         None => format!("{}, which cannot go on either", pids(&last.by)),
         Some(_) if stall.chain.len() == 1 && itself && last.thing == ThingKind::PrivateWord => {
-            "a thread of its own process alone: all of them wait".into()
+            "nobody: no other thread of its process can run".into()
         }
         Some(_) if itself && stall.chain.len() == 1 => {
             "the process itself alone: no other process has the other end".into()

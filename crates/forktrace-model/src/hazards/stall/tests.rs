@@ -269,7 +269,7 @@ fn a_program_that_was_started_with_the_end_of_a_pipe_does_not_use_it() {
         made
     };
     let finding = pipe(7, "/bin/sleep").finding();
-    assert_eq!(said(&finding), (HazardId::HeldOpen, Confidence::Likely));
+    assert_eq!(said(&finding), (HazardId::HeldOpen, Confidence::Suspect));
     assert_eq!(finding.stall().unwrap().chain[0].by, [90]);
     assert!(pipe(1, "/bin/sleep").ends_by_itself(), "its standard output");
     assert!(pipe(7, "/app").ends_by_itself(), "the same program");
@@ -399,7 +399,7 @@ fn a_handler_is_how_a_process_that_rests_is_woken() {
     };
     assert_eq!(said(&resting().finding()), (HazardId::LostWaker, Confidence::Suspect));
     let Verdict::Finding(finding) = resting().judged(&model(1)) else { unreachable!("a suspect") };
-    assert_eq!(said(&finding), (HazardId::Deadlock, Confidence::Suspect));
+    assert_eq!(said(&finding), (HazardId::LostWaker, Confidence::Suspect));
 }
 
 #[test]

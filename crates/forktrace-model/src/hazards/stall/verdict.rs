@@ -65,7 +65,9 @@ impl StallCase<'_> {
             () if !forked && chain.is_circle && !alone => HazardId::Deadlock,
             () if !forked => return None,
             () if chain.links.iter().any(orphaned) => HazardId::OrphanedLock,
-            () if alone && self.threads_lost() != Some(0) => HazardId::LostWaker,
+            () if alone && (self.threads_lost() != Some(0) || !chain.is_circle) => {
+                HazardId::LostWaker
+            }
             () => HazardId::Deadlock,
         })
     }
@@ -138,7 +140,7 @@ impl StallCase<'_> {
         }
         sure = sure.min(self.limit(chain, &mut facts));
         // It may be how the program means to rest, useless as that is.
-        if alone && hazard == HazardId::Deadlock {
+        if alone && hazard != HazardId::HeldOpen && self.threads_lost() == Some(0) {
             sure = sure.min(Confidence::Likely);
             facts.push(Fact::NoThreadLost {});
         }
@@ -223,14 +225,11 @@ impl StallCase<'_> {
         }
     }
 
-    /// Only programs that seem not to use it have the other end.
+    /// Only programs that seem not to use it have the other end. They may have been given it on purpose.
     fn of_unused(&self, chain: &Chain, facts: &mut Vec<Fact>) -> Confidence {
         let others = chain.links.first().into_iter().flat_map(|first| first.by.iter().copied());
         facts.push(Fact::NotUsed { pids: others.filter(|pid| *pid != self.task.pid).collect() });
-        match self.handlers(self.task.pid) {
-            Some(0) => Confidence::Likely,
-            _ => Confidence::Suspect,
-        }
+        Confidence::Suspect
     }
 
     /// The wait has a timeout, which has run out often.
