@@ -99,6 +99,11 @@ static void hold_in_a_thread(void) {
     nap(0.2);
 }
 
+static void *want_and_tell(void *unused) {
+    dprintf(1, "stuck=%d %d\n", getpid(), gettid());
+    return want(unused);
+}
+
 static void child(const char *how) {
     pthread_t thread;
     if (!strcmp(how, "beside")) page->neighbour = 1;
@@ -109,7 +114,7 @@ static void child(const char *how) {
         _exit(0);
     }
     if (!strcmp(other, "handler")) signal(SIGALRM, handle);
-    start(&thread, strcmp(other, "worker") ? rest : want, NULL);
+    start(&thread, strcmp(other, "worker") ? rest : want_and_tell, NULL);
     while (strcmp(other, "worker") && !told) nap(0.001);
     if (strcmp(other, "worker")) want(NULL);
     for (;;) pause();
@@ -155,7 +160,8 @@ int main(int argc, char **argv) {
             fcntl(ends[1], F_SETFL, 0);
             check(file != NULL && fwrite(bytes, 1, 10, file) == 10, "fwrite");
         }
-        if (hangs) fact("stuck", getpid());
+        // Where a thread of the child wants the lock, that thread says so.
+        if (hangs && strcmp(other, "worker") != 0) fact("stuck", getpid());
         child(how);
     }
     if (hangs) {

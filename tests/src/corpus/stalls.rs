@@ -18,12 +18,12 @@ pub(super) static HANGS: &[Case] = &[
     case("deadlock_grandchild", "pipes.c", &["grandchild"], DEADLOCK).or("held-open"),
     case("deadlock_three_generations", "pipes.c", &["chain"], DEADLOCK).or("held-open"),
     case("lost_eventfd_read", "events.c", &["eventfd", "read"], LOST),
-    case("lost_eventfd_poll", "events.c", &["eventfd", "poll"], LOST),
-    case("lost_eventfd_select", "events.c", &["eventfd", "select"], LOST),
-    case("lost_eventfd_epoll", "events.c", &["eventfd", "epoll"], LOST),
+    case("lost_eventfd_poll", "events.c", &["eventfd", "poll"], LOST).least(Some(Confidence::Likely)),
+    case("lost_eventfd_select", "events.c", &["eventfd", "select"], LOST).least(Some(Confidence::Likely)),
+    case("lost_eventfd_epoll", "events.c", &["eventfd", "epoll"], LOST).least(Some(Confidence::Likely)),
     case("lost_self_pipe_read", "events.c", &["pipe", "read"], LOST).or("held-open"),
-    case("lost_self_pipe_poll", "events.c", &["pipe", "poll"], LOST).or("held-open"),
-    case("lost_self_pipe_epoll", "events.c", &["pipe", "epoll"], LOST).or("held-open"),
+    case("lost_self_pipe_poll", "events.c", &["pipe", "poll"], LOST).or("held-open").least(Some(Confidence::Likely)),
+    case("lost_self_pipe_epoll", "events.c", &["pipe", "epoll"], LOST).or("held-open").least(Some(Confidence::Likely)),
     case("lost_self_socket_read", "events.c", &["socket", "read"], LOST).or("held-open"),
     case("lost_eventfd_parent_stuck", "events.c", &["kept", "none"], LOST).or("deadlock"),
     case("orphaned_semaphore", "shared_locks.c", &["sem", "killed"], ORPHANED),
@@ -32,7 +32,8 @@ pub(super) static HANGS: &[Case] = &[
     case("orphaned_rwlock", "shared_locks.c", &["rwlock", "killed"], ORPHANED),
     case("orphaned_condition", "shared_locks.c", &["cond", "killed"], ORPHANED).or("deadlock"),
     // Any process of the host could post it.
-    case("orphaned_sysv_semaphore", "shared_locks.c", &["sysv", "killed"], ORPHANED).least(None),
+    case("orphaned_sysv_semaphore", "shared_locks.c", &["sysv", "killed"], ORPHANED)
+        .limit(None, "any process of the host may post a System V semaphore: such a wait counts as ended from outside"),
     case("deadlock_semaphore_of_parent", "shared_locks.c", &["sem", "circle"], DEADLOCK),
     case("deadlock_mutex_of_parent", "shared_locks.c", &["mutex", "circle"], DEADLOCK),
     case("deadlock_flock_of_parent", "shared_locks.c", &["flock", "circle"], DEADLOCK),
@@ -43,10 +44,10 @@ pub(super) static HANGS: &[Case] = &[
     case("deadlock_two_semaphores", "shared_locks.c", &["sem", "abba"], DEADLOCK),
     case("deadlock_two_mutexes", "shared_locks.c", &["mutex", "abba"], DEADLOCK),
     case("deadlock_two_rwlocks", "shared_locks.c", &["rwlock", "abba"], DEADLOCK),
-    case("lost_cond_destroy", "lost_threads.c", &["destroy"], LOST),
+    case("lost_cond_destroy", "lost_threads.c", &["destroy"], LOST).or("inherited-lock"),
     case("lost_condition", "lost_threads.c", &["cond"], LOST),
     // A semaphore does not say whether it is a lock, see limit_lost_semaphore.
-    case("lost_semaphore", "lost_threads.c", &["sem"], LOST).or("inherited-lock"),
+    case("lost_semaphore", "lost_threads.c", &["sem"], LOST).or("inherited-lock").least(Some(Confidence::Likely)),
     case("lost_condition_team", "lost_threads.c", &["team"], LOST),
     case("lost_bounded_queue", "lost_threads.c", &["queue"], LOST),
     case("lost_condition_parent_gone", "lost_threads.c", &["parent-gone"], LOST),
@@ -56,7 +57,8 @@ pub(super) static HANGS: &[Case] = &[
     case("lost_flush_semaphore", "lost_threads.c", &["flush-sem"], LOST).least(LIKELY).late_poll(LIKELY),
     case("lost_flush_poll", "lost_threads.c", &["flush-poll"], LOST).or("held-open").least(LIKELY).late_poll(LIKELY),
     // It is busy, and named as that.
-    case("lost_spin", "lost_threads.c", &["spin"], LOST).least(None),
+    case("lost_spin", "lost_threads.c", &["spin"], LOST)
+        .limit(None, "a thread that spins waits in no system call; it is named as not judged"),
     case("lost_musl_join", "lost_join.musl.c", &[], LOST),
 ];
 

@@ -193,7 +193,10 @@ impl Census {
     fn event(&mut self, read: Read, model: &Model, now_ns: u64) -> Option<Event> {
         let Read { id, task, stall, stuck, risk } = read;
         model.live(task.pid).filter(|process| process.id == id)?;
-        let stall = if stuck.is_some() { stall } else { own_part(stall, task.pid) };
+        // Also who only waits for a child that is stuck itself is told with the others.
+        let whole = stuck.is_some()
+            || accounts(&stall, task.pid).iter().any(|account| account.can_run == Some(false));
+        let stall = if whole { stall } else { own_part(stall, task.pid) };
         let was_stuck = self.watch.is_stuck(id);
         let news = self.watch.read(id, &stall, stuck, now_ns);
         let silent = risk == Risk::Started && stuck.is_none() && !was_stuck;

@@ -279,7 +279,7 @@ fn a_program_that_was_started_with_the_end_of_a_pipe_does_not_use_it() {
         made.0.things[0].by_name = by_name;
         made
     };
-    assert_eq!(socket(false).finding().confidence, Confidence::Likely, "one of a pair");
+    assert_eq!(socket(false).finding().confidence, Confidence::Suspect, "one of a pair");
     assert!(socket(true).ends_by_itself(), "a server that it connected to");
     let mut given = pipe(7, "/bin/gpg");
     given.0.processes[1].ppid = CHILD;
