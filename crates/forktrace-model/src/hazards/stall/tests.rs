@@ -5,7 +5,7 @@
 use super::*;
 use crate::{
     event::{
-        Event, ProcessFork, ProcessSnapshot, Task, ThreadName,
+        Event, ProcessExec, ProcessFork, ProcessSnapshot, Task, ThreadName,
         stacks::{Frame, Stack},
         stall::{
             On, Polls, StallProcess, StallTask, TaskState, TaskWait, Thing, ThingKind, User, Way,
@@ -400,6 +400,24 @@ fn a_handler_is_how_a_process_that_rests_is_woken() {
     assert_eq!(said(&resting().finding()), (HazardId::LostWaker, Confidence::Suspect));
     let Verdict::Finding(finding) = resting().judged(&model(1)) else { unreachable!("a suspect") };
     assert_eq!(said(&finding), (HazardId::LostWaker, Confidence::Suspect));
+}
+
+#[test]
+fn an_event_loop_of_a_program_that_was_started_rests() {
+    let mut model = model(2);
+    let exec = ProcessExec { old_tid: CHILD, filename: "loop".into() };
+    model.apply(&Event { boot_ns: 55, task: Some(task(CHILD)), body: Body::ProcessExec(exec) });
+    let own_end = |polled| {
+        let mut made = Made::default()
+            .process(CHILD, 0)
+            .thing(ThingKind::Pipe, &[(CHILD, "rw")])
+            .waits(CHILD, CHILD, Way::Read);
+        made.wait(0).polled = polled;
+        made.judged(&model)
+    };
+    assert_eq!(own_end(true), Verdict::Innocent(Reason::OthersCanWake));
+    let Verdict::Finding(finding) = own_end(false) else { unreachable!("it reads") };
+    assert_eq!(said(&finding), (HazardId::HeldOpen, Confidence::Certain));
 }
 
 #[test]

@@ -41,6 +41,10 @@ impl StallCase<'_> {
             |view: &View| case::live(self.stall, self.task.pid, *view).get(at) == Some(&false);
         let view = View::ALL.into_iter().find(dead)?;
         let chain = chain::follow(self.stall, self.task.pid, at, view);
+        // An event loop of a program that was started: nothing of it comes from a fork.
+        if !self.is_forked() && case::rests(self.stall, task) {
+            return None;
+        }
         let hazard = self.hazard(&chain)?;
         let (confidence, mut proofs) = self.weigh(hazard, view, wait, &chain);
         proofs.sort_by_key(Fact::rule);
@@ -203,8 +207,10 @@ impl StallCase<'_> {
         facts.push(Fact::Handlers { signals: Some(signals) });
         let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
         match hazard {
-            // A handler is how such a process is meant to be woken.
-            HazardId::LostWaker | HazardId::Deadlock if alone => Confidence::Suspect,
+            // A handler is how a process that is alone is meant to be woken.
+            HazardId::LostWaker | HazardId::Deadlock | HazardId::HeldOpen if alone => {
+                Confidence::Suspect
+            }
             _ => Confidence::Likely,
         }
     }
