@@ -181,7 +181,7 @@ fn zombies() -> Result<()> {
     let zombies: Vec<u64> = facts.all("zombie").filter(|pid| alive.contains(pid)).collect();
     ensure!(zombies.is_empty(), "{zombies:?} are taken for alive\n{}", late.said());
     // Under the number of a process whose first thread has ended, `/proc` shows no memory.
-    of_zombies(&late, &facts, "suspect").with_context(|| late.said())
+    of_zombies(&late, &facts, "likely").with_context(|| late.said())
 }
 
 fn of_zombies(ended: &Ended, facts: &Facts, confidence: &str) -> Result<()> {

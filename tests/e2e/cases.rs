@@ -56,7 +56,7 @@ fn judge(case: &Case, traced: &Traced) -> Result<()> {
     if case.least >= Some(Confidence::Likely) && case.limit.is_none() {
         for stuck in traced.named() {
             let finding = check::one_finding(log, Some(stuck))?;
-            check::hang(finding, case.truth, facts, case.program)?;
+            check::case(finding, case, facts)?;
         }
     }
     check::blocks(&ended.stdout, log)?;

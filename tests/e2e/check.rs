@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
-    corpus::{Hang, Holder, Truth},
+    corpus::{Case, Hang, Holder, Truth},
     log::{Log, number},
     run::Ended,
     workload::{self, Facts},
@@ -30,10 +30,21 @@ pub(crate) fn one_finding(log: &Log, of: Option<u64>) -> Result<&Value> {
 
 /// Fails unless the finding says what the workload says of itself.
 pub(crate) fn hang(finding: &Value, truth: Truth, facts: &Facts, program: &str) -> Result<()> {
-    check(finding, truth, facts, program).with_context(|| format!("{finding:#}"))
+    check(finding, (truth, None), facts, program).with_context(|| format!("{finding:#}"))
 }
 
-fn check(finding: &Value, truth: Truth, facts: &Facts, program: &str) -> Result<()> {
+/// The same of a case, whose hang may have another name too.
+pub(crate) fn case(finding: &Value, case: &Case, facts: &Facts) -> Result<()> {
+    let check = check(finding, (case.truth, case.or), facts, case.program);
+    check.with_context(|| format!("{finding:#}"))
+}
+
+fn check(
+    finding: &Value,
+    (truth, or): (Truth, Option<&str>),
+    facts: &Facts,
+    program: &str,
+) -> Result<()> {
     let hang = truth.hang().context("nothing hangs")?;
     let text = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
     is_one_of(finding, "/pid", facts, "stuck")?;
@@ -44,8 +55,11 @@ fn check(finding: &Value, truth: Truth, facts: &Facts, program: &str) -> Result<
         is_one_of(finding, "/fork/threads_lost", facts, "lost")?;
     }
     let waited = if finding.get("lock").is_some_and(Value::is_object) {
-        ensure!(Some(text("/kind")) == truth.kind(), "wrong kind");
-        lock(finding, truth, hang, facts)?;
+        // By its other name it has another lock, of which the workload says nothing.
+        match Some(text("/kind")) == truth.kind() {
+            true => lock(finding, truth, hang, facts)?,
+            false => ensure!(or == Some(text("/kind")), "wrong kind"),
+        }
         let waited = number(finding, "/waited_ns").unwrap_or_default();
         ensure!(waited < LATEST_NS, "waited {waited} ns");
         waited

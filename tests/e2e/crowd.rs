@@ -73,11 +73,11 @@ fn at_rest() -> Result<()> {
     let judge = || -> Result<()> {
         traced.expect_code(0)?;
         let log = Log::read(&traced.log())?;
-        ensure!(log.findings().is_empty(), "found {:#?}", log.findings());
+        // Nobody is left who could wake them: one of them speaks for all.
+        ensure!(log.sure_findings().len() == 1, "found {:#?}", log.findings());
         let waits: BTreeSet<_> = log.of("evidence").map(|line| number(line, "/tid")).collect();
-        ensure!((1..=8).contains(&waits.len()), "{} threads were looked at", waits.len());
-        let told = traced.prints("could not be judged");
-        ensure!(told && !traced.is_clear(), "all is well");
+        ensure!(waits.len() <= 8, "{} threads were looked at", waits.len());
+        ensure!(!traced.is_clear(), "all is well");
         Ok(())
     };
     judge().with_context(|| traced.said())

@@ -105,7 +105,7 @@ fn judge(case: &Case, expected: Option<Confidence>, traced: &Traced) -> Result<(
             ensure!(verdict == Some(expected), "{verdict:?}: {:#?}", log.findings());
             for stuck in traced.named() {
                 let finding = check::one_finding(log, Some(stuck))?;
-                check::hang(finding, case.truth, facts, case.program)?;
+                check::case(finding, case, facts)?;
                 ensure!(finding["not_before_ns"].is_u64(), "since when is not told as a range");
             }
         }

@@ -105,7 +105,9 @@ fn counted((_, flags, counter, count, sentence): &Full) -> Result<()> {
         ensure!(log.children().len() as u64 == CHILDREN, "children are missing in the tree");
         let end = log.of("trace.end").any(|line| line["reason"] == "targets ended");
         ensure!(end, "processes that were not followed are still taken for alive");
-        ensure!(log.sure_findings().is_empty(), "found {:#?}", log.findings());
+        // They sleep for ever, which is likely at most.
+        let certain = log.findings().into_iter().any(|line| line["confidence"] == "certain");
+        ensure!(!certain, "found {:#?}", log.findings());
         for text in [&ended.stdout, &ended.report(&["-q"])?.stdout] {
             let words = one_line(text);
             ensure!(words.contains(sentence), "it does not say: {sentence}");

@@ -19,6 +19,7 @@ with tempfile.TemporaryDirectory() as folder:
     importer.start()
     while "slow_module" not in sys.modules:
         time.sleep(0.01)
+    print(f"forker={os.getpid()}", "lost=1", sep="\n", flush=True)
     child = os.fork()
     if child == 0:
         # SIGALRM's default action ends the child, so that it does not stay behind.

@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn fetched_sources_name_their_package() {
         let of = |file: &str| layer("x::y", "/srv/app/server", Some(file));
-        let index = "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f";
+        let index = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f";
         assert_eq!(of(&format!("{index}/async-channel-2.3.1/src/lib.rs")), "async-channel");
         assert_eq!(of("/home/u/go/pkg/mod/github.com/segmentio/kafka-go@v0.4.1/w.go"), "kafka-go");
         assert_eq!(of("/src/server/registry.rs"), "program");

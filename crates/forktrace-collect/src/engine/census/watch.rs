@@ -300,8 +300,8 @@ impl Watch {
 
     /// There is a finding about a futex wait of a thread.
     pub(super) fn explained(&mut self, id: ProcId, tid: u32, now_ns: u64) {
-        let seen = self.seen.get_mut(&id).filter(|seen| seen.stuck.is_none());
-        if let Some(seen) = seen {
+        let seen = self.seen.entry(id).or_default();
+        if seen.stuck.is_none() {
             seen.explained = Some((tid, now_ns));
         }
     }
@@ -328,7 +328,8 @@ impl Seen {
     /// Whether there is another finding about a thread that has not moved since.
     fn is_explained(&self) -> bool {
         self.explained.is_some_and(|(tid, at_ns)| {
-            self.threads.get(&tid).is_some_and(|thread| thread.since_ns <= at_ns)
+            // One that was not looked at yet has not moved either, as far as is known.
+            self.threads.get(&tid).is_none_or(|thread| thread.since_ns <= at_ns)
         })
     }
 

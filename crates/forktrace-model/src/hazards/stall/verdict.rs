@@ -144,7 +144,10 @@ impl StallCase<'_> {
         }
         sure = sure.min(self.limit(chain, &mut facts));
         // It may be how the program means to rest, useless as that is.
-        if alone && hazard != HazardId::HeldOpen && self.threads_lost() == Some(0) {
+        if alone
+            && matches!(hazard, HazardId::LostWaker | HazardId::Deadlock)
+            && self.threads_lost() == Some(0)
+        {
             sure = sure.min(Confidence::Likely);
             facts.push(Fact::NoThreadLost {});
         }
