@@ -25,7 +25,7 @@ with tempfile.TemporaryDirectory() as folder:
         # SIGALRM's default action ends the child, so that it does not stay behind.
         signal.alarm(int(sys.argv[1]) if len(sys.argv) > 1 else 4)
         print(f"stuck={os.getpid()}", flush=True)
-        import slow_module  # noqa: F401, waits for ever
+        import slow_module  # noqa: F401  # hangs here
         os._exit(98)
     importer.join()
     os.waitpid(child, 0)

@@ -288,7 +288,8 @@ impl Judge {
     }
 
     /// Makes room for a finding: of a process that hangs there are findings about single waits, which say
-    /// why, or one about who waits for whom, where that is surer. False: what is known already stays.
+    /// why, or one about who waits for whom, where that is surer and the other one would be hidden. False: what
+    /// is known already stays.
     fn take_place(&mut self, process: ProcId, finding: &Finding) -> bool {
         let of_stall = finding.stall().is_some();
         let (Some(open), true) = (self.open.get(&process), of_stall || finding.wait().is_some())
@@ -303,7 +304,7 @@ impl Judge {
         let others: Vec<(Key, Confidence)> =
             open.iter().filter_map(|(key, open)| Some((*key, other_view(open)?))).collect();
         let stays = |known: Confidence| match of_stall {
-            true => known >= finding.confidence,
+            true => known >= finding.confidence.min(Confidence::Likely),
             false => known > finding.confidence,
         };
         if others.iter().any(|(_, known)| stays(*known)) {

@@ -245,7 +245,8 @@ fn of_one_process_there_are_findings_of_one_view_and_the_surer_stays() {
     let (wait, stall) = (|| (WORKER, all_wait()), || (CHILD, circle()));
     let certain = Confidence::Certain;
     assert_eq!(of([wait(), stall()], certain), [false], "as sure: a single wait says why");
-    assert_eq!(of([wait(), stall()], Confidence::Likely), [true], "the surer one");
+    assert_eq!(of([wait(), stall()], Confidence::Likely), [false], "it is shown, and says why");
+    assert_eq!(of([wait(), stall()], Confidence::Suspect), [true], "the surer one");
     assert_eq!(of([stall(), wait()], certain), [true], "the surer one");
     assert_eq!(of([stall(), wait()], Confidence::Likely), [false], "as sure");
 }
