@@ -17,8 +17,8 @@ const HARMLESS: u64 = bit(libc::SIGSEGV)
 /// `signal_install_handlers`, `Modules/signalmodule.c`, CPython 3.8 to 3.14.
 const OF_PYTHON: u64 = bit(libc::SIGINT);
 
-/// `Init_signal`, `signal.c`, Ruby 3.3.
-const OF_RUBY: u64 = bit(libc::SIGINT)
+/// `install_sighandler` in `Init_signal`, `signal.c`, Ruby 2.7 to 3.4.
+pub(super) const OF_RUBY: u64 = bit(libc::SIGINT)
     | bit(libc::SIGHUP)
     | bit(libc::SIGQUIT)
     | bit(libc::SIGTERM)
@@ -29,16 +29,19 @@ const OF_RUBY: u64 = bit(libc::SIGINT)
     | bit(libc::SIGPIPE)
     | bit(libc::SIGSYS);
 
-/// `os::init_2` and `SignalDispatcher` (`src/hotspot/os/posix/signals_posix.cpp`, OpenJDK 21): those that
-/// end the machine or dump its threads, and its own `SR_signum`, `SIGUSR2`.
-const OF_JAVA: u64 = bit(libc::SIGINT)
+/// `initialize_jdk_signal_support` and `PosixSignals::install_signal_handlers`
+/// (`src/hotspot/os/posix/signals_posix.cpp`, OpenJDK 21): those that end the machine or dump its
+/// threads, and its own `SR_signum`, `SIGUSR2`.
+pub(super) const OF_JVM: u64 = bit(libc::SIGINT)
     | bit(libc::SIGHUP)
     | bit(libc::SIGTERM)
     | bit(libc::SIGQUIT)
     | bit(libc::SIGUSR2)
     | bit(libc::SIGPIPE)
-    | bit(libc::SIGXFSZ)
-    | bit(libc::SIGTRAP);
+    | bit(libc::SIGXFSZ);
+
+/// The same, and SIGTRAP, for traps of compiled code.
+const OF_JAVA: u64 = OF_JVM | bit(libc::SIGTRAP);
 
 /// `InitializeSignalHandlingCore`, `src/native/libs/System.Native/pal_signal.c`, .NET 8.
 const OF_DOTNET: u64 =
@@ -48,8 +51,14 @@ const OF_DOTNET: u64 =
 /// `src/inspector_agent.cc`, Node.js 22).
 const OF_NODE: u64 = bit(libc::SIGINT) | bit(libc::SIGTERM) | bit(libc::SIGUSR1);
 
-const fn bit(signal: i32) -> u64 {
+/// The bit of a signal in a set of signals.
+pub(super) const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
+}
+
+/// The signals of a set, by number.
+pub(super) fn numbers(mask: u64) -> Vec<i32> {
+    (1..=64).filter(|signal| mask & bit(*signal) != 0).collect()
 }
 
 /// Those of these handlers (bit n-1 for signal n) that count in a process with such a runtime.

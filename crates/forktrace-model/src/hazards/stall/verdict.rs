@@ -206,8 +206,7 @@ impl StallCase<'_> {
     ) -> Confidence {
         let of = |link: &Link| self.handlers(link.task.pid);
         let mask = chain.links.iter().filter_map(of).fold(0, |all, mask| all | mask);
-        let signals = (1..=64).filter(|n| mask >> (n - 1) & 1 != 0).collect();
-        facts.push(Fact::Handlers { signals: Some(signals) });
+        facts.push(Fact::Handlers { signals: Some(handlers::numbers(mask)) });
         let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
         match hazard {
             // A handler is how a process that is alone is meant to be woken.

@@ -2,22 +2,12 @@
 
 use forktrace_common::futex::{FUTEX_CMD_MASK, FUTEX_LOCK_PI, FUTEX_LOCK_PI2};
 
-use super::{
-    Assessment, WaitCase, held, known_idle_waits,
-    runtimes::{self, OF_PYTHON, bit},
+use super::{Assessment, WaitCase, held, known_idle_waits, runtimes};
+use crate::{
+    event::stall::Runtime,
+    finding::{Confidence, Fact},
+    hazards::handlers::{self, bit, numbers},
 };
-use crate::finding::{Confidence, Fact};
-
-/// Signals whose handlers do not count: those that a fault raises in the running thread (a blocked one
-/// runs nothing), which crash reporters handle; and glibc's internal 32 and 33
-/// (`sysdeps/unix/sysv/linux/internal-signals.h`, glibc 2.36).
-const HARMLESS_SIGNALS: u64 = bit(libc::SIGSEGV)
-    | bit(libc::SIGBUS)
-    | bit(libc::SIGFPE)
-    | bit(libc::SIGILL)
-    | bit(libc::SIGABRT)
-    | bit(32)
-    | bit(33);
 
 /// Signals of timers that cannot be seen from outside: what handles one is there to end a wait.
 const ALARMS: u64 = bit(libc::SIGALRM) | bit(libc::SIGVTALRM) | bit(libc::SIGPROF);
@@ -83,12 +73,8 @@ pub(super) fn handlers_or_timers(case: &WaitCase<'_>) -> Vec<Fact> {
 /// The signals with a handler that counts; `None`: not known. That of SIGINT does not where Python may be
 /// at work.
 fn counted(case: &WaitCase<'_>) -> Option<u64> {
-    let of_python = if case.evidence.python.is_absent() { 0 } else { OF_PYTHON };
-    case.evidence.handlers.map(|mask| mask & !HARMLESS_SIGNALS & !of_python)
-}
-
-fn numbers(mask: u64) -> Vec<i32> {
-    (1..=64).filter(|signal| mask & bit(*signal) != 0).collect()
+    let runtime = (!case.evidence.python.is_absent()).then_some(Runtime::Python);
+    case.evidence.handlers.map(|mask| handlers::that_count(mask, runtime))
 }
 
 /// Whether the program means to be interrupted after a time: a handler may release the lock then, or

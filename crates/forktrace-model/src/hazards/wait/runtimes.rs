@@ -1,48 +1,21 @@
 //! Handlers that the runtime of a language installs by itself: that there is one says nothing of what
 //! the program means to do with the signal.
 //!
-//! Sources: `install_sighandler` in `Init_signal` (`signal.c`, Ruby 2.7 to 3.4); `sigInstallGoHandler`
-//! (`runtime/signal_unix.go`, Go 1.22), which takes nearly all signals in a program and in a library
-//! those of faults, SIGPIPE and `sigPreempt` (SIGURG); `initialize_jdk_signal_support` and
-//! `PosixSignals::install_signal_handlers` (`os/posix/signals_posix.cpp`, OpenJDK 21).
+//! Which runtime it is shows in the stack. Source for Go: `sigInstallGoHandler` (`runtime/signal_unix.go`,
+//! Go 1.22), which takes nearly all signals in a program and in a library those of faults, SIGPIPE and
+//! `sigPreempt` (SIGURG).
 
 use super::WaitCase;
 use crate::{
     event::{Python, stacks::Frame},
+    hazards::handlers::{OF_JVM, OF_RUBY, bit},
     locks,
 };
-
-/// Those of Python: SIGINT's alone (`Modules/signalmodule.c`, CPython 3.14).
-pub(super) const OF_PYTHON: u64 = bit(libc::SIGINT);
-
-const OF_RUBY: u64 = bit(libc::SIGHUP)
-    | bit(libc::SIGINT)
-    | bit(libc::SIGQUIT)
-    | bit(libc::SIGALRM)
-    | bit(libc::SIGTERM)
-    | bit(libc::SIGUSR1)
-    | bit(libc::SIGUSR2)
-    | bit(libc::SIGPIPE)
-    | bit(libc::SIGSYS)
-    | bit(libc::SIGCHLD);
-
-const OF_JVM: u64 = bit(libc::SIGHUP)
-    | bit(libc::SIGINT)
-    | bit(libc::SIGQUIT)
-    | bit(libc::SIGTERM)
-    | bit(libc::SIGUSR2)
-    | bit(libc::SIGPIPE)
-    | bit(libc::SIGXFSZ);
 
 const OF_GO_LIBRARY: u64 = bit(libc::SIGPIPE) | bit(libc::SIGURG);
 
 /// So many handlers has a program in Go at least, and hardly any other.
 const MANY: u32 = 40;
-
-/// The bit of a signal in a set of signals.
-pub(super) const fn bit(signal: i32) -> u64 {
-    1 << (signal - 1)
-}
 
 /// Those of the process's handlers, `mask`, that may well be a runtime's own and then wake nobody who
 /// waits as this waiter does.
