@@ -12,16 +12,22 @@ pub(super) enum Ends {
 /// Which tasks can run: those whose wait anything could end, and those whose wait somebody could end
 /// who can run. All others never run again.
 pub(super) fn live(tasks: &[Ends]) -> Vec<bool> {
-    let mut live = vec![false; tasks.len()];
+    least(tasks.len(), |at, live| match tasks.get(at) {
+        Some(Ends::Anything) => true,
+        Some(Ends::Tasks(others)) => {
+            others.iter().any(|other| *other != at && live.get(*other) == Some(&true))
+        }
+        None => false,
+    })
+}
+
+/// The least set of tasks that can run, of `count`: `runs` says of a task whether it can, if those can
+/// that are marked.
+pub(super) fn least(count: usize, runs: impl Fn(usize, &[bool]) -> bool) -> Vec<bool> {
+    let mut live = vec![false; count];
     loop {
-        let runs = |at: usize| match tasks.get(at) {
-            Some(Ends::Anything) => true,
-            Some(Ends::Tasks(others)) => {
-                others.iter().any(|other| *other != at && live.get(*other) == Some(&true))
-            }
-            None => false,
-        };
-        let next: Vec<bool> = (0..tasks.len()).map(runs).collect();
+        let next: Vec<bool> =
+            live.iter().enumerate().map(|(at, lives)| *lives || runs(at, &live)).collect();
         if next == live {
             return live;
         }

@@ -6,7 +6,10 @@
 
 use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, OP_WAITV};
 
-use crate::event::{Doing, ThreadSample};
+use crate::{
+    event::{Doing, ThreadSample},
+    hazards::live,
+};
 
 /// Who could end a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,29 +59,19 @@ pub(crate) fn can_run(waiter: u32, wakers: &Wakers, threads: &[ThreadSample]) ->
     };
     let tasks: Vec<(u32, Option<Wakers>)> =
         threads.iter().map(|thread| (thread.tid, wakers(thread))).collect();
-    let mut live = vec![false; tasks.len()];
-    let mut count = 0;
-    loop {
-        let before = count;
-        for (at, (tid, wakers)) in tasks.iter().enumerate() {
-            let is_live = |other: u32| {
-                let mut others = tasks.iter().zip(&live);
-                others.any(|((tid, _), live)| *tid == other && *live)
-            };
-            let wakes = match wakers {
-                None | Some(Wakers::Anything) => true,
-                Some(Wakers::OfMemory) => count > 0,
-                Some(Wakers::Only(some)) => some.iter().any(|one| one != tid && is_live(*one)),
-            };
-            if let Some(one) = live.get_mut(at).filter(|live| wakes && !**live) {
-                *one = true;
-                count += 1;
+    let live = live::least(tasks.len(), |at, live| {
+        let is_live = |other: u32| {
+            let mut others = tasks.iter().zip(live);
+            others.any(|((tid, _), live)| *tid == other && *live)
+        };
+        match tasks.get(at) {
+            None | Some((_, None | Some(Wakers::Anything))) => true,
+            Some((_, Some(Wakers::OfMemory))) => live.contains(&true),
+            Some((tid, Some(Wakers::Only(some)))) => {
+                some.iter().any(|one| one != tid && is_live(*one))
             }
         }
-        if count == before {
-            break;
-        }
-    }
+    });
     tasks.iter().zip(&live).any(|((tid, _), live)| *tid == waiter && *live)
 }
 
