@@ -2,7 +2,6 @@
 //! it: in the waiting process itself, or in other forked children.
 
 use super::{Context, Hazard, HazardId, Verdict, stall};
-use crate::{event::Event, finding::Key};
 
 /// See the module.
 pub(super) struct HeldOpen;
@@ -14,9 +13,5 @@ impl Hazard for HeldOpen {
 
     fn judge(&self, cx: &Context<'_>) -> Verdict {
         stall::judge(cx, self.id())
-    }
-
-    fn resolved_by(&self, event: &Event) -> Option<Key> {
-        stall::ended_by(event)
     }
 }

@@ -8,15 +8,12 @@
 use super::{
     Context, Hazard, HazardId, Verdict,
     wait::{
-        self, Criterion, Waited, conclude, exclusions, fork, held, left, library, ownerless,
-        probes, python_frames, release, self_owned,
+        Criterion, Waited, conclude, exclusions, fork, held, left, library, ownerless, probes,
+        python_frames, release, self_owned,
     },
 };
 
-use crate::{
-    event::Event,
-    finding::{Held, Key},
-};
+use crate::finding::Held;
 
 /// See the module.
 pub(super) struct InheritedLock;
@@ -61,9 +58,5 @@ impl Hazard for InheritedLock {
             Some(conclusion) => case.finding(self.id(), Held::SinceFork, conclusion),
             None => Verdict::Open(case.fork.undecided()),
         }
-    }
-
-    fn resolved_by(&self, event: &Event) -> Option<Key> {
-        wait::ended_by(event)
     }
 }

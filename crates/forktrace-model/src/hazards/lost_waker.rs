@@ -14,13 +14,12 @@
 use super::{
     Context, Hazard, HazardId, Reason, Verdict, stall,
     wait::{
-        self, Assessment, Criterion, WaitCase, Waited, conclude, fork, held, known_idle_waits,
-        left, release, self_owned,
+        Assessment, Criterion, WaitCase, Waited, conclude, fork, held, known_idle_waits, left,
+        release, self_owned,
     },
 };
 use crate::{
-    event::Event,
-    finding::{Confidence, Fact, Held, Key},
+    finding::{Confidence, Fact, Held},
     locks::State,
 };
 
@@ -69,10 +68,6 @@ impl Hazard for LostWaker {
             Some(conclusion) => case.finding(self.id(), held, conclusion),
             None => Verdict::Open(case.fork.undecided()),
         }
-    }
-
-    fn resolved_by(&self, event: &Event) -> Option<Key> {
-        wait::ended_by(event).or_else(|| stall::ended_by(event))
     }
 }
 

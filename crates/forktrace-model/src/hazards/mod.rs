@@ -47,10 +47,6 @@ pub trait Hazard: Sync {
 
     /// What it makes of an event.
     fn judge(&self, cx: &Context<'_>) -> Verdict;
-
-    /// What an event ends, of the process that it happened to: a finding of this hazard about it is
-    /// resolved.
-    fn resolved_by(&self, event: &Event) -> Option<Key>;
 }
 
 /// What a hazard makes of an event.
@@ -74,8 +70,9 @@ pub struct Context<'a> {
     pub model: &'a Model,
     /// The wait that the event is evidence of, or why it cannot be judged. `None`: it is no evidence.
     pub(crate) wait: Option<Result<WaitCase<'a>, Verdict>>,
-    /// What the event tells of tasks that do not move. `None`: nothing.
-    pub(crate) stall: Option<StallCase<'a>>,
+    /// What all hazards together make of what the event tells of tasks that do not move: it is of one
+    /// hazard at most. `None`: it tells nothing.
+    pub(crate) stall: Option<Verdict>,
 }
 
 impl<'a> Context<'a> {
@@ -88,7 +85,9 @@ impl<'a> Context<'a> {
             _ => None,
         };
         let stall = match (&event.body, &event.task) {
-            (Body::Stall(stall), Some(task)) => StallCase::new(event.boot_ns, task, stall, model),
+            (Body::Stall(stall), Some(task)) => {
+                StallCase::new(event.boot_ns, task, stall, model).map(|case| case.verdict())
+            }
             _ => None,
         };
         Context { event, model, wait, stall }
@@ -117,9 +116,10 @@ pub fn judge(event: &Event, model: &Model) -> Verdict {
     best
 }
 
-/// What an event ends, as far as any hazard is concerned.
+/// What an event ends, of the process that it happened to: a finding about that is resolved, of whatever
+/// hazard.
 pub fn resolved_by(event: &Event) -> Option<Key> {
-    HAZARDS.iter().find_map(|hazard| hazard.resolved_by(event))
+    wait::ended_by(event).or_else(|| stall::ended_by(event))
 }
 
 /// Why there is no finding.

@@ -1,7 +1,6 @@
 //! A task waits for a lock in shared memory, or on a file, whose holder has ended or is not to be found.
 
 use super::{Context, Hazard, HazardId, Verdict, stall};
-use crate::{event::Event, finding::Key};
 
 /// See the module.
 pub(super) struct OrphanedLock;
@@ -13,9 +12,5 @@ impl Hazard for OrphanedLock {
 
     fn judge(&self, cx: &Context<'_>) -> Verdict {
         stall::judge(cx, self.id())
-    }
-
-    fn resolved_by(&self, event: &Event) -> Option<Key> {
-        stall::ended_by(event)
     }
 }

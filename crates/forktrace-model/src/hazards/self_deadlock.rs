@@ -8,13 +8,10 @@
 
 use super::{
     Context, Hazard, HazardId, Verdict,
-    wait::{self, Criterion, Waited, conclude, fork, left, self_owned},
+    wait::{Criterion, Waited, conclude, fork, left, self_owned},
 };
 
-use crate::{
-    event::Event,
-    finding::{Held, Key},
-};
+use crate::finding::Held;
 
 /// See the module.
 pub(super) struct SelfDeadlock;
@@ -36,9 +33,5 @@ impl Hazard for SelfDeadlock {
             Some(conclusion) => case.finding(self.id(), Held::ByWaiter, conclusion),
             None => Verdict::Open(case.fork.undecided()),
         }
-    }
-
-    fn resolved_by(&self, event: &Event) -> Option<Key> {
-        wait::ended_by(event)
     }
 }

@@ -17,6 +17,15 @@ pub(super) struct Chain {
     pub(super) is_circle: bool,
 }
 
+impl Chain {
+    /// Whether it stays in one process.
+    pub(super) fn is_alone(&self) -> bool {
+        self.links
+            .windows(2)
+            .all(|pair| matches!(pair, [one, next] if one.task.pid == next.task.pid))
+    }
+}
+
 /// Follows the waits from the task at `from` on. Of several that could end a wait one of another
 /// process is followed: it says more.
 pub(super) fn follow(stall: &Stall, pid: u32, from: usize, view: View) -> Chain {

@@ -15,7 +15,7 @@ mod verdict;
 pub use accounts::{Account, accounts};
 pub(crate) use case::StallCase;
 
-use super::{Context, HazardId, Reason, Verdict};
+use super::{Context, HazardId, Verdict};
 use crate::{
     event::{Body, Event, stall::Stall},
     finding::Key,
@@ -24,14 +24,10 @@ use case::View;
 
 /// What hazard `id` makes of a stall.
 pub(super) fn judge(cx: &Context<'_>, id: HazardId) -> Verdict {
-    let Some(stall) = &cx.stall else { return Verdict::Unrelated };
-    match stall.finding() {
-        Some(finding) if finding.hazard == id => Verdict::Finding(Box::new(finding)),
-        Some(_) => Verdict::Unrelated,
-        None => match stall.is_unread() {
-            true => Verdict::Open(Reason::Unreadable),
-            false => Verdict::Innocent(Reason::OthersCanWake),
-        },
+    match &cx.stall {
+        Some(Verdict::Finding(finding)) if finding.hazard != id => Verdict::Unrelated,
+        Some(verdict) => verdict.clone(),
+        None => Verdict::Unrelated,
     }
 }
 

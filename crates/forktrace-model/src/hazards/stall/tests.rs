@@ -12,7 +12,7 @@ use crate::{
         },
     },
     finding::{Confidence, Finding, Rule},
-    hazards,
+    hazards::{self, Reason},
     model::Model,
 };
 

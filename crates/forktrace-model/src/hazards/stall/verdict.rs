@@ -14,7 +14,7 @@ use crate::{
         Confidence, Detail, Fact, Finding, ForkInfo, HazardId, Link, Severity, StallDetail,
         Subject, UnobservedForkSite,
     },
-    hazards::{handlers, remedies, wait::fork::fork_site},
+    hazards::{Reason, Verdict, handlers, remedies, wait::fork::fork_site},
     model::ProcId,
 };
 
@@ -31,8 +31,17 @@ const COMMON: [&str; 8] = [
 ];
 
 impl StallCase<'_> {
+    /// What it is: a finding of one hazard, or none.
+    pub(in crate::hazards) fn verdict(&self) -> Verdict {
+        match self.finding() {
+            Some(finding) => Verdict::Finding(Box::new(finding)),
+            None if self.is_unread() => Verdict::Open(Reason::Unreadable),
+            None => Verdict::Innocent(Reason::OthersCanWake),
+        }
+    }
+
     /// The finding of this stall; `None`: everybody of the process can run, or too little is known.
-    pub(in crate::hazards) fn finding(&self) -> Option<Finding> {
+    fn finding(&self) -> Option<Finding> {
         let stuck = stuck_thread(self.stall, self.task.pid)?;
         let at = self.stall.tasks.iter().position(|task| task.tid == stuck)?;
         let task = self.stall.tasks.get(at)?;
@@ -55,7 +64,7 @@ impl StallCase<'_> {
     fn hazard(&self, chain: &Chain) -> Option<HazardId> {
         let first = chain.links.first()?;
         let forked = self.is_forked();
-        let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
+        let alone = chain.is_alone();
         let orphaned = |link: &Link| match link.thing {
             ThingKind::SharedWord => {
                 link.gone.is_some() || link.by.is_empty() || self.may_have_lost_holder(chain)
@@ -129,7 +138,7 @@ impl StallCase<'_> {
         if let Some(threads_lost) = lost {
             facts.push(Fact::ThreadsLost { threads_lost });
         }
-        let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
+        let alone = chain.is_alone();
         let mut sure = match view {
             View::Safest => Confidence::Certain,
             View::NoShutdown => self.beside_others(wait, &mut facts),
@@ -207,7 +216,7 @@ impl StallCase<'_> {
         let of = |link: &Link| self.handlers(link.task.pid);
         let mask = chain.links.iter().filter_map(of).fold(0, |all, mask| all | mask);
         facts.push(Fact::Handlers { signals: Some(handlers::numbers(mask)) });
-        let alone = chain.links.iter().all(|link| link.task.pid == self.task.pid);
+        let alone = chain.is_alone();
         match hazard {
             // A handler is how a process that is alone is meant to be woken.
             HazardId::LostWaker | HazardId::Deadlock | HazardId::HeldOpen if alone => {
