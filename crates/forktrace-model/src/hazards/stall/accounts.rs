@@ -27,16 +27,15 @@ pub struct Account {
 
 /// What a stall tells of the threads of process `pid` that wait.
 pub fn accounts(stall: &Stall, pid: u32) -> Vec<Account> {
-    let views = View::ALL.map(|view| case::live(stall, pid, view));
+    let live = case::live(stall, pid, View::MOST_DARING);
     let ends: Vec<Ends> = (0..stall.tasks.len()).map(|at| known_ends(stall, pid, at)).collect();
     let known = live::live(&ends);
     let account = |(at, task): (usize, &StallTask)| {
         let is = |live: &[bool]| live.get(at) == Some(&true);
-        let dead = views.iter().any(|view| !is(view));
-        let can_run = match (is(&known), dead) {
-            (_, true) => Some(false),
-            (true, false) => Some(true),
-            (false, false) => None,
+        let can_run = match (is(&live), is(&known)) {
+            (false, _) => Some(false),
+            (true, true) => Some(true),
+            (true, false) => None,
         };
         let (doing, since_ns) = match &task.state {
             TaskState::Moves => return None,

@@ -40,7 +40,11 @@ pub(super) enum View {
 }
 
 impl View {
-    /// All views, from the safest on: each takes more for granted than those before it.
+    /// The last of them: who can run in this view can run in all.
+    pub(super) const MOST_DARING: View = View::Polling;
+
+    /// All views, from the safest on: each takes more for granted than those before it, so that nobody
+    /// can run in it who could not before.
     pub(super) const ALL: [View; 7] = [
         View::Safest,
         View::NoShutdown,

@@ -52,8 +52,8 @@ pub fn stuck_among_others(stall: &Stall, pid: u32) -> Option<u32> {
 /// may be so. What a thread waits for in another process says more than that it waits for a thread of
 /// its own. `None`: all of them can run.
 pub fn stuck_thread(stall: &Stall, pid: u32) -> Option<u32> {
-    let live = View::ALL.map(|view| case::live(stall, pid, view));
-    let dead = |tid: &usize| live.iter().any(|live| live.get(*tid) == Some(&false));
+    let live = case::live(stall, pid, View::MOST_DARING);
+    let dead = |at: &usize| live.get(*at) == Some(&false);
     let own = |at: &usize| stall.tasks.get(*at).is_some_and(|task| task.pid == pid);
     let mut stuck: Vec<usize> = (0..stall.tasks.len()).filter(own).filter(dead).collect();
     // Who waits for the end of a child that is stuck itself has nothing more to tell.

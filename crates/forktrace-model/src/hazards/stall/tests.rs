@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     event::{
@@ -426,4 +428,57 @@ fn a_stall_about_a_process_that_goes_on_resolves_the_one_before() {
     let moves = Made::default().state(CHILD, CHILD, TaskState::Moves);
     assert_eq!(ended_by(&event(Box::new(circle().0))), None);
     assert_eq!(ended_by(&event(Box::new(moves.0))), Some(Key::of_stall()));
+}
+
+/// A task of process [`CHILD`] or [`PARENT`] that moves, polls or waits for some of three things.
+fn any_task() -> impl Strategy<Value = (u32, TaskState)> {
+    let way = prop::sample::select(vec![Way::Read, Way::Write, Way::Wake]);
+    let on = (0..3_u32, way).prop_map(|(thing, way)| On { thing, fd: Some(5), way });
+    let wait = (any::<bool>(), prop::collection::vec(on, 0..3)).prop_map(|(timed, on)| {
+        let polls = Polls { times: 100, since_ns: SECOND, cpu_ns: 0, transfers: Some(0) };
+        let (since_ns, polls) = (12 * SECOND, Some(polls));
+        TaskState::Waits(TaskWait { timed, on, since_ns, polls, ..TaskWait::default() })
+    });
+    let state = prop_oneof![1 => Just(TaskState::Moves), 9 => wait];
+    (prop::sample::select(vec![CHILD, PARENT]), state)
+}
+
+fn any_thing() -> impl Strategy<Value = Thing> {
+    use ThingKind::{Epoll, Eventfd, Pipe, PrivateWord, SharedWord, UnixSocket};
+    let kinds = vec![Epoll, Eventfd, Pipe, PrivateWord, SharedWord, UnixSocket];
+    let user = (any::<(bool, bool, bool, bool)>(), any::<Option<bool>>(), any::<bool>());
+    let user = user.prop_map(|((is_child, reads, writes, shuts), holds, low)| User {
+        pid: if is_child { CHILD } else { PARENT },
+        fd: Some(if low { 1 } else { 7 }),
+        reads,
+        writes,
+        shuts,
+        // Only who can release a lock can have it.
+        holds: holds.map(|holds| holds && writes),
+    });
+    (prop::sample::select(kinds), prop::collection::vec(user, 0..4))
+        .prop_map(|(kind, users)| Thing { kind, users, ..Thing::default() })
+}
+
+proptest! {
+    #[test]
+    fn nobody_can_run_in_a_more_daring_view_who_cannot_in_a_safer_one(
+        tasks in prop::collection::vec(any_task(), 1..6),
+        things in prop::collection::vec(any_thing(), 3),
+        handlers in any::<(bool, bool)>(),
+    ) {
+        let mut made = Made::default()
+            .process(CHILD, if handlers.0 { TERM } else { 0 })
+            .process(PARENT, if handlers.1 { TERM } else { 0 });
+        made.0.processes[0].exe = "/app".into();
+        made.0.processes[1].exe = "/bin/other".into();
+        made.0.things = things;
+        for (tid, (pid, state)) in (CHILD..).zip(tasks) {
+            made = made.state(pid, tid, state);
+        }
+        let live = View::ALL.map(|view| case::live(&made.0, CHILD, view));
+        for pair in live.windows(2) {
+            prop_assert!(pair[1].iter().zip(&pair[0]).all(|(daring, safe)| daring <= safe));
+        }
+    }
 }
