@@ -120,12 +120,7 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
 
 /// Tasks that wait for the end of the process.
 fn waited_by(finding: &Finding, style: Style) -> String {
-    let name = |task: &Task| match task.tid == task.pid {
-        true => format!("{}[{}]", style.clean(&task.comm), task.pid),
-        false => {
-            format!("thread \"{}\"[{}] of process {}", style.clean(&task.comm), task.tid, task.pid)
-        }
-    };
+    let name = |task: &Task| threads::task(task, style);
     let shown: Vec<String> = finding.waited_by.iter().take(WAITERS).map(name).collect();
     let more = match finding.waited_by.len().saturating_sub(shown.len()) {
         0 => String::new(),

@@ -5,7 +5,7 @@ use forktrace_model::{
     finding::{Link, StallDetail},
 };
 
-use super::Style;
+use super::{Style, threads};
 
 /// Most links of a chain that are shown.
 const LINKS: usize = 6;
@@ -16,10 +16,8 @@ pub(super) fn rows(stall: &StallDetail, style: Style) -> Vec<(&'static str, Stri
     let mut rows = vec![("waits for", what(first, style))];
     let mut label = "woken by";
     for link in others.iter().take(LINKS) {
-        rows.push((
-            label,
-            format!("{}, which itself waits for {}", who(link, style), what(link, style)),
-        ));
+        let name = threads::task(&link.task, style);
+        rows.push((label, format!("{name}, which itself waits for {}", what(link, style))));
         label = "";
     }
     if let Some(hidden) = others.len().checked_sub(LINKS).filter(|hidden| *hidden > 0) {
@@ -58,22 +56,10 @@ fn end(last: &Link, stall: &StallDetail, style: Style) -> String {
     }
 }
 
-/// A task of a chain.
-fn who(link: &Link, style: Style) -> String {
-    match link.task.tid == link.task.pid {
-        true => process(link, style),
-        false => format!(
-            "thread \"{}\"[{}] of process {}",
-            style.clean(&link.task.comm),
-            link.task.tid,
-            link.task.pid
-        ),
-    }
-}
-
+/// The process of a task of a chain: its name belongs to its first thread.
 fn process(link: &Link, style: Style) -> String {
     match link.task.tid == link.task.pid {
-        true => format!("{}[{}]", style.clean(&link.task.comm), link.task.pid),
+        true => threads::task(&link.task, style),
         false => format!("process {}", link.task.pid),
     }
 }

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Style, plural};
 use forktrace_model::{
-    event::ThreadName,
+    event::{Task, ThreadName},
     finding::{Finding, Holder},
 };
 
@@ -23,6 +23,15 @@ pub(super) fn name(pid: u32, tid: u32, comm: Option<&str>, style: Style) -> Stri
         _ if tid == pid => format!("the main thread [{tid}]"),
         None | Some("") => format!("thread {tid}"),
         Some(comm) => format!("thread \"{}\"[{tid}]", style.clean(comm)),
+    }
+}
+
+/// A task by itself: `worker[12]`, or `thread "reader"[13] of process 12`.
+pub(super) fn task(task: &Task, style: Style) -> String {
+    let comm = style.clean(&task.comm);
+    match task.tid == task.pid {
+        true => format!("{comm}[{}]", task.pid),
+        false => format!("thread \"{comm}\"[{}] of process {}", task.tid, task.pid),
     }
 }
 
