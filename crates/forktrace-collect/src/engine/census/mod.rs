@@ -21,10 +21,9 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 pub(super) use self::watch::Unread;
 use self::watch::{Sample, Watch};
 use crate::{
-    clock,
     inspect::{
         python, stacks,
-        stall::{self, KnownThreads, look},
+        stall::{self, KnownThreads},
         unobserved_fork,
     },
     kernel::Visitor,
@@ -160,9 +159,7 @@ impl Census {
     ) -> Vec<Subject> {
         let due = self.watch.to_read(now_ns);
         let subject = |id: ProcId| {
-            let process = model
-                .get(id)
-                .filter(|process| model.live(process.pid).is_some_and(|now| now.id == id))?;
+            let process = living(model, id)?;
             let risk = at_risk(process)?;
             (!settled(process)).then_some(Subject { id, pid: process.pid, risk })
         };
@@ -192,11 +189,12 @@ impl Census {
     /// The event, if it says something that the one before does not say.
     fn event(&mut self, read: Read, model: &Model, now_ns: u64) -> Option<Event> {
         let Read { id, task, stall, stuck, risk } = read;
-        model.live(task.pid).filter(|process| process.id == id)?;
+        living(model, id)?;
+        let accounts = accounts(&stall, task.pid);
         // Also who only waits for a child that is stuck itself is told with the others.
-        let whole = stuck.is_some()
-            || accounts(&stall, task.pid).iter().any(|account| account.can_run == Some(false));
-        let stall = if whole { stall } else { own_part(stall, task.pid) };
+        let dead = accounts.iter().any(|account| account.can_run == Some(false));
+        let whole = stuck.is_some() || dead;
+        let stall = if whole { stall } else { own_part(stall, task.pid, &accounts) };
         let was_stuck = self.watch.is_stuck(id);
         let news = self.watch.read(id, &stall, stuck, now_ns);
         let silent = risk == Risk::Started && stuck.is_none() && !was_stuck;
@@ -236,10 +234,7 @@ impl Census {
         at_risk: impl Fn(&Process) -> Option<Risk>,
     ) -> Vec<Unread> {
         let counts = |id: &ProcId| {
-            let process = model
-                .get(*id)
-                .filter(|process| model.live(process.pid).is_some_and(|now| now.id == *id));
-            process.and_then(&at_risk).is_some_and(|risk| risk != Risk::Started)
+            living(model, *id).and_then(&at_risk).is_some_and(|risk| risk != Risk::Started)
         };
         let unread = self.watch.unread(now_ns).filter(|(id, _)| counts(id));
         unread.map(|(_, thread)| thread).collect()
@@ -300,21 +295,17 @@ fn described(subject: &Subject, mut stall: Stall, registers: &Visitor) -> Read {
 }
 
 /// What a stall tells of its own process alone. Where somebody can go on, who that is makes no difference.
-fn own_part(mut stall: Stall, pid: u32) -> Stall {
-    let runs = |account: &Account| account.can_run == Some(true);
-    let accounts = accounts(&stall, pid);
-    let can_run: Vec<u32> = accounts.iter().filter(|a| runs(a)).map(|a| a.task.tid).collect();
-    for task in stall.tasks.iter_mut().filter(|task| task.pid == pid) {
-        if let TaskState::Waits(wait) = &mut task.state {
-            wait.others = can_run.contains(&task.tid);
-        }
-    }
-    let tasks: Vec<_> = stall.tasks.into_iter().filter(|task| task.pid == pid).collect();
+/// `accounts`: those of the whole stall.
+fn own_part(stall: Stall, pid: u32, accounts: &[Account]) -> Stall {
+    let can_run = |tid: u32| {
+        accounts.iter().any(|account| account.task.tid == tid && account.can_run == Some(true))
+    };
+    let mut tasks: Vec<_> = stall.tasks.into_iter().filter(|task| task.pid == pid).collect();
     let mut things = Vec::new();
     let mut places = std::collections::BTreeMap::new();
-    let mut tasks = tasks;
     for task in &mut tasks {
         let TaskState::Waits(wait) = &mut task.state else { continue };
+        wait.others = can_run(task.tid);
         for on in &mut wait.on {
             let Some(thing) = stall.things.get(on.thing as usize) else { continue };
             on.thing = *places.entry(on.thing).or_insert_with(|| {
@@ -327,10 +318,8 @@ fn own_part(mut stall: Stall, pid: u32) -> Stall {
     Stall { tasks, things, processes, ..stall }
 }
 
-/// How a thread is looked at.
-pub(super) use look::Look;
-
-/// The present time, `CLOCK_BOOTTIME`, ns.
-fn now_ns() -> u64 {
-    clock::boot_ns()
+/// A process that still lives.
+fn living(model: &Model, id: ProcId) -> Option<&Process> {
+    let process = model.get(id)?;
+    model.live(process.pid).filter(|now| now.id == id)
 }

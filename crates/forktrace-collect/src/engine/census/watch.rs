@@ -12,13 +12,15 @@ use forktrace_model::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Look, now_ns};
-use crate::inspect::{
-    stall::{
-        self, Known, KnownThreads, Polling,
-        look::{self, Doing},
+use crate::{
+    clock,
+    inspect::{
+        stall::{
+            self, Known, KnownThreads, Polling,
+            look::{self, Doing, Look},
+        },
+        threads,
     },
-    threads,
 };
 
 /// Least time from one look at a process to the next, ns.
@@ -59,15 +61,15 @@ pub(in crate::engine) struct Sample {
 
 /// Looks at a process.
 pub(super) fn sampled(before: Before) -> Sample {
-    let began_ns = now_ns();
+    let began_ns = clock::boot_ns();
     let looks = look::at_threads(before.pid).unwrap_or_default();
     let threads = looks.into_iter().map(|look| {
         let earlier = before.looks.get(&look.tid).filter(|(_, polls)| !polls);
         let returns = earlier.is_some_and(|(earlier, _)| returns(&look, earlier));
-        (look, if returns { stall::polling(before.pid, &look, now_ns()) } else { None })
+        (look, if returns { stall::polling(before.pid, &look, clock::boot_ns()) } else { None })
     });
     let threads = threads.collect();
-    Sample { id: before.id, pid: before.pid, threads, began_ns, ended_ns: now_ns() }
+    Sample { id: before.id, pid: before.pid, threads, began_ns, ended_ns: clock::boot_ns() }
 }
 
 /// Whether a thread is in a timed call that it was in before, and has left in between.

@@ -1,6 +1,6 @@
 //! Waits of any kind that nobody can end: what a [`Stall`] tells.
 //!
-//! [`case`] says who could end each wait, in four views from the safest to the most daring; the fixed
+//! [`case`] says who could end each wait, in views from the safest to the most daring; the fixed
 //! point over them says who can run. What cannot, in the safest view, never runs again. [`chain`]
 //! follows the waits from the stuck task, and [`verdict`] says by what name the stall is known and how
 //! sure it is. There is one finding about a process, of one hazard.
