@@ -56,6 +56,8 @@ pub struct Offsets {
     pub exit_ret: u32,
     /// `nvcsw` of `struct task_struct`, or [`NO_FIELD`] where the kernel does not describe itself.
     pub task_switches: u32,
+    /// `exit_code` of `struct task_struct`, or [`NO_FIELD`] where the kernel does not describe itself.
+    pub task_exit_code: u32,
 }
 
 /// The programs' configuration.
@@ -82,4 +84,6 @@ pub struct Config {
     pub locks: u32,
     /// Field offsets of this kernel.
     pub offsets: Offsets,
+    /// Zero.
+    pub reserved: u32,
 }

@@ -104,11 +104,14 @@ pub struct Exit {
     pub leftover: Leftover,
     /// [`Exit::ALIVE`], [`Exit::GROUP_DEAD`] or [`Exit::UNKNOWN`].
     pub group: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The thread's wait status, see `wait(2)`, or [`Exit::NO_STATUS`].
+    pub status: u32,
 }
 
 impl Exit {
+    /// The status is not known.
+    pub const NO_STATUS: u32 = u32::MAX;
+
     /// Other threads of the process are alive.
     pub const ALIVE: u32 = 0;
     /// This was the process's last thread.

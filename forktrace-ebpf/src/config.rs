@@ -41,7 +41,9 @@ static CONFIG: Config = Config {
         requeue_waiters: 0,
         exit_ret: 0,
         task_switches: 0,
+        task_exit_code: 0,
     },
+    reserved: 0,
 };
 
 /// One field of the configuration. The read is volatile because the compiler must not use the

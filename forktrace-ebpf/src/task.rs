@@ -5,7 +5,11 @@
 //! workers of the kernel pass the first only, so that a task is announced at the second.
 
 use aya_ebpf::{
-    helpers::bpf_probe_read_kernel_str_bytes, macros::tracepoint, programs::TracePointContext,
+    helpers::{
+        bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_get_current_task,
+    },
+    macros::tracepoint,
+    programs::TracePointContext,
 };
 use aya_log_ebpf::debug;
 use forktrace_common::{
@@ -164,6 +168,22 @@ pub(crate) fn sched_process_exec(ctx: TracePointContext) -> u32 {
     0
 }
 
+/// The wait status of the current task, which is ending: `do_exit` (kernel/exit.c, 6.18) has set it before
+/// the tracepoint, and `do_group_exit` gives every thread that of the process.
+#[inline(always)]
+fn status() -> u32 {
+    let offset = config!(offsets.task_exit_code);
+    if offset == NO_FIELD {
+        return Exit::NO_STATUS;
+    }
+    // SAFETY: the place is what the kernel's own description says, and the helper checks the read.
+    let status = unsafe {
+        let task = bpf_get_current_task() as *const u8;
+        bpf_probe_read_kernel(task.wrapping_add(offset as usize).cast::<u32>())
+    };
+    status.unwrap_or(Exit::NO_STATUS)
+}
+
 /// Announces the end of a thread, and of its process with its last.
 #[tracepoint]
 pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
@@ -197,7 +217,7 @@ pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
     }
     emit::<Exit>(&ctx, Kind::Exit, now(), |exit| {
         // SAFETY: reserved memory of the payload's size.
-        unsafe { exit.write(Exit { leftover, group, reserved: 0 }) }
+        unsafe { exit.write(Exit { leftover, group, status: status() }) }
     });
     0
 }

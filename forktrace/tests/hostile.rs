@@ -186,12 +186,12 @@ fn waits_do_not_cost_more_the_more_there_are_when_a_log_is_checked() {
         );
     }
     for pid in 0..MANY {
-        take(event(MANY, pid + 2, Body::ProcessExit(ProcessExit {})));
+        take(event(MANY, pid + 2, Body::ProcessExit(ProcessExit::default())));
     }
 }
 
 fn exit(at: u32, pid: u32) -> Event {
-    event(at, pid, Body::ProcessExit(ProcessExit {}))
+    event(at, pid, Body::ProcessExit(ProcessExit::default()))
 }
 
 /// Lines of a report that nobody reads.

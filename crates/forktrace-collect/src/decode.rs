@@ -8,8 +8,8 @@ use forktrace_common::{
 use zerocopy::FromBytes;
 
 use forktrace_model::event::{
-    Body, Event, FutexWait, FutexWake, ProcessExec, ProcessExit, ProcessFork, Task, ThreadExit,
-    ThreadStart, Wait,
+    Body, Ended, Event, FutexWait, FutexWake, ProcessExec, ProcessExit, ProcessFork, Task,
+    ThreadExit, ThreadStart, Wait,
 };
 
 /// One decoded record.
@@ -76,10 +76,12 @@ fn body(header: &Header, payload: &[u8]) -> Option<Option<(Body, Option<Leftover
             (body, Some(exec.leftover))
         }),
         EXIT => read::<record::Exit>(payload).map(|exit| {
+            let ended = (exit.status != record::Exit::NO_STATUS).then(|| Ended::of(exit.status));
+            let thread = |group_dead| Body::ThreadExit(ThreadExit { group_dead, ended });
             let body = match exit.group {
-                record::Exit::GROUP_DEAD => Body::ProcessExit(ProcessExit {}),
-                record::Exit::ALIVE => Body::ThreadExit(ThreadExit { group_dead: Some(false) }),
-                _ => Body::ThreadExit(ThreadExit { group_dead: None }),
+                record::Exit::GROUP_DEAD => Body::ProcessExit(ProcessExit { ended }),
+                record::Exit::ALIVE => thread(Some(false)),
+                _ => thread(None),
             };
             (body, Some(exit.leftover))
         }),
@@ -173,17 +175,23 @@ mod tests {
     fn an_exit_says_as_much_as_the_kernel_does() {
         let exit = |group, fork_ns| {
             let leftover = Leftover { fork_ns, pages: 3, ..Leftover::default() };
-            let exit = record::Exit { leftover, group, reserved: 0 };
+            let exit = record::Exit { leftover, group, status: record::Exit::NO_STATUS };
             decode(&bytes(Kind::Exit, exit.as_bytes())).unwrap()
         };
         let dead = exit(record::Exit::GROUP_DEAD, 5);
-        assert_eq!(dead.event.body, Body::ProcessExit(ProcessExit {}));
+        assert_eq!(dead.event.body, Body::ProcessExit(ProcessExit::default()));
         assert_eq!(dead.leftover.unwrap().pages, 3);
         let alive = exit(record::Exit::ALIVE, 0);
-        assert_eq!(alive.event.body, Body::ThreadExit(ThreadExit { group_dead: Some(false) }));
+        assert_eq!(
+            alive.event.body,
+            Body::ThreadExit(ThreadExit { group_dead: Some(false), ended: None })
+        );
         assert_eq!(alive.leftover, None, "it was not at risk");
         let unknown = exit(record::Exit::UNKNOWN, 0);
-        assert_eq!(unknown.event.body, Body::ThreadExit(ThreadExit { group_dead: None }));
+        assert_eq!(
+            unknown.event.body,
+            Body::ThreadExit(ThreadExit { group_dead: None, ended: None })
+        );
     }
 
     #[test]

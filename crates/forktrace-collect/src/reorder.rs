@@ -140,7 +140,7 @@ mod tests {
 
     fn event(boot_ns: u64, tid: u32) -> Event {
         let task = Some(Task { pid: tid, tid, comm: String::new() });
-        Event { boot_ns, task, body: Body::ProcessExit(ProcessExit {}) }
+        Event { boot_ns, task, body: Body::ProcessExit(ProcessExit::default()) }
     }
 
     fn tids(events: &[Event]) -> Vec<u32> {

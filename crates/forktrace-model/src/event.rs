@@ -5,6 +5,7 @@
 //! log (SCHEMA.md); a change here is a change of the schema.
 
 mod evidence;
+mod exit;
 mod known;
 mod lock_facts;
 pub mod stacks;
@@ -17,6 +18,7 @@ pub use evidence::{
     AtFork, Doing, Evidence, Libc, Mapping, Missing, Module, OwnerThread, Place, Python,
     PythonFrame, ThreadSample, Window,
 };
+pub use exit::{Ended, ProcessExit, ThreadExit};
 pub use known::{Known, KnownExec, KnownFork, KnownThread};
 pub use lock_facts::{
     FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, RLOCK,
@@ -133,6 +135,15 @@ impl Body {
             Body::ProcessOwner(_) => "process.owner",
             Body::Rotated(_) => "trace.rotated",
             Body::TraceEnd(_) => "trace.end",
+        }
+    }
+
+    /// How the task ended, if this is its end and that is known.
+    pub fn ended(&self) -> Option<Ended> {
+        match self {
+            Body::ProcessExit(exit) => exit.ended,
+            Body::ThreadExit(exit) => exit.ended,
+            _ => None,
         }
     }
 }
@@ -319,17 +330,6 @@ pub struct ProcessExec {
     pub old_tid: u32,
     /// Path of the new program as given to exec, at most 255 bytes.
     pub filename: String,
-}
-
-/// A process that ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ProcessExit {}
-
-/// A thread that ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ThreadExit {
-    /// Whether it was its process's last; `None` where the kernel does not say (before 6.16).
-    pub group_dead: Option<bool>,
 }
 
 /// A futex wait.

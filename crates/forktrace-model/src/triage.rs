@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_no_evidence_needs_nothing() {
-        let exit = of(CHILD, 60, Body::ProcessExit(ProcessExit {}));
+        let exit = of(CHILD, 60, Body::ProcessExit(ProcessExit::default()));
         assert_eq!(triage(&exit, false, &model()), Need::Nothing);
     }
 
@@ -209,7 +209,8 @@ mod tests {
         let mut model = model();
         let lost = |model: &Model| alive(model, model.live(CHILD).unwrap().inherited().unwrap());
         assert_eq!(lost(&model), [PARENT + 1]);
-        let mut exit = of(PARENT, 70, Body::ThreadExit(ThreadExit { group_dead: Some(false) }));
+        let mut exit =
+            of(PARENT, 70, Body::ThreadExit(ThreadExit { group_dead: Some(false), ended: None }));
         if let Some(task) = &mut exit.task {
             task.tid = PARENT + 1;
         }
@@ -225,7 +226,7 @@ mod tests {
         let exec = Body::ProcessExec(ProcessExec { old_tid: PARENT, filename: "b".into() });
         model.apply(&of(PARENT, 70, exec));
         assert_eq!(fate_of(&model, PARENT), Fate::Replaced);
-        model.apply(&of(PARENT, 80, Body::ProcessExit(ProcessExit {})));
+        model.apply(&of(PARENT, 80, Body::ProcessExit(ProcessExit::default())));
         assert_eq!(fate_of(&model, PARENT), Fate::Gone);
     }
 }

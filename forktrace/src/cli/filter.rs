@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn exit(pid: u32, comm: &str) -> Event {
-        of(pid, comm, Body::ProcessExit(ProcessExit {}))
+        of(pid, comm, Body::ProcessExit(ProcessExit::default()))
     }
 
     /// The pids of what is let through, `s` for a snapshot that was added.

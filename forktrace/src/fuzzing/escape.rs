@@ -98,7 +98,7 @@ fn as_a_line(text: &str, style: Style, choice: u8) {
         0 => sample_trace::alive(text),
         1 => sample_trace::lost(text),
         2 => sample_trace::exec(text),
-        _ => sample_trace::event(text, Body::ProcessExit(ProcessExit {})),
+        _ => sample_trace::event(text, Body::ProcessExit(ProcessExit::default())),
     };
     let out = line::told(style, &event);
     if style.width.is_none() {

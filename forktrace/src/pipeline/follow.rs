@@ -67,10 +67,10 @@ impl Follow {
     }
 
     /// Drops what is not needed any more after an event.
-    pub(super) fn forget(&mut self, step: &Step, boot_ns: u64) {
+    pub(super) fn forget(&mut self, step: &Step, event: &Event) {
         for change in &step.changes {
             if let Change::Ended(id) = change {
-                self.judge.ended(*id, boot_ns);
+                self.judge.ended(*id, event.boot_ns, event.body.ended());
             }
         }
         for process in self.judge.forget() {

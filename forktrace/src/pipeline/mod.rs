@@ -88,7 +88,7 @@ impl<S: Sink> Pipeline<S> {
             Some(Outcome::Silent(reason)) => self.sink.no_finding(*reason, &at)?,
             None => {}
         }
-        self.follow.forget(&step, event.boot_ns);
+        self.follow.forget(&step, event);
         self.sink.settled(&self.follow)?;
         Ok(step.changes)
     }

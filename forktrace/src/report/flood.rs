@@ -117,7 +117,7 @@ mod tests {
     fn lines_beyond_ten_a_second_are_counted() {
         let mut flood = Flood::default();
         let fork = Body::ProcessFork(ProcessFork::default());
-        let exit = Body::ProcessExit(ProcessExit {});
+        let exit = Body::ProcessExit(ProcessExit::default());
         let at = 5 * WINDOW_NS;
         let shown = (0..20).filter(|n| !flood.hides(at + n, &fork)).count();
         assert_eq!(shown, 10);

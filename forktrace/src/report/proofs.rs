@@ -146,11 +146,15 @@ fn handlers(signals: Option<&[i32]>, confidence: Confidence) -> String {
 }
 
 fn names(signals: &[i32]) -> String {
-    let name = |signal: &i32| match Signal::try_from(*signal) {
+    signals.iter().map(|signal| signal_name(*signal)).collect::<Vec<_>>().join(", ")
+}
+
+/// The name of the signal with a number.
+pub(super) fn signal_name(signal: i32) -> String {
+    match Signal::try_from(signal) {
         Ok(signal) => signal.as_str().to_owned(),
         Err(_) => format!("signal {signal}"),
-    };
-    signals.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// What is known of a fork that was not observed.

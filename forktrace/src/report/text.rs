@@ -8,10 +8,11 @@ use std::{
 use forktrace_common::clone_flags;
 
 use super::{
-    Clock, Style, duration, flood::Flood, hang, plural, siblings::Shown, style::Tone, wait_op, wrap,
+    Clock, Style, duration, flood::Flood, hang, plural, proofs::signal_name, siblings::Shown,
+    style::Tone, wait_op, wrap,
 };
 use forktrace_model::{
-    event::{Body, Event, EventsLost, FutexWait, ProcessFork, ProcessSnapshot, Task},
+    event::{Body, Ended, Event, EventsLost, FutexWait, ProcessFork, ProcessSnapshot, Task},
     finding::Finding,
     model::Model,
 };
@@ -295,7 +296,13 @@ fn forked<'a>(fork: &ProcessFork, model: &Model) -> Row<'a> {
 fn exited<'a>(event: &Event, model: &Model) -> Row<'a> {
     let process = event.task.as_ref().and_then(|task| model.latest(task.pid));
     let lived = process.and_then(|process| process.lived_ns(event.boot_ns));
-    Row::new("exit", lived.map_or_else(String::new, |ns| format!("lived {}", duration(ns))))
+    let lived = lived.map(|ns| format!("lived {}", duration(ns)));
+    let how = match event.body.ended() {
+        Some(Ended::Signal(signal)) => Some(format!("killed by {}", signal_name(signal.into()))),
+        Some(Ended::Code(code)) if code != 0 => Some(format!("exit code {code}")),
+        _ => None,
+    };
+    Row::new("exit", lived.into_iter().chain(how).collect::<Vec<_>>().join(", "))
 }
 
 fn waiting<'a>(event: &Event, waiting: &FutexWait) -> Row<'a> {

@@ -68,7 +68,8 @@ fn waits_do_not_cost_an_export_more_the_more_threads_had_their_number() {
         let start = ThreadStart { child_tid: 3, ..ThreadStart::default() };
         let enter_ns = u64::from(at);
         let wait = waits(at, 2, 3, Wait { enter_ns, ..Wait::default() }, None);
-        let mut exit = event(at, 2, Body::ThreadExit(ThreadExit { group_dead: Some(false) }));
+        let mut exit =
+            event(at, 2, Body::ThreadExit(ThreadExit { group_dead: Some(false), ended: None }));
         exit.task.as_mut().unwrap().tid = 3;
         events.extend([event(at, 2, Body::ThreadStart(start)), wait, exit]);
     }

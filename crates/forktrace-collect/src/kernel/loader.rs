@@ -291,6 +291,7 @@ fn load_object(
         registers: registers.into(),
         locks: options.locks.into(),
         offsets,
+        reserved: 0,
     };
     let log_level = if options.diagnostics { u8::MAX } else { 0 };
     let mut loader = EbpfLoader::new();

@@ -182,6 +182,7 @@ impl Tracefs {
             wake_uaddr: need(&wake, "uaddr"),
             requeue_waiters: need(&requeue, "waiters"),
             task_switches: btf::offset("task_struct", "nvcsw").unwrap_or(NO_FIELD),
+            task_exit_code: btf::offset("task_struct", "exit_code").unwrap_or(NO_FIELD),
         };
         for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
             for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {

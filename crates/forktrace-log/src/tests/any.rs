@@ -357,8 +357,11 @@ fn snapshot() -> impl Strategy<Value = ProcessSnapshot> {
 
 fn unjudged() -> impl Strategy<Value = UnjudgedWait> {
     let why = prop_oneof![Just(Unjudged::Gone), Just(Unjudged::NobodySeen)];
-    (doing(), any::<u64>(), why, option::of(python_frame())).prop_map(
-        |(doing, since_ns, why, python)| UnjudgedWait { doing, since_ns, why, python, frame: None },
+    (doing(), any::<u64>(), why, option::of(python_frame()), any::<bool>()).prop_map(
+        |(doing, since_ns, why, python, over)| {
+            let frame = None;
+            UnjudgedWait { doing, since_ns, why, python, frame, over }
+        },
     )
 }
 
@@ -374,9 +377,11 @@ fn task_event() -> impl Strategy<Value = Body> {
         )),
         (any::<u32>(), text())
             .prop_map(|(old_tid, filename)| Body::ProcessExec(ProcessExec { old_tid, filename })),
-        Just(Body::ProcessExit(ProcessExit {})),
+        any::<Option<u32>>()
+            .prop_map(|status| Body::ProcessExit(ProcessExit { ended: status.map(Ended::of) })),
         owner().prop_map(Body::ProcessOwner),
-        any::<Option<bool>>().prop_map(|group_dead| Body::ThreadExit(ThreadExit { group_dead })),
+        any::<Option<bool>>()
+            .prop_map(|group_dead| Body::ThreadExit(ThreadExit { group_dead, ended: None })),
         (wait(), any::<Option<i64>>()).prop_map(|(wait, result)| {
             let over = result.is_none() && wait.timed;
             Body::FutexWait(FutexWait { wait, result, over })

@@ -69,7 +69,7 @@ fn a_log_as_it_should_be() {
         wait(2_000_000_100, 4312, 2_000_000_050, None),
         wait(2_000_000_200, 4312, 2_000_000_050, Some(0)),
         wait(2_000_000_300, 4312, 2_000_000_250, None),
-        task(2_000_000_400, 4312, Body::ProcessExit(ProcessExit {})),
+        task(2_000_000_400, 4312, Body::ProcessExit(ProcessExit::default())),
     ];
     assert_eq!(of(&whole(events)), "");
 }
@@ -79,12 +79,12 @@ fn what_is_wrong_is_told_with_its_line() {
     assert!(of(&[start(), alive(1, 7)]).contains("2: the log is cut off"));
     assert!(of(&[start(), end(), end()]).contains("3: there is a line after trace.end"));
     assert!(of(&whole(vec![start()])).contains("2: a trace.start line that is not the first line"));
-    let exit = task(90, 8, Body::ProcessExit(ProcessExit {}));
+    let exit = task(90, 8, Body::ProcessExit(ProcessExit::default()));
     assert_eq!(
         of(&whole(vec![alive(9, 7), exit.clone()])),
         "3: an event of process 8, which is unknown"
     );
-    let early = task(3, 8, Body::ProcessExit(ProcessExit {}));
+    let early = task(3, 8, Body::ProcessExit(ProcessExit::default()));
     assert_eq!(of(&whole(vec![early, alive(9, 7)])), "", "it ended before it could be looked at");
     let back = whole(vec![alive(9, 7), alive(8, 7)]);
     assert!(of(&back).contains("3: the time goes back by 1 ns"));

@@ -25,6 +25,9 @@ pub struct UnjudgedWait {
     /// The innermost frame of Python that is the program's own, or else the innermost; `None`: not known, or there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<PythonFrame>,
+    /// The thread does something else by now: what was told of it in an earlier line counts no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
 }
 
 /// Why nothing can be said about a wait.

@@ -8,7 +8,7 @@ mod unjudged;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    event::{Body, Event, Unjudged},
+    event::{Body, Ended, Event, Unjudged},
     finding::{Confidence, Finding, HazardId, Key, Severity},
     hazards::{self, Reason, Verdict},
     model::{Model, ProcId},
@@ -157,8 +157,9 @@ impl Judge {
         events
     }
 
-    /// A process has ended at `boot_ns` (`CLOCK_BOOTTIME`, ns): none of its waits goes on.
-    pub fn ended(&mut self, process: ProcId, boot_ns: u64) {
+    /// A process has ended at `boot_ns` (`CLOCK_BOOTTIME`, ns): none of its waits goes on. `how`: as far as
+    /// that is known.
+    pub fn ended(&mut self, process: ProcId, boot_ns: u64, how: Option<Ended>) {
         let hung = self.open.get(&process).is_some_and(|open| {
             let mut open = open.values().filter_map(|open| self.findings.get(open.index));
             open.any(Judged::is_hang)
@@ -169,7 +170,7 @@ impl Judge {
             }
         }
         self.leaving.retain(|left| left.process != process);
-        self.silences.ended(process, boot_ns, hung);
+        self.silences.ended(process, boot_ns, how, hung);
     }
 
     /// Takes one event into account, after `model` has.
@@ -177,12 +178,15 @@ impl Judge {
         self.settle_leaving(event.boot_ns);
         let task = event.task.as_ref()?;
         if let Body::WaitUnjudged(wait) = &event.body {
-            self.silences.told(task, wait);
+            self.silences.told(model.live(task.pid).map(|process| process.id), task, wait);
             return None;
         }
         let process = model.live(task.pid)?.id;
         match &event.body {
-            Body::ThreadExit(_) => self.thread_ended(process, task.tid, event.boot_ns),
+            Body::ThreadExit(exit) => {
+                self.thread_ended(process, task.tid, event.boot_ns, exit.ended);
+            }
+            Body::ProcessExec(_) => self.silences.execed(process),
             Body::Stall(stall) => self.silences.stall(process, task.pid, event, stall),
             _ => {}
         }
@@ -204,8 +208,8 @@ impl Judge {
         }
     }
 
-    fn thread_ended(&mut self, process: ProcId, tid: u32, boot_ns: u64) {
-        self.silences.thread_ended(process, tid, boot_ns);
+    fn thread_ended(&mut self, process: ProcId, tid: u32, boot_ns: u64, how: Option<Ended>) {
+        self.silences.thread_ended(process, tid, boot_ns, how);
         let open = self.open.get(&process).into_iter().flatten();
         let is_its = |open: &Open| {
             self.findings.get(open.index).is_some_and(|judged| judged.finding.subject.tid == tid)

@@ -4,9 +4,9 @@
 
 use super::*;
 use crate::event::{
-    AtFork, Doing, Evidence, FutexWait, Mapping, Missing, ProcessExit, ProcessFork,
-    ProcessSnapshot, Task, ThreadExit, ThreadName, ThreadSample, ThreadStart, UnjudgedWait, Wait,
-    Window,
+    AtFork, Doing, Ended, Evidence, FutexWait, Mapping, Missing, ProcessExec, ProcessExit,
+    ProcessFork, ProcessSnapshot, Task, ThreadExit, ThreadName, ThreadSample, ThreadStart,
+    UnjudgedWait, Wait, Window,
     stall::{On, Stall, StallProcess, StallTask, TaskState, TaskWait, Thing, ThingKind, User, Way},
 };
 
@@ -42,7 +42,7 @@ impl Trace {
         let outcome = self.judge.apply(&event, &self.model);
         for change in changes {
             if let crate::model::Change::Ended(id) = change {
-                self.judge.ended(id, event.boot_ns);
+                self.judge.ended(id, event.boot_ns, event.body.ended());
             }
         }
         outcome
@@ -56,7 +56,12 @@ impl Trace {
     }
 
     fn exit(&mut self, seconds: u64, tid: u32) {
-        self.take(seconds, CHILD, tid, Body::ThreadExit(ThreadExit { group_dead: Some(false) }));
+        self.take(
+            seconds,
+            CHILD,
+            tid,
+            Body::ThreadExit(ThreadExit { group_dead: Some(false), ended: None }),
+        );
     }
 }
 
@@ -105,12 +110,12 @@ fn the_end_of_a_thread_ends_its_wait_unless_its_process_ends_with_it() {
     joined.take(9, CHILD, WORKER, unreadable());
     joined.exit(10, WORKER);
     assert_eq!(joined.unaccounted(), [], "joined");
-    joined.take(20, CHILD, CHILD, Body::ProcessExit(ProcessExit {}));
+    joined.take(20, CHILD, CHILD, Body::ProcessExit(ProcessExit::default()));
     assert_eq!(joined.unaccounted(), []);
     let mut killed = Trace::new();
     killed.take(9, CHILD, WORKER, unreadable());
     killed.exit(10, WORKER);
-    killed.take(10, CHILD, CHILD, Body::ProcessExit(ProcessExit {}));
+    killed.take(10, CHILD, CHILD, Body::ProcessExit(ProcessExit::default()));
     assert_eq!(killed.unaccounted(), [(WORKER, Unjudged::Unreadable)]);
 }
 
@@ -226,8 +231,13 @@ fn a_thread_that_ends_while_its_process_lives_on_was_stuck_no_more() {
     assert!(!lives.judge.hangs() && lives.judge.doubts());
     assert_eq!(lives.judge.findings()[0].ended_after_ns, Some(5 * SECOND));
     let mut killed = found();
-    killed.take(10, CHILD, CHILD, Body::ProcessExit(ProcessExit {}));
-    killed.take(20, PARENT, PARENT, Body::ThreadExit(ThreadExit { group_dead: Some(false) }));
+    killed.take(10, CHILD, CHILD, Body::ProcessExit(ProcessExit::default()));
+    killed.take(
+        20,
+        PARENT,
+        PARENT,
+        Body::ThreadExit(ThreadExit { group_dead: Some(false), ended: None }),
+    );
     assert!(killed.judge.hangs(), "it hung until its process was ended");
 }
 
@@ -262,4 +272,28 @@ fn what_the_log_tells_by_name_is_added_and_makes_no_doubts_of_its_own() {
     trace.take(10, CHILD, CHILD, told(Unjudged::NotSampled));
     let (waits, _) = trace.judge.unaccounted(&trace.model);
     assert_eq!(waits.len(), 2);
+}
+
+#[test]
+fn a_busy_thread_is_not_accounted_for_until_its_loop_has_ended() {
+    let told = |over| {
+        let wait = UnjudgedWait { why: Unjudged::Busy, over, ..UnjudgedWait::default() };
+        Body::WaitUnjudged(Box::new(wait))
+    };
+    let after = |last: Option<Body>| {
+        let mut trace = Trace::new();
+        trace.take(9, CHILD, CHILD, told(false));
+        if let Some(last) = last {
+            trace.take(12, CHILD, CHILD, last);
+        }
+        trace.unaccounted()
+    };
+    let exit = |ended| Some(Body::ProcessExit(ProcessExit { ended }));
+    let busy = [(CHILD, Unjudged::Busy)];
+    assert_eq!(after(None), busy);
+    assert_eq!(after(Some(told(true))), []);
+    assert_eq!(after(exit(Some(Ended::Code(1)))), [], "it came out of its loop by itself");
+    assert_eq!(after(exit(Some(Ended::Signal(9)))), busy, "it was killed in it");
+    assert_eq!(after(exit(None)), busy, "how it ended is not known");
+    assert_eq!(after(Some(Body::ProcessExec(ProcessExec::default()))), []);
 }

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Subjects;
 use crate::{
-    event::{Doing, Event, Evidence, Missing, Task, Unjudged, UnjudgedWait, stall::Stall},
+    event::{Doing, Ended, Event, Evidence, Missing, Task, Unjudged, UnjudgedWait, stall::Stall},
     finding::Key,
     hazards::{self, Reason},
     model::{Model, ProcId, Process},
@@ -35,6 +35,8 @@ pub(super) struct Silences {
     ended_counts: FxHashMap<Unjudged, u64>,
     /// What the log itself tells of waits that were not judged.
     told: Vec<Unaccounted>,
+    /// Threads that use a CPU all the time in one loop, by process.
+    busy: FxHashMap<ProcId, FxHashMap<u32, Unaccounted>>,
 }
 
 /// A wait that is not accounted for.
@@ -154,16 +156,46 @@ impl Silences {
         self.stalls.insert(process, stalled);
     }
 
-    /// Takes what the log tells by name.
-    pub(super) fn told(&mut self, task: &Task, wait: &UnjudgedWait) {
-        if self.told.len() < KEPT {
-            let (task, wait) = (task.clone(), wait.clone());
-            self.told.push(Unaccounted { task, wait, until_ns: None, pages_missing: false });
+    /// Takes what the log tells by name. `process`: the process, if it lives.
+    pub(super) fn told(&mut self, process: Option<ProcId>, task: &Task, wait: &UnjudgedWait) {
+        let told = Unaccounted {
+            task: task.clone(),
+            wait: wait.clone(),
+            until_ns: None,
+            pages_missing: false,
+        };
+        match (wait.why, process) {
+            (Unjudged::Busy, Some(process)) if wait.over => {
+                drop(self.busy_no_more(process, task.tid))
+            }
+            (Unjudged::Busy, Some(process)) => {
+                self.busy.entry(process).or_default().insert(task.tid, told);
+            }
+            _ if self.told.len() < KEPT => self.told.push(told),
+            _ => {}
         }
     }
 
+    fn busy_no_more(&mut self, process: ProcId, tid: u32) -> Option<Unaccounted> {
+        self.busy.get_mut(&process)?.remove(&tid)
+    }
+
+    /// A process runs another program now: its only thread has come out of its loop.
+    pub(super) fn execed(&mut self, process: ProcId) {
+        self.busy.remove(&process);
+    }
+
     /// A thread has ended: its wait did, unless the whole process is ending.
-    pub(super) fn thread_ended(&mut self, process: ProcId, tid: u32, boot_ns: u64) {
+    pub(super) fn thread_ended(
+        &mut self,
+        process: ProcId,
+        tid: u32,
+        boot_ns: u64,
+        how: Option<Ended>,
+    ) {
+        if matches!(how, Some(Ended::Code(_))) {
+            self.busy_no_more(process, tid);
+        }
         let mut left = Vec::new();
         if let Some(waits) = self.waits.get_mut(&process) {
             waits.retain(|_, silence| {
@@ -183,7 +215,9 @@ impl Silences {
     }
 
     /// A process has ended. `hung`: a finding says that it hung, which tells enough of its other threads.
-    pub(super) fn ended(&mut self, process: ProcId, boot_ns: u64, hung: bool) {
+    pub(super) fn ended(&mut self, process: ProcId, boot_ns: u64, how: Option<Ended>, hung: bool) {
+        // Who ends by itself was in no endless loop, and nothing needed a thread that was.
+        let busy = self.busy.remove(&process).filter(|_| !matches!(how, Some(Ended::Code(_))));
         let stalled = self.stalls.remove(&process);
         let waits = self.waits.remove(&process).unwrap_or_default();
         let mut all: Vec<Unaccounted> =
@@ -192,6 +226,7 @@ impl Silences {
         let at_once = |left: &Left| boot_ns.saturating_sub(left.boot_ns) <= ENDING_NS;
         all.extend(left.filter(at_once).map(|left| left.wait));
         all.extend(stalled.into_iter().flat_map(|stalled| stalled.unknown));
+        all.extend(busy.into_iter().flat_map(FxHashMap::into_values));
         for mut wait in all.into_iter().filter(|wait| !hung || !wait.is_for_nobody()) {
             wait.until_ns = Some(boot_ns);
             *self.ended_counts.entry(wait.wait.why).or_default() += 1;
@@ -229,8 +264,8 @@ impl Silences {
             all.extend(stalled.unknown.iter().filter(|one| !judged(one.task.tid)).cloned());
         }
         // The others of these are counted by the tracer.
-        let busy = self.told.iter().filter(|told| told.wait.why == Unjudged::Busy);
-        for wait in all.iter().chain(busy) {
+        all.extend(self.busy.values().flat_map(FxHashMap::values).cloned());
+        for wait in &all {
             *counts.entry(wait.wait.why).or_default() += 1;
         }
         all.extend(self.ended.iter().cloned());
@@ -329,11 +364,7 @@ impl Unjudged {
     fn is_of_tracer(self) -> bool {
         matches!(
             self,
-            Unjudged::NotSampled
-                | Unjudged::Interrupted
-                | Unjudged::Gone
-                | Unjudged::Denied
-                | Unjudged::Busy
+            Unjudged::NotSampled | Unjudged::Interrupted | Unjudged::Gone | Unjudged::Denied
         )
     }
 }

@@ -43,11 +43,11 @@ fn exec(boot_ns: u64, pid: u32, old_tid: u32) -> Event {
 }
 
 fn thread_exit(boot_ns: u64, pid: u32, tid: u32, group_dead: Option<bool>) -> Event {
-    at(boot_ns, pid, tid, Body::ThreadExit(ThreadExit { group_dead }))
+    at(boot_ns, pid, tid, Body::ThreadExit(ThreadExit { group_dead, ended: None }))
 }
 
 fn exit(boot_ns: u64, pid: u32) -> Event {
-    at(boot_ns, pid, pid, Body::ProcessExit(ProcessExit {}))
+    at(boot_ns, pid, pid, Body::ProcessExit(ProcessExit::default()))
 }
 
 fn lost(boot_ns: u64) -> Event {
@@ -283,7 +283,7 @@ fn that_a_process_had_another_thread_outlasts_that_thread_and_the_part_of_the_lo
     model.apply(&alive(1, 10, 1, &[10], false));
     assert!(!had(&model));
     let start = Body::ThreadStart(ThreadStart { child_tid: 11, clone_flags: 0x10100 });
-    let exit = Body::ThreadExit(ThreadExit { group_dead: Some(false) });
+    let exit = Body::ThreadExit(ThreadExit { group_dead: Some(false), ended: None });
     for event in [at(2, 10, 10, start), at(3, 10, 11, exit)] {
         model.apply(&event);
     }

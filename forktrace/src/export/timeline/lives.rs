@@ -127,7 +127,7 @@ impl Lives {
     fn process_ended(&mut self, id: ProcId, event: &Event) {
         let how = match &event.body {
             Body::Resync(_) => End::GoneAtResync,
-            Body::ThreadExit(ThreadExit { group_dead: None }) => End::LastThread,
+            Body::ThreadExit(ThreadExit { group_dead: None, .. }) => End::LastThread,
             Body::ProcessExit(_) | Body::ThreadExit(_) => End::Exit,
             _ => End::NumberUsedAgain,
         };

@@ -43,7 +43,7 @@ fn wait(at: u64, pid: u32, tid: u32, enter_ns: u64, result: Option<i64>) -> Even
 }
 
 fn exit(at: u64, pid: u32) -> Event {
-    event(at, pid, pid, "server", Body::ProcessExit(ProcessExit {}))
+    event(at, pid, pid, "server", Body::ProcessExit(ProcessExit::default()))
 }
 
 #[test]
@@ -103,7 +103,13 @@ fn lives_are_told_with_how_their_end_is_known() {
             Body::ThreadStart(ThreadStart { child_tid: 102, clone_flags: 0 }),
         ),
         fork(30, 100, 102, 110),
-        event(40, 100, 101, "t101", Body::ThreadExit(ThreadExit { group_dead: Some(false) })),
+        event(
+            40,
+            100,
+            101,
+            "t101",
+            Body::ThreadExit(ThreadExit { group_dead: Some(false), ended: None }),
+        ),
         event(
             50,
             110,
@@ -223,7 +229,7 @@ fn a_finding_about_who_waits_for_whom_lasts_from_the_beginning_of_the_wait() {
     let [found] = story.findings.as_slice() else { panic!("{:?}", story.findings) };
     assert_eq!((found.process, found.waits_since_ns, found.end_ns), (1, 30, None));
     assert!(found.shown && found.thread.is_some());
-    let exit = event(95, 200, 200, "server", Body::ProcessExit(ProcessExit {}));
+    let exit = event(95, 200, 200, "server", Body::ProcessExit(ProcessExit::default()));
     let killed = told([before(), vec![exit]].concat());
     assert_eq!(killed.findings[0].end_ns, Some(95));
     assert_eq!(killed.findings[0].end, WaitEnd::ThreadEnded);

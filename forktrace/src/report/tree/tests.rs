@@ -24,7 +24,7 @@ fn fork(seconds: u64, pid: u32, comm: &str, child_pid: u32) -> Event {
 }
 
 fn exit(seconds: u64, pid: u32, comm: &str) -> Event {
-    at(seconds, pid, comm, Body::ProcessExit(ProcessExit {}))
+    at(seconds, pid, comm, Body::ProcessExit(ProcessExit::default()))
 }
 
 fn model(events: &[Event]) -> Model {

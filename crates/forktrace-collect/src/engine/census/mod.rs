@@ -19,7 +19,10 @@ use forktrace_model::{
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 pub(super) use self::watch::Unread;
-use self::watch::{Sample, Watch};
+use self::{
+    busy::{Busy, Told},
+    watch::{Sample, Watch},
+};
 use crate::{
     inspect::{
         python, stacks,
@@ -42,6 +45,8 @@ pub(super) enum Report {
     Looked(Vec<Sample>),
     /// Processes that were read.
     Read(Vec<Read>),
+    /// Busy threads that were sampled.
+    Sampled(Vec<(Busy, Option<Event>)>),
 }
 
 /// A process that was read.
@@ -84,6 +89,7 @@ pub(super) struct Census {
     due_ns: u64,
     looking: bool,
     reading: bool,
+    busy: Told,
 }
 
 impl Census {
@@ -98,6 +104,7 @@ impl Census {
             due_ns: 0,
             looking: false,
             reading: false,
+            busy: Told::default(),
         }
     }
 
@@ -136,6 +143,7 @@ impl Census {
                 });
             }
         }
+        self.begin_sampling(model, now_ns, &at_risk);
         if !self.reading {
             let subjects = self.subjects(model, now_ns, at_risk, settled);
             if !subjects.is_empty() {
@@ -147,6 +155,40 @@ impl Census {
                 });
             }
         }
+    }
+
+    /// Begins to sample threads that have been busy for long.
+    fn begin_sampling(
+        &mut self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<Risk>,
+    ) {
+        if self.busy.sampling {
+            return;
+        }
+        let due = self.busy.due(&self.busy_threads(model, now_ns, at_risk), now_ns);
+        if !due.is_empty() {
+            self.busy.sampling = true;
+            let (sender, registers) = (self.sender.clone(), self.registers.clone());
+            spawn_blocking(move || {
+                let _ = sender.send(Report::Sampled(busy::sampled(due, &registers)));
+            });
+        }
+    }
+
+    /// Threads of forked processes that have been busy for long.
+    fn busy_threads(
+        &self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<Risk>,
+    ) -> Vec<Busy> {
+        let forked = |one: &Busy| {
+            let risk = living(model, one.id).and_then(&at_risk);
+            risk.is_some_and(|risk| risk != Risk::Started)
+        };
+        self.watch.busy(now_ns).filter(forked).collect()
     }
 
     /// The processes that are to be read now.
@@ -177,11 +219,18 @@ impl Census {
                 };
                 self.due_ns = self.due_ns.max(now_ns.saturating_add(took.saturating_mul(REST)));
                 self.watch.take(samples);
-                Vec::new()
+                self.busy.over(|id, tid| self.watch.busy_since_ns(id, tid), now_ns)
             }
             Report::Read(reads) => {
                 self.reading = false;
                 reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect()
+            }
+            Report::Sampled(mut sampled) => {
+                self.busy.sampling = false;
+                // Who has come out of its loop meanwhile is not told.
+                let busy: Vec<Busy> = self.watch.busy(now_ns).collect();
+                sampled.retain(|(one, _)| busy.contains(one));
+                self.busy.take(sampled, now_ns)
             }
         }
     }
@@ -217,12 +266,9 @@ impl Census {
         let reads = read(&subjects, &self.watch.known(), &self.registers);
         let mut events: Vec<Event> =
             reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect();
-        let forked = |id: ProcId| {
-            let process = model.get(id).and_then(&at_risk);
-            process.is_some_and(|risk| risk != Risk::Started)
-        };
-        let busy = self.watch.busy(now_ns).into_iter().filter(|(id, ..)| forked(*id));
-        events.extend(busy::events(busy, &self.registers, now_ns));
+        let due = self.busy.due(&self.busy_threads(model, now_ns, at_risk), u64::MAX);
+        let sampled = busy::sampled_for(due, &self.registers, busy::LITTLE_PATIENCE);
+        events.extend(self.busy.take(sampled, now_ns));
         events
     }
 
@@ -249,6 +295,7 @@ impl Census {
     /// A process has ended.
     pub(super) fn forget(&mut self, id: ProcId) {
         self.watch.forget(id);
+        self.busy.forget(id);
     }
 }
 

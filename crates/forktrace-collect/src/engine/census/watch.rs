@@ -12,6 +12,7 @@ use forktrace_model::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::busy::Busy;
 use crate::{
     clock,
     inspect::{
@@ -91,17 +92,10 @@ struct Thread {
     polls: Option<Polling>,
     /// In how many looks it was found to poll.
     poll_looks: u32,
-    /// Since when it was found to run at each look.
-    busy: Option<Busy>,
+    /// Since when it was found to run at each look, `CLOCK_BOOTTIME`, ns.
+    busy_since_ns: Option<u64>,
     /// When it was looked at, `CLOCK_BOOTTIME`, ns.
     at_ns: u64,
-}
-
-/// A thread that was found to run at each look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Busy {
-    /// Since when, `CLOCK_BOOTTIME`, ns.
-    since_ns: u64,
 }
 
 impl Thread {
@@ -286,18 +280,23 @@ impl Watch {
         self.seen.iter().filter_map(unread)
     }
 
-    /// Threads that have been busy for long: process, pid, thread, since when (`CLOCK_BOOTTIME`, ns).
-    pub(super) fn busy(&self, now_ns: u64) -> Vec<(ProcId, u32, u32, u64)> {
-        let of = |(id, seen): (&ProcId, &Seen)| {
+    /// Threads that have been busy for long.
+    pub(super) fn busy(&self, now_ns: u64) -> impl Iterator<Item = Busy> {
+        let of = move |(id, seen): (&ProcId, &Seen)| {
             let (id, pid) = (*id, seen.pid);
             let long = |(tid, thread): (&u32, &Thread)| {
-                let since_ns = thread.busy?.since_ns;
+                let since_ns = thread.busy_since_ns?;
                 let long = now_ns.saturating_sub(since_ns) >= BUSY_NS;
-                long.then_some((id, pid, *tid, since_ns))
+                long.then_some(Busy { id, pid, tid: *tid, since_ns })
             };
             seen.threads.iter().filter_map(long).collect::<Vec<_>>()
         };
-        self.seen.iter().flat_map(of).collect()
+        self.seen.iter().flat_map(of)
+    }
+
+    /// Since when a thread is busy, `CLOCK_BOOTTIME`, ns, if it lives.
+    pub(super) fn busy_since_ns(&self, id: ProcId, tid: u32) -> Option<Option<u64>> {
+        Some(self.seen.get(&id)?.threads.get(&tid)?.busy_since_ns)
     }
 
     /// There is a finding about a futex wait of a thread.
@@ -352,8 +351,8 @@ impl Seen {
 /// A thread by what was seen of it before and now.
 fn thread(look: Look, polling: Option<Polling>, before: Option<Thread>, now_ns: u64) -> Thread {
     let Some(before) = before else {
-        let (polls, poll_looks, busy) = (None, 0, None);
-        return Thread { look, since_ns: now_ns, polls, poll_looks, busy, at_ns: now_ns };
+        let (polls, poll_looks, busy_since_ns) = (None, 0, None);
+        return Thread { look, since_ns: now_ns, polls, poll_looks, busy_since_ns, at_ns: now_ns };
     };
     let still = look.is_still(&before.look);
     let polls_on = before
@@ -366,17 +365,17 @@ fn thread(look: Look, polling: Option<Polling>, before: Option<Thread>, now_ns: 
         since_ns: if still { before.since_ns } else { now_ns },
         polls,
         poll_looks: if polls.is_some() { before.poll_looks + u32::from(!still) } else { 0 },
-        busy: busy(&look, &before),
+        busy_since_ns: busy_since_ns(&look, &before),
         at_ns: now_ns,
     }
 }
 
 /// Whether a thread was found to run again, and since when it is found so each time. On a busy host it
 /// gets a part of a CPU alone.
-fn busy(look: &Look, before: &Thread) -> Option<Busy> {
+fn busy_since_ns(look: &Look, before: &Thread) -> Option<u64> {
     let took_ns = look.cpu_ns?.saturating_sub(before.look.cpu_ns?);
     let runs = look.doing == Doing::Runs && before.look.doing == Doing::Runs;
-    (runs && took_ns > 0).then(|| before.busy.unwrap_or(Busy { since_ns: before.at_ns }))
+    (runs && took_ns > 0).then(|| before.busy_since_ns.unwrap_or(before.at_ns))
 }
 
 /// Whether a thread that polls was met between two waits.

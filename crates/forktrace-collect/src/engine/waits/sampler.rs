@@ -453,7 +453,7 @@ mod tests {
         sampler.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
         assert_eq!(sampler.waits(&model).len(), 1);
         let task = Some(Task { pid: CHILD, tid: CHILD, comm: String::new() });
-        let exit = Body::ProcessExit(ProcessExit {});
+        let exit = Body::ProcessExit(ProcessExit::default());
         model.apply(&Event { boot_ns: 200, task, body: exit });
         assert!(sampler.waits(&model).is_empty());
     }

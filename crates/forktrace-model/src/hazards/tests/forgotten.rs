@@ -45,7 +45,7 @@ fn of_a_wait_that_is_over_only_what_the_conclusion_needs_is_kept() {
     judge.apply(&look(CHILD, Scene::semaphore()), &model);
     let before = judge.findings()[0].clone();
     assert!(before.finding.remedy.is_some());
-    judge.ended(id, 20 * SECOND);
+    judge.ended(id, 20 * SECOND, None);
     let after = &judge.findings()[0];
     assert!(after.finding.remedy.is_none());
     assert_eq!(after.finding.proofs, before.finding.proofs, "a filter asks for it");

@@ -305,7 +305,7 @@ fn a_handler_could_wake_the_heir_who_has_the_lock() {
 /// The child makes a thread, which ends.
 fn had_another_thread() -> Vec<Event> {
     let start = ThreadStart { child_tid: HELPER, clone_flags: 0x10100 };
-    let exit = ThreadExit { group_dead: Some(false) };
+    let exit = ThreadExit { group_dead: Some(false), ended: None };
     vec![
         event(6 * SECOND, CHILD, CHILD, Body::ThreadStart(start)),
         event(7 * SECOND, CHILD, HELPER, Body::ThreadExit(exit)),
