@@ -322,6 +322,7 @@ fn write(model: &Model, findings: &[Judged]) {
         shortfalls: &[],
         unjudged: (&[], 0),
         coverage: Coverage::default(),
+        threaded_forks: &model.threaded_forks(),
         recorded: &[],
     };
     summary::write(&mut std::io::sink(), &summary, Style::default()).unwrap();

@@ -7,7 +7,10 @@ use forktrace_model::{
         PythonFrame, Task,
         stacks::{Frame, Place, TaskNow},
     },
-    finding::{Confidence, Effect, ForkSite, HazardId, Holder, Link, Severity, UnobservedForkSite},
+    finding::{
+        Confidence, Effect, ForkSite, HazardId, Holder, Link, Severity, ThreadsDetail,
+        UnobservedForkSite,
+    },
     json_number,
 };
 use schemars::JsonSchema;
@@ -57,6 +60,9 @@ pub struct FindingLine {
     /// Who waits for whom, where the hazard is about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall: Option<StallLine>,
+    /// The threads that the process does not have, where the hazard is about them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<ThreadsDetail>,
     /// Which advice fits, in a word that does not change. Logs of 0.1 do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,

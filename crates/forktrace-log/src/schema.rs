@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{
-        EventsLost, Evidence, FutexWait, FutexWake, ProcessExec, ProcessExit, ProcessFork,
-        ProcessOwner, ProcessSnapshot, Resync, Rotated, Stall, Task, ThreadExit, ThreadStart,
-        TraceEnd, TraceStart, UnjudgedWait,
+        EventsLost, Evidence, FutexWait, FutexWake, LostThreads, ProcessExec, ProcessExit,
+        ProcessFork, ProcessOwner, ProcessSnapshot, Resync, Rotated, Stall, Task, ThreadExit,
+        ThreadStart, TraceEnd, TraceStart, UnjudgedWait,
     },
     json_number,
 };
@@ -77,6 +77,7 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("evidence", reference::<Evidence>(generator), true);
     add("stall", reference::<Stall>(generator), true);
     add("wait.unjudged", reference::<UnjudgedWait>(generator), true);
+    add("threads.lost", reference::<LostThreads>(generator), true);
     add(FINDING, reference::<FindingLine>(generator), false);
     add("events.lost", reference::<EventsLost>(generator), false);
     add("trace.resync", reference::<Resync>(generator), false);

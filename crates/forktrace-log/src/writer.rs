@@ -103,6 +103,7 @@ impl<W: Write> Writer<W> {
             Body::Evidence(body) => self.line(&head("evidence", true), body),
             Body::Stall(body) => self.line(&head("stall", true), body),
             Body::WaitUnjudged(body) => self.line(&head("wait.unjudged", true), body),
+            Body::LostThreads(body) => self.line(&head("threads.lost", true), body),
             Body::EventsLost(body) => self.line(&head("events.lost", true), body),
             Body::Resync(body) => self.line(&head("trace.resync", true), body),
             Body::ProcessOwner(body) => self.line(&head("process.owner", true), body),

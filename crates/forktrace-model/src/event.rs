@@ -8,6 +8,7 @@ mod evidence;
 mod exit;
 mod known;
 mod lock_facts;
+mod lost_threads;
 pub mod stacks;
 pub mod stall;
 mod trace_end;
@@ -24,6 +25,7 @@ pub use lock_facts::{
     FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, RLOCK,
     Waiter,
 };
+pub use lost_threads::{HeldLock, LostThread, LostThreads, LostWord, OtherThread, ThreadedForks};
 pub use stall::Stall;
 pub use trace_end::{Counter, EndReason, TraceConclusion};
 pub use unjudged::{Unjudged, UnjudgedWait};
@@ -97,6 +99,9 @@ pub enum Body {
     /// A wait about which nothing can be said.
     #[serde(rename = "wait.unjudged")]
     WaitUnjudged(Box<UnjudgedWait>),
+    /// The threads that a forked child does not have, and what became of what they waited for.
+    #[serde(rename = "threads.lost")]
+    LostThreads(Box<LostThreads>),
     /// Events were lost before this point.
     #[serde(rename = "events.lost")]
     EventsLost(EventsLost),
@@ -130,6 +135,7 @@ impl Body {
             Body::Evidence(_) => "evidence",
             Body::Stall(_) => "stall",
             Body::WaitUnjudged(_) => "wait.unjudged",
+            Body::LostThreads(_) => "threads.lost",
             Body::EventsLost(_) => "events.lost",
             Body::Resync(_) => "trace.resync",
             Body::ProcessOwner(_) => "process.owner",
@@ -464,6 +470,10 @@ pub struct TraceEnd {
     /// What it says of hangs; `None`: a log of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conclusion: Option<TraceConclusion>,
+    /// Processes that forked beside other threads of their own and whose children did not exec, the one with
+    /// the most such forks first. Logs of older versions do not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub threaded_forks: Vec<ThreadedForks>,
 }
 
 fn is_none_lost(number: &u64) -> bool {

@@ -4,12 +4,14 @@ mod fact;
 mod hazard_id;
 mod remedy;
 mod stall;
+mod threads;
 mod wait;
 
 pub use fact::{Effect, Fact, Origin, OwnerName, PageEvidence, Rule};
 pub use hazard_id::HazardId;
 pub use remedy::Remedy;
 pub use stall::{Link, StallDetail};
+pub use threads::{Bypass, Library, SignalSort, ThreadLost, ThreadsDetail, Work};
 pub use wait::{Held, Holder, Lock, LockPlace, WaitDetail};
 
 use rustc_hash::FxHashSet;
@@ -88,6 +90,8 @@ pub enum Detail {
     Wait(Box<WaitDetail>),
     /// A task is in a call, of whatever kind, that nobody can end.
     Stall(Box<StallDetail>),
+    /// Threads that the process does not have.
+    Threads(Box<ThreadsDetail>),
 }
 
 /// What a hazard does to the process.
@@ -217,7 +221,9 @@ impl Finding {
         match &self.detail {
             Detail::Wait(wait) => Key::of_wait(self.subject.tid, wait.lock.futex),
             Detail::Stall(_) => Key::of_stall(),
-            Detail::None => Key { about: About::Hazard(self.hazard), tid: 0, place: 0 },
+            Detail::Threads(_) | Detail::None => {
+                Key { about: About::Hazard(self.hazard), tid: 0, place: 0 }
+            }
         }
     }
 
@@ -225,7 +231,7 @@ impl Finding {
     pub fn wait(&self) -> Option<&WaitDetail> {
         match &self.detail {
             Detail::Wait(wait) => Some(wait),
-            Detail::Stall(_) | Detail::None => None,
+            _ => None,
         }
     }
 
@@ -233,7 +239,15 @@ impl Finding {
     pub fn stall(&self) -> Option<&StallDetail> {
         match &self.detail {
             Detail::Stall(stall) => Some(stall),
-            Detail::Wait(_) | Detail::None => None,
+            _ => None,
+        }
+    }
+
+    /// The threads that the process does not have, if the hazard is about them.
+    pub fn threads(&self) -> Option<&ThreadsDetail> {
+        match &self.detail {
+            Detail::Threads(threads) => Some(threads),
+            _ => None,
         }
     }
 
@@ -268,7 +282,7 @@ impl Finding {
         match &self.detail {
             Detail::Wait(wait) => &wait.stack,
             Detail::Stall(stall) => &stall.stack,
-            Detail::None => &[],
+            Detail::Threads(_) | Detail::None => &[],
         }
     }
 
@@ -277,6 +291,7 @@ impl Finding {
         match &self.detail {
             Detail::Wait(wait) => &wait.python,
             Detail::Stall(stall) => &stall.python,
+            Detail::Threads(threads) => &threads.python,
             Detail::None => &[],
         }
     }
@@ -321,6 +336,10 @@ impl Finding {
             Detail::Stall(stall) => {
                 stall.python = Vec::new();
                 stall.stack = Vec::new();
+            }
+            Detail::Threads(threads) => {
+                threads.python = Vec::new();
+                threads.threads = Vec::new();
             }
             Detail::None => {}
         }

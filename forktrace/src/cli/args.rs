@@ -161,6 +161,10 @@ pub struct ExportArgs {
     #[arg(long)]
     pub suspects: bool,
 
+    /// Also export each fork beside other threads whose child did not exec, as a finding
+    #[arg(long)]
+    pub audit: bool,
+
     /// Stop reading when forktrace uses this much memory
     ///
     /// Writing the output then needs more.
@@ -184,6 +188,8 @@ pub enum Format {
     Dot,
     /// The process tree as an image.
     Svg,
+    /// The findings for code hosts and editors (SARIF 2.1.0).
+    Sarif,
 }
 
 /// Options of a trace.
@@ -346,6 +352,13 @@ pub struct OutputArgs {
     /// cannot prove that the lock was inherited.
     #[arg(long)]
     pub suspects: bool,
+
+    /// Also report each place where a process with several threads forks a child that does not exec
+    ///
+    /// Nothing is wrong yet at such a place: threads and what they did are missing in the child. With
+    /// --exit-code a test run can fail because of it.
+    #[arg(long)]
+    pub audit: bool,
 
     /// Print only the findings and the result
     #[arg(short, long)]

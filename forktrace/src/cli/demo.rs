@@ -155,8 +155,10 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
     let filter = format!("demo {}", demo.name);
     let start = output::start_event(&kernel, began_ns, nanoseconds(MIN_WAIT), filter, Vec::new());
     let pipeline = output::pipeline(output::outputs(args, Events::Waits, &start, None));
+    let pipeline = pipeline.audited(args.audit);
     let watched = Watched::new(pipeline, demo.hangs.then_some(AFTER_FINDING));
-    let scope = Scope { all: false, follow: true, min_wait_ns: nanoseconds(MIN_WAIT) };
+    let min_wait_ns = nanoseconds(MIN_WAIT);
+    let scope = Scope { all: false, follow: true, min_wait_ns, audit: args.audit };
     let until = Until { duration: Some(LIMIT), targets_end: true, command_is_interrupted: false };
     let begin = |live: &mut Live| {
         live.consumer.event(&start)?;

@@ -24,6 +24,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     let shown = OutputArgs {
         json: args.json,
         suspects: false,
+        audit: false,
         quiet: false,
         verbose: args.verbose,
         color: args.color,

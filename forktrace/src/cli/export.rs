@@ -58,7 +58,9 @@ fn write(args: &ExportArgs, format: Format) -> Result<(), Failure> {
             table(args, |row| file.row(row))?;
             file.finish().map_err(|e| failed(args, e))?;
         }
-        Format::Html | Format::Perfetto | Format::Dot | Format::Svg => picture(args, format)?,
+        Format::Html | Format::Perfetto | Format::Dot | Format::Svg | Format::Sarif => {
+            picture(args, format)?;
+        }
     }
     Ok(())
 }
@@ -76,17 +78,28 @@ fn format(args: &ExportArgs) -> Result<Format, Failure> {
         Some("csv") => Ok(Format::Csv),
         Some("dot" | "gv") => Ok(Format::Dot),
         Some("svg") => Ok(Format::Svg),
+        Some("sarif") => Ok(Format::Sarif),
         _ => Err(usage(
             "unknown format: add --format, or use a name for OUT that ends in .html, .perfetto, \
-             .parquet, .csv, .dot or .svg",
+             .parquet, .csv, .dot, .svg or .sarif",
         )),
     }
+}
+
+#[cfg(feature = "parquet")]
+fn is_parquet(format: Format) -> bool {
+    matches!(format, Format::Parquet)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn is_parquet(_: Format) -> bool {
+    false
 }
 
 /// What would do harm: bytes on a terminal, a log written over itself.
 fn refuse(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     let Some(path) = target(args) else {
-        let text = matches!(format, Format::Html | Format::Csv | Format::Dot | Format::Svg);
+        let text = !matches!(format, Format::Perfetto) && !is_parquet(format);
         return match !text && io::stdout().is_terminal() {
             true => Err(usage("this format is binary, and stdout is a terminal; add -o FILE")),
             false => Ok(()),
@@ -141,7 +154,8 @@ fn failed(args: &ExportArgs, error: io::Error) -> Failure {
 /// Writes rows as they come: a table of any length needs no more memory than its log's processes.
 fn table(args: &ExportArgs, write: impl FnMut(&Row) -> io::Result<()>) -> Result<(), Failure> {
     let files = log_files::in_order(&args.files)?;
-    let walk = Walk::new(&files, args.memory, true, |_, _| Ok(Table::pipeline(write)));
+    let walk =
+        Walk::new(&files, args.memory, true, |_, _| Ok(Table::pipeline(write).audited(args.audit)));
     walk.run().map(drop).map_err(|failure| match failure {
         // What is written here goes to the file alone.
         Failure::Output(error) => failed(args, error),
@@ -151,7 +165,9 @@ fn table(args: &ExportArgs, write: impl FnMut(&Row) -> io::Result<()>) -> Result
 
 fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     let files = log_files::in_order(&args.files)?;
-    let walk = Walk::new(&files, args.memory, true, |_, _| Ok(TimelineBuilder::pipeline()));
+    let walk = Walk::new(&files, args.memory, true, |_, _| {
+        Ok(TimelineBuilder::pipeline().audited(args.audit))
+    });
     let Some(Walked { pipeline, caveats }) = walk.run()? else { return Ok(()) };
     let (waits, total) = pipeline.unaccounted();
     let waits = unjudged::lines(&waits, total, pipeline.model().span_ns().1);
@@ -167,6 +183,10 @@ fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
         Format::Html => export::html::write(&mut out, &story),
         Format::Perfetto => export::perfetto::write(&mut out, &story, args.suspects),
         Format::Dot => export::dot::write(&mut out, &story, args.suspects),
+        Format::Sarif => {
+            let root = std::env::current_dir().unwrap_or_default();
+            export::sarif::write(&mut out, &story, &root, args.suspects)
+        }
         _ => export::svg::write(&mut out, &story, args.suspects),
     };
     written.and_then(|()| out.flush()).map_err(|error| failed(args, error))

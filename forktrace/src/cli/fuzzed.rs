@@ -55,6 +55,7 @@ pub(crate) fn report(parts: &[Vec<u8>], choice: u64) -> Reported {
         counts_lines: choice & 128 != 0,
     };
     let args = OutputArgs {
+        audit: false,
         json: false,
         suspects: choice & 1 == 0,
         quiet: choice & 32 != 0,

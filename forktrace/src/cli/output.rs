@@ -227,6 +227,7 @@ pub(super) fn summary(
         shortfalls: &shortfalls,
         unjudged: (&unjudged, total),
         coverage: Coverage::of(model, pipeline.judge()),
+        threaded_forks: &model.threaded_forks(),
         recorded: &recorded,
     };
     let written = text.write(|text| {

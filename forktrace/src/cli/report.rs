@@ -30,7 +30,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(why.into()));
         }
         let outputs = output::outputs(&args.output, Events::Waits, event, None);
-        Ok(output::pipeline(outputs).narrowed(filter.map(Narrowed::new)))
+        let pipeline = output::pipeline(outputs).audited(args.output.audit);
+        Ok(pipeline.narrowed(filter.map(Narrowed::new)))
     });
     let Some(Walked { mut pipeline, mut caveats }) = walk.run()? else { return Ok(0) };
     if pipeline.sink.is_gone() {

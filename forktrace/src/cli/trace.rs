@@ -62,13 +62,18 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     };
     let start = start_event(args, &kernel, began_ns, &target, asked, filter.as_ref());
     let outputs = output::outputs(out, args.events, &start, recorder);
-    let pipeline = output::pipeline(outputs).narrowed(filter.map(Narrowed::new));
+    let pipeline =
+        output::pipeline(outputs).audited(args.out.audit).narrowed(filter.map(Narrowed::new));
     if args.no_snapshots || !kernel.snapshots {
         say("memory pages of children are not saved: few hangs are certain");
     }
 
-    let scope =
-        Scope { all: options.trace_all, follow: options.follow, min_wait_ns: options.min_wait_ns };
+    let scope = Scope {
+        all: options.trace_all,
+        follow: options.follow,
+        min_wait_ns: options.min_wait_ns,
+        audit: args.out.audit,
+    };
     let until = Until {
         duration: args.duration,
         targets_end: !options.trace_all,

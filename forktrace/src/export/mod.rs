@@ -13,6 +13,7 @@ mod layout;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod perfetto;
+pub mod sarif;
 mod spans;
 pub mod svg;
 pub mod table;

@@ -303,6 +303,7 @@ fn row(event: &Event, offset_ns: i64) -> Row {
         Body::TraceStart(_)
         | Body::Stall(_)
         | Body::WaitUnjudged(_)
+        | Body::LostThreads(_)
         | Body::Resync(_)
         | Body::Rotated(_)
         | Body::ProcessOwner(_)

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use forktrace_model::{finding::Finding, json_number, model::Counts};
+use forktrace_model::{event::ThreadedForks, finding::Finding, json_number, model::Counts};
 
 /// The most names that are kept of one process. A program may rename itself without end.
 pub const MAX_NAMES: usize = 64;
@@ -92,6 +92,8 @@ pub struct Trace {
     /// What was accounted for.
     #[serde(skip)]
     pub coverage: Coverage,
+    /// The processes that forked beside other threads.
+    pub threaded_forks: Vec<ThreadedForks>,
 }
 
 /// One process.

@@ -41,6 +41,11 @@ impl Follow {
         self.judge.keep_evidence();
     }
 
+    /// Makes forks beside other threads findings, see [`Judge::set_audit`].
+    pub fn set_audit(&mut self, audit: bool) {
+        self.judge.set_audit(audit);
+    }
+
     /// Takes the next event, in the order of time.
     pub(super) fn event(&mut self, event: &Event, with_identity: bool) -> Step {
         if let Body::TraceStart(start) = &event.body {

@@ -47,6 +47,12 @@ impl<S: Sink> Pipeline<S> {
         Pipeline { narrowed, ..self }
     }
 
+    /// Makes forks beside other threads findings.
+    pub fn audited(mut self, audit: bool) -> Self {
+        self.follow.set_audit(audit);
+        self
+    }
+
     /// Takes the next event, in the order of time. Returns what it changed in
     /// [`Pipeline::everything`].
     ///
@@ -97,7 +103,8 @@ impl<S: Sink> Pipeline<S> {
     fn concluded(&mut self, end: &TraceEnd) -> TraceEnd {
         self.end = Some(end.clone());
         let conclusion = conclusion::of(self.judge(), self.model(), &self.caveats(true));
-        TraceEnd { conclusion: Some(conclusion), ..end.clone() }
+        let threaded_forks = self.model().threaded_forks();
+        TraceEnd { conclusion: Some(conclusion), threaded_forks, ..end.clone() }
     }
 
     /// Does what is due.

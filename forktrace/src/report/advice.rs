@@ -39,6 +39,12 @@ pub fn text(remedy: Remedy) -> &'static str {
         Remedy::SharedLock => SHARED_LOCK,
         Remedy::PythonSharedLock => PYTHON_SHARED_LOCK,
         Remedy::BreakCircle => BREAK_CIRCLE,
+        Remedy::Opentelemetry => OPENTELEMETRY,
+        Remedy::Sentry => SENTRY,
+        Remedy::Pymongo => PYMONGO,
+        Remedy::QueueListener => QUEUE_LISTENER,
+        Remedy::Datadog => DATADOG,
+        Remedy::PinMemory => PIN_MEMORY,
     }
 }
 
@@ -124,6 +130,34 @@ const POLARS: &str = "the thread pool of Polars does not exist in a forked child
 // Hugging Face tokenizers, bindings/python/src/utils and its warning after a fork.
 const TOKENIZERS: &str = "the thread pool of tokenizers does not exist in a forked child: do not tokenize \
     before the fork, or set TOKENIZERS_PARALLELISM=false";
+
+// OpenTelemetry Python, "Working With Fork Process Models": providers are made in each worker, in gunicorn's
+// post_fork or uWSGI's postfork.
+const OPENTELEMETRY: &str = "the exporter's thread does not exist in the child, and its spans, logs or metrics are \
+    never sent: set up the provider in each worker, after the fork (gunicorn: post_fork, uWSGI: @postfork, \
+    Celery: worker_process_init)";
+
+// getsentry/sentry-python, docs "Gunicorn" and issue 1138: init in each worker.
+const SENTRY: &str = "the thread that sends events does not exist in the child: call sentry_sdk.init() in each \
+    worker, after the fork (gunicorn: post_fork, Celery: worker_process_init)";
+
+// PyMongo, FAQ "Is PyMongo fork-safe?": MongoClient must be made after the fork.
+const PYMONGO: &str = "the threads of a MongoClient do not exist in the child: create a MongoClient in each process, \
+    after the fork";
+
+// CPython, Doc/howto/logging-cookbook.rst, "Logging to a single file from multiple processes".
+const QUEUE_LISTENER: &str = "the thread of the QueueListener does not exist in the child, and its records are never \
+    written: start a listener in each process after the fork, or use a multiprocessing.Queue that the listener of \
+    the parent reads";
+
+// ddtrace, docs/advanced_usage.rst, "uWSGI": threads must be started in each worker (enable-threads,
+// lazy-apps).
+const DATADOG: &str = "the thread that sends traces does not exist in the child: import ddtrace.auto in each worker, \
+    after the fork (uWSGI: --enable-threads and --lazy-apps or --import=ddtrace.bootstrap.sitecustomize)";
+
+// torch.utils.data.DataLoader: its workers and its pin-memory thread belong to the process that iterates.
+const PIN_MEMORY: &str = "the thread of the DataLoader that copies to pinned memory does not exist in the child: make \
+    the DataLoader's iterator in the process that uses it, or pin_memory=False";
 
 // gRPC, doc/fork_support.md: the polling strategies epoll1 and poll only.
 const GRPC: &str = "gRPC's threads do not exist in the child: create channels and servers after the fork, or \

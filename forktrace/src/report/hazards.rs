@@ -26,6 +26,8 @@ pub(crate) fn words(hazard: HazardId) -> Words {
         HazardId::HeldOpen => {
             ("it waits for an end of file", " for an end of file that cannot come")
         }
+        HazardId::ThreadsLost => ("work for threads that it does not have", ""),
+        HazardId::ForkWithThreads => ("forked beside other threads", ""),
     };
     Words { headline, together }
 }

@@ -37,6 +37,7 @@ pub fn line(finding: &Finding) -> FindingLine {
         same_lock_in: finding.same_fault_in.clone(),
         waited_by: finding.waited_by.clone(),
         stall: finding.stall().map(stall),
+        threads: finding.threads().cloned(),
         remedy: finding.remedy.as_ref().map(name),
         advice: finding.remedy.map(advice::text).unwrap_or_default().to_owned(),
     }

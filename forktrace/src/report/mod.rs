@@ -15,6 +15,8 @@ pub mod hang;
 pub mod hazards;
 pub mod lock_words;
 pub mod logged;
+mod lost_work;
+pub(crate) mod places;
 pub mod proofs;
 mod python;
 pub mod reasons;

@@ -7,7 +7,7 @@ use forktrace_model::{
 };
 use nix::sys::signal::Signal;
 
-use super::{duration, lock_words};
+use super::{duration, lock_words, lost_work};
 
 /// Most processes that a proof names.
 const PIDS: usize = 8;
@@ -48,7 +48,7 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         Fact::EventsLost {} => "events were lost, so forktrace may have missed something".into(),
         Fact::ThreadsUnknown {} => "forktrace was still attaching at the fork: its list of the parent's threads may be incomplete"
             .into(),
-        _ => threads(fact).or_else(|| of_stall(fact)).unwrap_or_else(|| use_of_lock(fact)),
+        _ => threads(fact).or_else(|| of_stall(fact)).or_else(|| of_lost_work(fact)).unwrap_or_else(|| use_of_lock(fact)),
     }
 }
 
@@ -213,6 +213,44 @@ fn threads(fact: &Fact) -> Option<String> {
         Fact::NoThreadLost {} => "the parent had no other thread at the fork".into(),
         Fact::HeirWaits {} => {
             "the thread that continues the forking thread waits for it too".into()
+        }
+        _ => return None,
+    })
+}
+
+/// Work for threads that are not there.
+fn of_lost_work(fact: &Fact) -> Option<String> {
+    Some(match fact {
+        Fact::WorkForLostThread { tid, comm, sort, signals, for_ns, since_fork } => {
+            let seen = match since_fork {
+                true => "waited for it at the fork",
+                false => "waited for it at the fork, as the inherited memory says",
+            };
+            let (signals, times) = match signals {
+                1 => ("it was signalled once".to_owned(), "that"),
+                more => (format!("it was signalled {more} times"), "these signals"),
+            };
+            format!(
+                "thread \"{comm}\"[{tid}], which this process does not have, {seen} ({}); since then {signals}, \
+                 and nobody took {times} for {}",
+                lost_work::sort(*sort),
+                duration(*for_ns)
+            )
+        }
+        Fact::ThreadOfLibrary { library } => {
+            format!("it is a thread of {}", lost_work::library(*library))
+        }
+        Fact::NoOtherThread {} => "this process has one thread".into(),
+        Fact::ForkedBesideThreads { threads } => format!(
+            "the forking process had {}, and this process has not exec'ed since",
+            plural(*threads, "other thread", "other threads")
+        ),
+        Fact::HooksBypassed { how } => lost_work::bypass(*how).into(),
+        Fact::MadeAgain { comm } => {
+            format!("this process has made a thread \"{comm}\" since, which may do later work")
+        }
+        Fact::MayBeLock {} => {
+            "the lost thread may have waited for a lock: its Python frames are not known".into()
         }
         _ => return None,
     })

@@ -6,6 +6,9 @@ use forktrace_model::{
     finding::{Finding, WaitDetail},
 };
 
+/// So long after the fork a child is hardly far from the line of the fork, ns.
+const SOON_NS: u64 = 1_000_000_000;
+
 /// A Python frame: `app.py:12 in hold`.
 pub(super) fn line(frame: &PythonFrame, style: Style) -> String {
     let number = if frame.line > 0 { format!(":{}", frame.line) } else { String::new() };
@@ -47,6 +50,11 @@ pub(super) fn package(frame: &PythonFrame) -> &str {
 /// runs inside of this call until it ends (`Popen._launch`, `Lib/multiprocessing/popen_fork.py`, CPython 3.8 to
 /// 3.14), so the thread that forked was at this line too.
 pub(super) fn fork_site(finding: &Finding, style: Style) -> Option<String> {
+    fork_frame(finding).map(|frame| line(frame, style))
+}
+
+/// The frame of that line.
+pub(super) fn fork_frame(finding: &Finding) -> Option<&PythonFrame> {
     if finding.subject.tid != finding.subject.pid {
         return None;
     }
@@ -56,8 +64,24 @@ pub(super) fn fork_site(finding: &Finding, style: Style) -> Option<String> {
     let launch = finding.python().iter().position(launches)?;
     let callers = finding.python().get(launch..)?;
     let is_own = own(callers);
-    let caller = callers.iter().find(|frame| is_own(frame))?;
-    Some(line(caller, style))
+    callers.iter().find(|frame| is_own(frame))
+}
+
+/// The program's line at which a child was soon after its fork, where it is known: at the same place in the
+/// callers, or a little further on.
+pub(super) fn soon_after_fork(finding: &Finding, style: Style) -> Option<String> {
+    let frame = frame_soon_after_fork(finding)?;
+    Some(format!("os.fork() of Python; soon after, the child was at {}", line(frame, style)))
+}
+
+/// The frame of that line.
+pub(super) fn frame_soon_after_fork(finding: &Finding) -> Option<&PythonFrame> {
+    let threads = finding.threads()?;
+    let is_soon = threads.python_after_ns.is_some_and(|after_ns| after_ns <= SOON_NS);
+    let frames = &threads.python;
+    let is_own = own(frames);
+    let own = frames.iter().find(|frame| is_own(frame)).or(frames.first());
+    own.filter(|_| is_soon)
 }
 
 /// The program's innermost Python line: `at app.py:12 in hold`.

@@ -46,13 +46,15 @@ struct Fault {
 impl Fault {
     /// `None` if the process that forked is unknown: the address may belong to another program.
     fn of(finding: &Finding) -> Option<Self> {
-        let lock = finding.lock()?;
+        let lock = finding.lock().map(|lock| (lock.address, lock.family.id));
+        let work = || finding.threads()?.threads.first()?.work.as_ref().map(|work| (work.word, ""));
+        let (address, lock) = lock.or_else(work)?;
         Some(Fault {
             hazard: finding.hazard,
             confidence: finding.confidence,
             forked_by: finding.forked_by()?,
-            address: lock.address,
-            lock: lock.family.id,
+            address,
+            lock,
         })
     }
 }
@@ -132,7 +134,8 @@ impl First {
                 )
             }
         });
-        hang::row(w, style, "same lock", &text)?;
+        let label = if finding.threads().is_some() { "same word" } else { "same lock" };
+        hang::row(w, style, label, &text)?;
         if self.python != finding.python() || self.functions != functions(finding) {
             for (label, text) in stuck::rows(finding, style) {
                 hang::row(w, style, label, &text)?;

@@ -60,7 +60,9 @@ pub(super) fn fork_site(finding: &Finding, fork: &ForkSite, style: Style) -> Str
     match callers.first() {
         None => python::fork_site(finding, style).unwrap_or_default(),
         Some(frame) if frame.is_python() => {
-            python::fork_site(finding, style).unwrap_or_else(|| "os.fork() of Python".into())
+            let near = || python::soon_after_fork(finding, style);
+            let site = python::fork_site(finding, style).or_else(near);
+            site.unwrap_or_else(|| "os.fork() of Python".into())
         }
         Some(_) => {
             let own: Vec<_> = callers.into_iter().cloned().collect();
@@ -142,6 +144,11 @@ pub(super) fn place(place: &Place, style: Style) -> String {
             }
         }
     }
+}
+
+/// The same for a thread that a child does not have.
+pub(super) fn beside_python(stack: &[Frame], callers: usize, style: Style) -> String {
+    chain_beside_python(stack, callers, style)
 }
 
 /// The C library's function that was called and its callers, without the functions of the Python

@@ -19,6 +19,10 @@ const PYTHON_LINES: usize = 4;
 
 /// The rows, as far as it is known where the task is stuck.
 pub(super) fn rows(finding: &Finding, style: Style) -> Vec<(&'static str, String)> {
+    // Nobody is stuck there.
+    if finding.threads().is_some() {
+        return Vec::new();
+    }
     let texts = match style.whole_stacks {
         true => whole(finding, style),
         false => short(finding, style),
@@ -75,7 +79,7 @@ fn missing(finding: &Finding) -> (Option<&str>, Option<&str>) {
     let (cut, python) = match &finding.detail {
         Detail::Wait(wait) => (&wait.stack_cut, &wait.python_missing),
         Detail::Stall(stall) => (&stall.stack_cut, &stall.python_missing),
-        Detail::None => return (None, None),
+        Detail::Threads(_) | Detail::None => return (None, None),
     };
     (cut.as_deref(), python.as_deref())
 }

@@ -5,9 +5,10 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Style, count, hazards, plural, style::Tone, tree, unjudged, wrap};
+use super::{Style, count, hang, hazards, plural, style::Tone, threads, tree, unjudged, wrap};
 use crate::pipeline::conclusion::Coverage;
 use forktrace_model::{
+    event::ThreadedForks,
     finding::{Confidence, Finding, Severity},
     judge::{Forgotten, Judged},
     model::{Counts, Process},
@@ -52,6 +53,8 @@ pub struct Summary<'a> {
     pub unjudged: (&'a [String], u64),
     /// What was accounted for.
     pub coverage: Coverage,
+    /// The processes that forked beside other threads.
+    pub threaded_forks: &'a [ThreadedForks],
     /// One sentence for each recorded log, and whether lines are missing in it.
     pub recorded: &'a [(String, bool)],
 }
@@ -79,6 +82,8 @@ pub struct Totals<'a> {
     pub unjudged: (&'a [String], u64),
     /// What was accounted for.
     pub coverage: Coverage,
+    /// The processes that forked beside other threads.
+    pub threaded_forks: &'a [ThreadedForks],
 }
 
 /// Writes the summary.
@@ -99,8 +104,9 @@ pub fn write(w: &mut impl Write, summary: &Summary<'_>, style: Style) -> io::Res
         shortfalls: summary.shortfalls,
         unjudged: summary.unjudged,
         coverage: summary.coverage,
+        threaded_forks: summary.threaded_forks,
     };
-    let rows = if summary.quiet { Vec::new() } else { totals.rows() };
+    let rows = if summary.quiet { Vec::new() } else { totals.rows(style) };
     for (label, tone, text) in rows {
         row(w, style, label, tone, &text)?;
     }
@@ -127,7 +133,7 @@ impl<'a> Totals<'a> {
     }
 
     /// The counts: label, tone and text of each row.
-    pub(crate) fn rows(&self) -> Vec<(&'static str, Tone, String)> {
+    pub(crate) fn rows(&self, style: Style) -> Vec<(&'static str, Tone, String)> {
         let counts = self.counts;
         let made = format!(
             "{}, {}, {}, {}, {}",
@@ -163,13 +169,20 @@ impl<'a> Totals<'a> {
             let them = if self.hidden == 1 { "it" } else { "them" };
             findings.push_str(&format!(" ({hidden} hidden: show {them} with {})", self.remedy));
         }
+        if let Some(others) = self.others() {
+            findings.push_str(&format!("; {others}"));
+        }
         let lost = if counts.lost > 0 { Tone::Alarm } else { Tone::Plain };
-        vec![
-            ("seen", Tone::Plain, made),
+        let mut rows = vec![("seen", Tone::Plain, made)];
+        if let Some(forks) = threads::forks_beside(self.threaded_forks, style) {
+            rows.push(("threads", Tone::Plain, forks));
+        }
+        rows.extend([
             ("long waits", Tone::Plain, count(counts.long_waits)),
             ("findings", Tone::Plain, findings),
             ("events lost", lost, count(counts.lost)),
-        ]
+        ]);
+        rows
     }
 
     /// The result, one sentence each: first whether a child hangs, then the caveats.
@@ -232,6 +245,19 @@ impl<'a> Totals<'a> {
     /// The findings about tasks that can never go on.
     fn hangs(&self) -> impl Iterator<Item = &'a Finding> {
         self.findings.iter().copied().filter(|finding| finding.severity == Severity::Hang)
+    }
+
+    /// The numbers of findings of other severities, if there are any.
+    fn others(&self) -> Option<String> {
+        let of = |confidence| {
+            let others = self.findings.iter().filter(|finding| finding.severity != Severity::Hang);
+            others.filter(|finding| finding.confidence == confidence).count() as u64
+        };
+        let parts = [Confidence::Certain, Confidence::Likely, Confidence::Suspect];
+        let parts = parts.map(|confidence| (of(confidence), hang::word(confidence))).into_iter();
+        let parts: Vec<String> =
+            parts.filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", count(n))).collect();
+        (!parts.is_empty()).then(|| format!("no hang: {}", parts.join(", ")))
     }
 
     /// The sentence about findings of other severities, if there are any.
@@ -349,148 +375,4 @@ fn paragraph(w: &mut impl Write, style: Style, tone: Tone, text: &str) -> io::Re
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-    use super::*;
-    use crate::report::hazards::tests::finding;
-    use forktrace_model::finding::HazardId;
-
-    fn about(pid: u32, tid: u32, confidence: Confidence) -> Finding {
-        let mut finding = finding(HazardId::InheritedLock, 1);
-        (finding.subject.pid, finding.subject.tid) = (pid, tid);
-        Finding { confidence, ..finding }
-    }
-
-    fn totals<'a>(findings: &'a [Finding], counts: &'a Counts) -> Totals<'a> {
-        Totals {
-            processes: 60,
-            counts,
-            findings: findings.iter().collect(),
-            waiting: findings.iter().map(|finding| finding.subject.pid).collect(),
-            earlier: Forgotten::default(),
-            hidden: 0,
-            remedy: "--suspects",
-            shortfalls: &[],
-            unjudged: (&[], 0),
-            coverage: Coverage::default(),
-        }
-    }
-
-    #[test]
-    fn the_conclusion_names_the_first_that_hang() {
-        let certain = |pid| about(pid, pid, Confidence::Certain);
-        let mut findings: Vec<Finding> = (1..=10).map(certain).collect();
-        // Another thread of the same process is no other process.
-        findings.extend([(3, 31), (44, 44)].map(|(pid, tid)| about(pid, tid, Confidence::Likely)));
-        let counts = Counts::default();
-        let earlier = Forgotten { certain: 1, ..Forgotten::default() };
-        let totals = Totals { earlier, ..totals(&findings, &counts) };
-        let said = totals.conclusion(Style::default()).remove(0).1;
-        assert_eq!(
-            said,
-            "11 children hang on an inherited lock: worker[1], worker[2], worker[3], worker[4], worker[5], worker[6], \
-             worker[7], worker[8], and 3 others; 1 more probably: worker[44]"
-        );
-    }
-
-    #[test]
-    fn waits_that_ended_are_counted() {
-        let counts = Counts::default();
-        let findings = [1, 2].map(|pid| about(pid, pid, Confidence::Certain));
-        let said = |findings, waiting: &[u32]| {
-            let waiting = waiting.iter().copied().collect();
-            let totals = Totals { waiting, ..totals(findings, &counts) };
-            totals.conclusion(Style::default()).remove(0).1
-        };
-        let both = "on an inherited lock: worker[1], worker[2]";
-        assert_eq!(
-            said(&findings, &[2]),
-            format!("2 children hang {both}; 1 of them later resumed")
-        );
-        assert_eq!(
-            said(&findings, &[]),
-            format!("2 children hung {both}; all of them later resumed")
-        );
-        assert_eq!(
-            said(&findings[..1], &[]),
-            "1 child hung on an inherited lock: worker[1]; it later resumed"
-        );
-    }
-
-    #[test]
-    fn a_hazard_that_is_no_hang_is_no_child_that_hangs() {
-        let counts = Counts::default();
-        let mut risk = about(7, 7, Confidence::Likely);
-        risk.severity = Severity::Risk;
-        let findings = [about(3, 3, Confidence::Certain), risk];
-        let totals = totals(&findings, &counts);
-        let said: Vec<String> =
-            totals.conclusion(Style::default()).into_iter().map(|(_, text)| text).collect();
-        assert_eq!(
-            said,
-            [
-                "1 child hangs on an inherited lock: worker[3]",
-                "1 other hazard: worker[7] (inherited lock)"
-            ]
-        );
-    }
-
-    #[test]
-    fn the_rows_count_what_the_conclusion_counts() {
-        let counts = Counts::default();
-        let findings = [
-            about(3, 3, Confidence::Certain),
-            about(3, 31, Confidence::Likely),
-            about(4, 41, Confidence::Likely),
-            about(4, 42, Confidence::Suspect),
-            about(5, 5, Confidence::Suspect),
-        ];
-        let said = |findings: &[Finding], hidden| {
-            let totals = Totals { hidden, ..totals(findings, &counts) };
-            let (.., row) = totals.rows().into_iter().find(|(label, ..)| *label == "findings")?;
-            Some((row, totals.conclusion(Style::default()).into_iter().next()?.1))
-        };
-        let (row, conclusion) = said(&findings, 0).unwrap();
-        assert_eq!(row, "1 certain, 1 likely, 1 suspect (3 processes, 5 threads)");
-        assert_eq!(
-            conclusion,
-            "1 child hangs on an inherited lock: worker[3]; 1 more probably: worker[4]; 1 more \
-             perhaps: worker[5]"
-        );
-        let (row, conclusion) = said(&findings[..1], 2).unwrap();
-        assert_eq!(row, "1 certain, 0 likely (2 suspects hidden: show them with --suspects)");
-        assert!(
-            conclusion.ends_with("worker[3]; 2 suspects are hidden: show them with --suspects"),
-            "{conclusion}"
-        );
-    }
-
-    #[test]
-    fn quiet_prints_the_result_and_what_is_missing() {
-        let counts = Counts::default();
-        let recorded = [("3 lines".to_owned(), false), ("2 lines are missing".to_owned(), true)];
-        let summary = Summary {
-            processes: &[],
-            seen: 2,
-            forgotten: 0,
-            counts: &counts,
-            span_ns: (0, 0),
-            findings: &[],
-            earlier: Forgotten::default(),
-            hidden: 0,
-            quiet: true,
-            shortfalls: &[],
-            unjudged: (&[], 0),
-            coverage: Coverage::default(),
-            recorded: &recorded,
-        };
-        let mut out = Vec::new();
-        write(&mut out, &summary, Style::default()).unwrap();
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "recorded     2 lines are missing\n\
-             no child hangs: accounted for 0 forked children with 0 threads\n"
-        );
-    }
-}
+mod tests;

@@ -231,6 +231,7 @@ impl<W: Write> Text<W> {
             Body::Evidence(_)
             | Body::Stall(_)
             | Body::WaitUnjudged(_)
+            | Body::LostThreads(_)
             | Body::ProcessOwner(_)
             | Body::TraceStart(_)
             | Body::Resync(_)

@@ -1,17 +1,21 @@
 //! Names of threads: one thread is called the same in every row, and pools are counted.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Style, plural};
 use forktrace_model::{
-    event::{Task, ThreadName},
+    event::{Task, ThreadName, ThreadedForks},
     finding::{Finding, Holder},
 };
 
 /// Groups of threads shown by name.
 const GROUPS: usize = 3;
+/// Forking processes named in the summary.
+const FORKERS: usize = 3;
+/// Names of threads shown for each of them.
+const NAMES: usize = 5;
 /// Words of names that say nothing of what a thread is for.
 const VAGUE: [&str; 6] = ["thread", "worker", "main", "pool", "python", "python3"];
 /// Fewer letters than this may be part of many words.
@@ -71,6 +75,42 @@ pub(super) fn lost(
         0 => format!(": {texts}"),
         more => format!(": {texts} and {}", plural(more, "other", "others")),
     }
+}
+
+/// The processes that forked beside other threads and whose children did not exec, in a sentence each:
+/// `gunicorn[70] forked 4 times beside 3 threads: "refresher", "pool"`. `None`: there are none.
+pub(super) fn forks_beside(forks: &[ThreadedForks], style: Style) -> Option<String> {
+    let texts: Vec<String> = forks.iter().take(FORKERS).map(|one| forker(one, style)).collect();
+    let text = texts.join("; ");
+    match forks.len().saturating_sub(texts.len()) as u64 {
+        0 if texts.is_empty() => None,
+        0 => Some(text),
+        more => Some(format!("{text}; {} too", plural(more, "other process", "other processes"))),
+    }
+}
+
+fn forker(one: &ThreadedForks, style: Style) -> String {
+    let times = match one.forks {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => format!("{} times", super::count(more)),
+    };
+    let threads = plural(one.threads.into(), "thread", "threads");
+    let comm = style.clean(&one.comm);
+    let mut text = format!("{comm}[{}] forked {times} beside {threads}", one.pid);
+    // A thread without a name of its own has that of its process.
+    let pools = one.names.keys().filter(|name| **name != one.comm).map(|name| pool(name));
+    let pools: BTreeSet<String> = pools.collect();
+    let shown = pools.iter().take(NAMES).map(|name| format!("\"{}\"", style.clean(name)));
+    let mut shown: Vec<String> = shown.collect();
+    match pools.len().saturating_sub(shown.len()) as u64 {
+        0 => {}
+        more => shown.push(plural(more, "other name", "other names")),
+    }
+    if !shown.is_empty() {
+        text.push_str(&format!(": {}", shown.join(", ")));
+    }
+    text
 }
 
 /// Threads with one name.
@@ -228,6 +268,30 @@ mod tests {
             text(&hang, &names),
             ": 2 threads of \"polars\", \"jemalloc_bg\"[14], 3 threads of \"python3\""
         );
+    }
+
+    #[test]
+    fn forks_beside_threads_are_counted_with_the_names_of_these() {
+        let one = |pid, forks, threads, names: &[&str]| ThreadedForks {
+            pid,
+            comm: "gunicorn".into(),
+            forks,
+            threads,
+            names: names.iter().map(|name| ((*name).to_owned(), 1)).collect(),
+        };
+        let text = |forks: &[ThreadedForks]| forks_beside(forks, Style::default());
+        assert_eq!(text(&[]), None);
+        let first = one(70, 4, 3, &["gunicorn", "refresher", "io-0", "io-1"]);
+        assert_eq!(
+            text(&[first, one(71, 1, 1, &["gunicorn"])]).unwrap(),
+            "gunicorn[70] forked 4 times beside 3 threads: \"io\", \"refresher\"; \
+             gunicorn[71] forked once beside 1 thread"
+        );
+        let many = [1, 2, 3, 4, 5].map(|pid| one(pid, 2, 9, &["a", "b", "c", "d", "e", "f", "g"]));
+        let text = text(&many).unwrap();
+        assert!(text.starts_with("gunicorn[1] forked twice beside 9 threads: \"a\", "), "{text}");
+        assert!(text.contains("\"e\", 2 other names; gunicorn[2]"), "{text}");
+        assert!(text.ends_with("; 2 other processes too"), "{text}");
     }
 
     #[test]

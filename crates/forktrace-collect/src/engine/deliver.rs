@@ -39,6 +39,7 @@ impl<C: Consumer> Engine<C> {
             }
         }
         self.waits.concluded(&event, &self.consumer, clock::boot_ns());
+        self.lost_threads.consider(&event, self.consumer.wanted());
         if let Some(locks) = &self.kernel.locks {
             lock_observations::consider(locks, &event);
         }

@@ -25,6 +25,9 @@ impl<C: Consumer> Engine<C> {
         for event in self.waits.read_rest(Models::of(&self.consumer), clock::boot_ns()) {
             self.intake.push(event);
         }
+        for event in self.lost_threads.finish(self.consumer.wanted(), clock::boot_ns()) {
+            self.intake.push(event);
+        }
         for event in self.intake.flush() {
             self.deliver(event)?;
         }
@@ -41,6 +44,7 @@ impl<C: Consumer> Engine<C> {
             traced_ns: Some(traced_ns.unwrap_or(0)),
             unwritten: 0,
             conclusion: None,
+            threaded_forks: Vec::new(),
         };
         // Where no wait can have been long enough, all are still being checked.
         if traced_ns.is_some_and(|traced_ns| traced_ns >= self.waits.min_wait_ns()) {

@@ -25,13 +25,14 @@ mod intake;
 mod kernel_tasks;
 mod lock_observations;
 mod losses;
+mod lost_threads;
 mod memory;
 mod resync;
 mod tracked;
 mod unjudged;
 mod waits;
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use forktrace_model::event::EndReason;
 use tokio::{
@@ -47,6 +48,7 @@ use self::{
     command::{Command, FAREWELL},
     consumer::Models,
     intake::{Intake, Records},
+    lost_threads::LostThreadsWatch,
     memory::Memory,
     tracked::Tracked,
     waits::Waits,
@@ -68,6 +70,8 @@ pub struct Scope {
     pub follow: bool,
     /// How long a wait must last to be judged, ns.
     pub min_wait_ns: u64,
+    /// The stacks of threads that a fork does not copy are read in any case.
+    pub audit: bool,
 }
 
 /// When to stop.
@@ -87,6 +91,7 @@ pub struct Engine<C> {
     intake: Intake,
     tracked: Tracked,
     waits: Waits,
+    lost_threads: LostThreadsWatch,
     command: Command,
     memory: Memory,
     /// Takes the events.
@@ -103,6 +108,11 @@ impl<C: Consumer> Engine<C> {
             intake: Intake::new(ring)?,
             tracked: Tracked::new(scope),
             waits: Waits::new(&kernel, &scope),
+            lost_threads: LostThreadsWatch::new(
+                Arc::clone(&kernel.records),
+                kernel.registers.clone(),
+                scope.audit,
+            ),
             command: Command::default(),
             memory: Memory::default(),
             kernel,
@@ -152,6 +162,7 @@ impl<C: Consumer> Engine<C> {
                 () = sleep_until(end) => return Ok(EndReason::Duration),
                 _ = tick.tick() => self.tick()?,
                 report = self.waits.next() => self.take_report(report),
+                done = self.lost_threads.next() => self.take_lost_threads(done),
                 ready = self.intake.batch(&mut records) => ready?,
             }
             self.intake.take(records, &self.kernel.maps);
@@ -192,11 +203,20 @@ impl<C: Consumer> Engine<C> {
         for event in self.waits.tick(&self.kernel, models, now_ns) {
             self.intake.push(event);
         }
+        let maps = &self.kernel.maps;
+        self.lost_threads.begin(models.wanted, now_ns, || maps.waits());
         for event in self.tracked.credentials.changed(now_ns, models.everything) {
             self.intake.push(event);
         }
         self.release()?;
         self.consumer.tick()
+    }
+
+    fn take_lost_threads(&mut self, done: Vec<lost_threads::Done>) {
+        let wanted = self.consumer.wanted();
+        for event in self.lost_threads.take(done, wanted, clock::boot_ns()) {
+            self.intake.push(event);
+        }
     }
 
     fn take_report(&mut self, report: waits::Report) {

@@ -49,6 +49,11 @@ pub fn name(pid: u32, tid: u32) -> Option<String> {
     proc_text::comm(pid, tid).ok()
 }
 
+/// The numbers of a process's threads.
+pub fn all(pid: u32) -> Result<Vec<u32>> {
+    proc_text::numbers(pid, &format!("{pid}/task"))
+}
+
 /// Looks for the first time.
 pub fn first_look(pid: u32) -> Result<FirstLook> {
     let threads = look(pid)?;

@@ -132,11 +132,7 @@ impl ForkRecords {
         let Some(risk) = self.risk(pid).filter(|risk| risk.enter_ns != 0) else {
             return Vec::new();
         };
-        let covers = |hold: &Hold| {
-            hold.tid != 0
-                && hold.since_ns <= risk.fork_ns
-                && (hold.until_ns == 0 || hold.until_ns >= risk.enter_ns)
-        };
+        let covers = |hold: &Hold| is_held_at(hold, &risk);
         let past = self.past_holds.iter().filter_map(Result::ok).filter_map(|(place, bytes)| {
             let place: PastKey = value(&place);
             let wanted = place.tgid == parent && places.contains(&place.addr);
@@ -146,6 +142,30 @@ impl ForkRecords {
         let mut holds: Vec<_> = past.chain(present).filter(|(_, hold)| covers(hold)).collect();
         holds.sort_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
         holds.dedup_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
+        holds
+    }
+
+    /// Every lock that threads of process `parent` had while the memory of its child `pid` was copied, by
+    /// address. All holds are gone through, once.
+    pub fn all_holds_at_fork(&self, pid: u32, parent: u32) -> Vec<(u64, Hold)> {
+        let _unpreempted = Unpreempted::here();
+        let Some(risk) = self.risk(pid).filter(|risk| risk.enter_ns != 0) else {
+            return Vec::new();
+        };
+        let past = self.past_holds.iter().filter_map(Result::ok).map(|(place, bytes)| {
+            let place: PastKey = value(&place);
+            (place.tgid, place.addr, value::<Hold>(&bytes))
+        });
+        let present = self.holds.iter().filter_map(Result::ok).map(|(place, bytes)| {
+            let place: LockKey = value(&place);
+            (place.tgid, place.addr, value::<Hold>(&bytes))
+        });
+        let its = past
+            .chain(present)
+            .filter(|(tgid, _, hold)| *tgid == parent && is_held_at(hold, &risk));
+        let mut holds: Vec<(u64, Hold)> = its.map(|(_, addr, hold)| (addr, hold)).collect();
+        holds.sort_by_key(|(addr, hold)| (*addr, hold.tid, hold.since_ns));
+        holds.dedup_by_key(|(addr, hold)| (*addr, hold.tid));
         holds
     }
 
@@ -162,4 +182,11 @@ impl ForkRecords {
         let attempt = self.attempts.get(&tid, 0).ok()?;
         Some(value::<Attempt>(&attempt).caller)
     }
+}
+
+/// Whether a lock was held while the memory of a child was copied.
+fn is_held_at(hold: &Hold, risk: &Risk) -> bool {
+    hold.tid != 0
+        && hold.since_ns <= risk.fork_ns
+        && (hold.until_ns == 0 || hold.until_ns >= risk.enter_ns)
 }

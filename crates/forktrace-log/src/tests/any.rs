@@ -365,6 +365,55 @@ fn unjudged() -> impl Strategy<Value = UnjudgedWait> {
     )
 }
 
+fn lost_word() -> impl Strategy<Value = LostWord> {
+    (at_fork(), option::of(window()), option::of(mapping()), any::<Option<u64>>()).prop_map(
+        |(at_fork, now, mapping, changed_ns)| LostWord {
+            at_fork,
+            first: now.clone(),
+            now,
+            mapping,
+            changed_ns,
+            waiters: 1,
+            wakes: changed_ns,
+            module: None,
+        },
+    )
+}
+
+fn lost_thread() -> impl Strategy<Value = LostThread> {
+    (thread_name(), doing(), option::of(lost_word()), vec(python_frame(), 0..2), any::<u64>())
+        .prop_map(|(name, doing, word, python, address)| LostThread {
+            tid: name.tid,
+            comm: name.comm.clone(),
+            doing,
+            since_fork: word.is_some(),
+            word: word.map(Box::new),
+            stack: Some(Box::new(stacks::Stack::missing(name.comm.clone()))),
+            python,
+            held: vec![HeldLock { address, place: Some(name.comm) }],
+        })
+}
+
+fn lost_threads() -> impl Strategy<Value = LostThreads> {
+    let others = (thread_name(), doing()).prop_map(|(name, doing)| OtherThread {
+        tid: name.tid,
+        comm: name.comm,
+        doing,
+    });
+    (any::<[u64; 2]>(), vec(lost_thread(), 0..3), vec(others, 0..2), any::<Option<bool>>())
+        .prop_map(|([fork_ns, seen_ns], threads, others, ending)| LostThreads {
+            fork_ns,
+            seen_ns,
+            threads,
+            others,
+            ending,
+            runtime: ending.map(|_| stall::Runtime::Python),
+            fork: ending.map(|_| Box::new(stacks::Stack::missing("gone"))),
+            python: Vec::new(),
+            python_ns: fork_ns,
+        })
+}
+
 /// Any event that happened to a task.
 fn task_event() -> impl Strategy<Value = Body> {
     prop_oneof![
@@ -390,6 +439,7 @@ fn task_event() -> impl Strategy<Value = Body> {
             .prop_map(|(uaddr, op)| Body::FutexWake(FutexWake { uaddr, op })),
         evidence().prop_map(|evidence| Body::Evidence(Box::new(evidence))).boxed(),
         unjudged().prop_map(|wait| Body::WaitUnjudged(Box::new(wait))).boxed(),
+        lost_threads().prop_map(|lost| Body::LostThreads(Box::new(lost))).boxed(),
     ]
 }
 
@@ -404,13 +454,18 @@ fn trace_event() -> impl Strategy<Value = Body> {
         any::<u32>().prop_map(|next| Body::Rotated(Rotated { next })),
         (text(), btree_map(text(), any::<u64>(), 0..3), any::<[u64; 2]>()).prop_map(
             |(reason, counters, [lost, unwritten])| Body::TraceEnd(TraceEnd {
-                reason,
+                reason: reason.clone(),
                 counters,
                 lost,
                 unwritten,
                 traced_ns: Some(lost / 2).filter(|_| lost % 2 == 0),
                 conclusion: [None, Some(TraceConclusion::Hangs), Some(TraceConclusion::Clear)]
                     [(unwritten % 3) as usize],
+                threaded_forks: vec![ThreadedForks {
+                    forks: lost,
+                    names: [(reason, unwritten)].into(),
+                    ..ThreadedForks::default()
+                }],
             })
         ),
     ]

@@ -131,6 +131,7 @@ pub(super) fn finding() -> impl Strategy<Value = FindingLine> {
             same_lock_in: ns_pid.into_iter().collect(),
             waited_by: Vec::new(),
             stall: None,
+            threads: None,
             remedy: words.2,
             advice: words.4,
         },

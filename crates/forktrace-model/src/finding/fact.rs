@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Missing, stacks::Frame},
+    finding::{Bypass, Library, SignalSort},
     locks::WordFact,
 };
 
@@ -130,6 +131,20 @@ rules! {
     Supports NotUsed "not-used" { pids: Vec<u32> }
     /// The parent has so many threads that are older than the process, which are not in it.
     Supports ThreadsOfParent "threads-of-parent" { threads: u64 }
+    /// This thread, which the process does not have, waited to be signalled at the fork; since then so many
+    /// signals came that nobody took, the first of them `for_ns` ago. `since_fork`: its wait was seen to have
+    /// begun before the fork.
+    Supports WorkForLostThread "work-for-lost-thread" {
+        tid: u32, comm: String, sort: SignalSort, signals: u32, for_ns: u64, since_fork: bool
+    }
+    /// It is a thread of this library.
+    Supports ThreadOfLibrary "thread-of-library" { library: Library }
+    /// The process has no other thread that could do the work.
+    Supports NoOtherThread "no-other-thread" {}
+    /// The forking process had so many other threads, and the process has not exec'ed.
+    Supports ForkedBesideThreads "forked-beside-threads" { threads: u64 }
+    /// The fork passed by the hooks by which libraries make their threads again.
+    Supports HooksBypassed "hooks-bypassed" { how: Bypass }
     /// So many other threads of the process are alive.
     Weakens OthersAlive "others-alive" { others: u64 }
     /// Signals with a handler that may run, by number; `None`: not known.
@@ -153,6 +168,10 @@ rules! {
     Weakens MayBeOpened "may-be-opened" { name: String }
     /// These processes have the waiter's own end of the socket, and could shut it down.
     Weakens MayBeShutDown "may-be-shut-down" { pids: Vec<u32> }
+    /// The process has made a thread of the same name since.
+    Weakens MadeAgain "made-again" { comm: String }
+    /// What the lost thread waited for may have been a lock: its Python frames are not known.
+    Weakens MayBeLock "may-be-lock" {}
     /// Nothing proves that it existed at the fork.
     Missing MayBeNew "may-be-new" {}
     /// The inherited bytes do not prove that the lock was held.

@@ -22,4 +22,8 @@ pub enum HazardId {
     OrphanedLock,
     /// A task waits for the end of a pipe or socket whose other end is open only where nobody uses it.
     HeldOpen,
+    /// The child hands work to threads that it does not have.
+    ThreadsLost,
+    /// A process forked beside other threads, and the child did not exec (`--audit`).
+    ForkWithThreads,
 }

@@ -75,4 +75,16 @@ pub enum Remedy {
     PythonSharedLock,
     /// Tasks that wait for each other.
     BreakCircle,
+    /// The batch processors of OpenTelemetry.
+    Opentelemetry,
+    /// The worker of Sentry's SDK.
+    Sentry,
+    /// The threads of a client of PyMongo.
+    Pymongo,
+    /// A `QueueListener` of Python's logging.
+    QueueListener,
+    /// The threads of Datadog's ddtrace.
+    Datadog,
+    /// The pin-memory thread of PyTorch.
+    PinMemory,
 }

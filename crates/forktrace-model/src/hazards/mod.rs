@@ -16,9 +16,11 @@ mod self_deadlock;
 pub(crate) mod stall;
 #[cfg(test)]
 mod tests;
+mod threads_lost;
 pub(crate) mod wait;
 
 pub use stall::{Account, accounts, stuck_among_others, stuck_thread};
+pub use threads_lost::{audit, is_ending, work_waiting};
 pub use wait::{others_run, wants_python, wants_stack};
 
 use crate::{
@@ -38,6 +40,7 @@ pub static HAZARDS: &[&dyn Hazard] = &[
     &deadlock::Deadlock,
     &orphaned_lock::OrphanedLock,
     &held_open::HeldOpen,
+    &threads_lost::ThreadsLost,
 ];
 
 /// One hazard.

@@ -5,7 +5,9 @@ mod same_fault;
 mod tests;
 mod unjudged;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::hash::Hasher as _;
+
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::{
     event::{Body, Ended, Event, Unjudged},
@@ -106,6 +108,10 @@ pub struct Judge {
     /// Findings whose thread has ended a moment ago.
     leaving: Vec<Leaving>,
     keep_evidence: bool,
+    /// Forks beside other threads are findings.
+    audit: bool,
+    /// The forks that are findings: by the process that forked, and where.
+    audited: FxHashSet<(u32, u64)>,
 }
 
 /// A finding whose thread has ended: its wait is over, unless the whole process is ending.
@@ -147,6 +153,24 @@ impl Judge {
     /// Keeps what the open findings were concluded from, for a log that goes on in a new file.
     pub fn keep_evidence(&mut self) {
         self.keep_evidence = true;
+    }
+
+    /// Makes forks beside other threads findings.
+    pub fn set_audit(&mut self, audit: bool) {
+        self.audit = audit;
+    }
+
+    /// The finding that is only made where it is asked for, if it is the first about its place: a server that
+    /// forks a hundred workers at one line has one danger.
+    fn audited(&mut self, event: &Event, model: &Model, process: ProcId) -> Option<Outcome> {
+        let finding = hazards::audit(event, model).filter(|_| self.audit)?;
+        let mut site = FxHasher::default();
+        for frame in finding.fork_site().iter().flat_map(|fork| &fork.stack) {
+            site.write_u64(frame.address);
+        }
+        let place = (finding.forked_by().unwrap_or(0), site.finish());
+        let is_first = self.audited.len() < KEPT && self.audited.insert(place);
+        is_first.then(|| self.found(process, finding, event.boot_ns, None)).flatten()
     }
 
     /// What the open findings were concluded from, where it was kept, in the order of its time.
@@ -204,7 +228,7 @@ impl Judge {
             }
             Verdict::Innocent(reason) => self.silent(event, process, reason, true),
             Verdict::Open(reason) => self.silent(event, process, reason, false),
-            Verdict::Unrelated => None,
+            Verdict::Unrelated => self.audited(event, model, process),
         }
     }
 
@@ -454,6 +478,10 @@ impl Judged {
 
     /// Whether it is a doubt, see [`Judge::doubts`].
     fn is_doubt(&self) -> bool {
+        // Others say nothing of hangs.
+        if self.finding.severity != Severity::Hang {
+            return false;
+        }
         match self.finding.confidence {
             Confidence::Suspect => self.ended_after_ns.is_none(),
             Confidence::Certain | Confidence::Likely => !self.is_hang(),

@@ -45,5 +45,7 @@ impl SameFault {
 }
 
 fn fault(finding: &Finding) -> Option<(u32, u64)> {
-    Some((finding.forked_by()?, finding.wait()?.lock.address))
+    let threads = || finding.threads()?.threads.first()?.work.as_ref().map(|work| work.word);
+    let address = finding.lock().map(|lock| lock.address).or_else(threads)?;
+    Some((finding.forked_by()?, address))
 }

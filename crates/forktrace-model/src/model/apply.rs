@@ -6,8 +6,8 @@ use forktrace_common::clone_flags::{self, CLONE_PARENT};
 
 use super::{Change, Exec, Fork, Model, ProcId, Process, START_TOLERANCE_NS, Thread};
 use crate::event::{
-    Body, Event, Evidence, FutexWait, ProcessExec, ProcessFork, ProcessOwner, ProcessSnapshot,
-    Task, ThreadName, ThreadStart,
+    Body, Event, Evidence, FutexWait, LostThreads, ProcessExec, ProcessFork, ProcessOwner,
+    ProcessSnapshot, Task, ThreadName, ThreadStart,
 };
 
 impl Model {
@@ -46,6 +46,7 @@ impl Model {
                 self.futex_wait(at, task, wait);
             }
             (Body::Evidence(look), Some(task)) => self.renamed(task, look),
+            (Body::LostThreads(lost), Some(task)) => self.lost_threads(task, lost),
             _ => {}
         }
         changes
@@ -168,6 +169,35 @@ impl Model {
         }
     }
 
+    /// A look at the threads that a child does not have shows their names: they are given after the start of
+    /// a thread, and no event tells of that.
+    fn lost_threads(&mut self, task: &Task, lost: &LostThreads) {
+        self.rename(task);
+        let Some(process) = self.get_mut(task.pid).filter(|process| process.exec.is_none()) else {
+            return;
+        };
+        let Some(fork) = process.fork.as_mut().filter(|fork| fork.boot_ns == lost.fork_ns) else {
+            return;
+        };
+        let before = Arc::clone(fork);
+        let now = Arc::make_mut(fork);
+        for thread in &mut now.lost {
+            let seen = lost.threads.iter().find(|seen| seen.tid == thread.tid);
+            if let Some(seen) = seen.filter(|seen| !seen.comm.is_empty()) {
+                thread.comm.clone_from(&seen.comm);
+            }
+        }
+        let after = Arc::clone(fork);
+        self.threaded_forks.renamed(&before, &after);
+        if let Some(by) = after.by.and_then(|by| self.by_id(by)).filter(|by| by.is_alive()) {
+            for thread in &after.lost {
+                if let Some(known) = by.threads.get_mut(&thread.tid) {
+                    known.comm.clone_from(&thread.comm);
+                }
+            }
+        }
+    }
+
     fn fork(&mut self, at: u64, task: &Task, fork: &ProcessFork, changes: &mut Vec<Change>) {
         let by = self.known(task, changes);
         // The pid is in use again, so that the end of its former process was missed.
@@ -213,7 +243,9 @@ impl Model {
         (process.uid, process.cgroup) = (uid, cgroup);
         let leader = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
         process.threads.insert(fork.child_pid, leader);
-        process.fork = Some(Arc::new(made.after(before)));
+        let made = Arc::new(made.after(before));
+        process.fork = Some(Arc::clone(&made));
+        self.threaded_forks.forked(&made);
     }
 
     fn thread_start(
@@ -239,11 +271,15 @@ impl Model {
         self.counts.execs += 1;
         let Some(process) = self.by_id(id) else { return };
         process.comm.clone_from(&task.comm);
+        let first = process.fork.clone().filter(|_| process.exec.is_none());
         process.exec = Some(Exec { boot_ns: at, filename: exec.filename.clone() });
         process.threads.clear();
         let leader = Thread { comm: task.comm.clone(), start_ns: at, ..Thread::default() };
         process.threads.insert(task.pid, leader);
         process.threads_known_ns.get_or_insert(at);
+        if let Some(fork) = first {
+            self.threaded_forks.execed(&fork);
+        }
         changes.push(Change::Execed(id));
     }
 

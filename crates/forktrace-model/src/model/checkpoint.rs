@@ -126,7 +126,11 @@ impl Model {
         if same && process.fork.is_some() {
             return;
         }
+        let counted = line.clone().filter(|_| known.exec.is_none());
         process.fork = line;
+        if let Some(fork) = counted {
+            self.threaded_forks.forked(&fork);
+        }
         if let Some(by) = by.and_then(|by| self.by_id(by))
             && let Err(place) = by.children.binary_search(&id)
         {

@@ -6,6 +6,7 @@ mod forget;
 mod process;
 #[cfg(test)]
 mod tests;
+mod threaded_forks;
 
 pub use process::{Exec, Fork, ProcId, Process, Thread};
 
@@ -13,7 +14,8 @@ use forktrace_common::clone_flags;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
-use crate::arch::Machine;
+use crate::{arch::Machine, event::ThreadedForks};
+use threaded_forks::ForksWithThreads;
 
 /// How far a start time from `/proc` may be from the one seen at the fork: `/proc` counts in clock
 /// ticks of 10 ms (`USER_HZ`), ns.
@@ -67,6 +69,7 @@ pub struct Model {
     /// stays.
     forget_at: usize,
     counts: Counts,
+    threaded_forks: ForksWithThreads,
     /// Seen alive in the look at `/proc` that is under way.
     seen_again: FxHashSet<u32>,
     min_wait_ns: u64,
@@ -185,6 +188,12 @@ impl Model {
             }
         }
         group.into_iter().skip(1).map(|process| process.pid).collect()
+    }
+
+    /// The processes that forked beside other threads of their own, and whose children did not exec: the
+    /// one with the most such forks first.
+    pub fn threaded_forks(&self) -> Vec<ThreadedForks> {
+        self.threaded_forks.all()
     }
 
     fn get_mut(&mut self, pid: u32) -> Option<&mut Process> {

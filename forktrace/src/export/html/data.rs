@@ -254,9 +254,11 @@ fn words(story: &Timeline) -> (Rows, Rows) {
         shortfalls: &shortfalls,
         unjudged: (&[], 0),
         coverage: story.trace.coverage,
+        threaded_forks: &story.trace.threaded_forks,
     };
     let said = totals.conclusion(Style::default()).into_iter();
-    let rows = totals.rows().into_iter().map(|(label, _, text)| (label, text)).collect();
+    let rows =
+        totals.rows(Style::default()).into_iter().map(|(label, _, text)| (label, text)).collect();
     (said.map(|(tone, text)| (tone.name(), text)).collect(), rows)
 }
 

@@ -107,6 +107,7 @@ impl TimelineBuilder {
         self.trace.lost = counts.lost;
         self.trace.shortfalls = end.shortfalls;
         self.trace.coverage = Coverage::of(model, follow.judge());
+        self.trace.threaded_forks = model.threaded_forks();
         let counted = [
             ("threads", self.lives.left_out),
             ("names", self.lives.names_left_out),

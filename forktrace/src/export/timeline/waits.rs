@@ -6,13 +6,16 @@ use super::{Found, MAX_ITEMS, Wait, WaitEnd};
 use crate::{pipeline::Step, report::wait_op};
 use forktrace_model::{
     event::{self, Body, Event},
-    finding::Finding,
+    finding::{Finding, HazardId},
     judge::Outcome,
     model::ProcId,
 };
 
 /// Stands for the address of the word where a finding is about no single wait: no word is there.
 const STALL: u64 = u64::MAX;
+/// The same for a finding about threads that the process does not have; the number before it tells which
+/// hazard.
+const LOST: u64 = u64::MAX - 1;
 
 /// What a finding of a process is about: a thread and the address of its word, or no thread and [`STALL`].
 type About = (u32, u64);
@@ -58,6 +61,10 @@ impl Waits {
                     event.boot_ns,
                     asked,
                 );
+            }
+            (Some(Outcome::Found(finding)), Body::LostThreads(_)) => {
+                let about = (u32::from(finding.hazard == HazardId::ThreadsLost), LOST);
+                self.found((id, about), finding, event.boot_ns, event.boot_ns, asked);
             }
             (Some(Outcome::Ended { .. }), Body::Stall(_)) => {
                 let place = self.close(id, (0, STALL));
@@ -148,8 +155,11 @@ impl Waits {
     /// Of a process that hangs there are findings about single waits, or one about who waits for whom: the
     /// judge has dropped the others ([`forktrace_model::judge`]).
     fn drop_other_view(&mut self, id: ProcId, (_, uaddr): About) {
+        if uaddr == LOST {
+            return;
+        }
         let Some(open) = self.open.get_mut(&id) else { return };
-        let is_other = |about: &About| (about.1 == STALL) != (uaddr == STALL);
+        let is_other = |about: &About| about.1 != LOST && (about.1 == STALL) != (uaddr == STALL);
         let mut places: Vec<usize> =
             open.iter().filter(|(about, _)| is_other(about)).map(|(_, place)| *place).collect();
         open.retain(|about, _| !is_other(about));

@@ -39,7 +39,7 @@ pub(in crate::engine) enum Waiters {
 }
 
 /// The pages around a word.
-pub(super) struct Pages {
+pub(in crate::engine) struct Pages {
     word: u64,
     /// Each page's first address and bytes, in the order of addresses.
     pages: Vec<(u64, Result<[u8; PAGE_SIZE], Missing>)>,
@@ -128,7 +128,10 @@ impl Waiters {
 }
 
 impl Pages {
-    pub(super) fn take(word: u64, read: impl Fn(u64) -> Result<[u8; PAGE_SIZE], Missing>) -> Self {
+    pub(in crate::engine) fn take(
+        word: u64,
+        read: impl Fn(u64) -> Result<[u8; PAGE_SIZE], Missing>,
+    ) -> Self {
         let around = [word.saturating_sub(REACH), word, word.saturating_add(REACH)];
         let mut starts = around.map(page).to_vec();
         starts.dedup();
@@ -137,7 +140,7 @@ impl Pages {
 
     /// What is known from `address` to `end`. The word's own page decides; its neighbours are
     /// joined to it where they are known.
-    pub(super) fn window(&self, address: u64, end: u64) -> AtFork {
+    pub(in crate::engine) fn window(&self, address: u64, end: u64) -> AtFork {
         let mut window: Option<Window> = None;
         let mut why = Missing::NoFault;
         for (start, page_bytes) in &self.pages {

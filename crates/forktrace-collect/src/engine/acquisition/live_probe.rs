@@ -127,24 +127,13 @@ impl LiveProbe {
             lock: plan.lock,
             takers: probed.map(|hold| hold.caller).collect(),
             around: evidence.now.as_ref().map(|window| (window.address, window.bytes.len())),
-            fork: self.fork_moment(task.pid),
+            fork: fork_moment(&self.records, task.pid),
             parent: plan.parent,
             holder_is_named: plan.holder_is_named,
             holders: plan.holders,
             lost: plan.lost,
             beside: plan.beside,
         }
-    }
-
-    fn fork_moment(&self, pid: u32) -> Result<ForkMoment, String> {
-        let registers = self.records.registers_at_fork(pid);
-        let registers = registers.ok_or("the registers at the fork were not kept")?;
-        let size = PAGE_SIZE as u64;
-        let first = registers.sp & !(size - 1);
-        let starts = (0..STACK_PAGES).map(|page| first.saturating_add(page * size));
-        let pages: BTreeMap<_, _> =
-            starts.map(|start| (start, self.records.inherited_page(pid, start))).collect();
-        Ok(ForkMoment { registers, pages })
     }
 
     /// Adds what the maps know of the Python object that was found.
@@ -173,6 +162,21 @@ impl LiveProbe {
     }
 }
 
+/// What is known of the thread that forked a process, at the fork.
+pub(in crate::engine) fn fork_moment(
+    records: &ForkRecords,
+    pid: u32,
+) -> Result<ForkMoment, String> {
+    let registers = records.registers_at_fork(pid);
+    let registers = registers.ok_or("the registers at the fork were not kept")?;
+    let size = PAGE_SIZE as u64;
+    let first = registers.sp & !(size - 1);
+    let starts = (0..STACK_PAGES).map(|page| first.saturating_add(page * size));
+    let pages: BTreeMap<_, _> =
+        starts.map(|start| (start, records.inherited_page(pid, start))).collect();
+    Ok(ForkMoment { registers, pages })
+}
+
 /// Names the code that took a lock. A child has it where its parent has.
 fn placed(parent: u32, mut probed: Probed) -> Probed {
     for hold in &mut probed.holds {
@@ -182,7 +186,7 @@ fn placed(parent: u32, mut probed: Probed) -> Probed {
 }
 
 /// An address of code as `file+offset`, the offset being that in the file.
-fn place(pid: u32, address: u64) -> Option<String> {
+pub(in crate::engine) fn place(pid: u32, address: u64) -> Option<String> {
     let mapping = inspect::memory::mapping(pid, address)?;
     let name = mapping.path.rsplit('/').next().filter(|name| !name.is_empty())?;
     let offset = (address - mapping.start).saturating_add(mapping.offset);

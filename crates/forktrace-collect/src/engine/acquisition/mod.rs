@@ -22,7 +22,11 @@ use forktrace_model::{
     triage::{Need, StackPlan},
 };
 
-pub(super) use self::{captured::Waiters, live_probe::LiveProbe, queue::Acquisitions};
+pub(super) use self::{
+    captured::{Pages, Waiters},
+    live_probe::{LiveProbe, fork_moment, place as place_of},
+    queue::Acquisitions,
+};
 use super::lock_observations::Question;
 use crate::inspect::sample::Blocked;
 

@@ -32,8 +32,8 @@ use forktrace_model::{
 };
 use rustc_hash::FxHashMap;
 
-pub use self::waited_by::waited_by;
 use self::{graph::Graph, host::Host, look::Look};
+pub use self::{process::runtime_of, waited_by::waited_by};
 
 /// How often it is read until nothing changes.
 const ROUNDS: usize = 3;

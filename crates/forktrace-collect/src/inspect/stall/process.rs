@@ -29,6 +29,12 @@ const MOST_FILES: usize = 64;
 /// Bytes from the start of a file in which the mark is: the linker puts it right behind the headers.
 const HEAD: usize = 4096;
 
+/// The language runtime of a process, where it is known.
+pub fn runtime_of(pid: u32) -> Option<Runtime> {
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    runtime(pid, &exe.to_string_lossy())
+}
+
 fn runtime(pid: u32, exe: &str) -> Option<Runtime> {
     let mut paths: Vec<(String, u64)> = Vec::new();
     for mapping in memory::mappings(pid).ok()? {
