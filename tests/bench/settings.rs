@@ -13,7 +13,7 @@ const SAME_JOB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/same_job.bt")
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The tracepoints of full mode (`crates/forktrace-collect/src/kernel/loader.rs`), for programs that do nothing.
-const FULL: &[&str] = &[
+const EXACT: &[&str] = &[
     "syscalls/sys_enter_futex",
     "syscalls/sys_exit_futex",
     "syscalls/sys_enter_futex_wait",
@@ -73,7 +73,7 @@ pub(crate) const ALONE: Setting =
 
 /// All of them but [`ALONE`].
 pub(crate) static SETTINGS: &[Setting] = &[
-    Setting { name: "floor", needs: Need::Nothing, by: By::Floor(&[LIFE, FULL]) },
+    Setting { name: "floor", needs: Need::Nothing, by: By::Floor(&[LIFE]) },
     Setting {
         name: "forktrace",
         needs: Need::Nothing,
@@ -81,18 +81,22 @@ pub(crate) static SETTINGS: &[Setting] = &[
     },
     Setting { name: "forktrace, others", needs: Need::Nothing, by: By::Beside(&[]) },
     Setting { name: "forktrace -a", needs: Need::Nothing, by: By::Host(&[]) },
-    Setting { name: "floor --lean", needs: Need::Flag("--lean"), by: By::Floor(&[LIFE]) },
+    Setting { name: "floor --exact", needs: Need::Flag("--exact"), by: By::Floor(&[LIFE, EXACT]) },
     Setting {
-        name: "forktrace --lean",
-        needs: Need::Flag("--lean"),
-        by: By::Wraps(&["{forktrace}", "-q", "--lean", "--"]),
+        name: "forktrace --exact",
+        needs: Need::Flag("--exact"),
+        by: By::Wraps(&["{forktrace}", "-q", "--exact", "--"]),
     },
     Setting {
-        name: "forktrace --lean, others",
-        needs: Need::Flag("--lean"),
-        by: By::Beside(&["--lean"]),
+        name: "forktrace --exact, others",
+        needs: Need::Flag("--exact"),
+        by: By::Beside(&["--exact"]),
     },
-    Setting { name: "forktrace --lean -a", needs: Need::Flag("--lean"), by: By::Host(&["--lean"]) },
+    Setting {
+        name: "forktrace --exact -a",
+        needs: Need::Flag("--exact"),
+        by: By::Host(&["--exact"]),
+    },
     Setting { name: "bpftrace", needs: Need::Program("bpftrace"), by: By::Script },
     Setting { name: "bpftrace, others", needs: Need::Program("bpftrace"), by: By::ScriptBeside },
     Setting {

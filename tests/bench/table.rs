@@ -39,7 +39,7 @@ pub(crate) fn costs(costs: &[Cost]) -> String {
 /// How much more forktrace adds, as a ratio, than programs that do nothing.
 fn over_floor(cost: &Cost, of_call: &[&Cost]) -> Option<f64> {
     let floor = match cost.setting.strip_prefix("forktrace")? {
-        rest if rest.contains("--lean") => "floor --lean",
+        rest if rest.contains("--exact") => "floor --exact",
         _ => "floor",
     };
     let floor = of_call.iter().find(|cost| cost.setting == floor)?;
@@ -132,9 +132,9 @@ mod tests {
         let all = [
             cost("alone", 1.0),
             cost("floor", 1.7),
-            cost("floor --lean", 1.1),
+            cost("floor --exact", 1.1),
             cost("forktrace, others", 1.8),
-            cost("forktrace --lean -a", 1.2),
+            cost("forktrace --exact -a", 1.2),
         ];
         let table = costs(&all);
         let over = |setting: &str| {
@@ -142,7 +142,7 @@ mod tests {
             line.and_then(|line| line.rsplit('|').nth(1)).map(str::trim)
         };
         assert_eq!(over("forktrace, others"), Some("+0.10"));
-        assert_eq!(over("forktrace --lean -a"), Some("+0.10"));
+        assert_eq!(over("forktrace --exact -a"), Some("+0.10"));
         assert_eq!(over("alone"), Some(""));
     }
 

@@ -31,7 +31,7 @@ static HEALTHY: &[(&str, &str, &[&str])] = &[
 /// How it is traced.
 static MODES: &[(&str, &[&str])] = &[
     ("", &[]),
-    ("_lean", &["--lean"]),
+    ("_exact", &["--exact"]),
     ("_by_name", &["--comm", "rested_pool", "--comm", "many_pages"]),
 ];
 

@@ -32,9 +32,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     let needs = [Need::Tracing, Need::Cc, Need::Unshare, Need::Landlock];
     vec![
         trial("denied_hang_of_before", &needs, || before(&[])),
-        trial("denied_hang_of_before_lean", &needs, || before(&["--lean"])),
-        trial("denied_hang_of_now", &needs, || now(&[], WAIT)),
-        trial("denied_hang_of_now_lean", &needs, || now(&["--lean"], PROCESS)),
+        trial("denied_hang_of_before_exact", &needs, || before(&["--exact"])),
+        trial("denied_hang_of_now", &needs, || now(&[], PROCESS)),
+        trial("denied_hang_of_now_exact", &needs, || now(&["--exact"], WAIT)),
         trial("denied_others_but_not_the_command", &needs, command),
         trial("denied_by_what_doctor_says", &needs, examined),
     ]

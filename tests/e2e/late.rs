@@ -172,7 +172,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(trial("late_several_children", &needs, several_children));
     trials.push(trial("late_wait_interrupted_in_every_look", &needs, interrupted));
     trials.push(trial("late_hang_ended_by_a_supervisor", &needs, || ended_soon(&[])));
-    trials.push(trial("late_hang_ended_by_a_supervisor_lean", &needs, || ended_soon(&["--lean"])));
+    trials
+        .push(trial("late_hang_ended_by_a_supervisor_exact", &needs, || ended_soon(&["--exact"])));
     trials
 }
 

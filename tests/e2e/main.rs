@@ -10,10 +10,10 @@ mod crowd;
 mod demos;
 mod denied;
 mod doctor;
+mod exact;
 mod lacking;
 mod late;
 mod late_corpus;
-mod lean;
 mod losses;
 mod machine;
 mod neighbours;
@@ -22,6 +22,7 @@ mod privilege;
 mod probes;
 mod recording;
 mod reuse;
+mod sampled;
 mod stacks;
 mod stopped;
 mod tables;
@@ -45,7 +46,8 @@ fn main() -> ExitCode {
             lacking::trials(),
             late::trials(),
             late_corpus::trials(),
-            lean::trials(),
+            exact::trials(),
+            sampled::trials(),
             losses::trials(),
             neighbours::trials(),
             machine::trials(),

@@ -20,7 +20,7 @@ const START: Duration = Duration::from_secs(15);
 const LIMIT: Duration = Duration::from_secs(60);
 /// From the word of a child that it is about to hang until it does.
 const SOON: Duration = Duration::from_millis(300);
-/// Several samples of `--lean`, and longer than a wait must last to be reported.
+/// Several rounds of samples, and longer than a wait must last to be reported.
 const WHILE: Duration = Duration::from_millis(1500);
 
 const HUNG: &str = "on an inherited lock: inherited_mutex[";
@@ -30,16 +30,16 @@ pub(crate) fn trials() -> Vec<Trial> {
     let trial = |name, test: fn(&[&str], &str) -> Result<()>, args, children| {
         trial(name, &needs, move || test(args, children))
     };
-    let lean: &[&str] = &["--lean"];
+    let exact: &[&str] = &["--exact"];
     vec![
+        trial("stopped_once_found_exact", once_found, exact, "single"),
         trial("stopped_once_found", once_found, &[], "single"),
-        trial("stopped_once_found_lean", once_found, lean, "single"),
+        trial("stopped_before_the_trace_exact", before_the_trace, exact, "single"),
         trial("stopped_before_the_trace", before_the_trace, &[], "single"),
-        trial("stopped_before_the_trace_lean", before_the_trace, lean, "single"),
+        trial("stopped_before_it_is_found_exact", before_it_is_found, exact, "single"),
         trial("stopped_before_it_is_found", before_it_is_found, &[], "single"),
-        trial("stopped_before_it_is_found_lean", before_it_is_found, lean, "single"),
+        trial("stopped_beside_a_thread_exact", before_it_is_found, exact, "threads"),
         trial("stopped_beside_a_thread", before_it_is_found, &[], "threads"),
-        trial("stopped_beside_a_thread_lean", before_it_is_found, lean, "threads"),
     ]
 }
 
@@ -91,7 +91,7 @@ fn once_found(args: &[&str], children: &str) -> Result<()> {
     Ok(())
 }
 
-/// The full mode finds it all the same, `--lean` tells that there is something it cannot judge.
+/// With `--exact` it is found all the same, otherwise there is something that is not judged.
 fn before_the_trace(args: &[&str], children: &str) -> Result<()> {
     let mut job = hang(children)?;
     kill(stuck(&mut job)?, Signal::SIGSTOP)?;
@@ -99,8 +99,8 @@ fn before_the_trace(args: &[&str], children: &str) -> Result<()> {
     sleep(2 * WHILE);
     let traced = end(tracer)?;
     match args {
-        [] => ensure!(traced.stdout.contains(HUNG), "{}", traced.said()),
-        _ => unsure(&traced)?,
+        [] => unsure(&traced)?,
+        _ => ensure!(traced.stdout.contains(HUNG), "{}", traced.said()),
     }
     Ok(())
 }

@@ -110,8 +110,8 @@ impl Row {
 pub(crate) enum Mode {
     /// From start to end.
     Full,
-    /// The same with `--lean`.
-    Lean,
+    /// The same with `--exact`.
+    Exact,
     /// Attached to once they hang.
     Late,
 }
@@ -152,7 +152,7 @@ fn one(case: &Case, mode: Mode) -> Option<Outcome> {
     }
     let traced = match mode {
         Mode::Full => corpus::trace(case, &[]).map(Some),
-        Mode::Lean => corpus::trace(case, &["--lean"]).map(Some),
+        Mode::Exact => corpus::trace(case, &["--exact"]).map(Some),
         Mode::Late => corpus::attach(case, &[]),
     };
     match traced {

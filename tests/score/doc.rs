@@ -12,12 +12,12 @@ use crate::{
 
 /// The heading at which the part about real software begins.
 const REAL: &str = "## Real software";
-/// The same of the corpus with `--lean`.
-const LEAN: &str = "## With --lean";
+/// The same of the corpus with `--exact`.
+const EXACT: &str = "## With --exact";
 /// The same of the corpus when it is attached to.
 const LATE: &str = "## After the fact";
 /// The parts behind the first, in their order.
-const PARTS: [&str; 3] = [LATE, LEAN, REAL];
+const PARTS: [&str; 3] = [LATE, EXACT, REAL];
 
 /// The cases as a Markdown table, its columns aligned.
 pub(crate) fn table(rows: &[Row]) -> String {
@@ -106,7 +106,7 @@ fn list(text: &mut String, what: &str, entries: &[String]) {
 pub(crate) fn write_corpus(rows: &[Row], sum: &Sum, runs: u32, mode: Mode) -> Result<()> {
     match mode {
         Mode::Full => write_full(rows, sum, runs),
-        Mode::Lean => write_mode(LEAN, "--lean", rows, sum, runs),
+        Mode::Exact => write_mode(EXACT, "--exact", rows, sum, runs),
         Mode::Late => write_mode(LATE, "--late", rows, sum, runs),
     }
 }
@@ -119,7 +119,7 @@ fn write_mode(heading: &str, flag: &str, rows: &[Row], sum: &Sum, runs: u32) -> 
             "Attached to once each has hung for some seconds (`-p PID`), for four seconds. A finding is right \
              there if its thread hangs, whatever the name."
         }
-        _ => "Traced with `--lean`: without events of futex waits.",
+        _ => "Traced with `--exact`: every futex wait and wake is seen.",
     };
     let (result, machine) = (result(rows, sum), machine());
     let part = format!(
@@ -272,7 +272,7 @@ pub(crate) fn write_real(rows: &[real::Row]) -> Result<()> {
         "{REAL}
 
 Software that forks and has no known fault. The scripts in [tests/real](../tests/real) run it under
-forktrace: from start to end (*whole*), the same with `--lean`, and attached to for eight seconds while it
+forktrace: from start to end (*whole*), the same with `--exact`, and attached to for eight seconds while it
 waits for work (*at rest*). To make this harder, waits are judged after a fifth of a second
 (`--min-wait 200ms`). No finding is right, and the conclusion `clear`.
 

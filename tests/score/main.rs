@@ -27,11 +27,11 @@ struct Cli {
     /// skipped. PYTHON names the Python that has CPython's tests, if it is not python3.
     #[arg(long)]
     real: bool,
-    /// Run the corpus with --lean.
+    /// Run the corpus with --exact.
     #[arg(long)]
-    lean: bool,
+    exact: bool,
     /// Attach to each case only once it hangs.
-    #[arg(long, conflicts_with_all = ["real", "lean"])]
+    #[arg(long, conflicts_with_all = ["real", "exact"])]
     late: bool,
     /// Run only what has this in its name, and leave docs/scoreboard.md as it is.
     filter: Option<String>,
@@ -62,8 +62,8 @@ fn score(cli: &Cli) -> Result<bool> {
         }
         return Ok(rows.iter().all(|(.., came)| came.is_good()));
     }
-    let mode = match (cli.lean, cli.late) {
-        (true, _) => Mode::Lean,
+    let mode = match (cli.exact, cli.late) {
+        (true, _) => Mode::Exact,
         (_, true) => Mode::Late,
         _ => Mode::Full,
     };

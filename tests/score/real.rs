@@ -204,14 +204,14 @@ pub(crate) struct Seen {
 pub(crate) type Row = (&'static Software, Mode, Came);
 
 /// Runs everything with `filter` in its name or script, one after the other, each `runs` times: from
-/// start to end, the same with `--lean`, and attached to at rest where its script says when that is.
+/// start to end, the same with `--exact`, and attached to at rest where its script says when that is.
 pub(crate) fn run(filter: Option<&str>, runs: u32) -> Vec<Row> {
     let wanted = |one: &&Software| {
         filter.is_none_or(|filter| one.name.contains(filter) || one.script.contains(filter))
     };
     let mut rows = Vec::new();
     for software in SOFTWARE.iter().filter(wanted) {
-        let modes = [Mode::Full, Mode::Lean, Mode::Late].into_iter();
+        let modes = [Mode::Full, Mode::Exact, Mode::Late].into_iter();
         let modes: Vec<Mode> =
             modes.filter(|mode| *mode != Mode::Late || rests(software)).collect();
         for mode in (0..runs).flat_map(|_| modes.iter().copied()) {
@@ -237,7 +237,7 @@ fn rests(software: &Software) -> bool {
 pub(crate) fn how(mode: Mode) -> &'static str {
     match mode {
         Mode::Full => "whole",
-        Mode::Lean => "lean",
+        Mode::Exact => "exact",
         Mode::Late => "at rest",
     }
 }
@@ -336,9 +336,9 @@ fn traced(software: &Software, mode: Mode) -> Result<Seen> {
     let script = script(folder.path(), software.script, mode)?.display().to_string();
     let command = ["bash", "-eu", &script, "{log}"];
     let start = std::time::Instant::now();
-    let lean: &[&str] = if mode == Mode::Lean { &["--lean"] } else { &[] };
+    let exact: &[&str] = if mode == Mode::Exact { &["--exact"] } else { &[] };
     let job = match mode {
-        Mode::Full | Mode::Lean => Job::forktrace(&[&OPTIONS, lean, &["--"], &command].concat()),
+        Mode::Full | Mode::Exact => Job::forktrace(&[&OPTIONS, exact, &["--"], &command].concat()),
         Mode::Late => Job::start(&command.map(str::to_owned), &[]),
     };
     let (ended, left) = job?.wait_and_leave(LIMIT)?;
@@ -358,7 +358,7 @@ fn script(folder: &Path, name: &str, mode: Mode) -> Result<PathBuf> {
     let body = fs::read_to_string(here.join(name)).with_context(|| name.to_owned())?;
     let script = folder.join(name);
     let rest = match mode {
-        Mode::Full | Mode::Lean => "sleep 5".to_owned(),
+        Mode::Full | Mode::Exact => "sleep 5".to_owned(),
         Mode::Late => {
             let options = OPTIONS.map(|option| option.replace("{log}", "\"$LOG\"")).join(" ");
             format!("{} {options} -d 8s -p \"$1\"", forktrace()?.display())

@@ -119,7 +119,7 @@ pub struct WaitLine {
     #[serde(with = "json_number::opt", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<json_number::Number>")]
     pub at_most_ns: Option<u64>,
-    /// The wait was found by sampling (`--lean`): it began after this time (`CLOCK_BOOTTIME`, ns), and
+    /// The wait was found by sampling (without `--exact`): it began after this time (`CLOCK_BOOTTIME`, ns), and
     /// has lasted `waited_ns` at least.
     #[serde(with = "json_number::opt", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<json_number::Number>")]

@@ -187,7 +187,7 @@ pub struct TraceStart {
     pub asked: Box<[u32]>,
     /// Whether pages were kept as children inherited them.
     pub snapshots: bool,
-    /// No futex call was watched: blocked threads were found by looking now and then (`--lean`).
+    /// No futex call was watched: blocked threads were found by looking now and then (without `--exact`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lean: bool,
     /// Waits in every system call were looked at; logs of forktrace 0.1 do not have it, and tell of futex
@@ -347,7 +347,7 @@ pub struct FutexWait {
     /// `None`: still blocked at this event's time, unless it is `over`. Otherwise the system call's
     /// result.
     pub result: Option<i64>,
-    /// The thread was found to be in this wait no more; how it ended was not seen (`--lean`).
+    /// The thread was found to be in this wait no more; how it ended was not seen (without `--exact`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over: bool,
 }
@@ -381,7 +381,7 @@ pub struct Wait {
     /// The task was found in this wait: it began at an unknown time before `enter_ns`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub since_before: bool,
-    /// Where only looks tell of waits (`--lean`): it began after this time, and before `enter_ns`, at
+    /// Where only looks tell of waits (without `--exact`): it began after this time, and before `enter_ns`, at
     /// which the task was found in it; `CLOCK_BOOTTIME`, ns.
     #[serde(with = "json_number::opt", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<json_number::Number>")]

@@ -274,10 +274,15 @@ pub struct TraceArgs {
     #[arg(long)]
     pub locks: bool,
 
-    /// Lower overhead: poll forked children every 0.2 s instead of hooking futex calls
+    /// See each futex wait and wake of the traced processes, with its exact time
     ///
-    /// The traced processes become slower only at forks, execs and exits.
+    /// Otherwise forked children are looked at every 0.2 s. This hooks the futex calls, which makes every
+    /// system call of every process of the host slower. --events all does the same, and prints them.
     #[arg(long)]
+    pub exact: bool,
+
+    /// The default: hook no system call.
+    #[arg(long, hide = true, conflicts_with = "exact")]
     pub lean: bool,
 
     /// Size of the buffer between the kernel and forktrace
@@ -397,6 +402,6 @@ pub enum Events {
     Lifecycle,
     /// Also waits that last --min-wait or longer.
     Waits,
-    /// Every wait and every wake.
+    /// Every wait and every wake; makes every system call of the host slower, like --exact.
     All,
 }

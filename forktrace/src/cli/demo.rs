@@ -192,7 +192,7 @@ fn kernel_options(diagnostics: bool) -> kernel::Options {
         snapshots: true,
         fault_events: false,
         locks: false,
-        lean: false,
+        lean: true,
         snapshot_limit: 64 << 20,
         ring_bytes: 1 << 22,
         table_sizes: Vec::new(),

@@ -97,7 +97,7 @@ fn options(args: &TraceArgs, target: &Target, new_files: bool) -> kernel::Option
         snapshots: !args.no_snapshots,
         fault_events: args.fault_events,
         locks: args.locks,
-        lean: args.lean,
+        lean: !args.exact && args.events != Events::All,
         snapshot_limit: args.snapshot_limit,
         ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
         table_sizes: args.table_size.clone(),

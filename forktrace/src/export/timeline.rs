@@ -241,7 +241,7 @@ pub struct Wait {
     pub enter_ns: u64,
     /// The wait had begun before tracing did, at an unknown time.
     pub since_before: bool,
-    /// With `--lean`: it began after this and before `enter_ns`.
+    /// Without `--exact`: it began after this and before `enter_ns`.
     pub not_before_ns: Option<u64>,
     /// When it was over; `None`: it went on when the log ended.
     pub end_ns: Option<u64>,

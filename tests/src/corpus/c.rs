@@ -51,7 +51,7 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_semaphore_first_of_mapping", "semaphore_where.c", &["first"], SEMAPHORE),
     case("hang_semaphore_anonymous", "semaphore_where.c", &["anonymous"], SEMAPHORE),
     case("hang_semaphore_handler", "semaphore_where.c", &["handler"], SEMAPHORE).least(Some(Confidence::Suspect)),
-    case("hang_semaphore_two_waiters", "semaphore_where.c", &["waiters"], SEMAPHORE),
+    case("hang_semaphore_two_waiters", "semaphore_where.c", &["waiters"], SEMAPHORE).least(Some(Confidence::Likely)),
     case("hang_mutex_robust", "inherited_mutex.c", &["normal-robust", "thread", "keep", "single"], ROBUST),
     case("hang_mutex_robust_of_the_forking_thread", "inherited_mutex.c", &["normal-robust", "forker", "keep", "single"], ROBUST),
     case("hang_mutex_robust_recursive", "inherited_mutex.c", &["recursive-robust", "thread", "release", "single"], ROBUST_RECURSIVE),

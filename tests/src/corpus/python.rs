@@ -17,7 +17,7 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_python_pool_worker", "stuck_worker.py", &["pool"], PYTHON),
     case("hang_python_executor_worker", "stuck_worker.py", &["executor"], PYTHON),
     case("hang_python_daemon", "stuck_worker.py", &["double"], PYTHON),
-    case("hang_python_worker_with_feeder", "stuck_worker.py", &["feeder"], PYTHON),
+    case("hang_python_worker_with_feeder", "stuck_worker.py", &["feeder"], PYTHON).least(Some(Confidence::Likely)),
     case("hang_python_siblings", "stuck_worker.py", &["siblings"], PYTHON),
     case("hang_python_worker_with_handlers", "stuck_worker.py", &["handlers"], PYTHON).least(Some(Confidence::Suspect)),
     case("hang_python_in_preexec", "stuck_worker.py", &["preexec"], PYTHON),

@@ -99,10 +99,10 @@ fn ring_buffer(name: &'static str, ring: Result<bool, String>) -> Check {
 /// The programs do not need BTF: their offsets come from tracefs.
 fn btf(has: bool) -> Check {
     match has {
-        true => Check::ok("btf", "present (for registers of blocked threads, and for --lean)"),
+        true => Check::ok("btf", "present (for registers of blocked threads, and first writes)"),
         false => Check::limited(
             "btf",
-            "no /sys/kernel/btf/vmlinux: no registers of blocked threads; with --lean, fewer hangs on \
+            "no /sys/kernel/btf/vmlinux: no registers of blocked threads, and fewer hangs on \
              locks without an owner are certain",
             "use a kernel with CONFIG_DEBUG_INFO_BTF",
         ),

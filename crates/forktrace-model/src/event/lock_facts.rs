@@ -48,11 +48,11 @@ pub struct FirstWrite {
 pub struct Waiter {
     /// The thread.
     pub tid: u32,
-    /// Since when: `CLOCK_BOOTTIME` at system call entry, ns. With `--lean` it may be longer.
+    /// Since when: `CLOCK_BOOTTIME` at system call entry, ns. Without `--exact` it may be longer.
     #[serde(with = "json_number")]
     #[schemars(with = "json_number::Number")]
     pub enter_ns: u64,
-    /// With `--lean`: how often the thread has blocked, this wait included.
+    /// Without `--exact`: how often the thread has blocked, this wait included.
     #[serde(with = "json_number::opt", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<json_number::Number>")]
     pub times: Option<u64>,

@@ -420,7 +420,7 @@ fn wait_facts(wait: &Wait) -> Vec<(&'static str, String)> {
         facts.push(("began", "before the trace, at an unknown time".into()));
     } else if let Some(not_before) = wait.not_before_ns {
         let range = duration(wait.enter_ns.saturating_sub(not_before));
-        facts.push(("began", format!("up to {range} before it was found (--lean)")));
+        facts.push(("began", format!("up to {range} before it was found (without --exact)")));
     }
     facts
 }

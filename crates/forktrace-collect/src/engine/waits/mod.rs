@@ -40,7 +40,7 @@ pub(super) struct Waits {
     schedule: SamplingSchedule,
     acquisitions: Acquisitions,
     preexisting: PreexistingWaits,
-    /// With `--lean`: how waits are found.
+    /// Without `--exact`: how waits are found.
     sampler: Option<Sampler>,
     census: Census,
     /// Waits that ended with their thread before they had been sampled to the end.
@@ -53,7 +53,7 @@ pub(super) enum Report {
     Acquisition(Box<Acquisition>),
     /// What was blocked when tracing began.
     Found(Found),
-    /// A round of samples (`--lean`).
+    /// A round of samples (without `--exact`).
     Round(Round),
     /// Of threads that do not move.
     Census(census::Report),
@@ -159,7 +159,7 @@ impl Waits {
         self.census.begin(models.wanted, now_ns, at_risk, pending);
     }
 
-    /// With `--lean`: processes with waits that rounds of samples have found, and that may soon be long
+    /// Without `--exact`: processes with waits that rounds of samples have found, and that may soon be long
     /// enough to be sampled by themselves, which tells more of a lock.
     fn young(&self, models: Models<'_>, now_ns: u64) -> FxHashSet<u32> {
         let until_ns = self.min_wait_ns.saturating_add(PATIENCE_NS);
@@ -336,7 +336,7 @@ fn at_risk(
     }
 }
 
-/// The next round of samples that is over; never without `--lean`.
+/// The next round of samples that is over; never with `--exact`.
 async fn next_round(sampler: &mut Option<Sampler>) -> Round {
     match sampler {
         Some(sampler) => sampler.round().await,

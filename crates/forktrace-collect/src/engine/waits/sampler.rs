@@ -1,4 +1,4 @@
-//! `--lean`: no futex call is watched, and blocked threads are found by sampling.
+//! Without `--exact` no futex call is watched, and blocked threads are found by sampling.
 //!
 //! Only processes that may hang on something inherited are sampled. A hang is long by nature, so that
 //! every sample shows it; what begins and ends between two samples is never seen, and costs nothing.

@@ -1,5 +1,5 @@
-//! `--lean`: what is found by looking now and then, what is then less sure, and that nothing healthy
-//! is taken for a hang.
+//! What is found by looking now and then, as by default: what is less sure than with `--exact`, and that
+//! nothing is said to be known that is not.
 
 use std::time::Duration;
 
@@ -20,28 +20,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(15);
 
 /// Rows of the corpus, and how sure the finding must be; `None`: nothing above a suspicion.
-#[rustfmt::skip]
 static ROWS: &[(&str, Option<Confidence>)] = &[
     ("hang_mutex_normal", Some(Confidence::Certain)),
-    ("hang_mutex_released_child_has_threads", Some(Confidence::Certain)),
-    ("hang_rwlock_read_of_writer", Some(Confidence::Certain)),
-    ("hang_semaphore", Some(Confidence::Certain)),
-    ("hang_grandchild", Some(Confidence::Certain)),
-    ("hang_pid_namespace", Some(Confidence::Certain)),
     ("hang_python", Some(Confidence::Certain)),
-    ("hang_python_pool_worker", Some(Confidence::Certain)),
-    ("hang_rust_mutex", Some(Confidence::Certain)),
-    ("hang_rust_once", Some(Confidence::Certain)),
-    ("hang_parking_lot_mutex", Some(Confidence::Certain)),
-    ("lost_waker_openmp", Some(Confidence::Certain)),
     // Another thread of the child may have been woken by a release that nobody saw.
     ("hang_semaphore_two_waiters", Some(Confidence::Likely)),
-    ("hang_python_worker_with_feeder", Some(Confidence::Likely)),
-    ("quiet_python_pool", None),
-    ("quiet_python_executor", None),
-    ("quiet_python_long_holder", None),
-    ("quiet_python_threads_queue", None),
-    ("quiet_rust_condvar", None),
     ("quiet_threads_pool", None),
 ];
 
@@ -49,16 +32,16 @@ pub(crate) fn trials() -> Vec<Trial> {
     let row = |(name, expected): &'static (&str, Option<Confidence>)| {
         let case = corpus::cases().find(|case| case.name == *name);
         let needs = case.map_or([Need::Tracing; 3], Case::needed);
-        trial(format!("lean_{name}"), &needs, move || {
+        trial(format!("sampled_{name}"), &needs, move || {
             run(case.with_context(|| format!("no row {name}"))?, *expected)
         })
     };
     let needs = [Need::Tracing, Need::Cc, Need::SemaphorePython, Need::Setpriv];
     let mut trials: Vec<Trial> = ROWS.iter().map(row).collect();
-    trials.push(trial("lean_prefork_workers", &needs, prefork));
-    trials.push(trial("lean_attach_to_a_hang", &needs, attach_late));
-    trials.push(trial("lean_with_a_filter", &needs[..2], filtered));
-    trials.push(trial("lean_short_trace_beside_a_hang", &needs[..2], short));
+    trials.push(trial("sampled_prefork_workers", &needs, prefork));
+    trials.push(trial("sampled_attach_to_a_hang", &needs, attach_late));
+    trials.push(trial("sampled_with_a_filter", &needs[..2], filtered));
+    trials.push(trial("sampled_short_trace_beside_a_hang", &needs[..2], short));
     trials
 }
 
@@ -68,7 +51,7 @@ fn short() -> Result<()> {
     let case = corpus::cases().find(|case| case.name == name).context("no row")?;
     // The child waits from 0.2 s on.
     for duration in ["1.3", "1.4", "1.5"] {
-        let options = ["-q", "--lean", "-d", duration, "--"].map(str::to_owned);
+        let options = ["-q", "-d", duration, "--"].map(str::to_owned);
         let command = [&options[..], &workload::command(case.program, case.args)?].concat();
         let ended = Job::forktrace(&command)?.wait(LIMIT)?;
         ensure!(!ended.is_clear(), "-d {duration}: {}", ended.said());
@@ -79,9 +62,9 @@ fn short() -> Result<()> {
 /// Only processes that fit are looked at, and those are.
 fn filtered() -> Result<()> {
     let case = corpus::cases().find(|case| case.name == "hang_mutex_normal").context("no row")?;
-    let wanted = corpus::trace(case, &["--lean", "--comm", "inherited*"])?;
+    let wanted = corpus::trace(case, &["--comm", "inherited*"])?;
     judge(case, Some(Confidence::Certain), &wanted).with_context(|| wanted.ended.said())?;
-    let other = ["-q", "--lean", "--comm", "nobody", "-o", "{log}", "--"].map(str::to_owned);
+    let other = ["-q", "--comm", "nobody", "-o", "{log}", "--"].map(str::to_owned);
     let command = [&other[..], &workload::command(case.program, case.args)?].concat();
     let other = Job::forktrace(&command)?.wait(LIMIT)?;
     other.expect_code(4)?;
@@ -90,7 +73,7 @@ fn filtered() -> Result<()> {
 }
 
 fn run(case: &Case, expected: Option<Confidence>) -> Result<()> {
-    let traced = corpus::trace(case, &["--lean"])?;
+    let traced = corpus::trace(case, &[])?;
     judge(case, expected, &traced).with_context(|| traced.ended.said())
 }
 
@@ -136,7 +119,7 @@ fn expect_honest(log: &Log) -> Result<()> {
 /// A server's workers: only those that hang are found.
 fn prefork() -> Result<()> {
     let mut command: Vec<String> =
-        ["-q", "--lean", "--min-wait", "200ms", "-o", "{log}", "--"].map(str::to_owned).to_vec();
+        ["-q", "--min-wait", "200ms", "-o", "{log}", "--"].map(str::to_owned).to_vec();
     command.extend(workload::command("prefork.py", &["Lock", "accept", "3", "9"])?);
     let ended = Job::forktrace(&command)?.wait(LIMIT)?;
     let judge = || -> Result<()> {
@@ -166,7 +149,7 @@ fn attach_late() -> Result<()> {
     job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
     std::thread::sleep(Duration::from_millis(500));
     let pid = job.pid().to_string();
-    let traced = Job::forktrace(&["-q", "--lean", "-o", "{log}", "-p", &pid])?.wait(LIMIT)?;
+    let traced = Job::forktrace(&["-q", "-o", "{log}", "-p", &pid])?.wait(LIMIT)?;
     let ended = job.wait(LIMIT)?;
     let judge = || -> Result<()> {
         traced.expect_code(0)?;
