@@ -33,7 +33,7 @@ static FULL: &[Full] = &[
     ),
     (
         "bad_day_table_full_waits",
-        &["--table-size", "WAITS=8"],
+        &["--exact", "--table-size", "WAITS=8"],
         "waits_untracked",
         CHILDREN - ROOM,
         "32 waits were not judged: the table of waits was full",
