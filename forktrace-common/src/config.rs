@@ -58,6 +58,10 @@ pub struct Offsets {
     pub task_switches: u32,
     /// `exit_code` of `struct task_struct`, or [`NO_FIELD`] where the kernel does not describe itself.
     pub task_exit_code: u32,
+    /// `pid` of `struct task_struct`, likewise.
+    pub task_pid: u32,
+    /// `filename` of `struct linux_binprm`, likewise.
+    pub binprm_filename: u32,
 }
 
 /// The programs' configuration.

@@ -1,6 +1,6 @@
 //! The collector's decisions, read as constants.
 
-use aya_ebpf::{EbpfContext as _, helpers::bpf_get_current_pid_tgid, programs::TracePointContext};
+use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid, programs::TracePointContext};
 use forktrace_common::config::Config;
 
 use crate::{
@@ -42,6 +42,8 @@ static CONFIG: Config = Config {
         exit_ret: 0,
         task_switches: 0,
         task_exit_code: 0,
+        task_pid: 0,
+        binprm_filename: 0,
     },
     reserved: 0,
 };
@@ -103,6 +105,6 @@ pub(crate) fn argument<const USUAL: u32>(ctx: &TracePointContext, offset: u32) -
 
 /// The current task's name.
 #[inline(always)]
-pub(crate) fn comm(ctx: &TracePointContext) -> [u8; 16] {
+pub(crate) fn comm(ctx: &impl EbpfContext) -> [u8; 16] {
     ctx.command().unwrap_or_default()
 }

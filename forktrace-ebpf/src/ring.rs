@@ -1,8 +1,8 @@
 //! Writing records into the ring buffer; every failure is counted by kind.
 
 use aya_ebpf::{
+    EbpfContext,
     helpers::{bpf_get_smp_processor_id, generated::bpf_ktime_get_boot_ns},
-    programs::TracePointContext,
 };
 use forktrace_common::record::{Header, Kind};
 
@@ -35,7 +35,7 @@ pub(crate) fn dropped(kind: Kind) {
 /// Reserves a record and has `fill` write its payload in place.
 #[inline(always)]
 pub(crate) fn emit<P: 'static>(
-    ctx: &TracePointContext,
+    ctx: &impl EbpfContext,
     kind: Kind,
     boot_ns: u64,
     fill: impl FnOnce(*mut P),

@@ -1,15 +1,22 @@
 //! Birth, program change and death of tasks.
 //!
+//! Each program exists twice. Where the kernel describes its structures, the raw tracepoints are used:
+//! no record is made for the programs, they run though another one is at work on the CPU, and to detach
+//! them takes no time (`__bpf_trace_run`, `kernel/trace/bpf_trace.c`, Linux 6.18; closing the perf event
+//! of another tracepoint waits until no task can be in its program, `perf_trace_event_unreg`,
+//! `kernel/trace/trace_event_perf.c`).
+//!
 //! A clone shows twice in its creator: `task_newtask` has the flags, `sched_process_fork` comes
 //! after it and before the child first runs (`kernel_clone`, `kernel/fork.c`, Linux 6.18). io
 //! workers of the kernel pass the first only, so that a task is announced at the second.
 
 use aya_ebpf::{
+    EbpfContext,
     helpers::{
         bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_get_current_task,
     },
-    macros::tracepoint,
-    programs::TracePointContext,
+    macros::{raw_tracepoint, tracepoint},
+    programs::{RawTracePointContext, TracePointContext},
 };
 use aya_log_ebpf::debug;
 use forktrace_common::{
@@ -33,33 +40,109 @@ use crate::{
 /// Keeps the clone flags until `sched_process_fork` of the same clone.
 #[tracepoint]
 pub(crate) fn task_newtask(ctx: TracePointContext) -> u32 {
-    let (tgid, tid) = current();
-    if traced(tgid) {
-        let new = NewTask {
-            clone_flags: field(&ctx, config!(offsets.newtask_flags)),
-            child_tid: field(&ctx, config!(offsets.newtask_pid)),
-            reserved: 0,
-        };
-        // A table without room shows as a dropped fork at sched_process_fork.
-        let _ = NEW_TASKS.insert(&tid, &new, 0);
-    }
+    new_task(|| {
+        (field(&ctx, config!(offsets.newtask_pid)), field(&ctx, config!(offsets.newtask_flags)))
+    });
+    0
+}
+
+/// `TP_PROTO(struct task_struct *task, u64 clone_flags)` (`include/trace/events/task.h`, Linux 6.18;
+/// 5.10 has `unsigned long`).
+#[raw_tracepoint(tracepoint = "task_newtask")]
+pub(crate) fn raw_task_newtask(ctx: RawTracePointContext) -> i32 {
+    new_task(|| (tid_of(ctx.arg(0)), ctx.arg(1)));
     0
 }
 
 /// Announces a new process or thread, and follows it.
 #[tracepoint]
 pub(crate) fn sched_process_fork(ctx: TracePointContext) -> u32 {
+    forked(&ctx, || field(&ctx, config!(offsets.fork_child_pid)));
+    0
+}
+
+/// `TP_PROTO(struct task_struct *parent, struct task_struct *child)` (`include/trace/events/sched.h`,
+/// Linux 5.10 and 6.18).
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub(crate) fn raw_sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    forked(&ctx, || tid_of(ctx.arg(1)));
+    0
+}
+
+/// Announces a new program: the inherited memory, and every lock in it, is gone.
+#[tracepoint]
+pub(crate) fn sched_process_exec(ctx: TracePointContext) -> u32 {
+    execed(&ctx, field(&ctx, config!(offsets.exec_old_pid)), || {
+        // A __data_loc field: the low half is the string's offset in the record, the high its length.
+        let location: u32 = field(&ctx, config!(offsets.exec_filename));
+        ctx.as_ptr().cast::<u8>().wrapping_add((location & 0xffff) as usize).cast_const()
+    });
+    0
+}
+
+/// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
+/// (`include/trace/events/sched.h`, Linux 5.10 and 6.18).
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub(crate) fn raw_sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    let old_tid: u64 = ctx.arg(1);
+    execed(&ctx, old_tid as u32, || {
+        let program: *const u8 = ctx.arg(2);
+        let name = program.wrapping_add(config!(offsets.binprm_filename) as usize);
+        // SAFETY: the helper checks the read.
+        unsafe { bpf_probe_read_kernel(name.cast::<*const u8>()) }.unwrap_or(core::ptr::null())
+    });
+    0
+}
+
+/// Announces the end of a thread, and of its process with its last.
+#[tracepoint]
+pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
+    ended(&ctx, || field::<u8>(&ctx, config!(offsets.exit_group_dead)) != 0);
+    0
+}
+
+/// `TP_PROTO(struct task_struct *p, bool group_dead)` (`include/trace/events/sched.h`, Linux 6.18; before
+/// 6.16 the first alone, and the kernel refuses a program that reads the second).
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub(crate) fn raw_sched_process_exit(ctx: RawTracePointContext) -> i32 {
+    ended(&ctx, || ctx.arg::<u64>(1) & 1 != 0);
+    0
+}
+
+/// The number of a task; zero if it cannot be read, which a valid offset never does.
+#[inline(always)]
+fn tid_of(task: *const u8) -> u32 {
+    let place = task.wrapping_add(config!(offsets.task_pid) as usize);
+    // SAFETY: the helper checks the read.
+    unsafe { bpf_probe_read_kernel(place.cast::<u32>()) }.unwrap_or_default()
+}
+
+/// `new`: the new task's number and its clone flags.
+#[inline(always)]
+fn new_task(new: impl FnOnce() -> (u32, u64)) {
+    let (tgid, tid) = current();
+    if traced(tgid) {
+        let (child_tid, clone_flags) = new();
+        let new = NewTask { clone_flags, child_tid, reserved: 0 };
+        // A table without room shows as a dropped fork at sched_process_fork.
+        let _ = NEW_TASKS.insert(&tid, &new, 0);
+    }
+}
+
+/// `child`: the new task's number.
+#[inline(always)]
+fn forked(ctx: &impl EbpfContext, child: impl FnOnce() -> u32) {
     let (tgid, tid) = current();
     if !traced(tgid) {
-        return 0;
+        return;
     }
-    let child_tid: u32 = field(&ctx, config!(offsets.fork_child_pid));
+    let child_tid = child();
     // SAFETY: the entry is written by this task only, which is here now.
     let flags = match unsafe { NEW_TASKS.get(&tid) } {
         Some(new) if new.child_tid == child_tid => new.clone_flags,
         _ => {
             dropped(Kind::Fork);
-            return 0;
+            return;
         }
     };
     let _ = NEW_TASKS.remove(&tid);
@@ -73,14 +156,13 @@ pub(crate) fn sched_process_fork(ctx: TracePointContext) -> u32 {
                 if config!(registers) != 0 { registers::of_current() } else { Default::default() };
             let risk =
                 Risk { fork_ns: boot_ns, fork_tid: tid, enter_ns, at_fork, ..Risk::default() };
-            register(&ctx, child_tid, &risk, tgid);
+            register(ctx, child_tid, &risk, tgid);
         }
     }
-    emit::<Fork>(&ctx, Kind::Fork, boot_ns, |fork| {
+    emit::<Fork>(ctx, Kind::Fork, boot_ns, |fork| {
         // SAFETY: reserved memory of the payload's size.
         unsafe { fork.write(Fork { clone_flags: flags, child_tid, reserved: 0 }) }
     });
-    0
 }
 
 /// Puts a new process under the same filter as its creator.
@@ -97,7 +179,7 @@ fn follow(child: u32) {
 /// Remembers a child that has its own copy of the memory, and that its creator's pages are shared
 /// again from here on.
 #[inline(always)]
-fn register(ctx: &TracePointContext, child: u32, risk: &Risk, tgid: u32) {
+fn register(ctx: &impl EbpfContext, child: u32, risk: &Risk, tgid: u32) {
     if let Some(creator) = AT_RISK.get_ptr_mut(&tgid) {
         // SAFETY: a word of its own in a live entry; every writer writes the same value.
         unsafe { (*creator).forked = 1 };
@@ -136,28 +218,23 @@ fn leave(tgid: u32) -> Leftover {
     leftover
 }
 
-/// Announces a new program: the inherited memory, and every lock in it, is gone.
-#[tracepoint]
-pub(crate) fn sched_process_exec(ctx: TracePointContext) -> u32 {
+/// `old_tid`: the thread that called exec; `name`: where the program's name is.
+#[inline(always)]
+fn execed(ctx: &impl EbpfContext, old_tid: u32, name: impl FnOnce() -> *const u8) {
     let (tgid, _) = current();
     if !traced(tgid) {
-        return 0;
+        return;
     }
     let leftover = leave(tgid);
-    let old_tid: u32 = field(&ctx, config!(offsets.exec_old_pid));
-    // A __data_loc field: the low half is the string's offset in the record, the high its length.
-    let location: u32 = field(&ctx, config!(offsets.exec_filename));
-    emit::<Exec>(&ctx, Kind::Exec, now(), |exec| {
+    let name = name();
+    emit::<Exec>(ctx, Kind::Exec, now(), |exec| {
         // SAFETY: reserved memory of the payload's size; the helper bounds what it writes.
         unsafe {
             (&raw mut (*exec).leftover).write(leftover);
             (&raw mut (*exec).old_tid).write(old_tid);
-            let source = aya_ebpf::EbpfContext::as_ptr(&ctx)
-                .cast::<u8>()
-                .wrapping_add((location & 0xffff) as usize);
             let target = &raw mut (*exec).filename;
             target.write([0; FILENAME_LEN]);
-            let read = bpf_probe_read_kernel_str_bytes(source, &mut *target);
+            let read = bpf_probe_read_kernel_str_bytes(name, &mut *target);
             let length = match read {
                 Ok(bytes) => bytes.len() as i32,
                 Err(_) => -1,
@@ -165,7 +242,6 @@ pub(crate) fn sched_process_exec(ctx: TracePointContext) -> u32 {
             (&raw mut (*exec).filename_len).write(length);
         }
     });
-    0
 }
 
 /// The wait status of the current task, which is ending: `do_exit` (kernel/exit.c, 6.18) has set it before
@@ -184,12 +260,12 @@ fn status() -> u32 {
     status.unwrap_or(Exit::NO_STATUS)
 }
 
-/// Announces the end of a thread, and of its process with its last.
-#[tracepoint]
-pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
+/// `is_last`: whether the thread is the last of its process; asked only where the kernel tells.
+#[inline(always)]
+fn ended(ctx: &impl EbpfContext, is_last: impl FnOnce() -> bool) {
     let (tgid, tid) = current();
     if !traced(tgid) {
-        return 0;
+        return;
     }
     if pid_bitmap::possible(&WAIT_HINTS, tid) {
         let _ = WAITS.remove(&tid);
@@ -199,10 +275,9 @@ pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
     if config!(locks) != 0 {
         let _ = ATTEMPTS.remove(&tid);
     }
-    let offset = config!(offsets.exit_group_dead);
-    let group = if offset == NO_FIELD {
+    let group = if config!(offsets.exit_group_dead) == NO_FIELD {
         Exit::UNKNOWN
-    } else if field::<u8>(&ctx, offset) != 0 {
+    } else if is_last() {
         Exit::GROUP_DEAD
     } else {
         Exit::ALIVE
@@ -215,9 +290,8 @@ pub(crate) fn sched_process_exit(ctx: TracePointContext) -> u32 {
             pid_bitmap::clear(&TRACED_HINTS, tgid);
         }
     }
-    emit::<Exit>(&ctx, Kind::Exit, now(), |exit| {
+    emit::<Exit>(ctx, Kind::Exit, now(), |exit| {
         // SAFETY: reserved memory of the payload's size.
         unsafe { exit.write(Exit { leftover, group, status: status() }) }
     });
-    0
 }

@@ -285,9 +285,9 @@ pub struct TraceArgs {
     #[arg(long, hide = true, conflicts_with = "exact")]
     pub lean: bool,
 
-    /// Size of the buffer between the kernel and forktrace
-    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
-    pub ring_size: u64,
+    /// Size of the buffer between the kernel and forktrace: 4M, or 16M where each futex call is seen
+    #[arg(long, value_name = "SIZE", value_parser = ring_size)]
+    pub ring_size: Option<u64>,
 
     /// For tests: use the kernel's page fault counter instead of its tracepoints
     #[arg(long, hide = true)]

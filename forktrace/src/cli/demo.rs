@@ -164,12 +164,20 @@ fn play(demo: &Demo, args: &OutputArgs) -> Result<u8, Failure> {
         live.consumer.event(&start)?;
         start_command(live, child, &command)
     };
-    let result = live::run((kernel, ring), watched, scope, &until, begin, |mut live, _| {
-        let pipeline = &mut live.consumer.pipeline;
-        let caveats = pipeline.caveats(true);
-        output::summary(pipeline, &caveats, output::style(args), args.quiet)?;
-        Ok(live)
-    });
+    let result = live::run(
+        (kernel, ring),
+        watched,
+        scope,
+        &until,
+        begin,
+        || {},
+        |mut live, _| {
+            let pipeline = &mut live.consumer.pipeline;
+            let caveats = pipeline.caveats(true);
+            output::summary(pipeline, &caveats, output::style(args), args.quiet)?;
+            Ok(live)
+        },
+    );
     // The demo's processes must end also if tracing failed.
     group.end();
     let live = result?;
@@ -194,7 +202,7 @@ fn kernel_options(diagnostics: bool) -> kernel::Options {
         locks: false,
         lean: true,
         snapshot_limit: 64 << 20,
-        ring_bytes: 1 << 22,
+        ring_bytes: None,
         table_sizes: Vec::new(),
         diagnostics,
         late: false,

@@ -27,7 +27,7 @@ use forktrace_model::{
 pub(super) type Live = Engine<Watched>;
 
 /// Traces: puts everything together, lets `begin` put processes into the trace, and runs until what
-/// `until` says. `end` gets the engine after its last event.
+/// `until` says. `over` is called then, and `end` gets the engine after its last event.
 ///
 /// # Errors
 /// When the output cannot be written, or the runtime fails.
@@ -37,6 +37,7 @@ pub(super) fn run<T>(
     scope: Scope,
     until: &Until,
     begin: impl FnOnce(&mut Live) -> Result<(), Failure>,
+    over: impl FnOnce(),
     end: impl FnOnce(Live, EndReason) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -46,6 +47,7 @@ pub(super) fn run<T>(
         let mut live = Engine::new(kernel, ring, watched, scope)?;
         begin(&mut live)?;
         let reason = live.run(until, interrupts.next()).await?;
+        over();
         kernel::restore_interrupt();
         live.finish(reason)?;
         live.consumer.pipeline.end()?;
@@ -108,6 +110,10 @@ impl Consumer for Watched {
 
     fn tick(&mut self) -> io::Result<()> {
         self.pipeline.tick()
+    }
+
+    fn may_rest(&self) -> bool {
+        self.after_finding.is_none()
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -15,6 +15,7 @@ mod live;
 mod log_files;
 mod log_stream;
 mod output;
+mod phases;
 mod progress;
 mod report;
 mod schema;

@@ -1,13 +1,15 @@
 //! `forktrace -p`, `-a` and `-- CMD`.
 
-use std::{path::Path, time::Duration};
+use std::{cell::RefCell, path::Path, time::Duration};
 
 use super::{
     args::{Events, OutputArgs, TraceArgs},
     failure::{Failure, say},
     filter::filter,
     live::{self, Live, Watched},
-    output, usage,
+    output,
+    phases::Phases,
+    usage,
 };
 use crate::{
     pipeline::filter::{Filter, Narrowed},
@@ -40,6 +42,7 @@ enum Target {
 }
 
 pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
+    let phases = RefCell::new(Phases::begin(args.out.verbose >= 1));
     output::init_diagnostics(&args.out);
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let out = &OutputArgs { json: args.out.json || to_stdout, ..args.out.clone() };
@@ -53,6 +56,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
         recording.map(|(path, format)| output::open_log(path, format, rotation)).transpose()?;
     let began_ns = forktrace_collect::clock::boot_ns();
     let (kernel, ring) = kernel::load(&options)?;
+    phases.borrow_mut().passed("attached");
     if let Some(probes) = &kernel.locks {
         tell_price(probes);
     }
@@ -81,11 +85,18 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     };
     let begin = |live: &mut Live| {
         live.consumer.event(&start)?;
-        begin(live, target, args)
+        let done = match target {
+            Target::Command(_) => "the command was started",
+            Target::Pids(_) | Target::All => "all that is to be traced was read",
+        };
+        begin(live, target, args)?;
+        phases.borrow_mut().passed(done);
+        Ok(())
     };
     let watched = Watched::new(pipeline, None);
-    let end = |live, reason| end(args, out, live, reason);
-    live::run((kernel, ring), watched, scope, &until, begin, end)
+    let over = || phases.borrow_mut().skip();
+    let end = |live, reason| end(args, out, live, reason, &mut phases.borrow_mut());
+    live::run((kernel, ring), watched, scope, &until, begin, over, end)
 }
 
 fn options(args: &TraceArgs, target: &Target, new_files: bool) -> kernel::Options {
@@ -99,7 +110,7 @@ fn options(args: &TraceArgs, target: &Target, new_files: bool) -> kernel::Option
         locks: args.locks,
         lean: !args.exact && args.events != Events::All,
         snapshot_limit: args.snapshot_limit,
-        ring_bytes: u32::try_from(args.ring_size).unwrap_or(1 << 31),
+        ring_bytes: args.ring_size.map(|bytes| u32::try_from(bytes).unwrap_or(1 << 31)),
         table_sizes: args.table_size.clone(),
         diagnostics: args.out.verbose >= 2,
         late: !matches!(target, Target::Command(_)),
@@ -113,7 +124,9 @@ fn end(
     out: &OutputArgs,
     mut live: Live,
     reason: EndReason,
+    phases: &mut Phases,
 ) -> Result<u8, Failure> {
+    phases.passed("the last events were judged");
     let pipeline = &mut live.consumer.pipeline;
     let nothing = pipeline.nothing_fitted();
     let mut all = pipeline.caveats(true);
@@ -121,6 +134,8 @@ fn end(
     output::summary(pipeline, &all, output::style(out), out.quiet)?;
     say_of_probes(args.locks, pipeline.sink.visible.counted(pipeline.judge()));
     let code = exit_code(args, &live, reason);
+    drop(live);
+    phases.passed("the summary was made and the programs were detached");
     let Some(nothing) = nothing else { return Ok(code) };
     // Of what was alive at the attach it was said then.
     if !args.cmd.is_empty() {

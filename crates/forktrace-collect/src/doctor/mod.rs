@@ -106,7 +106,7 @@ fn try_all(host: &Host) -> Trial {
         locks: false,
         lean: false,
         snapshot_limit: 128 << 20,
-        ring_bytes: 16 << 20,
+        ring_bytes: None,
         table_sizes: Vec::new(),
         diagnostics: false,
         late: true,

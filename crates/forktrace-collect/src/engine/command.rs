@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use crate::kernel::{Outcome, RunningChild};
+use crate::kernel::{End, Outcome, RunningChild};
+
+/// How often it is asked whether the command runs, where the kernel does not tell its end.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a command may take to end after a signal that was for it too, and how long after its end
 /// it is not said yet that it left others behind.
@@ -17,11 +20,38 @@ pub(super) struct Command {
     outcome: Option<Outcome>,
     /// When its end was seen, until it is known whether it left others behind.
     left_at: Option<Instant>,
+    /// Tells when it ends, where the kernel can.
+    end: Option<End>,
 }
 
 impl Command {
     pub(super) fn set(&mut self, child: RunningChild) {
         self.child = Some(child);
+        self.end = child.end();
+    }
+
+    /// Waits until the command has ended, and notes that; never comes back without one that runs.
+    /// Cancel-safe.
+    pub(super) async fn ended(&mut self) {
+        let known = !self.runs();
+        while self.runs() {
+            if let Some(end) = &self.end {
+                end.comes().await;
+                self.check();
+            }
+            if self.runs() {
+                sleep(ASK_AGAIN).await;
+                self.check();
+            }
+        }
+        if known {
+            std::future::pending().await
+        }
+    }
+
+    /// Whether it is still to be said what it left behind.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.left_at.is_some()
     }
 
     pub(super) fn pid(&self) -> Option<u32> {

@@ -31,11 +31,16 @@ pub trait Consumer {
     /// The waits that are not accounted for, the longest first, as far as what was read tells.
     fn unjudged(&self) -> Vec<Unaccounted>;
 
-    /// Does what is due, ten times a second.
+    /// Does what is due: soon after each event, and once a second.
     ///
     /// # Errors
     /// When the output cannot be written.
     fn tick(&mut self) -> io::Result<()>;
+
+    /// Whether it is enough to ask [`Consumer::wants_end`] once a second while nothing happens.
+    fn may_rest(&self) -> bool {
+        true
+    }
 
     /// Takes what is no event of a traced process.
     fn notice(&mut self, notice: Notice);

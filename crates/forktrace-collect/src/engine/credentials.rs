@@ -51,10 +51,17 @@ impl Credentials {
         while let Some((_, pid)) = self.forked.pop_front_if(|(when, _)| *when <= now) {
             due.push(pid);
         }
+        due.retain(|pid| model.live(*pid).is_some());
         if self.narrow.len() < MOST {
             self.narrow.extend(due.iter().filter(|pid| scan::runs_32_bit_program(**pid)));
         }
         due.into_iter().filter_map(|pid| changed(pid, now, model)).collect()
+    }
+
+    /// When the next process is to be read, `CLOCK_BOOTTIME`, ns.
+    pub(super) fn due_ns(&self) -> Option<u64> {
+        let execed = (!self.execed.is_empty()).then_some(0);
+        execed.or_else(|| self.forked.front().map(|(when, _)| *when))
     }
 
     /// How many processes were seen to run a 32-bit program.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How far apart two CPUs' records may arrive out of order, ns.
-const REORDER_NS: u64 = 20_000_000;
+pub(super) const REORDER_NS: u64 = 20_000_000;
 
 /// Records as they come out of the ring.
 pub(super) type Records = Vec<Result<Record, DecodeError>>;

@@ -27,6 +27,7 @@ mod lock_observations;
 mod losses;
 mod lost_threads;
 mod memory;
+mod pace;
 mod resync;
 mod tracked;
 mod unjudged;
@@ -37,7 +38,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use forktrace_model::event::EndReason;
 use tokio::{
     pin,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, sleep_until},
 };
 
 pub use self::{
@@ -50,6 +51,7 @@ use self::{
     intake::{Intake, Records},
     lost_threads::LostThreadsWatch,
     memory::Memory,
+    pace::Pace,
     tracked::Tracked,
     waits::Waits,
 };
@@ -57,9 +59,6 @@ use crate::{
     clock,
     kernel::{self, Kernel, Outcome, Ring, RunningChild},
 };
-
-/// How often what is due is done.
-const TICK: Duration = Duration::from_millis(100);
 
 /// What is traced, and from when a wait is long.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +93,7 @@ pub struct Engine<C> {
     lost_threads: LostThreadsWatch,
     command: Command,
     memory: Memory,
+    pace: Pace,
     /// Takes the events.
     pub consumer: C,
 }
@@ -115,6 +115,7 @@ impl<C: Consumer> Engine<C> {
             ),
             command: Command::default(),
             memory: Memory::default(),
+            pace: Pace::new(),
             kernel,
             consumer,
         })
@@ -145,8 +146,6 @@ impl<C: Consumer> Engine<C> {
         interrupted: impl Future<Output = ()>,
     ) -> io::Result<EndReason> {
         pin!(interrupted);
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let far = Duration::from_secs(86_400 * 365);
         let end = Instant::now() + until.duration.unwrap_or(far);
         loop {
@@ -160,14 +159,19 @@ impl<C: Consumer> Engine<C> {
                     return Ok(EndReason::Interrupted);
                 }
                 () = sleep_until(end) => return Ok(EndReason::Duration),
-                _ = tick.tick() => self.tick()?,
+                is_due = self.pace.next() => if is_due { self.tick()? },
                 report = self.waits.next() => self.take_report(report),
                 done = self.lost_threads.next() => self.take_lost_threads(done),
+                () = self.command.ended() => self.pace.stir(),
                 ready = self.intake.batch(&mut records) => ready?,
+            }
+            if !records.is_empty() {
+                self.pace.stir();
             }
             self.intake.take(records, &self.kernel.maps);
             self.intake.drain(&self.kernel.maps);
             self.release()?;
+            self.pace.hold(!self.intake.is_empty());
             self.notice();
             if let Some(reason) = self.consumer.wants_end() {
                 return Ok(reason);
@@ -209,10 +213,28 @@ impl<C: Consumer> Engine<C> {
             self.intake.push(event);
         }
         self.release()?;
-        self.consumer.tick()
+        self.consumer.tick()?;
+        let due_ns = self.due_ns(now_ns);
+        self.pace.ticked(due_ns, now_ns);
+        Ok(())
+    }
+
+    /// When something is due next, `CLOCK_BOOTTIME`, ns, as far as no event tells.
+    fn due_ns(&self, now_ns: u64) -> Option<u64> {
+        let restless = self.kernel.diagnostics.is_some()
+            || self.command.is_leaving()
+            || !self.consumer.may_rest();
+        let due = [
+            restless.then_some(now_ns),
+            self.waits.due_ns(now_ns),
+            self.lost_threads.next_ns(),
+            self.tracked.credentials.due_ns(),
+        ];
+        due.into_iter().flatten().min()
     }
 
     fn take_lost_threads(&mut self, done: Vec<lost_threads::Done>) {
+        self.pace.stir();
         let wanted = self.consumer.wanted();
         for event in self.lost_threads.take(done, wanted, clock::boot_ns()) {
             self.intake.push(event);
@@ -220,6 +242,7 @@ impl<C: Consumer> Engine<C> {
     }
 
     fn take_report(&mut self, report: waits::Report) {
+        self.pace.stir();
         let models = Models::of(&self.consumer);
         for event in self.waits.take(report, &mut self.kernel.maps, models, clock::boot_ns()) {
             self.intake.push(event);

@@ -2,7 +2,9 @@
 //!
 //! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h`, Linux 6.18.
 
-use std::fs;
+use std::fs::{self, File};
+
+use memmap2::Mmap;
 
 /// The running kernel's description.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -24,10 +26,36 @@ mod kind {
     pub(super) const ENUM64: u32 = 19;
 }
 
-/// Byte offset of a field of a structure in the running kernel; `None`: the kernel does not describe
-/// itself, or the structure has no such field of its own.
-pub(super) fn offset(structure: &str, field: &str) -> Option<u32> {
-    find(&fs::read(VMLINUX).ok()?, structure, field)
+/// The running kernel's description of itself.
+pub(super) struct Described(Bytes);
+
+/// Its bytes.
+enum Bytes {
+    /// As the kernel keeps them (from 6.16, "btf: Allow mmap of vmlinux btf").
+    Mapped(Mmap),
+    /// Copied, a page with each call.
+    Read(Vec<u8>),
+}
+
+impl Described {
+    /// `None`: the kernel does not describe itself.
+    pub(super) fn open() -> Option<Self> {
+        let file = File::open(VMLINUX).ok()?;
+        // SAFETY: the kernel never changes these bytes.
+        let bytes = match unsafe { Mmap::map(&file) } {
+            Ok(map) => Bytes::Mapped(map),
+            Err(_) => Bytes::Read(fs::read(VMLINUX).ok()?),
+        };
+        Some(Described(bytes))
+    }
+
+    /// Byte offset of a field of a structure; `None`: the structure has no such field of its own.
+    pub(super) fn offset(&self, structure: &str, field: &str) -> Option<u32> {
+        match &self.0 {
+            Bytes::Mapped(map) => find(map, structure, field),
+            Bytes::Read(bytes) => find(bytes, structure, field),
+        }
+    }
 }
 
 fn find(btf: &[u8], structure: &str, field: &str) -> Option<u32> {

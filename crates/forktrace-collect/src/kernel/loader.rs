@@ -41,7 +41,8 @@ use crate::arch::page_size;
 /// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
 
-/// Program and tracepoint. These must exist.
+/// Program and tracepoint. These must exist. Each has another program, for the raw tracepoint of the same
+/// name, see `forktrace-ebpf/src/task.rs`.
 pub(crate) const REQUIRED: [(&str, &str); 4] = [
     ("task_newtask", "task/task_newtask"),
     ("sched_process_fork", "sched/sched_process_fork"),
@@ -85,6 +86,13 @@ pub(crate) const FAULTS: [(&str, &str); 2] = [
 /// What it uses elsewhere: a program that runs at every page fault that the kernel counts.
 const FAULT_EVENT: &str = "page_fault_event";
 
+/// Bytes of the ring buffer: forks, execs and ends of some seconds of a storm. It counts twice as resident
+/// memory, for it is mapped twice, so that each record is in one piece (`bpf_ringbuf_area_alloc`,
+/// `kernel/bpf/ringbuf.c`, Linux 6.18).
+const RING: u32 = 4 << 20;
+/// The same, where waits and wakes are seen, too.
+const RING_OF_CALLS: u32 = 16 << 20;
+
 /// The most pages of the total limit that one child may take, as a fraction.
 const CHILD_SHARE: u64 = 8;
 
@@ -109,8 +117,8 @@ pub struct Options {
     pub lean: bool,
     /// The most bytes of pages kept in all.
     pub snapshot_limit: u64,
-    /// Bytes of the ring buffer; rounded up to a power of two.
-    pub ring_bytes: u32,
+    /// Bytes of the ring buffer, rounded up to a power of two; `None`: enough for what is seen.
+    pub ring_bytes: Option<u32>,
     /// Other numbers of entries for some of the tables, by name ([`forktrace_common::maps`]).
     pub table_sizes: Vec<(String, u32)>,
     /// Have the programs tell about themselves (through the `log` crate).
@@ -216,7 +224,14 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     let newer = NEWER_FUTEX.iter().filter(|(_, event)| tracefs.has(event));
     let futex = FUTEX.iter().chain(newer).filter(|_| !options.lean);
     let forks = FORKS.iter().filter(|(_, event)| options.locks && tracefs.has(event));
-    for (program, event) in REQUIRED.iter().chain(futex).chain(forks) {
+    let raw = offsets.task_pid != NO_FIELD && offsets.binprm_filename != NO_FIELD;
+    for (program, event) in REQUIRED {
+        match raw {
+            true => attach_raw(&mut ebpf, &format!("raw_{program}"), event)?,
+            false => attach(&mut ebpf, program, event)?,
+        }
+    }
+    for (program, event) in futex.chain(forks) {
         attach(&mut ebpf, program, event)?;
     }
     let snapshots = options.snapshots && attach_faults(&mut ebpf, tracepoints)?;
@@ -293,15 +308,20 @@ fn load_object(
         offsets,
         reserved: 0,
     };
+    let usual = if options.lean { RING } else { RING_OF_CALLS };
+    let ring_bytes = options.ring_bytes.unwrap_or(usual);
     let log_level = if options.diagnostics { u8::MAX } else { 0 };
     let mut loader = EbpfLoader::new();
+    // The programs know the kernel's structures by their configuration; to read its whole description
+    // takes some 30 ms and 18 MiB.
+    loader.btf(None);
     for hints in [TRACED_HINTS, WAIT_HINTS, RISK_HINTS] {
         loader.map_max_entries(hints, hint_chunks());
     }
     loader
         .override_global(CONFIG_GLOBAL, config.as_bytes(), true)
         .override_global(aya_log::LEVEL, &log_level, true)
-        .map_max_entries(EVENTS, options.ring_bytes.max(page_size() as u32).next_power_of_two())
+        .map_max_entries(EVENTS, ring_bytes.max(page_size() as u32).next_power_of_two())
         .map_max_entries(POOL, pages.min(POOL_PAGES))
         .map_max_entries(SNAPSHOTS, pages.saturating_sub(POOL_PAGES).max(1))
         .map_max_entries(TAILS, pages.saturating_sub(POOL_PAGES).max(1))

@@ -6,6 +6,7 @@
 mod allocator;
 #[expect(unsafe_code, reason = "bpf(2), for many entries at once")]
 mod batch;
+#[expect(unsafe_code, reason = "maps a file that never changes")]
 mod btf;
 mod cleaner;
 pub(crate) mod error;
@@ -46,7 +47,7 @@ pub use namespace::check_pid_namespace;
 pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};
 pub use signals::{ProcessGroup, restore_interrupt};
-pub use suspended_child::{GatedChild, Outcome, RunningChild, Start};
+pub use suspended_child::{End, GatedChild, Outcome, RunningChild, Start};
 pub use tracefs::{Format, FormatError};
 
 /// Loads and attaches the programs, and gives up the privilege that this took: in this thread and

@@ -21,6 +21,10 @@ const BATCH: usize = 1024;
 /// writes (`bpf_ringbuf_commit`, `kernel/bpf/ringbuf.c`, Linux 6.18), and while what is there has not
 /// been read the kernel wakes nobody.
 const GATHER: Duration = Duration::from_millis(5);
+/// The same while records keep coming.
+const GATHER_MORE: Duration = Duration::from_millis(20);
+/// They keep coming if the ring was last found to have some less than this ago.
+const KEEP_COMING: Duration = Duration::from_millis(200);
 
 /// The consumer side of the ring buffer.
 pub struct Ring(RingBuf<MapData>);
@@ -30,6 +34,8 @@ pub struct AsyncRing {
     ring: AsyncFd<RingBuf<MapData>>,
     /// When what is in the ring is to be read; `None`: it is empty, as far as is known.
     due: Option<Instant>,
+    /// When that was last the case.
+    gathered: Option<Instant>,
 }
 
 impl Ring {
@@ -48,7 +54,9 @@ impl Ring {
         // SAFETY: the map keeps its descriptor open, and always returns the same, until it is
         // dropped, after the `AsyncFd` that owns it has left the runtime.
         let registered = unsafe { AsyncFd::register_with_interest(self.0, Interest::READABLE) };
-        registered.map(|ring| AsyncRing { ring, due: None }).map_err(io::Error::from)
+        registered
+            .map(|ring| AsyncRing { ring, due: None, gathered: None })
+            .map_err(io::Error::from)
     }
 }
 
@@ -63,7 +71,10 @@ impl AsyncRing {
             Some(due) => due,
             None => {
                 drop(self.ring.readable().await?);
-                *self.due.insert(Instant::now() + GATHER)
+                let now = Instant::now();
+                let before = self.gathered.replace(now);
+                let keep_coming = before.is_some_and(|before| now - before < KEEP_COMING);
+                *self.due.insert(now + if keep_coming { GATHER_MORE } else { GATHER })
             }
         };
         sleep_until(due).await;

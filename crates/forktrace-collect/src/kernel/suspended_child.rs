@@ -25,6 +25,9 @@ use nix::{
     unistd::{ForkResult, Pid, fork, pipe2, setpgid},
 };
 
+use rustix::process::{PidfdFlags, pidfd_open};
+use tokio::io::{Interest, unix::AsyncFd};
+
 use super::{Error, signals};
 
 /// Exit status of the child when the tracer went away before letting it run.
@@ -157,6 +160,28 @@ impl RunningChild {
             Ok(WaitStatus::Signaled(_, signal, _)) => Some(Outcome::Signaled(signal as i32)),
             _ => None,
         }
+    }
+}
+
+/// The end of a command, to be waited for.
+pub struct End(AsyncFd<OwnedFd>);
+
+impl RunningChild {
+    /// Its end, where the kernel tells it (pidfd_open(2), from Linux 5.3). Must be called inside the tokio
+    /// runtime.
+    pub fn end(self) -> Option<End> {
+        let pid = rustix::process::Pid::from_raw(self.pid.as_raw())?;
+        let fd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        // SAFETY: the descriptor stays the same and open until the `AsyncFd` that owns it is dropped.
+        unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.ok().map(End)
+    }
+}
+
+impl End {
+    /// Waits for it. Cancel-safe.
+    pub async fn comes(&self) {
+        // It fails when the runtime ends.
+        let _ = self.0.readable().await;
     }
 }
 

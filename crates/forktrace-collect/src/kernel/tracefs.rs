@@ -158,6 +158,10 @@ impl Tracefs {
                 offset
             })
         };
+        let described = btf::Described::open();
+        let offset = |structure: &str, field: &str| {
+            described.as_ref().and_then(|it| it.offset(structure, field)).unwrap_or(NO_FIELD)
+        };
         let offsets = Offsets {
             newtask_pid: need(&newtask, "pid"),
             newtask_flags: need(&newtask, "clone_flags"),
@@ -181,8 +185,10 @@ impl Tracefs {
             waitv_timeout: need(&waitv, "timeout"),
             wake_uaddr: need(&wake, "uaddr"),
             requeue_waiters: need(&requeue, "waiters"),
-            task_switches: btf::offset("task_struct", "nvcsw").unwrap_or(NO_FIELD),
-            task_exit_code: btf::offset("task_struct", "exit_code").unwrap_or(NO_FIELD),
+            task_switches: offset("task_struct", "nvcsw"),
+            task_pid: offset("task_struct", "pid"),
+            binprm_filename: offset("linux_binprm", "filename"),
+            task_exit_code: offset("task_struct", "exit_code"),
         };
         for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
             for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {

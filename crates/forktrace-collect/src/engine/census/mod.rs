@@ -87,6 +87,8 @@ pub(super) struct Census {
     registers: Visitor,
     watch: Watch,
     due_ns: u64,
+    /// Who is at risk was not asked the last time: it was too soon.
+    early: bool,
     looking: bool,
     reading: bool,
     busy: Told,
@@ -102,6 +104,7 @@ impl Census {
             registers,
             watch: Watch::new(min_wait_ns),
             due_ns: 0,
+            early: false,
             looking: false,
             reading: false,
             busy: Told::default(),
@@ -127,6 +130,7 @@ impl Census {
         at_risk: impl Fn(&Process) -> Option<Risk>,
         settled: impl Fn(&Process) -> bool,
     ) {
+        self.early = !self.looking && now_ns < self.due_ns;
         if !self.looking && now_ns >= self.due_ns {
             let subjects = model.living().filter(|process| at_risk(process).is_some());
             let ids: Vec<(ProcId, u32)> =
@@ -189,6 +193,22 @@ impl Census {
             risk.is_some_and(|risk| risk != Risk::Started)
         };
         self.watch.busy(now_ns).filter(forked).collect()
+    }
+
+    /// Whether any process is at risk, as far as it was asked.
+    pub(super) fn watches(&self) -> bool {
+        !self.watch.is_empty()
+    }
+
+    /// When something is due next, `CLOCK_BOOTTIME`, ns. What is under way tells its end.
+    pub(super) fn next_ns(&self, now_ns: u64) -> Option<u64> {
+        let look = match (self.looking, self.early) {
+            (true, _) => None,
+            (false, true) => Some(self.due_ns),
+            (false, false) => self.watch.look_ns().map(|due_ns| due_ns.max(self.due_ns)),
+        };
+        let read = if self.reading { None } else { self.watch.read_ns(now_ns) };
+        look.into_iter().chain(read).min()
     }
 
     /// The processes that are to be read now.

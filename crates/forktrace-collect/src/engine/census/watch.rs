@@ -169,6 +169,23 @@ impl Watch {
         PERIOD_NS.min(self.min_wait_ns / 4)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// When the next process is looked at, `CLOCK_BOOTTIME`, ns.
+    pub(super) fn look_ns(&self) -> Option<u64> {
+        self.seen.values().map(|seen| seen.due_ns).min()
+    }
+
+    /// When the next process that was read is read again, `CLOCK_BOOTTIME`, ns. One that is due already is
+    /// left out: something has it wait.
+    pub(super) fn read_ns(&self, now_ns: u64) -> Option<u64> {
+        let later =
+            self.seen.values().map(|seen| seen.read_due_ns).filter(|due_ns| *due_ns > now_ns);
+        later.min()
+    }
+
     /// Those of the living processes at risk that are to be looked at now. Others are forgotten.
     pub(super) fn due(&mut self, living: &[(ProcId, u32)], now_ns: u64) -> Vec<Before> {
         let ids: FxHashSet<ProcId> = living.iter().map(|(id, _)| *id).collect();

@@ -161,6 +161,14 @@ impl LostThreadsWatch {
         });
     }
 
+    /// When the next child is due, `CLOCK_BOOTTIME`, ns; `None`: none is, or what is being read tells its
+    /// end.
+    pub(super) fn next_ns(&self) -> Option<u64> {
+        let new = self.new.iter().map(|(_, _, fork_ns)| fork_ns.saturating_add(SETTLED_NS));
+        let next = self.watched.values().map(|watched| watched.due_ns).chain(new).min();
+        next.filter(|_| self.reading.is_empty())
+    }
+
     /// The children that are due.
     fn due(
         &mut self,

@@ -32,6 +32,9 @@ use crate::{
     kernel::{Kernel, Maps},
 };
 
+/// How often long waits are looked for while no process is known that could hang on something inherited, ns.
+const UNHURRIED_NS: u64 = 250_000_000;
+
 /// The waits of a trace.
 pub(super) struct Waits {
     min_wait_ns: u64,
@@ -131,6 +134,20 @@ impl Waits {
         // Afterwards: what is to be sampled is known now.
         self.begin_census(models, now_ns);
         events
+    }
+
+    /// When something is due next without an event, `CLOCK_BOOTTIME`, ns.
+    pub(super) fn due_ns(&self, now_ns: u64) -> Option<u64> {
+        let waits = match &self.sampler {
+            Some(sampler) => sampler.next_ns(),
+            // The programs tell of a wait when it ends: those that last are looked for.
+            None if self.census.watches() => Some(now_ns),
+            None => Some(now_ns.saturating_add(UNHURRIED_NS)),
+        };
+        [waits, self.census.next_ns(now_ns), self.schedule.next_ns(now_ns)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Where waits are found by sampling, samples again if it is time.

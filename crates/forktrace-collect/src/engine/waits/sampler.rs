@@ -3,6 +3,9 @@
 //! Only processes that may hang on something inherited are sampled. A hang is long by nature, so that
 //! every sample shows it; what begins and ends between two samples is never seen, and costs nothing.
 
+#[cfg(test)]
+mod tests;
+
 use forktrace_common::maps::WaitState;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -24,6 +27,10 @@ use crate::{
 /// Least time from one round of samples to the next, ns. Rounds begin at the loop's ticks, every 0.1 s
 /// more or less: with this, at every second one.
 const PERIOD_NS: u64 = 150_000_000;
+
+/// Most of it. Where nothing has changed for long, the next round is when this part of that time has passed.
+const LONGEST_NS: u64 = 1_000_000_000;
+const PART: u64 = 8;
 
 /// At least so many times as long as a round has taken is between its end and the next one: on a host
 /// where very many processes are at risk, hangs are found later rather than at a higher price.
@@ -79,6 +86,10 @@ pub(super) struct Sampler {
     min_wait_ns: u64,
     due_ns: u64,
     busy: bool,
+    /// There was a process to be sampled when it was last looked for one.
+    has_subjects: bool,
+    /// When a round last showed a process, or a wait, that the one before did not, `CLOCK_BOOTTIME`, ns.
+    changed_ns: u64,
     /// By tid.
     waits: FxHashMap<u32, Known>,
     /// When each process was last sampled, `CLOCK_BOOTTIME`, ns.
@@ -100,6 +111,8 @@ impl Sampler {
             min_wait_ns,
             due_ns: 0,
             busy: false,
+            has_subjects: false,
+            changed_ns: 0,
             waits: FxHashMap::default(),
             sampled_ns: FxHashMap::default(),
             standing: Vec::new(),
@@ -124,18 +137,31 @@ impl Sampler {
             Some(Subject { id: process.id, pid: process.pid, since_ns })
         };
         let subjects: Vec<Subject> = model.living().filter_map(subject).collect();
-        self.due_ns = now_ns.saturating_add(self.period_ns);
+        let age_ns = now_ns.saturating_sub(self.changed_ns);
+        let period_ns = (age_ns / PART).clamp(self.period_ns, LONGEST_NS.max(self.period_ns));
+        self.has_subjects = !subjects.is_empty();
         if subjects.is_empty() {
             self.waits.clear();
             self.sampled_ns.clear();
             return;
         }
+        if subjects.iter().any(|subject| !self.sampled_ns.contains_key(&subject.id)) {
+            self.changed_ns = now_ns;
+        }
+        self.due_ns = now_ns.saturating_add(period_ns);
         self.busy = true;
         let sender = self.sender.clone();
         spawn_blocking(move || {
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(Round(subjects.into_iter().map(sampled).collect()));
         });
+    }
+
+    /// When the next round is due, if any process is to be sampled and none is under way,
+    /// `CLOCK_BOOTTIME`, ns.
+    pub(super) fn next_ns(&self) -> Option<u64> {
+        let wanted = self.has_subjects || !self.standing.is_empty();
+        (wanted && !self.busy).then_some(self.due_ns)
     }
 
     /// A round that is over.
@@ -194,6 +220,7 @@ impl Sampler {
             for blocked in &threads.blocked {
                 let known = before.get(&blocked.tid).filter(|known| known.id == subject.id);
                 let known = known.and_then(|known| known.now(*blocked, *began_ns));
+                self.changed_ns = if known.is_none() { *ended_ns } else { self.changed_ns };
                 let known = known.unwrap_or(Known {
                     id: subject.id,
                     pid: subject.pid,
@@ -336,143 +363,4 @@ fn sampled(subject: Subject) -> Sample {
     let began_ns = clock::boot_ns();
     let threads = sample::take(subject.pid);
     Sample { subject, threads, began_ns, ended_ns: clock::boot_ns() }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-    use forktrace_model::event::{ProcessExit, ProcessFork, ProcessSnapshot};
-
-    const PARENT: u32 = 10;
-    const CHILD: u32 = 20;
-    const FORK_NS: u64 = 50;
-    const MIN_WAIT_NS: u64 = 100;
-
-    fn model() -> Model {
-        let mut model = Model::default();
-        let task = Some(Task { pid: PARENT, tid: PARENT, comm: "parent".into() });
-        let seen = Body::ProcessSnapshot(ProcessSnapshot::default());
-        let fork = Body::ProcessFork(ProcessFork { child_pid: CHILD, clone_flags: 0x0120_0000 });
-        for (boot_ns, body) in [(1, seen), (FORK_NS, fork)] {
-            model.apply(&Event { boot_ns, task: task.clone(), body });
-        }
-        model
-    }
-
-    fn blocked(tid: u32, switches: u64) -> Blocked {
-        Blocked { tid, uaddr: 0x1000, op: 0x80, val: 2, switches, times: 1, stopped: false }
-    }
-
-    /// A round in which the child has one thread beside those that are blocked.
-    fn round(model: &Model, began_ns: u64, blocked: &[Blocked]) -> Round {
-        let id = model.live(CHILD).unwrap().id;
-        let subject = Subject { id, pid: CHILD, since_ns: FORK_NS };
-        let tids = [CHILD, CHILD + 1].to_vec();
-        let threads = Threads { tids, blocked: blocked.to_vec(), denied: false };
-        Round(vec![Sample { subject, threads, began_ns, ended_ns: began_ns + 1 }])
-    }
-
-    fn standing(tid: u32, switches: u64) -> Standing {
-        let Blocked { uaddr, op, val, .. } = blocked(tid, switches);
-        let wait = Wait { enter_ns: 60, uaddr, op, val, since_before: true, ..Wait::default() };
-        Standing { task: Task { pid: CHILD, tid, comm: String::new() }, wait, switches, times: 1 }
-    }
-
-    /// Begins and ends of the long waits.
-    fn long(sampler: &Sampler, model: &Model) -> Vec<(Option<u64>, u64, bool)> {
-        let waits = sampler.waits(model).into_iter().filter(|wait| sampler.is_long(wait));
-        let waits = waits.map(|state| sampler.wait(&state).unwrap().0);
-        waits.map(|wait| (wait.not_before_ns, wait.enter_ns, wait.since_before)).collect()
-    }
-
-    #[test]
-    fn a_wait_lasts_from_the_sample_that_found_it_while_the_thread_does_not_run() {
-        let model = model();
-        let mut sampler = Sampler::new(MIN_WAIT_NS);
-        sampler.take(round(&model, 100, &[]), &model);
-        sampler.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
-        sampler.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&sampler, &model), [], "99 ns are shown");
-        sampler.take(round(&model, 301, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&sampler, &model), [(Some(100), 201, false)]);
-        // The same word, but the thread has run.
-        assert!(sampler.take(round(&model, 500, &[blocked(CHILD, 8)]), &model).is_empty());
-        assert_eq!(long(&sampler, &model), []);
-        sampler.take(round(&model, 700, &[blocked(CHILD, 8)]), &model);
-        assert_eq!(long(&sampler, &model), [(Some(301), 501, false)]);
-    }
-
-    #[test]
-    fn the_end_of_a_long_wait_is_reported_if_its_thread_lives() {
-        let model = model();
-        let mut sampler = Sampler::new(MIN_WAIT_NS);
-        let waits = [blocked(CHILD, 7), blocked(CHILD + 9, 1)];
-        sampler.take(round(&model, 100, &waits), &model);
-        sampler.take(round(&model, 300, &waits), &model);
-        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 101, false); 2]);
-        let ended = sampler.take(round(&model, 400, &[]), &model);
-        let [Event { body: Body::FutexWait(wait), task: Some(task), .. }] = &ended[..] else {
-            unreachable!("one end, of the thread that is still there: {ended:?}")
-        };
-        assert!(wait.over && !wait.goes_on() && wait.result.is_none());
-        assert_eq!((task.tid, wait.wait.enter_ns), (CHILD, 101));
-        assert_eq!(long(&sampler, &model), []);
-    }
-
-    #[test]
-    fn a_process_that_is_stopped_has_not_gone_on() {
-        let model = model();
-        let mut sampler = Sampler::new(MIN_WAIT_NS);
-        let stopped = |tid| Blocked { stopped: true, ..blocked(tid, 8) };
-        sampler.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
-        sampler.take(round(&model, 300, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 101, false)]);
-        for began_ns in [400, 500, 900] {
-            let both = [stopped(CHILD), stopped(CHILD + 1)];
-            assert!(sampler.take(round(&model, began_ns, &both), &model).is_empty(), "no end");
-            assert_eq!(long(&sampler, &model), [], "nothing is judged of it");
-            assert!(sampler.waits(&model).iter().all(|wait| wait.restarting == 1));
-            assert!(sampler.waits_for(CHILD, 0x1000).is_empty(), "it may have been woken");
-        }
-        let since =
-            |tid| sampler.waits(&model).into_iter().find(|wait| wait.tid == tid).unwrap().enter_ns;
-        assert_eq!((since(CHILD), since(CHILD + 1)), (101, 401));
-        // It goes on, and waits: perhaps once more. The other one was woken.
-        assert!(sampler.take(round(&model, 1000, &[blocked(CHILD, 9)]), &model).is_empty());
-        assert_eq!(sampler.waits(&model).len(), 1);
-        sampler.take(round(&model, 1101, &[blocked(CHILD, 9)]), &model);
-        assert_eq!(long(&sampler, &model), [(Some(900), 1001, false)]);
-    }
-
-    #[test]
-    fn a_process_that_has_ended_waits_for_nothing() {
-        let mut model = model();
-        let mut sampler = Sampler::new(MIN_WAIT_NS);
-        sampler.take(round(&model, 100, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(sampler.waits(&model).len(), 1);
-        let task = Some(Task { pid: CHILD, tid: CHILD, comm: String::new() });
-        let exit = Body::ProcessExit(ProcessExit::default());
-        model.apply(&Event { boot_ns: 200, task, body: exit });
-        assert!(sampler.waits(&model).is_empty());
-    }
-
-    #[test]
-    fn a_wait_that_is_older_than_the_trace_is_known_once_its_process_is() {
-        let model = model();
-        let mut sampler = Sampler::new(MIN_WAIT_NS);
-        sampler.take_standing(vec![standing(CHILD, 7)]);
-        sampler.settle_standing(&Model::default(), |_, _| true);
-        sampler.settle_standing(&model, |_, _| true);
-        assert!(sampler.standing.is_empty());
-        sampler.take(round(&model, 200, &[blocked(CHILD, 7)]), &model);
-        assert_eq!(long(&sampler, &model), [(Some(FORK_NS), 60, true)]);
-        sampler.take(round(&model, 300, &[]), &model);
-        assert_eq!(long(&sampler, &model), []);
-        // Of a thread that has ended the model never hears.
-        sampler.take_standing(vec![standing(CHILD, 7)]);
-        sampler.settle_standing(&Model::default(), |_, _| false);
-        assert!(sampler.standing.is_empty());
-    }
 }

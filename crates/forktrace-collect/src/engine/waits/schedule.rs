@@ -174,6 +174,12 @@ impl SamplingSchedule {
         true
     }
 
+    /// When the next sample is due, `CLOCK_BOOTTIME`, ns.
+    pub(super) fn next_ns(&self, now_ns: u64) -> Option<u64> {
+        let waiting = self.waits.values().filter(|one| one.wanted_ns.is_some() && !one.busy);
+        waiting.map(|one| one.due_ns.max(now_ns)).min().filter(|due_ns| *due_ns != u64::MAX)
+    }
+
     /// Whether a process has waits that are to be sampled, were not yet, and have not been put off for
     /// longer than [`PATIENCE_NS`].
     pub(super) fn is_pending(&self, pid: u32, now_ns: u64) -> bool {
