@@ -65,6 +65,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(trial("attach_to_churning_python", &needs, || churn(false)));
     trials.push(trial("attach_all_to_churning_python", &needs, || churn(true)));
     trials.push(trial("attach_to_a_hang", &needs, attach_late));
+    trials.push(trial("dump_of_a_hang", &needs, dump));
     let needs = [Need::Tracing, Need::Unshare, Need::Ext4];
     trials.push(trial("attach_all_beside_threads_of_the_kernel", &needs, threads_of_the_kernel));
     trials
@@ -241,6 +242,23 @@ fn attach_late() -> Result<()> {
         log.expect_whole()?;
         let proven = |line: &&Value| line.get("confidence").is_some_and(|it| it == "certain");
         ensure!(!log.findings().iter().any(proven), "{:#?}", log.findings());
+        Ok(())
+    };
+    judge(&traced).with_context(|| traced.said())
+}
+
+/// One answer, and no line of what happened meanwhile.
+fn dump() -> Result<()> {
+    let args = ["normal", "thread", "keep", "single", "20"];
+    let mut job = Job::start(&workload::command(IN_C.program, &args)?, &[])?;
+    job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+    let traced = Job::forktrace(&["dump", "-p", &job.pid().to_string()])?.wait(LIMIT)?;
+    ensure!(!job.has_ended()?, "the answer came only when the process had ended");
+    let judge = |traced: &Ended| -> Result<()> {
+        traced.expect_code(0)?;
+        let found =
+            traced.stdout.starts_with("HANG ") && traced.stdout.contains("on an inherited lock");
+        ensure!(found, "no answer");
         Ok(())
     };
     judge(&traced).with_context(|| traced.said())

@@ -26,6 +26,7 @@ use super::{failure::Failure, usage};
     override_usage = "forktrace [OPTIONS] -p PID[,PID…]\n       \
                       forktrace [OPTIONS] -a\n       \
                       forktrace [OPTIONS] -- CMD [ARG…]\n       \
+                      forktrace dump -p PID[,PID…]\n       \
                       forktrace demo [NAME]\n       \
                       forktrace report FILE…\n       \
                       forktrace export FILE… --format FORMAT [-o OUT]\n       \
@@ -44,6 +45,10 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Judge running processes as they are now: print what hangs, and exit
+    ///
+    /// The same as -q -d 3s, with all options of a trace.
+    Dump(Box<TraceArgs>),
     /// List the demos, or run one under the tracer
     Demo {
         /// Name of the demo; without it, the demos are listed

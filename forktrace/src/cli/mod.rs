@@ -5,6 +5,7 @@ mod budget;
 mod check;
 mod demo;
 mod doctor;
+mod dump;
 mod export;
 mod failure;
 mod filter;
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
+        Some(Command::Dump(args)) => dump::run(*args),
         Some(Command::Demo { name, output }) => demo::run(name.as_deref(), &output),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Export(args)) => export::run(&args),

@@ -1,0 +1,23 @@
+//! `forktrace dump`: one answer about running processes.
+
+use std::time::Duration;
+
+use super::{
+    args::{Events, TraceArgs},
+    failure::Failure,
+    trace, usage,
+};
+
+/// Longer than a wait must last by default, and than reading a stack or two takes.
+const DURATION: Duration = Duration::from_secs(3);
+
+/// Traces for a short while, and prints what was found.
+pub(super) fn run(mut args: TraceArgs) -> Result<u8, Failure> {
+    if !args.cmd.is_empty() {
+        return Err(usage("dump is for processes that run; use forktrace -- CMD for a command"));
+    }
+    args.out.quiet = true;
+    args.events = Events::Findings;
+    args.duration.get_or_insert(DURATION.max(args.min_wait * 3));
+    trace::run(&args)
+}
