@@ -54,6 +54,9 @@ fn check(
         is_one_of(finding, "/fork/by_pid", facts, "forker")?;
         is_one_of(finding, "/fork/threads_lost", facts, "lost")?;
     }
+    if matches!(truth, Truth::LostWork(_)) {
+        return work(finding, truth);
+    }
     let waited = if finding.get("lock").is_some_and(Value::is_object) {
         // By its other name it has another lock, of which the workload says nothing.
         match Some(text("/kind")) == truth.kind() {
@@ -106,6 +109,16 @@ fn lock(finding: &Value, truth: Truth, hang: Hang, facts: &Facts) -> Result<()> 
     Ok(())
 }
 
+/// What is said of work for a thread that is not there.
+fn work(finding: &Value, truth: Truth) -> Result<()> {
+    let text = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    ensure!(Some(text("/kind")) == truth.kind(), "wrong kind");
+    ensure!(text("/severity") == "corruption", "wrong severity");
+    let signals = number(finding, "/threads/threads/0/work/signals").unwrap_or_default();
+    ensure!(signals > 0 && !text("/advice").is_empty(), "no signal or no advice");
+    Ok(())
+}
+
 fn python(finding: &Value, program: &str) -> Result<()> {
     let line = workload::hanging_line(program)?;
     let frames = finding.pointer("/python").or_else(|| finding.pointer("/stall/python"));
@@ -119,12 +132,12 @@ fn python(finding: &Value, program: &str) -> Result<()> {
     Ok(())
 }
 
-/// The HANG blocks of a text output: from a line with HANG to the next empty one.
+/// The blocks of a text output: from a line with HANG, DATA or RISK to the next empty one.
 pub(crate) fn hang_blocks(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in text.lines() {
-        if line.starts_with("HANG") {
+        if ["HANG  ", "DATA  ", "RISK  "].iter().any(|label| line.starts_with(label)) {
             blocks.extend(open.replace(String::new()));
         } else if line.is_empty() {
             blocks.extend(open.take());

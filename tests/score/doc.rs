@@ -66,6 +66,7 @@ pub(crate) fn result(rows: &[Row], sum: &Sum) -> String {
         line("recall of inherited locks, with at least this confidence", sum.recall),
         line("with the stated limits included", sum.recall_with_limits),
         line("recall of other hangs, by the right name", sum.others),
+        line("recall of work for lost threads", sum.lost_work),
         line("recall of all hangs, by whatever name", sum.hangs),
         line("with the stated limits included", sum.hangs_with_limits),
     ];

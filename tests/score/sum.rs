@@ -45,6 +45,8 @@ pub(crate) struct Sum {
     pub(crate) recall_with_limits: [Share; 3],
     /// Of all that hangs for another reason, what was found with at least this confidence.
     pub(crate) others: [Share; 3],
+    /// Recall of work for lost threads.
+    pub(crate) lost_work: [Share; 3],
     /// Of all that hangs, what was found with at least this confidence, by whatever name.
     pub(crate) hangs: [Share; 3],
     /// The same with the stated limits.
@@ -111,6 +113,7 @@ impl Sum {
                 count(&mut self.recall);
             }
             (Truth::OwnFault | Truth::Nothing, _) | (_, Some(_)) => {}
+            (Truth::LostWork(_), None) => count(&mut self.lost_work),
             (_, None) => count(&mut self.others),
         }
         count_right(&mut self.precision_with_limits, said);

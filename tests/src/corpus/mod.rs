@@ -7,6 +7,7 @@
 mod c;
 mod cxx;
 mod limits;
+mod lost_work;
 mod musl;
 mod python;
 mod pythons;
@@ -75,6 +76,8 @@ pub enum Truth {
     /// A process waits for the end of a pipe or socket that only forked children have open, and that they
     /// do not use.
     HeldOpen(Hang),
+    /// A child hands work to a thread that it does not have. Nothing hangs; `stuck` names the child.
+    LostWork(Hang),
     /// A child hangs for what it did itself since the fork, whatever that is called.
     OwnFault,
     /// Nothing: every wait ends.
@@ -358,13 +361,14 @@ impl Truth {
             Truth::Deadlock(_) => Some("deadlock"),
             Truth::OrphanedLock(_) => Some("orphaned-lock"),
             Truth::HeldOpen(_) => Some("held-open"),
+            Truth::LostWork(_) => Some("threads-lost"),
             Truth::OwnFault | Truth::Nothing => None,
         }
     }
 
     /// Whether anything hangs.
     pub fn hangs(self) -> bool {
-        !matches!(self, Truth::Nothing)
+        !matches!(self, Truth::Nothing | Truth::LostWork(_))
     }
 
     /// What must be said of the lock.
@@ -375,7 +379,8 @@ impl Truth {
             | Truth::SelfDeadlock(hang)
             | Truth::Deadlock(hang)
             | Truth::OrphanedLock(hang)
-            | Truth::HeldOpen(hang) => Some(hang),
+            | Truth::HeldOpen(hang)
+            | Truth::LostWork(hang) => Some(hang),
             Truth::OwnFault | Truth::Nothing => None,
         }
     }
@@ -424,6 +429,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         python::HANGS,
         pythons::HANGS,
         stalls::HANGS,
+        lost_work::LOST,
     ];
     let quiet = [
         c::QUIET,
@@ -434,6 +440,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         pythons::QUIET,
         stalls::QUIET,
         reports::QUIET,
+        lost_work::QUIET,
     ];
     hangs.into_iter().chain(quiet).chain([reports::REPORTS, limits::LIMITS]).flatten()
 }

@@ -8,9 +8,11 @@
 //!
 //! Sources: glibc 2.36 and 2.42, `sysdeps/nptl/bits/thread-shared-types.h` (`struct __pthread_cond_s`),
 //! `nptl/pthread_cond_wait.c` and `pthread_cond_signal.c`; `sysdeps/nptl/internaltypes.h`
-//! (`struct new_sem`), `nptl/sem_post.c`. Rust 1.95, `library/std/src/sys/sync/thread_parking/futex.rs`
+//! (`struct new_sem`), `nptl/sem_waitcommon.c` (which waits by `CLOCK_REALTIME`) and `sem_post.c`. Rust 1.95, `library/std/src/sys/sync/thread_parking/futex.rs`
 //! (`PARKED` is `u32::MAX`, `NOTIFIED` 1) and `condvar/futex.rs`. GLib 2.84, `glib/gthread-posix.c`
 //! (`g_cond_signal` increments the word). musl 1.2.5, `src/thread/sem_post.c` (-1 with waiters, then 1).
+
+use forktrace_common::futex::{FUTEX_CLOCK_REALTIME, FUTEX_PRIVATE_FLAG, FUTEX_WAIT_BITSET};
 
 use crate::{
     event::{Doing, LostThread, LostWord, Window},
@@ -24,9 +26,23 @@ const MOST_SIGNALS: u32 = 1 << 20;
 /// Most waits since a condition variable was made that are believed.
 const MOST_WAITS: u64 = 1 << 48;
 
-/// Offsets in a condition variable: `__wrefs`, and the two words of `__g_signals`; up to glibc 2.40 and
-/// since then.
-const CONDITIONS: [(u64, [u64; 2]); 2] = [(36, [40, 44]), (28, [32, 36])];
+/// A layout of condition variables.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Offset of `__wrefs`.
+    wrefs: u64,
+    /// Offsets of the two words of `__g_signals`.
+    signals: [u64; 2],
+    /// Offsets of two other words: up to glibc 2.40 `__g_refs`, which count the waiters of a group from bit 1
+    /// on; since then words that are always 0.
+    others: [u64; 2],
+    are_refs: bool,
+}
+
+const LAYOUTS: [Layout; 2] = [
+    Layout { wrefs: 36, signals: [40, 44], others: [16, 20], are_refs: true },
+    Layout { wrefs: 28, signals: [32, 36], others: [40, 44], are_refs: false },
+];
 /// `__wrefs` counts waiters from this bit on.
 const WREFS_SHIFT: u32 = 3;
 /// Size of a condition variable, bytes.
@@ -51,14 +67,16 @@ pub(super) struct Signals {
 
 /// The signals at the word of a lost thread; `None`: there are none, or it is not known what the word is.
 pub(super) fn at(thread: &LostThread) -> Option<Signals> {
-    let Doing::Futex { uaddr, val, .. } = thread.doing else { return None };
+    let Doing::Futex { uaddr, val, op, .. } = thread.doing else { return None };
     let word = thread.word.as_deref()?;
     let (then, now) = (then(word)?, word.now.as_ref()?);
     // What was one of these at the fork is nothing else, also where it was made anew.
-    if let Some(condition) = Condition::around(uaddr, then) {
+    let known = then.word(uaddr).map(u64::from) == Some(val);
+    if let Some(condition) = Condition::around(uaddr, then).filter(|_| known) {
         return condition.signals(uaddr, then, now);
     }
-    match Semaphore::at(uaddr, then) {
+    let clock = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
+    match Semaphore::at(uaddr, then).filter(|_| op == clock) {
         Some(semaphore) => semaphore.signals(uaddr, now),
         None => single(uaddr, val, then, now),
     }
@@ -72,28 +90,35 @@ fn then(word: &LostWord) -> Option<&Window> {
 /// A condition variable with waiters.
 struct Condition {
     base: u64,
-    /// Offset of `__wrefs`.
-    wrefs: u64,
+    layout: Layout,
 }
 
 impl Condition {
     /// The one that has the word at `uaddr` as one of its groups'.
     fn around(uaddr: u64, then: &Window) -> Option<Self> {
-        CONDITIONS.iter().find_map(|(wrefs, words)| {
-            let mut bases = words.iter().filter_map(|offset| uaddr.checked_sub(*offset));
-            let one = |base: &u64| {
-                let condition = Condition { base: *base, wrefs: *wrefs };
-                let waited =
-                    condition.waiters(then).is_some_and(|n| (1..MOST_WAITERS).contains(&n));
-                let waits = then.long(*base).is_some_and(|n| (2..MOST_WAITS).contains(&n));
-                base.is_multiple_of(8) && waited && waits
-            };
-            bases.find(one).map(|base| Condition { base, wrefs: *wrefs })
+        LAYOUTS.iter().find_map(|layout| {
+            let bases = layout.signals.iter().filter_map(|offset| uaddr.checked_sub(*offset));
+            let mut all = bases.map(|base| Condition { base, layout: *layout });
+            all.find(|one| one.base.is_multiple_of(8) && one.has_waiters(then) == Some(true))
         })
     }
 
+    fn has_waiters(&self, memory: &Window) -> Option<bool> {
+        let waiters = self.waiters(memory)?;
+        let waits = memory.long(self.base)?;
+        let [first, second] = self.layout.others;
+        let word = |offset: u64| memory.word(self.base.checked_add(offset)?);
+        let (first, second) = (word(first)?, word(second)?);
+        let fits = match self.layout.are_refs {
+            // Each waiter is counted in its group too.
+            true => (first >> 1).checked_add(second >> 1)? == waiters,
+            false => (first, second) == (0, 0),
+        };
+        Some(fits && (1..MOST_WAITERS).contains(&waiters) && (2..MOST_WAITS).contains(&waits))
+    }
+
     fn waiters(&self, memory: &Window) -> Option<u32> {
-        Some(memory.word(self.base.checked_add(self.wrefs)?)? >> WREFS_SHIFT)
+        Some(memory.word(self.base.checked_add(self.layout.wrefs)?)? >> WREFS_SHIFT)
     }
 
     /// A signal adds 2 to the word of the group, and bit 0 says that the group is closed (up to 2.40). The
@@ -196,13 +221,13 @@ pub(super) mod tests {
         at(thread).map(|signals| (signals.sort, signals.count))
     }
 
-    /// `__wseq` 2, one waiter in `__wrefs`.
-    const OLD: [(u64, u32); 2] = [(0, 2), (36, 8)];
+    /// `__wseq` 2, one waiter in `__wrefs`, and up to 2.40 in `__g_refs`.
+    const OLD: [(u64, u32); 3] = [(0, 2), (36, 8), (16, 2)];
     const NEW: [(u64, u32); 2] = [(0, 2), (28, 8)];
 
     #[test]
     fn a_condition_has_the_signals_that_its_waiters_did_not_take() {
-        let signalled = |at, by: u32| thread(at, 0, &OLD, &[(0, 3), (36, 8), (at, by)]);
+        let signalled = |at, by: u32| thread(at, 0, &OLD, &[(0, 3), (36, 8), (16, 2), (at, by)]);
         assert_eq!(count(&signalled(40, 2)), Some((SignalSort::Condition, 1)));
         assert_eq!(count(&signalled(44, 6)), Some((SignalSort::Condition, 3)));
         let new = thread(32, 0, &NEW, &[(0, 3), (28, 8), (32, 2)]);
@@ -235,6 +260,15 @@ pub(super) mod tests {
             let found = count(&thread(0, 0, &then, now));
             assert_ne!(found.map(|(sort, _)| sort), Some(SignalSort::Semaphore), "{now:?}");
         }
+    }
+
+    #[test]
+    fn a_token_behind_a_pointer_is_no_condition() {
+        // Rust's handle of a thread: counts, and a pointer before the token.
+        let handle =
+            |token| [(8, 3), (16, 1), (24, 2), (40, 0x57fc_be50), (44, 0x7ffc), (48, token)];
+        let parked = thread(48, u32::MAX.into(), &handle(u32::MAX), &handle(1));
+        assert_eq!(count(&parked), Some((SignalSort::Token, 1)));
     }
 
     #[test]

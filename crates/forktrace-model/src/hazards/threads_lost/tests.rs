@@ -36,7 +36,7 @@ fn model() -> Model {
 
 /// A thread that waited for a condition variable which has been signalled once since the fork.
 fn signalled() -> LostThread {
-    thread(40, 0, &[(0, 2), (36, 8)], &[(0, 3), (36, 8), (40, 2)])
+    thread(40, 0, &[(0, 2), (36, 8), (16, 2)], &[(0, 3), (36, 8), (16, 2), (40, 2)])
 }
 
 /// A thread of Python that waited for a lock which was released since the fork.
@@ -138,7 +138,8 @@ fn what_wakes_its_threads_to_end_has_no_work_for_them() {
 
 #[test]
 fn a_word_that_did_not_change_or_is_a_runtimes_is_none() {
-    let mut unchanged = lost(thread(40, 0, &[(0, 2), (36, 8)], &[(0, 2), (36, 8)]));
+    let mut unchanged =
+        lost(thread(40, 0, &[(0, 2), (36, 8), (16, 2)], &[(0, 2), (36, 8), (16, 2)]));
     unchanged.threads[0].word.as_mut().unwrap().changed_ns = None;
     assert_eq!(confidence(unchanged, 60 * SECOND), None);
     let mut gil = lost(signalled());
