@@ -13,7 +13,17 @@ static DEMOS: &[(&str, &[&str])] = &[
     ("copied-state", &["blue, set by the parent before the fork", "still blue"]),
     ("shared-file", &["second line, by the child", "moved the position to byte 52"]),
     ("inherited-lock", &["HANG", "certain", "I want the lock", "inherited_lock.py:"]),
-    ("lost-threads", &["I have 4 threads", "I have 1 thread", "the counter is "]),
+    (
+        "lost-threads",
+        &[
+            "I have 4 threads",
+            "I have 1 thread",
+            "the counter is ",
+            "DATA",
+            "1 record is still in the queue",
+            "nobody does the work",
+        ],
+    ),
     ("same-random", &["my own generator", "the random module"]),
     ("spawn", &["I have the lock", "the child has ended"]),
 ];

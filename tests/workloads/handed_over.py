@@ -125,6 +125,7 @@ if __name__ == "__main__":
         os.register_at_fork(after_in_child=tasks.again)
     time.sleep(0.3)
     say("forker", os.getpid())
+    say("lost", len(os.listdir("/proc/self/task")) - 1)
     if how == "spawn":
         process = multiprocessing.get_context("spawn").Process(target=spawned)
         process.start()

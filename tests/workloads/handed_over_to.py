@@ -76,6 +76,7 @@ def mongo():
 use = {"kafka": kafka, "otel": otel, "sentry": sentry, "zmq": zmq, "mongo": mongo}[what]()
 time.sleep(0.5)
 say("forker", os.getpid())
+say("lost", len(os.listdir("/proc/self/task")) - 1)
 pid = os.fork()
 if pid == 0:
     time.sleep(0.3)

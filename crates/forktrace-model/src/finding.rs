@@ -27,6 +27,9 @@ use crate::{
 /// stuck workers would have a length that grows with the square of their number.
 pub const MOST_SIBLINGS: usize = 1000;
 
+/// Python frames of a lost thread that are kept to the end: enough to name its function.
+const FRAMES_KEPT: usize = 4;
+
 /// A hazard of fork that was found, with everything that speaks for it and against it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
@@ -339,7 +342,11 @@ impl Finding {
             }
             Detail::Threads(threads) => {
                 threads.python = Vec::new();
-                threads.threads = Vec::new();
+                threads.threads.retain(|thread| thread.work.is_some());
+                for thread in &mut threads.threads {
+                    thread.stack = Vec::new();
+                    thread.python.truncate(FRAMES_KEPT);
+                }
             }
             Detail::None => {}
         }

@@ -16,7 +16,7 @@ use forktrace_collect::{
     kernel::{self, GatedChild, ProcessGroup},
 };
 use forktrace_model::{
-    judge::Judge,
+    judge::{Judge, Judged},
     model::{Model, Process},
 };
 
@@ -84,9 +84,10 @@ static DEMOS: [Demo; 6] = [
         name: "lost-threads",
         title: "the other threads of the parent do not exist in the child",
         shows: "Only the thread that calls fork exists in the child. The parent has three other \
-                threads when it forks. They increment a counter. The child has a copy of the \
-                counter but not of the threads: the counter grows in the parent, and does not \
-                change in the child.",
+                threads when it forks. Two of them increment a counter, one writes the records that it \
+                finds in a queue. The child has a copy of the counter and of the queue but not of the \
+                threads: the counter does not change in the child, and nobody writes its record. The \
+                child lives for 7 s, so that this is sure.",
         program: include_str!("../../../demos/lost_threads.py"),
         hangs: false,
         seen: lost_threads,
@@ -313,10 +314,9 @@ fn inherited_lock(_: &Model, judge: &Judge) -> Vec<String> {
         .collect()
 }
 
-fn lost_threads(model: &Model, _: &Judge) -> Vec<String> {
-    forked(model)
-        .filter_map(|child| Some((child, child.fork.as_ref()?)))
-        .map(|(child, fork)| {
+fn lost_threads(model: &Model, judge: &Judge) -> Vec<String> {
+    let threads = forked(model).filter_map(|child| Some((child, child.fork.as_ref()?))).map(
+        |(child, fork)| {
             let names: Vec<String> = fork
                 .lost
                 .iter()
@@ -329,8 +329,28 @@ fn lost_threads(model: &Model, _: &Judge) -> Vec<String> {
                 child.pid,
                 names.join(", ")
             )
-        })
-        .collect()
+        },
+    );
+    threads.chain(judge.findings().iter().flat_map(work_of)).collect()
+}
+
+/// The work of a finding that nobody does.
+fn work_of(judged: &Judged) -> Vec<String> {
+    let finding = &judged.finding;
+    let threads = finding.threads().into_iter().flat_map(|threads| &threads.threads);
+    let work = threads.filter(|thread| thread.work.is_some()).map(|thread| {
+        let own = thread.python.iter().find(|frame| !frame.is_of_library());
+        let at = own.map(|frame| format!(" in {}()", frame.function.escape_debug()));
+        format!(
+            "process {} has work for thread {} of process {}, which waited{}; it does not have this \
+             thread, and nobody does the work",
+            finding.subject.pid,
+            thread.tid,
+            finding.forked_by().unwrap_or(0),
+            at.unwrap_or_default(),
+        )
+    });
+    work.collect()
 }
 
 fn same_random(model: &Model, _: &Judge) -> Vec<String> {

@@ -20,7 +20,7 @@ mod threads_lost;
 pub(crate) mod wait;
 
 pub use stall::{Account, accounts, stuck_among_others, stuck_thread};
-pub use threads_lost::{audit, is_ending, work_waiting};
+pub use threads_lost::{MOMENT_NS, audit, is_ending, work_waiting};
 pub use wait::{others_run, wants_python, wants_stack};
 
 use crate::{

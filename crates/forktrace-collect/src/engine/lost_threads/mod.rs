@@ -18,6 +18,7 @@ use std::sync::Arc;
 use forktrace_common::{clone_flags, maps::WaitState};
 use forktrace_model::{
     event::{Body, Event, LostThreads, Task, ThreadName},
+    hazards::MOMENT_NS,
     model::{Model, ProcId, Process},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -45,7 +46,7 @@ const AGES_NS: [u64; 12] = [
 ];
 const REST_NS: u64 = 30_000_000_000;
 /// How long after a change of a word the child is looked at again, to see whether it is still so, ns.
-const AGAIN_NS: u64 = 5_100_000_000;
+const AGAIN_NS: [u64; 2] = [MOMENT_NS + 50_000_000, 5_100_000_000];
 
 /// Most children that are watched, and that wait for their first look.
 const MOST_WATCHED: usize = 512;
@@ -222,9 +223,9 @@ impl LostThreadsWatch {
         let has_word = seen.threads.iter().any(|thread| thread.word.is_some());
         if has_word && (self.watched.len() < MOST_WATCHED || self.watched.contains_key(&id)) {
             let due_ns = next_look(seen.fork_ns, now_ns);
-            let again_ns = changed_ns.map(|changed_ns| changed_ns.saturating_add(AGAIN_NS));
-            let again_ns = again_ns.filter(|again_ns| *again_ns > now_ns);
-            let due_ns = again_ns.map_or(due_ns, |again_ns| due_ns.min(again_ns));
+            let again =
+                AGAIN_NS.iter().filter_map(|after| Some(changed_ns?.saturating_add(*after)));
+            let due_ns = again.filter(|again| *again > now_ns).fold(due_ns, u64::min);
             self.watched.insert(id, Watched { seen: seen.clone(), read_ns: now_ns, due_ns });
         }
         news.then_some(Event { boot_ns: now_ns, task: Some(task), body: Body::LostThreads(seen) })

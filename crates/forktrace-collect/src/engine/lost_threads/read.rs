@@ -84,16 +84,14 @@ impl Reader {
             Some(before) => *before,
             None => self.first_look(&subject),
         };
-        let changed_before = changes(&seen);
-        let long_before = hazards::work_waiting(&seen, subject.read_ns);
+        let (work_before, long_before) = hazards::work_waiting(&seen, subject.read_ns);
         self.look_at_words(&mut seen, task.pid);
-        let changed = changes(&seen);
-        // Told once: how long it has been there then decides how sure it is.
-        let long = hazards::work_waiting(&seen, clock::boot_ns());
-        let news = is_first || changed > changed_before || long > long_before;
+        let (work, long) = hazards::work_waiting(&seen, clock::boot_ns());
+        // Told once each: how long it has been there decides how sure it is.
+        let news = is_first || work > work_before || long > long_before;
         if news {
             seen.others = others(task.pid);
-            if (self.audit && is_first) || changed > 0 {
+            if (self.audit && is_first) || work > 0 {
                 self.read_stacks(&mut seen, &subject);
             }
         }
@@ -259,12 +257,6 @@ impl Reader {
         };
         stacks::read(ask, self.registers.clone())
     }
-}
-
-/// How many words have changed.
-fn changes(seen: &LostThreads) -> usize {
-    let words = seen.threads.iter().filter_map(|thread| thread.word.as_ref());
-    words.filter(|word| word.changed_ns.is_some()).count()
 }
 
 /// The word of a futex wait for one word.

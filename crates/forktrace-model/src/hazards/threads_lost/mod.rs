@@ -25,6 +25,8 @@ use signals::Signals;
 
 /// How long a signal must have been there, in a child that has one thread, ns: nobody will take it any more.
 const LONG_NS: u64 = 5_000_000_000;
+/// How long a signal must have been there at least, ns: one that is taken is there for a moment too.
+pub const MOMENT_NS: u64 = 200_000_000;
 
 /// Work for threads that are not there.
 pub(super) struct ThreadsLost;
@@ -168,9 +170,12 @@ struct ForThread<'a> {
     is_signal: bool,
 }
 
-/// For how many lost threads there is work at `now_ns`, `CLOCK_BOOTTIME`, ns, that has waited for long.
-pub fn work_waiting(lost: &LostThreads, now_ns: u64) -> usize {
-    works(lost, now_ns).iter().filter(|work| work.told.for_ns >= LONG_NS).count()
+/// For how many lost threads there is work at `now_ns`, `CLOCK_BOOTTIME`, ns, and for how many of them it has
+/// waited for long.
+pub fn work_waiting(lost: &LostThreads, now_ns: u64) -> (usize, usize) {
+    let works = works(lost, now_ns);
+    let long = works.iter().filter(|work| work.told.for_ns >= LONG_NS).count();
+    (works.len(), long)
 }
 
 /// The work for lost threads at `now_ns`, `CLOCK_BOOTTIME`, ns. None while the child ends: then pools wake
@@ -184,23 +189,18 @@ fn works(lost: &LostThreads, now_ns: u64) -> Vec<ForThread<'_>> {
 
 fn work<'a>(lost: &LostThreads, thread: &'a LostThread, now_ns: u64) -> Option<ForThread<'a>> {
     let word = thread.word.as_deref()?;
-    let changed_ns = word.changed_ns?;
+    let for_ns = now_ns.saturating_sub(word.changed_ns?);
     let signals = signals::at(thread)?;
     let Doing::Futex { uaddr, .. } = thread.doing else { return None };
     let served = word.waiters > 0 || lost.others.iter().any(|other| waits_at(other, &signals));
     let waits = context::python_wait(lost, thread, signals.sort);
-    if served || context::is_of_runtime(word) || waits == PythonWait::Lock {
+    if for_ns < MOMENT_NS || served || context::is_of_runtime(word) || waits == PythonWait::Lock {
         return None;
     }
     Some(ForThread {
         thread,
         library: libraries::of(thread),
-        told: Work {
-            word: uaddr,
-            sort: signals.sort,
-            signals: signals.count,
-            for_ns: now_ns.saturating_sub(changed_ns),
-        },
+        told: Work { word: uaddr, sort: signals.sort, signals: signals.count, for_ns },
         is_signal: waits != PythonWait::Unknown,
     })
 }

@@ -1,7 +1,7 @@
 /*
  * A child hands work to a thread of its parent, which it does not have. Nothing hangs.
  *
- * handed_over HOW [SECONDS]
+ * handed_over_cxx HOW [SECONDS]
  *   pool          tasks of a thread pool, by std::condition_variable
  *   any           std::condition_variable_any
  *   semaphore     std::counting_semaphore
