@@ -19,9 +19,8 @@ fn sarif(log: &str, arguments: &[&str]) -> Value {
     serde_json::from_slice(&assert.get_output().stdout).unwrap()
 }
 
-/// What the standard's own schema (sarif-schema-2.1.0.json) demands of the objects that are written: their
-/// required members, types, values that are listed, and no others than are known there.
-fn schema() -> Value {
+/// The schemas of a message, a file and a place.
+fn places() -> [Value; 3] {
     let message = json!({
         "type": "object", "required": ["text"], "additionalProperties": false,
         "properties": { "text": { "type": "string" } },
@@ -58,6 +57,13 @@ fn schema() -> Value {
             "message": message,
         },
     });
+    [message, artifact, location]
+}
+
+/// What the standard's own schema (sarif-schema-2.1.0.json) demands of the objects that are written: their
+/// required members, types, values that are listed, and no others than are known there.
+fn schema() -> Value {
+    let [message, artifact, location] = places();
     let rule = json!({
         "type": "object", "required": ["id"], "additionalProperties": false,
         "properties": { "id": { "type": "string" }, "shortDescription": message },
