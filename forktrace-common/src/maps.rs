@@ -10,7 +10,7 @@ pub const TRACED: &str = "TRACED";
 pub const TRACED_HINTS: &str = "TRACED_HINTS";
 /// The same by tid, for [`WAITS`]; 1 also where it may have an entry.
 pub const WAIT_HINTS: &str = "WAIT_HINTS";
-/// The same by tgid, for [`AT_RISK`]; 1 also where it may have an entry.
+/// The same by tgid: bit 0 is set where [`AT_RISK`] may have an entry, bit 1 where [`FORKERS`] may.
 pub const RISK_HINTS: &str = "RISK_HINTS";
 /// Hash map: tid → [`NewTask`], from `task_newtask` until `sched_process_fork` of the same clone.
 pub const NEW_TASKS: &str = "NEW_TASKS";
@@ -18,18 +18,21 @@ pub const NEW_TASKS: &str = "NEW_TASKS";
 pub const WAITS: &str = "WAITS";
 /// Hash map: tgid → [`Risk`] of every traced child that has its own memory and has not exec'ed.
 pub const AT_RISK: &str = "AT_RISK";
-/// Hash map, preallocated: [`PageKey`] → the page as the child inherited it.
-pub const POOL: &str = "POOL";
-/// Hash map: [`PageKey`] → the first [`PAGE_HEAD`] bytes of a page for which [`POOL`] had no room.
+/// Array: chunk → [`Chunk`]. Mapped by the collector, as the next.
+pub const CHUNKS: &str = "CHUNKS";
+/// Array: chunk → [`Owner`]: whose the chunk's notes and pages are.
+pub const OWNERS: &str = "OWNERS";
+/// Stack of chunks that nobody has, and whose pages have room in [`AREA`].
+pub const FREE: &str = "FREE";
+/// Stack of the other chunks that nobody has.
+pub const FREE_BEYOND: &str = "FREE_BEYOND";
+/// Array: place → the page as the child inherited it. The places of chunk *n* are those from
+/// *n* × [`PLACES`] on.
+pub const AREA: &str = "AREA";
+/// Hash map: place beyond those of [`AREA`] → the first [`PAGE_HEAD`] bytes of the page.
 pub const SNAPSHOTS: &str = "SNAPSHOTS";
-/// Hash map: [`PageKey`] → the [`PAGE_TAIL`] bytes after those in [`SNAPSHOTS`].
+/// Hash map: the same place → the [`PAGE_TAIL`] bytes after those in [`SNAPSHOTS`].
 pub const TAILS: &str = "TAILS";
-/// Hash map: [`PageIndex`] → page address; lists a child's keys in [`POOL`] and [`SNAPSHOTS`] so that
-/// they can be deleted.
-pub const PAGES: &str = "PAGES";
-/// Hash map: [`TouchKey`] → [`Touch`]: the first write to a page after a fork, in the child and in
-/// the process that forked.
-pub const TOUCHES: &str = "TOUCHES";
 /// Hash map: tgid → [`Forker`]: the latest fork of every traced process that forked.
 pub const FORKERS: &str = "FORKERS";
 /// Hash map: [`WordKey`] → [`WakeState`]: futex words that an at-risk child has woken.
@@ -51,17 +54,19 @@ pub const COUNTERS: &str = "COUNTERS";
 /// Bytes in one entry of an array of hints. A whole page, so that the array can be mapped.
 pub const HINT_CHUNK: usize = 4096;
 
-/// The hash maps above.
-pub const TABLES: [&str; 15] = [
+/// The tables above whose sizes can be chosen.
+pub const TABLES: [&str; 17] = [
     TRACED,
     NEW_TASKS,
     WAITS,
     AT_RISK,
-    POOL,
+    CHUNKS,
+    OWNERS,
+    FREE,
+    FREE_BEYOND,
+    AREA,
     SNAPSHOTS,
     TAILS,
-    PAGES,
-    TOUCHES,
     FORKERS,
     WAKES,
     ATTEMPTS,
@@ -72,14 +77,16 @@ pub const TABLES: [&str; 15] = [
 
 /// Bytes of a page as it is kept. Nothing is traced where the kernel's pages have another size.
 pub const PAGE_SIZE: usize = 4096;
-/// The most entries of [`POOL`]: what a few children at a time need. They take 4.2 MB for good, and
-/// keeping a page in them takes no memory from the kernel's allocator.
-pub const POOL_PAGES: u32 = 1024;
+/// The most pages that [`AREA`] has room for. They take 17 MB for good, and keeping a page there takes
+/// no memory from the kernel's allocator.
+pub const AREA_PAGES: u32 = 4096;
+/// Notes of a [`Chunk`], and places for their pages.
+pub const PLACES: u32 = 8;
 /// Bytes of a page that fit into one map entry of 4096 bytes. The kernel rounds entries up to a power
 /// of two, so that one with a whole page would take 8192: beside the value there are 48 bytes of
-/// `struct htab_elem` (`kernel/bpf/hashtab.c`), the key, and 8 of the allocator's list
+/// `struct htab_elem` (`kernel/bpf/hashtab.c`), the key, rounded up to 8, and 8 of the allocator's list
 /// (`kernel/bpf/memalloc.c`, Linux 6.18).
-pub const PAGE_HEAD: usize = PAGE_SIZE - 48 - size_of::<PageKey>() - 8;
+pub const PAGE_HEAD: usize = PAGE_SIZE - 48 - 8 - 8;
 /// The other bytes of a page.
 pub const PAGE_TAIL: usize = PAGE_SIZE - PAGE_HEAD;
 
@@ -115,11 +122,11 @@ pub struct WaitState {
 pub struct Risk {
     /// `CLOCK_BOOTTIME` of the fork, ns. With the tgid, the child's identity in the maps.
     pub fork_ns: u64,
-    /// Pages kept so far.
+    /// Pages kept so far. Threads that add at the same time may make it too few.
     pub pages: u32,
     /// Futex words in [`WAKES`] for this child.
     pub woken_words: u32,
-    /// 1: a page could not be kept or listed. From here on a missing page proves nothing, and none is taken.
+    /// 1: a page could not be kept. From here on a missing page proves nothing, and none is taken.
     ///
     /// This and its neighbours are words of their own, not bits of one: threads of the child set
     /// them at the same time, and old kernels have no atomic "or" for programs.
@@ -132,8 +139,9 @@ pub struct Risk {
     pub fork_tid: u32,
     /// Pages whose first write by the forking process was noted.
     pub written: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1: a write by the forking process could not be noted. From here on a later one may pass for the
+    /// first, and none is noted.
+    pub writes_lost: u32,
     /// `CLOCK_BOOTTIME` of the entry of the fork system call, ns; 0: not known (without `--locks`).
     /// The memory was copied between this and `fork_ns`.
     pub enter_ns: u64,
@@ -171,18 +179,36 @@ pub struct Forker {
     pub reserved: u32,
 }
 
-/// Identifies one page as one side of a fork wrote it first.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+/// Whose a chunk is. All zero: nobody's.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
-pub struct TouchKey {
-    /// [`Risk::fork_ns`] of the child.
+pub struct Owner {
+    /// [`Risk::fork_ns`] of the child. Written last, and zeroed first.
     pub fork_ns: u64,
-    /// Address of the page's first byte.
-    pub page: u64,
     /// The child's tgid.
     pub tgid: u32,
-    /// [`SIDE_CHILD`] or [`SIDE_FORKER`].
+    /// [`SIDE_CHILD`] or [`SIDE_FORKER`]: who made the writes that are noted.
     pub side: u32,
+}
+
+/// Notes of first writes, each beside the place of its page.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Chunk {
+    /// In the order in which one CPU made them.
+    pub notes: [Note; PLACES as usize],
+}
+
+/// A write to a page after a fork. The first of several notes of one page is that with the least time.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Note {
+    /// The write.
+    pub touch: Touch,
+    /// Address of the page's first byte; zero: no note. Written last.
+    pub page: u64,
 }
 
 /// The child wrote.
@@ -190,14 +216,13 @@ pub const SIDE_CHILD: u32 = 0;
 /// The process that forked wrote, before it forked again.
 pub const SIDE_FORKER: u32 = 1;
 
-/// First index in [`PAGES`] of a child's [`SIDE_FORKER`] pages.
-pub const FORKER_PAGES: u32 = 1 << 31;
-
 /// The first write to a page after a fork, as its fault told before it was made.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Touch {
-    /// `CLOCK_BOOTTIME` of the fault, ns.
+    /// `CLOCK_BOOTTIME`, ns: after the page was kept, before the fault was handled.
     pub boot_ns: u64,
     /// The address that was written.
     pub address: u64,
@@ -222,32 +247,6 @@ pub struct NewTask {
     pub child_tid: u32,
     /// Zero.
     pub reserved: u32,
-}
-
-/// Identifies one page of one child.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct PageKey {
-    /// [`Risk::fork_ns`] of the child.
-    pub fork_ns: u64,
-    /// Address of the page's first byte.
-    pub page: u64,
-    /// The child's tgid.
-    pub tgid: u32,
-    /// Zero.
-    pub reserved: u32,
-}
-
-/// Identifies the n-th page kept for one child.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct PageIndex {
-    /// [`Risk::fork_ns`] of the child.
-    pub fork_ns: u64,
-    /// The child's tgid.
-    pub tgid: u32,
-    /// 0 for the first page kept.
-    pub index: u32,
 }
 
 /// Identifies a futex word of one child.

@@ -12,7 +12,6 @@
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::BPF_NOEXIST,
     helpers::{
         bpf_probe_read_kernel,
         generated::{bpf_get_current_task, bpf_probe_read_user},
@@ -24,40 +23,38 @@ use aya_log_ebpf::debug;
 use forktrace_common::{
     config::NO_FIELD,
     maps::{
-        Counter, FORKER_PAGES, Forker, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PageIndex, PageKey, Risk,
-        SIDE_CHILD, SIDE_FORKER, Touch, TouchKey,
+        Counter, Forker, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, Risk, SIDE_CHILD, SIDE_FORKER,
+        Touch,
     },
 };
 
 use crate::{
     arch::{FAULT_IP, WRITE_TO_PRESENT, sampled_instruction},
     config::{config, current},
-    maps::{AT_RISK, FORKERS, PAGES, POOL, RISK_HINTS, SCRATCH, SNAPSHOTS, TAILS, TOUCHES, count},
-    pid_bitmap::possible,
+    maps::{AREA, AT_RISK, FORKERS, RISK_HINTS, SCRATCH, SNAPSHOTS, TAILS, count},
+    pid_bitmap::{self, FORKED, bits},
+    places::{is_noted, next, put},
     ring::now,
 };
-
-/// How often a free place in the list of pages is looked for when threads fault at once.
-const ATTEMPTS: u32 = 4;
 
 /// A write by the child's own code.
 #[raw_tracepoint]
 pub(crate) fn page_fault_user(ctx: RawTracePointContext) -> i32 {
-    raw_fault(&ctx, 0);
+    raw_fault(&ctx);
     0
 }
 
 /// A write by the kernel on the child's behalf, such as `read(2)` into its memory.
 #[raw_tracepoint]
 pub(crate) fn page_fault_kernel(ctx: RawTracePointContext) -> i32 {
-    raw_fault(&ctx, 1);
+    raw_fault(&ctx);
     0
 }
 
 /// `TP_PROTO(unsigned long address, struct pt_regs *regs, unsigned long error_code)`
 /// (`arch/x86/include/asm/trace/exceptions.h`, Linux 5.10 and 6.18).
 #[inline(always)]
-fn raw_fault(ctx: &RawTracePointContext, scratch: u32) {
+fn raw_fault(ctx: &RawTracePointContext) {
     let error: u64 = ctx.arg(2);
     if error & WRITE_TO_PRESENT != WRITE_TO_PRESENT {
         return;
@@ -65,7 +62,7 @@ fn raw_fault(ctx: &RawTracePointContext, scratch: u32) {
     let regs: *const u8 = ctx.arg(1);
     // SAFETY: the helper checks the read.
     let ip = || unsafe { bpf_probe_read_kernel(regs.wrapping_add(FAULT_IP).cast::<u64>()) };
-    fault(ctx, ctx.arg(0), || ip().unwrap_or_default(), scratch);
+    fault(ctx, ctx.arg(0), || ip().unwrap_or_default());
 }
 
 /// Any fault, where no tracepoint tells of them (`PERF_COUNT_SW_PAGE_FAULTS`): it is counted before it
@@ -81,35 +78,40 @@ pub(crate) fn page_fault_event(ctx: PerfEventContext) -> u32 {
     // SAFETY: the helper checks the source.
     let there = unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, page as *const _) == 0 };
     if there {
-        fault(&ctx, address, || ip, 0);
+        fault(&ctx, address, || ip);
     }
     0
 }
 
-/// A write to a page that is there. `scratch`: which of the CPU's scratch pages is this program's.
+/// A write to a page that is there.
 #[inline(always)]
-fn fault(ctx: &impl EbpfContext, address: u64, ip: impl Fn() -> u64, scratch: u32) {
+fn fault(ctx: &impl EbpfContext, address: u64, ip: impl Fn() -> u64) {
     if config!(snapshots) == 0 {
         return;
     }
     let (tgid, tid) = current();
     let page = address & !(PAGE_SIZE as u64 - 1);
-    if possible(&RISK_HINTS, tgid)
+    let write = || touch(tid, address, ip());
+    let hints = bits(&RISK_HINTS, tgid);
+    if hints & pid_bitmap::AT_RISK != 0
         && let Some(risk) = AT_RISK.get_ptr_mut(&tgid)
     {
         // SAFETY: the entry is removed by the process's own exec or end only.
-        unsafe { keep(ctx, risk, tgid, &touch(tid, address, ip()), page, scratch) }
+        unsafe { keep(ctx, risk, (tgid, tid), page, write) }
     }
     // SAFETY: the entry is removed by the process's own exec or end only, and a value torn by a fork
     // under way names no child.
-    if let Some(forker) = unsafe { FORKERS.get(&tgid) } {
-        note(*forker, &touch(tid, address, ip()), page);
+    if hints & FORKED != 0
+        && let Some(forker) = unsafe { FORKERS.get(&tgid) }
+    {
+        note(*forker, tid, page, write);
     }
 }
 
 #[inline(always)]
 fn touch(tid: u32, address: u64, ip: u64) -> Touch {
-    Touch { boot_ns: now(), address, ip, other_ns: 0, tid, switches: switches() }
+    let switches = switches();
+    Touch { boot_ns: now(), address, ip, other_ns: 0, tid, switches }
 }
 
 /// How often the current task has blocked, plus one; zero: not known.
@@ -135,177 +137,97 @@ fn switches() -> u32 {
 unsafe fn keep(
     ctx: &impl EbpfContext,
     risk: *mut Risk,
-    tgid: u32,
-    touch: &Touch,
+    (tgid, tid): (u32, u32),
     page: u64,
-    scratch: u32,
+    write: impl Fn() -> Touch,
 ) {
     // SAFETY: the caller's promise; likewise below.
-    let Risk { fork_ns, pages, table_full, forked, .. } = unsafe { *risk };
-    if table_full != 0 || forked != 0 {
+    if unsafe { is_over(risk) } {
         return;
     }
-    let key = PageKey { fork_ns, page, tgid, reserved: 0 };
-    let touched = TouchKey { fork_ns, page, tgid, side: SIDE_CHILD };
-    // Before the page: whoever finds the page kept finds its first write noted, if there was room.
-    let noted = first_touch(&touched, touch);
-    if noted != FIRST && is_kept(&key) {
+    let (fork_ns, pages) = unsafe { ((*risk).fork_ns, (*risk).pages) };
+    let owner = Owner { fork_ns, tgid, side: SIDE_CHILD };
+    if is_noted(&owner, page, tid, now) {
         return;
     }
-    let kept = if pages < config!(child_page_cap) { copy(&key, scratch) } else { REFUSED };
-    if kept == KNOWN {
-        // There was no room for the first write when the page was kept: this is a later one.
-        if noted == FIRST {
-            let _ = TOUCHES.remove(&touched);
-        }
+    let place = if pages < config!(child_page_cap) { next(&owner, true) } else { None };
+    let Some(place) = place.filter(|place| copy(page, *place)) else {
+        unsafe { (*risk).table_full = 1 };
+        count(Counter::PagesRefused);
+        debug!(ctx, "no further page of child {} is kept, it has {}", tgid, pages);
+        return;
+    };
+    // Another thread that found no room, or forked, may have written before the page was read.
+    if unsafe { is_over(risk) } {
         return;
     }
-    if kept == KEPT {
-        if let Some(index) = list(fork_ns, tgid, pages, page) {
-            count(Counter::PagesKept);
-            unsafe { (*risk).pages = index + 1 };
-            return;
-        }
-        // What is not listed would never be deleted.
-        let _ = POOL.remove(&key);
-        let _ = SNAPSHOTS.remove(&key);
-        let _ = TAILS.remove(&key);
-    }
-    unsafe { (*risk).table_full = 1 };
-    if noted == FIRST {
-        let _ = TOUCHES.remove(&touched);
-    }
-    count(Counter::PagesRefused);
-    debug!(ctx, "no further page of child {} is kept, it has {}", tgid, pages);
+    put(&owner, page, place, &write());
+    unsafe { (*risk).pages = pages + 1 };
+    count(Counter::PagesKept);
 }
 
-/// Puts a page into the list of a child's pages, at `index` or soon after; where, if there was room.
+/// Whether no further page of a child may be kept.
+///
+/// # Safety
+/// `risk` points to a live entry of [`AT_RISK`].
 #[inline(always)]
-fn list(fork_ns: u64, tgid: u32, index: u32, page: u64) -> Option<u32> {
-    for attempt in 0..ATTEMPTS {
-        let index = index + attempt;
-        let place = PageIndex { fork_ns, tgid, index };
-        if PAGES.insert(&place, &page, u64::from(BPF_NOEXIST)).is_ok() {
-            return Some(index);
-        }
+unsafe fn is_over(risk: *const Risk) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (&raw const (*risk).table_full).read_volatile() != 0
+            || (&raw const (*risk).forked).read_volatile() != 0
     }
-    None
-}
-
-/// The write was noted as the page's first.
-const FIRST: u32 = 0;
-/// Another one was noted as that before.
-const LATER: u32 = 1;
-/// It could not be noted.
-const NO_ROOM: u32 = 2;
-
-/// Notes a write if it is the page's first; that another thread faulted on the page too, if not.
-#[inline(always)]
-fn first_touch(key: &TouchKey, touch: &Touch) -> u32 {
-    if TOUCHES.insert(key, touch, u64::from(BPF_NOEXIST)).is_ok() {
-        return FIRST;
-    }
-    if let Some(first) = TOUCHES.get_ptr_mut(key) {
-        // SAFETY: the entry is removed once its child is no longer at risk; every writer writes
-        // about the same time.
-        unsafe {
-            if (*first).tid != touch.tid {
-                (*first).other_ns = touch.boot_ns;
-            }
-        }
-        return LATER;
-    }
-    NO_ROOM
 }
 
 /// Notes the first write of a process to a page since its latest fork: it tells which thread had a
 /// lock at the fork, if that write is the release.
 #[inline(always)]
-fn note(forker: Forker, touch: &Touch, page: u64) {
+fn note(forker: Forker, tid: u32, page: u64, write: impl Fn() -> Touch) {
     let Forker { fork_ns, child: tgid, .. } = forker;
     let Some(risk) = AT_RISK.get_ptr_mut(&tgid) else {
         return;
     };
     // SAFETY: an entry that is removed meanwhile is not used again before the program has ended.
     let (known_ns, written) = unsafe { ((*risk).fork_ns, (*risk).written) };
-    if known_ns != fork_ns || written >= config!(child_page_cap) {
+    let lost = unsafe { (&raw const (*risk).writes_lost).read_volatile() };
+    if known_ns != fork_ns || lost != 0 {
         return;
     }
-    let key = TouchKey { fork_ns, page, tgid, side: SIDE_FORKER };
-    let noted = first_touch(&key, touch);
-    if noted == LATER {
+    let owner = Owner { fork_ns, tgid, side: SIDE_FORKER };
+    if is_noted(&owner, page, tid, now) {
         return;
     }
-    let place = FORKER_PAGES + written;
-    let listed = if noted == FIRST { list(fork_ns, tgid, place, page) } else { None };
-    let written = match listed {
-        Some(index) => index - FORKER_PAGES + 1,
-        None => {
-            // A later write to this page must not pass for the first: none is noted from here on.
-            let _ = TOUCHES.remove(&key);
-            config!(child_page_cap)
-        }
-    };
+    let place = if written < config!(child_page_cap) { next(&owner, false) } else { None };
     // SAFETY: as above.
-    unsafe { (*risk).written = written };
-}
-
-/// The page is in the map now.
-const KEPT: u32 = 0;
-/// It was there already.
-const KNOWN: u32 = 1;
-/// It could not be read, or there was no room.
-const REFUSED: u32 = 2;
-
-#[inline(always)]
-fn is_kept(key: &PageKey) -> bool {
-    POOL.get_ptr(key).is_some() || SNAPSHOTS.get_ptr(key).is_some()
-}
-
-/// Copies the page into a map.
-#[inline(always)]
-fn copy(key: &PageKey, scratch: u32) -> u32 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(scratch) else {
-        return REFUSED;
-    };
-    // SAFETY: the scratch page is this CPU's and this program's own, and the helper checks the source.
     unsafe {
-        if bpf_probe_read_user(scratch.cast(), PAGE_SIZE as u32, key.page as *const _) != 0 {
-            return REFUSED;
+        match place {
+            Some(place) => {
+                put(&owner, page, place, &write());
+                (*risk).written = written + 1;
+            }
+            None => (*risk).writes_lost = 1,
         }
-        // The pool may have had no room when the page was kept, and have some now.
-        if SNAPSHOTS.get_ptr(key).is_some() {
-            return KNOWN;
-        }
-        if POOL.insert(key, &*scratch, u64::from(BPF_NOEXIST)).is_ok() {
-            return KEPT;
-        }
-        if POOL.get_ptr(key).is_some() {
-            return KNOWN;
+    }
+}
+
+/// Copies a page to its place; whether there was room and it could be read.
+#[inline(always)]
+fn copy(page: u64, place: u32) -> bool {
+    let source = page as *const _;
+    if let Some(target) = AREA.get_ptr_mut(place) {
+        // SAFETY: the place is this CPU's own, and the helper checks the source.
+        return unsafe { bpf_probe_read_user(target.cast(), PAGE_SIZE as u32, source) == 0 };
+    }
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: the scratch page is this CPU's own, and the helper checks the source.
+    unsafe {
+        if bpf_probe_read_user(scratch.cast(), PAGE_SIZE as u32, source) != 0 {
+            return false;
         }
         let tail = &*scratch.cast::<u8>().add(PAGE_HEAD).cast::<[u8; PAGE_TAIL]>();
         let head = &*scratch.cast::<[u8; PAGE_HEAD]>();
-        allocate(key, head, tail)
+        TAILS.insert(&place, tail, 0).is_ok() && SNAPSHOTS.insert(&place, head, 0).is_ok()
     }
-}
-
-/// Keeps a page for which the pool has no room. Another thread may have kept it meanwhile: its copy is
-/// as good. Both parts were there before it wrote.
-#[inline(always)]
-fn allocate(key: &PageKey, head: &[u8; PAGE_HEAD], tail: &[u8; PAGE_TAIL]) -> u32 {
-    let flags = u64::from(BPF_NOEXIST);
-    let tail_kept = TAILS.insert(key, tail, flags).is_ok();
-    if !tail_kept && TAILS.get_ptr(key).is_none() {
-        return REFUSED;
-    }
-    if SNAPSHOTS.insert(key, head, flags).is_ok() {
-        return KEPT;
-    }
-    if SNAPSHOTS.get_ptr(key).is_some() {
-        return KNOWN;
-    }
-    if tail_kept {
-        let _ = TAILS.remove(key);
-    }
-    REFUSED
 }

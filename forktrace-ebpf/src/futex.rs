@@ -184,7 +184,7 @@ fn begin(ctx: &TracePointContext, tgid: u32, tid: u32, args: WaitArgs) {
 fn woke(ctx: &TracePointContext, tgid: u32, uaddr: u64, op: u32) {
     count(Counter::Wakes);
     // SAFETY: the entry is removed by the process's own exec or end only.
-    if pid_bitmap::possible(&RISK_HINTS, tgid)
+    if pid_bitmap::bits(&RISK_HINTS, tgid) & pid_bitmap::AT_RISK != 0
         && let Some(risk) = unsafe { AT_RISK.get(&tgid) }
     {
         let key = WordKey { fork_ns: risk.fork_ns, uaddr, tgid, reserved: 0 };

@@ -6,18 +6,21 @@
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack},
 };
 use forktrace_common::{
     maps::{
-        Attempt, COUNTERS_LEN, Counter, ForkWindow, Forker, HINT_CHUNK, Hold, LockKey, NewTask,
-        PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, POOL_PAGES, PageIndex, PageKey, PastKey, Risk, Touch,
-        TouchKey, WaitState, WakeState, WordKey,
+        AREA_PAGES, Attempt, COUNTERS_LEN, Chunk, Counter, ForkWindow, Forker, HINT_CHUNK, Hold,
+        LockKey, NewTask, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PLACES, PastKey, Risk, WaitState,
+        WakeState, WordKey,
     },
     record::KINDS,
 };
 
-use crate::pid_bitmap::Hints;
+use crate::{
+    pid_bitmap::Hints,
+    places::{CURSOR_ENTRIES, Cursor, SEEN_ENTRIES, Seen},
+};
 
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
@@ -49,24 +52,35 @@ pub(crate) static AT_RISK: HashMap<u32, Risk> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 
 #[map]
-pub(crate) static POOL: HashMap<PageKey, [u8; PAGE_SIZE]> =
-    HashMap::with_max_entries(POOL_PAGES, 0);
+pub(crate) static CHUNKS: Array<Chunk> = Array::with_max_entries(1 << 13, BPF_F_MMAPABLE);
 
 #[map]
-pub(crate) static SNAPSHOTS: HashMap<PageKey, [u8; PAGE_HEAD]> =
+pub(crate) static OWNERS: Array<Owner> = Array::with_max_entries(1 << 13, BPF_F_MMAPABLE);
+
+#[map]
+pub(crate) static FREE: Stack<u32> = Stack::with_max_entries(AREA_PAGES / PLACES, 0);
+
+#[map]
+pub(crate) static FREE_BEYOND: Stack<u32> = Stack::with_max_entries(1 << 13, 0);
+
+#[map]
+pub(crate) static AREA: Array<[u8; PAGE_SIZE]> = Array::with_max_entries(AREA_PAGES, 0);
+
+#[map]
+pub(crate) static SNAPSHOTS: HashMap<u32, [u8; PAGE_HEAD]> =
     HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
 
 #[map]
-pub(crate) static TAILS: HashMap<PageKey, [u8; PAGE_TAIL]> =
+pub(crate) static TAILS: HashMap<u32, [u8; PAGE_TAIL]> =
     HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
 
+/// What this CPU has noted lately, see [`crate::places`].
 #[map]
-pub(crate) static PAGES: HashMap<PageIndex, u64> =
-    HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
+pub(crate) static SEEN: PerCpuArray<Seen> = PerCpuArray::with_max_entries(SEEN_ENTRIES, 0);
 
+/// The chunks that this CPU fills.
 #[map]
-pub(crate) static TOUCHES: HashMap<TouchKey, Touch> =
-    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+pub(crate) static CURSORS: PerCpuArray<Cursor> = PerCpuArray::with_max_entries(CURSOR_ENTRIES, 0);
 
 #[map]
 pub(crate) static FORKERS: HashMap<u32, Forker> =
@@ -91,9 +105,9 @@ pub(crate) static PAST_HOLDS: LruHashMap<PastKey, Hold> = LruHashMap::with_max_e
 pub(crate) static FORK_WINDOWS: HashMap<u32, ForkWindow> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 
-/// Room for one page per CPU and program: a page is too large for the program's stack.
+/// Room for one page per CPU: a page is too large for the program's stack.
 #[map]
-pub(crate) static SCRATCH: PerCpuArray<[u8; PAGE_SIZE]> = PerCpuArray::with_max_entries(2, 0);
+pub(crate) static SCRATCH: PerCpuArray<[u8; PAGE_SIZE]> = PerCpuArray::with_max_entries(1, 0);
 
 /// The number of records this CPU has tried to write.
 #[map]

@@ -31,6 +31,27 @@ pub(crate) fn possible(hints: &Hints, id: u32) -> bool {
     known(hints, id).unwrap_or(true)
 }
 
+/// In [`crate::maps::RISK_HINTS`]: [`crate::maps::AT_RISK`] may have an entry.
+pub(crate) const AT_RISK: u8 = 1;
+/// In [`crate::maps::RISK_HINTS`]: [`crate::maps::FORKERS`] may have an entry.
+pub(crate) const FORKED: u8 = 2;
+
+/// The byte of `id`; all bits where the number is beyond the array.
+#[inline(always)]
+pub(crate) fn bits(hints: &Hints, id: u32) -> u8 {
+    // SAFETY: as above.
+    byte(hints, id).map_or(u8::MAX, |byte| unsafe { byte.read_volatile() })
+}
+
+/// Sets one more bit of the byte of `id`, which nobody clears meanwhile.
+#[inline(always)]
+pub(crate) fn add(hints: &Hints, id: u32, bit: u8) {
+    if let Some(byte) = byte(hints, id) {
+        // SAFETY: as above. Others that set a bit meanwhile set the same.
+        unsafe { byte.write_volatile(byte.read_volatile() | bit) }
+    }
+}
+
 /// Notes that the table has got an entry of `id`.
 #[inline(always)]
 pub(crate) fn note(hints: &Hints, id: u32) {

@@ -192,6 +192,7 @@ fn register(ctx: &impl EbpfContext, child: u32, risk: &Risk, tgid: u32) {
         }
     }
     let forker = Forker { fork_ns: risk.fork_ns, child, reserved: 0 };
+    pid_bitmap::add(&RISK_HINTS, tgid, pid_bitmap::FORKED);
     if FORKERS.insert(&tgid, &forker, 0).is_err() {
         // What is written from here on must not pass for written since the fork before.
         let _ = FORKERS.remove(&tgid);
@@ -202,6 +203,8 @@ fn register(ctx: &impl EbpfContext, child: u32, risk: &Risk, tgid: u32) {
 #[inline(always)]
 fn leave(tgid: u32) -> Leftover {
     let _ = FORKERS.remove(&tgid);
+    // The entry below is removed without being looked for by its bit.
+    pid_bitmap::clear(&RISK_HINTS, tgid);
     // SAFETY: only the process itself (here) and a collector that knows it is dead remove entries.
     let leftover = match unsafe { AT_RISK.get(&tgid) } {
         Some(risk) => Leftover {
@@ -214,7 +217,6 @@ fn leave(tgid: u32) -> Leftover {
         None => return Leftover::default(),
     };
     let _ = AT_RISK.remove(&tgid);
-    pid_bitmap::clear(&RISK_HINTS, tgid);
     leftover
 }
 

@@ -19,13 +19,35 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often a pair of measurements is begun at most.
 const TRIES: usize = 20;
 
-/// The kinds of calls: the workload's name, and what it is.
-pub(crate) static CALLS: [(&str, &str); 5] = [
-    ("wake", "FUTEX_WAKE"),
-    ("pingpong", "futex ping-pong, a round trip"),
-    ("fork", "fork + exit + wait"),
-    ("spawn", "posix_spawn of true + wait"),
-    ("getppid", "getppid (no futex)"),
+/// A kind of call, over and over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// The workload that makes it, and what it is told.
+    pub(crate) program: &'static str,
+    pub(crate) argument: &'static str,
+    /// What it is.
+    pub(crate) text: &'static str,
+}
+
+const fn call(argument: &'static str, text: &'static str) -> Call {
+    Call { program: "bench/calls.c", argument, text }
+}
+
+const fn pages(argument: &'static str, text: &'static str) -> Call {
+    Call { program: "bench/pages.c", argument, text }
+}
+
+/// The kinds of calls.
+pub(crate) static CALLS: [Call; 9] = [
+    call("wake", "FUTEX_WAKE"),
+    call("pingpong", "futex ping-pong, a round trip"),
+    call("fork", "fork + exit + wait"),
+    call("spawn", "posix_spawn of true + wait"),
+    call("getppid", "getppid (no futex)"),
+    pages("1", "fork whose child writes 1 inherited page, CPU time"),
+    pages("50", "fork whose child writes 50 inherited pages, CPU time"),
+    pages("200", "fork whose child writes 200 inherited pages, CPU time"),
+    pages("2000", "fork whose child writes 2,000 inherited pages, CPU time"),
 ];
 
 /// One kind of call in one setting.
@@ -57,17 +79,20 @@ struct Sample {
     disturbed: bool,
 }
 
-/// Measures all of it, in `rounds` rounds. `only`: parts of names of settings, or all of them. What
-/// is known so far is given to `keep` after each round.
+/// Measures all of it, in `rounds` rounds. `only` and `calls`: parts of names of settings and of calls,
+/// or all of them. What is known so far is given to `keep` after each round.
 pub(crate) fn measure(
     rounds: usize,
     quick: bool,
-    only: &[String],
+    (only, calls): (&[String], &[String]),
     mut keep: impl FnMut(Vec<Cost>) -> Result<()>,
 ) -> Result<()> {
     let milliseconds = if quick { 60 } else { 300 };
     let wanted =
         |setting: &&Setting| only.is_empty() || only.iter().any(|part| setting.name.contains(part));
+    let asked = |call: &Call| calls.is_empty() || calls.iter().any(|part| call.text.contains(part));
+    let calls: Vec<(usize, Call)> =
+        CALLS.iter().copied().enumerate().filter(|(_, call)| asked(call)).collect();
     let mut settings = Vec::new();
     for setting in SETTINGS.iter().filter(wanted) {
         match setting.missing() {
@@ -81,7 +106,7 @@ pub(crate) fn measure(
         eprintln!("round {round} of {rounds}");
         // A peer that fails is no reason to lose everything else.
         settings.retain(|setting| {
-            let measured = each_call(setting, milliseconds, &mut patience, &mut samples);
+            let measured = each_call(setting, &calls, milliseconds, &mut patience, &mut samples);
             let result = measured.with_context(|| format!("{} is given up", setting.name));
             result.inspect_err(|error| println!("{error:#}")).is_ok()
         });
@@ -93,15 +118,16 @@ pub(crate) fn measure(
 /// Every call in one setting.
 fn each_call(
     setting: &Setting,
+    calls: &[(usize, Call)],
     milliseconds: u64,
     patience: &mut Patience,
     samples: &mut Samples,
 ) -> Result<()> {
-    for (call, (name, _)) in CALLS.iter().enumerate() {
-        let pair = undisturbed(setting, name, milliseconds, patience);
-        let (alone, pair) = pair.with_context(|| format!("measuring {name}"))?;
-        samples.entry((call, setting.name)).or_default().push(pair);
-        samples.entry((call, ALONE.name)).or_default().push(alone);
+    for (index, call) in calls {
+        let pair = undisturbed(setting, call, milliseconds, patience);
+        let (alone, pair) = pair.with_context(|| format!("measuring {}", call.text))?;
+        samples.entry((*index, setting.name)).or_default().push(pair);
+        samples.entry((*index, ALONE.name)).or_default().push(alone);
     }
     Ok(())
 }
@@ -109,7 +135,7 @@ fn each_call(
 /// A pair during which nobody else traced, if that can be had.
 fn undisturbed(
     setting: &Setting,
-    call: &str,
+    call: &Call,
     milliseconds: u64,
     patience: &mut Patience,
 ) -> Result<(Sample, Sample)> {
@@ -126,7 +152,7 @@ fn undisturbed(
 }
 
 /// A call alone, and then in a setting.
-fn in_turns(setting: &Setting, call: &str, milliseconds: u64) -> Result<(f64, f64)> {
+fn in_turns(setting: &Setting, call: &Call, milliseconds: u64) -> Result<(f64, f64)> {
     let alone = once(&ALONE, call, milliseconds)?;
     let background = setting.start()?;
     let ns = once(setting, call, milliseconds)?;
@@ -135,7 +161,7 @@ fn in_turns(setting: &Setting, call: &str, milliseconds: u64) -> Result<(f64, f6
 }
 
 /// ns a call, by the workload's own measuring.
-fn once(setting: &Setting, call: &str, milliseconds: u64) -> Result<f64> {
+fn once(setting: &Setting, call: &Call, milliseconds: u64) -> Result<f64> {
     let command = setting.command(settings::calls(call, milliseconds)?)?;
     let ended = Job::start(&command, &[])?.wait(LIMIT)?;
     ended.expect_code(0)?;
@@ -147,7 +173,7 @@ fn costs(samples: &Samples) -> Vec<Cost> {
     let names = std::iter::once(ALONE.name).chain(SETTINGS.iter().map(|setting| setting.name));
     let names: Vec<&str> = names.collect();
     let mut costs = Vec::new();
-    for (call, (_, text)) in CALLS.iter().enumerate() {
+    for (call, Call { text, .. }) in CALLS.iter().enumerate() {
         for name in &names {
             let Some(samples) = samples.get(&(call, *name)) else { continue };
             let column =

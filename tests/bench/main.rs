@@ -44,6 +44,9 @@ struct Cli {
     /// Only the settings whose name contains one of these, beside `alone`.
     #[arg(long, value_name = "NAME")]
     setting: Vec<String>,
+    /// Only the calls whose name contains one of these.
+    #[arg(long, value_name = "NAME")]
+    call: Vec<String>,
     /// Where the figures go [default: target/bench/last.json, or quick.json, and nowhere if only a
     /// part is measured].
     #[arg(long, value_name = "FILE")]
@@ -80,7 +83,7 @@ fn bench(cli: &Cli) -> Result<bool> {
         Some(path) => Some(Outcome::read(path)?),
         None => Outcome::read(cli.json.as_deref().unwrap_or(&last)).ok(),
     };
-    let everything = cli.names.is_empty() && cli.setting.is_empty();
+    let everything = cli.names.is_empty() && cli.setting.is_empty() && cli.call.is_empty();
     let file = cli.json.clone().or_else(|| everything.then_some(last));
     let mut outcome = Outcome::begin(cli.quick)?;
     println!("{}\n", outcome.headline());
@@ -132,7 +135,7 @@ fn check(cli: &Cli) -> Result<()> {
 /// Measures what programs cost under each setting, and prints it. What is known so far goes to the file.
 fn costs(cli: &Cli, outcome: &mut Outcome, file: Option<&Path>) -> Result<()> {
     let rounds = cli.rounds.unwrap_or(if cli.quick { 2 } else { 5 });
-    cost::measure(rounds, cli.quick, &cli.setting, |costs| {
+    cost::measure(rounds, cli.quick, (&cli.setting, &cli.call), |costs| {
         outcome.costs = costs;
         // A run takes minutes: what it knows is not lost if it is ended.
         file.map_or(Ok(()), |file| outcome.write(file))

@@ -6,6 +6,8 @@ use anyhow::Result;
 use forktrace_tests::{forktrace, run::Job, workload};
 use nix::sys::signal::Signal;
 
+use crate::cost::Call;
+
 /// The script that has bpftrace do about the same.
 const SAME_JOB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/same_job.bt");
 
@@ -218,7 +220,7 @@ fn with_tracefs() -> Vec<String> {
     ["unshare", "-m", "sh", "-c", script, "sh"].map(str::to_owned).to_vec()
 }
 
-/// Compiles the workload of calls; its command line for one kind of call.
-pub(crate) fn calls(what: &str, milliseconds: u64) -> Result<Vec<String>> {
-    workload::command("bench/calls.c", &[what, &milliseconds.to_string()])
+/// Compiles the workload of a kind of call; its command line.
+pub(crate) fn calls(call: &Call, milliseconds: u64) -> Result<Vec<String>> {
+    workload::command(call.program, &[call.argument, &milliseconds.to_string()])
 }

@@ -11,8 +11,11 @@ use crate::{
 /// A table for each kind of call.
 pub(crate) fn costs(costs: &[Cost]) -> String {
     let mut text = String::new();
-    for (_, call) in CALLS {
+    for call in CALLS.iter().map(|call| call.text) {
         let of_call: Vec<&Cost> = costs.iter().filter(|cost| cost.call == call).collect();
+        if of_call.is_empty() {
+            continue;
+        }
         let _ = writeln!(
             text,
             "\n| {call} | a call | from – to | × alone | from – to | over its floor |"
@@ -118,7 +121,7 @@ mod tests {
     fn cost(setting: &str, ratio: f64) -> Cost {
         let spread = |median| Spread { median, least: median - 0.1, most: median + 0.1 };
         Cost {
-            call: CALLS[0].1.to_owned(),
+            call: CALLS[0].text.to_owned(),
             setting: setting.to_owned(),
             ns: spread(ratio * 250.0),
             ratio: spread(ratio),

@@ -48,7 +48,18 @@ static FULL: &[Full] = &[
     // An eighth of the limit, two pages, is what one child may have, and each writes more.
     (
         "bad_day_snapshot_limit_of_each_child",
-        &["--snapshot-limit", "64K", "--table-size", "POOL=4096", "--table-size", "PAGES=8192"],
+        &[
+            "--snapshot-limit",
+            "64K",
+            "--table-size",
+            "FREE=512",
+            "--table-size",
+            "AREA=4096",
+            "--table-size",
+            "CHUNKS=8192",
+            "--table-size",
+            "OWNERS=8192",
+        ],
         "pages_refused",
         CHILDREN,
         // Their pages would not tell more.
@@ -57,7 +68,7 @@ static FULL: &[Full] = &[
     // The limit of all is reached before that of any child.
     (
         "bad_day_snapshot_limit_of_all",
-        &["--snapshot-limit", "64M", "--table-size", "POOL=1", "--table-size", "SNAPSHOTS=1"],
+        &["--snapshot-limit", "64M", "--table-size", "AREA=8", "--table-size", "SNAPSHOTS=1"],
         "pages_refused",
         CHILDREN,
         // Their pages would not tell more.
@@ -71,11 +82,12 @@ static TABLES: &[&str] = &[
     "NEW_TASKS",
     "WAITS",
     "AT_RISK",
-    "POOL",
+    "CHUNKS",
+    "OWNERS",
+    "FREE",
+    "AREA",
     "SNAPSHOTS",
     "TAILS",
-    "PAGES",
-    "TOUCHES",
     "FORKERS",
     "WAKES",
 ];
@@ -123,9 +135,9 @@ fn counted((_, flags, counter, count, sentence): &Full) -> Result<()> {
 /// With room for two entries, cases are judged weaker or not at all, but not wrongly.
 fn never_wrong(table: &str) -> Result<()> {
     for case in cases().filter(|case| CASES.contains(&case.name)) {
-        // Pages go elsewhere only when the pool has no room.
-        let pool = ["SNAPSHOTS", "TAILS"].contains(&table).then_some("POOL");
-        let small = pool.into_iter().chain([table]);
+        // Pages go elsewhere only when the area has no room.
+        let area = ["SNAPSHOTS", "TAILS"].contains(&table).then_some("AREA");
+        let small = area.into_iter().chain([table]);
         let mut args: Vec<String> =
             small.flat_map(|table| ["--table-size".to_owned(), format!("{table}=2")]).collect();
         // Only then are there any.

@@ -15,8 +15,9 @@ use serde_json::Value;
 /// The tables that grow and shrink. None is allocated in advance, so that the kernel counts the
 /// memory of the entries that it holds (`htab_map_mem_usage`, `kernel/bpf/hashtab.c`, Linux 6.18).
 /// To read them out would take long while others delete from them.
-const TABLES: [&str; 8] =
-    ["AT_RISK", "POOL", "SNAPSHOTS", "PAGES", "TOUCHES", "FORKERS", "WAKES", "NEW_TASKS"];
+const TABLES: [&str; 5] = ["AT_RISK", "SNAPSHOTS", "FORKERS", "WAKES", "NEW_TASKS"];
+/// The array that says whose each chunk of pages is.
+const OWNERS: &str = "OWNERS";
 /// What the kernel adds to key and value of an entry, bytes: `struct htab_elem` and a list node.
 const ENTRY: u64 = 48 + 8;
 /// `struct bucket`, of which there are as many as entries at most, rounded up to a power of two.
@@ -80,7 +81,7 @@ impl Tracer {
             maps.insert(name.to_owned(), id);
         }
         let known = |table: &str| maps.contains_key(table);
-        ensure!(TABLES.iter().all(|table| known(table)), "unknown maps: {maps:?}");
+        ensure!(TABLES.iter().chain([&OWNERS]).all(|table| known(table)), "unknown maps: {maps:?}");
         let ticks_per_s = sysconf(SysconfVar::CLK_TCK)?.context("no CLK_TCK")? as f64;
         let before = Counts { at: Instant::now(), cpu_ticks: 0, records: 0 };
         let mut tracer = Tracer { pid, maps, ticks_per_s, before };
@@ -101,6 +102,7 @@ impl Tracer {
             let map = fds.maps.get(id).with_context(|| format!("{table} is closed"))?;
             entries.insert(table.to_owned(), map.entries());
         }
+        entries.insert(OWNERS.to_owned(), self.owned()?);
         Ok(Sample {
             at_s: since.as_secs_f64(),
             rss_kib: field(&status, "VmRSS:")?,
@@ -128,6 +130,14 @@ impl Tracer {
     fn dump(&self, table: &str) -> Result<Value> {
         let id = self.maps.get(table).with_context(|| format!("no map {table}"))?;
         bpftool(&["map", "dump", "id", &id.to_string()])
+    }
+
+    /// Chunks that are a child's: the time of its fork, which comes first, is not zero.
+    fn owned(&self) -> Result<u64> {
+        let dump = self.dump(OWNERS)?;
+        let entries = dump.as_array().into_iter().flatten();
+        let times = entries.filter_map(|entry| Some(entry["value"].as_array()?.get(..8)?.to_vec()));
+        Ok(times.filter_map(|bytes| number(&bytes.into())).filter(|time| *time != 0).count() as u64)
     }
 
     /// The sum of all numbers of 64 bits in an array with one value for each CPU.

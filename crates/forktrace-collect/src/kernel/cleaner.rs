@@ -1,31 +1,40 @@
-//! Deleting what ended children left in the maps, on a thread of its own: each page takes a
-//! system call, a forked Python child leaves hundreds, and records must not wait for it.
+//! Taking back what ended children left in the maps, on a thread of its own: it takes system calls, a
+//! forked Python child leaves hundreds of pages, and records must not wait for it.
 
 use std::{
+    collections::HashSet,
     io,
-    sync::mpsc::{Sender, channel},
+    sync::mpsc::{Receiver, Sender, channel},
     thread,
+    time::Duration,
 };
 
 use aya::Ebpf;
 use forktrace_common::{
-    maps::{
-        FORKER_PAGES, PAGES, POOL, PageIndex, PageKey, SIDE_CHILD, SNAPSHOTS, TAILS, TOUCHES,
-        TouchKey, WAKES, WakeState, WordKey,
-    },
+    maps::{AT_RISK, Risk, WAKES, WakeState, WordKey},
     record::Leftover,
 };
 
 use super::{
     Error,
-    batch::Batch,
-    handles::{Map, again, ignore_missing, key, value},
+    handles::{Map, again, ignore_missing, value},
+    places::FreeChunks,
     realtime::Unpreempted,
 };
 
-/// The thread that deletes. It ends after what it was given when this is dropped.
+/// Children that end within this time are cleaned up after together: all chunks are gone through for it.
+const TOGETHER: Duration = Duration::from_millis(2);
+
+/// The thread that takes back. It ends after what it was given when this is dropped.
 pub(super) struct Cleaner {
-    sender: Sender<(u32, Leftover)>,
+    sender: Sender<Task>,
+}
+
+enum Task {
+    /// What one child left.
+    Of(u32, Leftover),
+    /// Everything that is of no child at risk.
+    Sweep,
 }
 
 impl Cleaner {
@@ -33,93 +42,115 @@ impl Cleaner {
     ///
     /// # Errors
     /// When no thread can be made.
-    pub(super) fn start(mut leavings: Leavings) -> io::Result<Self> {
+    pub(super) fn start(leavings: Leavings) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        thread::Builder::new().name("cleaner".into()).spawn(move || {
-            for (tgid, leftover) in receiver {
-                let _unpreempted = Unpreempted::here();
-                leavings.clean(tgid, &leftover);
-            }
-        })?;
+        let work = move || leavings.take_back_all(&receiver);
+        thread::Builder::new().name("cleaner".into()).spawn(work)?;
         Ok(Cleaner { sender })
     }
 
-    /// Deletes what a child left behind. Its keys are of one fork, so that no later process with the
+    /// Takes back what a child left behind. Its keys are of one fork, so that no later process with the
     /// same number is meant.
     pub(super) fn clean(&self, tgid: u32, leftover: Leftover) {
         // It is there as long as this.
-        let _ = self.sender.send((tgid, leftover));
+        let _ = self.sender.send(Task::Of(tgid, leftover));
+    }
+
+    /// Takes back what is of no child at risk: after a loss, exits may not have told what they left.
+    pub(super) fn sweep(&self) {
+        let _ = self.sender.send(Task::Sweep);
     }
 }
 
-type Wakes = Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>;
-
 /// The maps that children leave something in.
 pub(super) struct Leavings {
-    pages: Map<[u8; size_of::<PageIndex>()], u64>,
-    wakes: Wakes,
-    pool: Batch,
-    snapshots: Batch,
-    tails: Batch,
-    listed: Batch,
-    touches: Batch,
+    at_risk: Map<u32, [u8; size_of::<Risk>()]>,
+    wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
+    chunks: FreeChunks,
 }
 
+/// A child's tgid and the time of its fork.
+type Child = (u32, u64);
+
 impl Leavings {
-    /// Handles of its own.
+    /// Handles of its own. Nothing is in the maps yet.
     ///
     /// # Errors
     /// When the kernel refuses them.
     pub(super) fn open(ebpf: &Ebpf) -> Result<Self, Error> {
         Ok(Leavings {
-            pages: again(ebpf, PAGES)?,
+            at_risk: again(ebpf, AT_RISK)?,
             wakes: again(ebpf, WAKES)?,
-            pool: Batch::open(ebpf, POOL)?,
-            snapshots: Batch::open(ebpf, SNAPSHOTS)?,
-            tails: Batch::open(ebpf, TAILS)?,
-            listed: Batch::open(ebpf, PAGES)?,
-            touches: Batch::open(ebpf, TOUCHES)?,
+            chunks: FreeChunks::fill(ebpf)?,
         })
     }
 
-    fn clean(&mut self, tgid: u32, leftover: &Leftover) {
-        let Leftover { fork_ns, pages, woken_words, written, .. } = *leftover;
-        let of_forker = FORKER_PAGES..FORKER_PAGES.saturating_add(written);
-        let (mut kept, mut touched, mut listed) = (Vec::new(), Vec::new(), Vec::new());
-        for index in (0..pages).chain(of_forker) {
-            let place = key(&PageIndex { fork_ns, tgid, index });
-            let Ok(page) = self.pages.get(&place, 0) else { continue };
-            let side = u32::from(index >= FORKER_PAGES);
-            if side == SIDE_CHILD {
-                kept.push(key(&PageKey { fork_ns, page, tgid, reserved: 0 }));
+    fn take_back_all(mut self, tasks: &Receiver<Task>) {
+        while let Ok(first) = tasks.recv() {
+            thread::sleep(TOGETHER);
+            let (mut with_pages, mut with_wakes) = (HashSet::new(), HashSet::new());
+            let mut sweep = false;
+            for task in [first].into_iter().chain(tasks.try_iter()) {
+                match task {
+                    Task::Sweep => sweep = true,
+                    Task::Of(tgid, left) => {
+                        let child = (tgid, left.fork_ns);
+                        // Threads that count at the same time make it too few, but not none.
+                        if left.pages > 0 || left.written > 0 {
+                            with_pages.insert(child);
+                        }
+                        if left.woken_words > 0 {
+                            with_wakes.insert(child);
+                        }
+                    }
+                }
             }
-            touched.push(key(&TouchKey { fork_ns, page, tgid, side }));
-            listed.push(place);
-        }
-        let elsewhere = delete::<{ size_of::<PageKey>() }>(&self.pool, &kept);
-        delete(&self.snapshots, &elsewhere);
-        delete(&self.tails, &elsewhere);
-        delete::<{ size_of::<TouchKey>() }>(&self.touches, &touched);
-        // Last: where a page is, is known by these alone.
-        delete::<{ size_of::<PageIndex>() }>(&self.listed, &listed);
-        if woken_words > 0 {
-            clean_wakes(&mut self.wakes, |word| word.tgid == tgid && word.fork_ns == fork_ns);
+            let _unpreempted = Unpreempted::here();
+            self.take_back(|child| with_pages.contains(child));
+            if !with_wakes.is_empty() {
+                self.clean_wakes(|child| with_wakes.contains(child));
+            }
+            if sweep {
+                self.sweep();
+            }
         }
     }
-}
 
-/// Deletes the entries with these keys; the keys that had none are returned.
-fn delete<const N: usize>(map: &Batch, keys: &[[u8; N]]) -> Vec<[u8; N]> {
-    map.delete(keys).unwrap_or_else(|error| {
-        tracing::trace!("removing from a map: {error}");
-        keys.to_vec()
-    })
-}
+    fn take_back(&mut self, dead: impl Fn(&Child) -> bool) {
+        let owned = self.chunks.owned();
+        let chunks = owned.iter().filter(|(_, owner)| dead(&(owner.tgid, owner.fork_ns)));
+        let chunks: Vec<u32> = chunks.map(|(chunk, _)| *chunk).collect();
+        self.chunks.take_back(&chunks);
+    }
 
-/// Deletes the counts of wakes of those words that are `dead`.
-fn clean_wakes(wakes: &mut Wakes, dead: impl Fn(&WordKey) -> bool) {
-    let keys: Vec<_> = wakes.keys().filter_map(Result::ok).collect();
-    for bytes in keys.into_iter().filter(|bytes| dead(&value(bytes))) {
-        ignore_missing(wakes.remove(&bytes));
+    fn sweep(&mut self) {
+        // Listed before who is at risk: what a child leaves meanwhile must not look left behind.
+        let owned = self.chunks.owned();
+        let wakes: Vec<_> = self.wakes.keys().filter_map(Result::ok).collect();
+        let alive: HashSet<Child> = self
+            .at_risk
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
+            .collect();
+        let chunks =
+            owned.iter().filter(|(_, owner)| !alive.contains(&(owner.tgid, owner.fork_ns)));
+        let chunks: Vec<u32> = chunks.map(|(chunk, _)| *chunk).collect();
+        self.chunks.take_back(&chunks);
+        for bytes in wakes {
+            let word: WordKey = value(&bytes);
+            if !alive.contains(&(word.tgid, word.fork_ns)) {
+                ignore_missing(self.wakes.remove(&bytes));
+            }
+        }
+    }
+
+    /// Deletes the counts of wakes of those children that are `dead`.
+    fn clean_wakes(&mut self, dead: impl Fn(&Child) -> bool) {
+        let keys: Vec<_> = self.wakes.keys().filter_map(Result::ok).collect();
+        let of = |word: WordKey| (word.tgid, word.fork_ns);
+        for bytes in keys.into_iter().filter(|bytes| dead(&of(value(bytes)))) {
+            ignore_missing(self.wakes.remove(&bytes));
+        }
     }
 }

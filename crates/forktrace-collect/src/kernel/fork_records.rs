@@ -5,14 +5,14 @@
 
 use aya::Ebpf;
 use forktrace_common::maps::{
-    AT_RISK, ATTEMPTS, Attempt, HOLDS, Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAST_HOLDS,
-    POOL, PageKey, PastKey, Registers, Risk, SNAPSHOTS, TAILS, TOUCHES, Touch, TouchKey, WAKES,
-    WakeState, WordKey,
+    AT_RISK, ATTEMPTS, Attempt, HOLDS, Hold, LockKey, Owner, PAGE_SIZE, PAST_HOLDS, PastKey,
+    Registers, Risk, Touch, WAKES, WakeState, WordKey,
 };
 
 use super::{
     Error,
     handles::{Map, again, key, value},
+    places::Places,
     realtime::Unpreempted,
 };
 use forktrace_model::event::Missing;
@@ -21,10 +21,7 @@ use forktrace_model::event::Missing;
 /// for their types.
 pub struct ForkRecords {
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
-    pool: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
-    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
-    tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
-    touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
+    places: Places,
     wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
     attempts: Map<u32, [u8; size_of::<Attempt>()]>,
     holds: Map<[u8; size_of::<LockKey>()], [u8; size_of::<Hold>()]>,
@@ -39,10 +36,7 @@ impl ForkRecords {
     pub(super) fn open(ebpf: &Ebpf, snapshots_on: bool, futex_on: bool) -> Result<Self, Error> {
         Ok(ForkRecords {
             at_risk: again(ebpf, AT_RISK)?,
-            pool: again(ebpf, POOL)?,
-            snapshots: again(ebpf, SNAPSHOTS)?,
-            tails: again(ebpf, TAILS)?,
-            touches: again(ebpf, TOUCHES)?,
+            places: Places::open(ebpf)?,
             wakes: again(ebpf, WAKES)?,
             attempts: again(ebpf, ATTEMPTS)?,
             holds: again(ebpf, HOLDS)?,
@@ -50,19 +44,6 @@ impl ForkRecords {
             snapshots_on,
             futex_on,
         })
-    }
-
-    fn page(&self, place: &PageKey) -> Option<[u8; PAGE_SIZE]> {
-        if let Ok(page) = self.pool.get(&key(place), 0) {
-            return Some(page);
-        }
-        let head = self.snapshots.get(&key(place), 0).ok()?;
-        let tail = self.tails.get(&key(place), 0).ok()?;
-        let mut page = [0; PAGE_SIZE];
-        let (first, rest) = page.split_at_mut(PAGE_HEAD);
-        first.copy_from_slice(&head);
-        rest.copy_from_slice(&tail);
-        Some(page)
     }
 
     fn risk(&self, pid: u32) -> Option<Risk> {
@@ -82,8 +63,7 @@ impl ForkRecords {
             return Err(Missing::Off);
         }
         let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
-        let place = PageKey { fork_ns: risk.fork_ns, page, tgid: pid, reserved: 0 };
-        self.page(&place).ok_or(if risk.table_full != 0 {
+        self.places.page(risk.fork_ns, pid, page).ok_or(if risk.table_full != 0 {
             Missing::LimitReached
         } else if risk.forked != 0 {
             Missing::ForkedItself
@@ -101,12 +81,11 @@ impl ForkRecords {
     }
 
     /// The first write to a page since the fork, by the child or by the process that forked (see
-    /// [`TouchKey::side`]); `None`: not known.
+    /// [`Owner::side`]); `None`: not known.
     pub fn first_write(&self, pid: u32, page: u64, side: u32) -> Option<Touch> {
         let _unpreempted = Unpreempted::here();
         let risk = self.risk(pid)?;
-        let place = TouchKey { fork_ns: risk.fork_ns, page, tgid: pid, side };
-        self.touches.get(&key(&place), 0).ok().map(|bytes| value(&bytes))
+        self.places.first_write(&Owner { fork_ns: risk.fork_ns, tgid: pid, side }, page)
     }
 
     /// How often the child has woken a futex word since it was forked; `None`: not known.

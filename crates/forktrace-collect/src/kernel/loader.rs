@@ -15,8 +15,8 @@ use aya_log::EbpfLogger;
 use forktrace_common::{
     config::{CONFIG_GLOBAL, Config, NO_FIELD, Offsets},
     maps::{
-        EVENTS, HINT_CHUNK, PAGE_SIZE, PAGES, POOL, POOL_PAGES, RISK_HINTS, SNAPSHOTS, TAILS,
-        TOUCHES, TRACED_HINTS, WAIT_HINTS,
+        AREA, AREA_PAGES, CHUNKS, EVENTS, FREE, FREE_BEYOND, HINT_CHUNK, OWNERS, PAGE_SIZE, PLACES,
+        RISK_HINTS, SNAPSHOTS, TAILS, TRACED_HINTS, WAIT_HINTS,
     },
 };
 use nix::{
@@ -27,6 +27,7 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     Error, allocator,
+    cleaner::Leavings,
     error::{causes, refused},
     fork_records::ForkRecords,
     lock_probes::{self, LockProbes},
@@ -221,6 +222,8 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     let tracepoints = FAULTS.iter().all(|(_, event)| tracefs.has(event)) && !options.fault_events;
     let registers = shows_registers();
     let mut ebpf = load_object(options, offsets, options.snapshots, registers)?;
+    // There are places for pages before a program looks for one.
+    let leavings = Leavings::open(&ebpf)?;
     let newer = NEWER_FUTEX.iter().filter(|(_, event)| tracefs.has(event));
     let futex = FUTEX.iter().chain(newer).filter(|_| !options.lean);
     let forks = FORKS.iter().filter(|(_, event)| options.locks && tracefs.has(event));
@@ -248,7 +251,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     options.later().settle();
     let ring = Ring::take(&mut ebpf)?;
     let records = Arc::new(ForkRecords::open(&ebpf, snapshots, !options.lean)?);
-    let maps = Maps::take(&mut ebpf, !options.lean)?;
+    let maps = Maps::take(&mut ebpf, leavings, !options.lean)?;
     let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
     let (locks, ebpf) = match options.locks {
         true => (Some(LockProbes::start(ebpf, options.trace_all)), None),
@@ -322,11 +325,15 @@ fn load_object(
         .override_global(CONFIG_GLOBAL, config.as_bytes(), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(EVENTS, ring_bytes.max(page_size() as u32).next_power_of_two())
-        .map_max_entries(POOL, pages.min(POOL_PAGES))
-        .map_max_entries(SNAPSHOTS, pages.saturating_sub(POOL_PAGES).max(1))
-        .map_max_entries(TAILS, pages.saturating_sub(POOL_PAGES).max(1))
-        .map_max_entries(PAGES, pages.saturating_mul(2))
-        .map_max_entries(TOUCHES, pages.saturating_mul(2));
+        .map_max_entries(AREA, pages.min(AREA_PAGES).next_multiple_of(PLACES))
+        .map_max_entries(FREE, pages.min(AREA_PAGES).div_ceil(PLACES))
+        .map_max_entries(SNAPSHOTS, pages.saturating_sub(AREA_PAGES).max(1))
+        .map_max_entries(TAILS, pages.saturating_sub(AREA_PAGES).max(1));
+    // As many for the writes of those who fork.
+    let chunks = pages.div_ceil(PLACES).saturating_mul(2);
+    for table in [CHUNKS, OWNERS, FREE_BEYOND] {
+        loader.map_max_entries(table, chunks);
+    }
     for (table, entries) in &options.table_sizes {
         loader.map_max_entries(table, *entries);
     }

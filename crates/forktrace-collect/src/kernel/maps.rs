@@ -9,9 +9,8 @@ use aya::{
 use forktrace_common::{
     maps::{
         AT_RISK, COUNTERS, COUNTERS_LEN, DROPS, FORK_WINDOWS, FORKERS, ForkWindow, Forker, HOLDS,
-        Hold, LockKey, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PAGES, PAST_HOLDS, POOL, PageIndex,
-        PageKey, PastKey, Risk, SNAPSHOTS, TAILS, TOUCHES, TRACED, TRACED_HINTS, Touch, TouchKey,
-        WAIT_HINTS, WAITS, WAKES, WaitState, WakeState, WordKey,
+        Hold, LockKey, PAST_HOLDS, PastKey, Risk, TRACED, TRACED_HINTS, WAIT_HINTS, WAITS,
+        WaitState,
     },
     record::{KIND_NAMES, Leftover},
 };
@@ -55,13 +54,7 @@ pub struct Maps {
     waits: Map<u32, [u8; size_of::<WaitState>()]>,
     wait_hints: Hints,
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
-    pool: Map<[u8; size_of::<PageKey>()], [u8; PAGE_SIZE]>,
-    snapshots: Map<[u8; size_of::<PageKey>()], [u8; PAGE_HEAD]>,
-    tails: Map<[u8; size_of::<PageKey>()], [u8; PAGE_TAIL]>,
-    pages: Map<[u8; size_of::<PageIndex>()], u64>,
-    touches: Map<[u8; size_of::<TouchKey>()], [u8; size_of::<Touch>()]>,
     forkers: Map<u32, [u8; size_of::<Forker>()]>,
-    wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
     holds: Map<[u8; size_of::<LockKey>()], [u8; size_of::<Hold>()]>,
     past_holds: Map<[u8; size_of::<PastKey>()], [u8; size_of::<Hold>()]>,
     fork_windows: Map<u32, [u8; size_of::<ForkWindow>()]>,
@@ -75,24 +68,17 @@ pub struct Maps {
 
 impl Maps {
     /// `futex_on`: waits and wakes are seen.
-    pub(super) fn take(ebpf: &mut Ebpf, futex_on: bool) -> Result<Self, Error> {
-        let again = Leavings::open(ebpf)?;
-        let cleaner = Cleaner::start(again).map_err(|e| refused("a thread", &e))?;
+    pub(super) fn take(ebpf: &mut Ebpf, leavings: Leavings, futex_on: bool) -> Result<Self, Error> {
+        let cleaner = Cleaner::start(leavings).map_err(|e| refused("a thread", &e))?;
         Ok(Maps {
             cleaner,
             all_waits: Batch::open(ebpf, WAITS)?,
             traced: hash_map(ebpf, TRACED)?,
-            traced_hints: hints(ebpf, TRACED_HINTS)?,
+            traced_hints: Hints::open(ebpf, TRACED_HINTS)?,
             waits: hash_map(ebpf, WAITS)?,
-            wait_hints: hints(ebpf, WAIT_HINTS)?,
+            wait_hints: Hints::open(ebpf, WAIT_HINTS)?,
             at_risk: hash_map(ebpf, AT_RISK)?,
-            pool: hash_map(ebpf, POOL)?,
-            snapshots: hash_map(ebpf, SNAPSHOTS)?,
-            tails: hash_map(ebpf, TAILS)?,
-            pages: hash_map(ebpf, PAGES)?,
-            touches: hash_map(ebpf, TOUCHES)?,
             forkers: hash_map(ebpf, FORKERS)?,
-            wakes: hash_map(ebpf, WAKES)?,
             holds: hash_map(ebpf, HOLDS)?,
             past_holds: hash_map(ebpf, PAST_HOLDS)?,
             fork_windows: hash_map(ebpf, FORK_WINDOWS)?,
@@ -170,52 +156,10 @@ impl Maps {
         }
     }
 
-    /// Deletes everything that belongs to no child at risk: after a loss, exits may not have told
-    /// what they left.
-    pub fn sweep(&mut self) {
-        // Listed before who is at risk: what a child leaves meanwhile must not look left behind.
-        let pool: Vec<_> = self.pool.keys().filter_map(Result::ok).collect();
-        let tails: Vec<_> = self.tails.keys().filter_map(Result::ok).collect();
-        let pages: Vec<_> = self.pages.keys().filter_map(Result::ok).collect();
-        let touches: Vec<_> = self.touches.keys().filter_map(Result::ok).collect();
-        let wakes: Vec<_> = self.wakes.keys().filter_map(Result::ok).collect();
-        let alive: std::collections::HashSet<(u32, u64)> = self
-            .at_risk
-            .iter()
-            .filter_map(Result::ok)
-            .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
-            .collect();
-        // A page's tail may be all that is left of it.
-        for bytes in pool.into_iter().chain(tails) {
-            let page: PageKey = value(&bytes);
-            if !alive.contains(&(page.tgid, page.fork_ns)) {
-                let _unpreempted = Unpreempted::here();
-                ignore_missing(self.pool.remove(&bytes));
-                ignore_missing(self.snapshots.remove(&bytes));
-                ignore_missing(self.tails.remove(&bytes));
-            }
-        }
-        for bytes in pages {
-            let place: PageIndex = value(&bytes);
-            if !alive.contains(&(place.tgid, place.fork_ns)) {
-                let _unpreempted = Unpreempted::here();
-                ignore_missing(self.pages.remove(&bytes));
-            }
-        }
-        for bytes in touches {
-            let touch: TouchKey = value(&bytes);
-            if !alive.contains(&(touch.tgid, touch.fork_ns)) {
-                let _unpreempted = Unpreempted::here();
-                ignore_missing(self.touches.remove(&bytes));
-            }
-        }
-        for bytes in wakes {
-            let word: WordKey = value(&bytes);
-            if !alive.contains(&(word.tgid, word.fork_ns)) {
-                let _unpreempted = Unpreempted::here();
-                ignore_missing(self.wakes.remove(&bytes));
-            }
-        }
+    /// Deletes everything that belongs to no child at risk, in the background: after a loss, exits may
+    /// not have told what they left.
+    pub fn sweep(&self) {
+        self.cleaner.sweep();
     }
 
     /// Counts so far.
@@ -286,12 +230,4 @@ const OF_FUTEX_CALLS: [Counter; 3] =
 
 fn total(array: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
     array.get(&index, 0).map_or(0, |values| values.iter().sum())
-}
-
-fn hints(ebpf: &Ebpf, name: &str) -> Result<Hints, Error> {
-    // It stays where it is: programs that are loaded later need its descriptor.
-    match ebpf.map(name) {
-        Some(aya::maps::Map::Array(map)) => Hints::map(map, name),
-        _ => Err(refused(&format!("map {name}"), &"it is no array")),
-    }
 }

@@ -18,11 +18,13 @@ mod installed;
 mod libc_lock;
 pub(crate) mod loader;
 pub(crate) mod lock_probes;
+#[expect(unsafe_code, reason = "bytes that programs of the kernel write too")]
+mod mapped;
 mod maps;
 mod missed_runs;
 pub(crate) mod namespace;
-#[expect(unsafe_code, reason = "bytes that programs of the kernel write too")]
 mod pid_bitmap;
+mod places;
 pub(crate) mod privilege;
 #[expect(unsafe_code, reason = "scheduling of the thread")]
 pub(crate) mod realtime;
