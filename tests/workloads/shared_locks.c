@@ -2,7 +2,7 @@
  * Forked processes that wait for locks which they share with others: in shared memory, or on files.
  *
  * shared_locks WHAT HOW [SECONDS]
- *   WHAT  sem | mutex | rwlock | cond | robust | flock | fcntl | lockf | sysv: what the child waits for
+ *   WHAT  sem | mutex | rwlock | cond | robust | flock | fcntl | lockf | sysv | undo: what the child waits for
  *   HOW   killed  who has it (of cond: who would signal it) was killed
  *         circle  the parent's thread has it and waits for the child (flock, fcntl: its only thread)
  *         asks    the parent's thread has it and waits for an answer of the child, its other for the child
@@ -11,7 +11,7 @@
  *         late    the parent gives it back after SECONDS
  *         sibling another child gives it back after SECONDS
  *         thread  a thread of the parent gives it back after SECONDS, while its other waits for the child
- * A robust mutex, and a lock on a file, is passed on when its owner ends: with killed and once nobody hangs.
+ * A robust mutex, a lock on a file, and a semaphore of System V with SEM_UNDO (undo) is passed on when its owner ends: with killed and once nobody hangs.
  */
 #include "common.h"
 #include <fcntl.h>
@@ -53,7 +53,7 @@ static void by_fcntl(int command, short type, int which) {
 }
 
 static void by_sysv(short change, int which) {
-    struct sembuf operation = {.sem_num = (unsigned short)which, .sem_op = change};
+    struct sembuf operation = {.sem_num = (unsigned short)which, .sem_op = change, .sem_flg = (short)(is("undo") ? SEM_UNDO : 0)};
     check(semop(sysv, &operation, 1) == 0, "semop");
 }
 
@@ -68,7 +68,7 @@ static void take(int which) {
     }
     if (is("fcntl")) by_fcntl(F_SETLKW, F_WRLCK, which);
     if (is("lockf")) check(lockf(file, F_LOCK, 1) == 0, "lockf");
-    if (is("sysv")) by_sysv(-1, which);
+    if (is("sysv") || is("undo")) by_sysv(-1, which);
 }
 
 static void give_back(int which) {
@@ -78,7 +78,7 @@ static void give_back(int which) {
     if (is("flock")) flock(file, LOCK_UN);
     if (is("fcntl")) by_fcntl(F_SETLK, F_UNLCK, which);
     if (is("lockf")) check(lockf(file, F_ULOCK, 1) == 0, "lockf");
-    if (is("sysv")) by_sysv(1, which);
+    if (is("sysv") || is("undo")) by_sysv(1, which);
     if (is("cond")) {
         pthread_mutex_lock(&shared->beside_cond);
         shared->is_told = 1;
@@ -95,6 +95,13 @@ static void want(int which) {
     pthread_mutex_lock(&shared->beside_cond);
     while (!shared->is_told) pthread_cond_wait(&shared->cond, &shared->beside_cond);
     pthread_mutex_unlock(&shared->beside_cond);
+}
+
+static pid_t maker;
+
+/* It outlives the processes that have it. */
+static void remove_sysv(void) {
+    if (getpid() == maker) semctl(sysv, 0, IPC_RMID);
 }
 
 static void make(void) {
@@ -121,13 +128,15 @@ static void make(void) {
     file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     check(file >= 0, "open");
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    if (is("sysv")) {
-        /* It goes with the last process of the namespace. */
-        check(unshare(CLONE_NEWIPC) == 0, "unshare");
+    if (is("sysv") || is("undo")) {
         sysv = semget(IPC_PRIVATE, 2, 0600);
         check(sysv >= 0, "semget");
-        by_sysv(1, 0);
-        by_sysv(1, 1);
+        maker = getpid();
+        atexit(remove_sysv);
+        for (unsigned short i = 0; i < 2; i++) {
+            struct sembuf one = {.sem_num = i, .sem_op = 1};
+            check(semop(sysv, &one, 1) == 0, "semop");
+        }
     }
     check(pipe2(answer, O_CLOEXEC) == 0, "pipe");
 }
@@ -215,7 +224,7 @@ int main(int argc, char **argv) {
     fact("forker", getpid());
     fact("lost", goes("asks") || goes("thread"));
     if (goes("killed") || goes("once")) {
-        with_holder_killed(!on_file && !is("robust"));
+        with_holder_killed(!on_file && !is("robust") && !is("undo"));
     } else if (goes("abba")) {
         abba();
     } else if (goes("circle") && on_file) {

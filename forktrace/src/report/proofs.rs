@@ -262,6 +262,10 @@ fn of_stall(fact: &Fact) -> Option<String> {
         Fact::HolderGone { owner } => {
             format!("task {owner}, which the lock names as its owner, has ended")
         }
+        Fact::LastOperatorKilled { pid, signal } => format!(
+            "process {pid} changed the semaphore last, and was then killed by signal {signal}: the kernel \
+             gives back only what was taken with SEM_UNDO"
+        ),
         Fact::HeldByNobody {} => {
             "none of the processes that have the lock has taken it, by its own record".into()
         }
@@ -293,6 +297,9 @@ fn of_stall(fact: &Fact) -> Option<String> {
                 "a process that is yet to start could open {}, and wake it",
                 name.escape_debug()
             )
+        }
+        Fact::MayBeRaised {} => {
+            "any process that has the right to could raise a System V semaphore".into()
         }
         Fact::MayBeShutDown { pids } => {
             format!("{} also has this end of the socket, and could shut it down", some(pids))

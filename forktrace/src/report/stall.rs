@@ -32,6 +32,9 @@ pub(super) fn rows(stall: &StallDetail, style: Style) -> Vec<(&'static str, Stri
 
 /// Why the last of a chain never goes on.
 fn end(last: &Link, stall: &StallDetail, style: Style) -> String {
+    if let Some(pid) = last.gone.filter(|_| last.thing == ThingKind::SysvSemaphore) {
+        return format!("process {pid}, which changed it last and was killed");
+    }
     if let Some(owner) = last.gone {
         return format!(
             "task {owner}, which had taken it and has ended: nobody else may release it"
@@ -84,6 +87,7 @@ fn what(link: &Link, style: Style) -> String {
             pids_ => format!("the end of {}", pids(pids_)),
         },
         (ThingKind::FileLock, _) => format!("the lock on the file{name}{fd}"),
+        (ThingKind::SysvSemaphore, _) => format!("the System V{name}, to be raised"),
         (ThingKind::Epoll | ThingKind::Other, _) => format!("events{name}{fd}"),
     }
 }

@@ -31,14 +31,17 @@ pub(super) static HANGS: &[Case] = &[
     case("orphaned_mutex", "shared_locks.c", &["mutex", "killed"], ORPHANED),
     case("orphaned_rwlock", "shared_locks.c", &["rwlock", "killed"], ORPHANED),
     case("orphaned_condition", "shared_locks.c", &["cond", "killed"], ORPHANED).or("deadlock"),
-    // Any process of the host could post it.
-    case("orphaned_sysv_semaphore", "shared_locks.c", &["sysv", "killed"], ORPHANED)
-        .limit(None, "any process of the host may post a System V semaphore: such a wait counts as ended from outside"),
+    // Any process of the host could raise it.
+    case("orphaned_sysv_semaphore", "shared_locks.c", &["sysv", "killed"], ORPHANED).least(LIKELY),
+    case("orphaned_sysv_semaphore_exit", "shared_locks.c", &["sysv", "once"], ORPHANED)
+        .limit(None, "who has taken a System V semaphore and ended may have been meant to: that is named as not judged"),
     case("deadlock_semaphore_of_parent", "shared_locks.c", &["sem", "circle"], DEADLOCK),
     case("deadlock_mutex_of_parent", "shared_locks.c", &["mutex", "circle"], DEADLOCK),
     case("deadlock_flock_of_parent", "shared_locks.c", &["flock", "circle"], DEADLOCK),
     case("deadlock_fcntl_of_parent", "shared_locks.c", &["fcntl", "circle"], DEADLOCK),
     case("deadlock_lockf_of_parent", "shared_locks.c", &["lockf", "circle"], DEADLOCK),
+    case("deadlock_sysv_of_parent", "shared_locks.c", &["sysv", "circle"], DEADLOCK).least(LIKELY),
+    case("deadlock_two_sysv", "shared_locks.c", &["sysv", "abba"], DEADLOCK).least(LIKELY),
     case("deadlock_semaphore_and_pipe", "shared_locks.c", &["sem", "asks"], DEADLOCK),
     case("deadlock_mutex_and_pipe", "shared_locks.c", &["mutex", "asks"], DEADLOCK),
     case("deadlock_two_semaphores", "shared_locks.c", &["sem", "abba"], DEADLOCK),
@@ -94,6 +97,10 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_flock_of_parent", "shared_locks.c", &["flock", "late"], NOTHING),
     case("quiet_fcntl_of_parent", "shared_locks.c", &["fcntl", "late"], NOTHING),
     case("quiet_sysv_semaphore", "shared_locks.c", &["sysv", "late"], NOTHING),
+    case("quiet_sysv_of_sibling", "shared_locks.c", &["sysv", "sibling"], NOTHING),
+    case("quiet_sysv_undo_holder_killed", "shared_locks.c", &["undo", "killed"], NOTHING),
+    case("quiet_sysv_consumer", "sysv_queue.c", &["counted"], NOTHING),
+    case("quiet_sysv_accept_mutex", "sysv_queue.c", &["prefork"], NOTHING),
     case("quiet_flock_of_thread", "shared_locks.c", &["flock", "thread"], NOTHING),
     case("quiet_semaphore_of_thread_shared", "shared_locks.c", &["sem", "thread"], NOTHING),
     case("quiet_mutex_of_sibling", "shared_locks.c", &["mutex", "sibling"], NOTHING),

@@ -27,6 +27,8 @@ pub const ARCH: Arch = Arch {
         (Blocking::Fcntl, &[25]),
         (Blocking::Clone, &[220]),
         (Blocking::Clone3, &[435]),
+        (Blocking::Semop, &[193]),
+        (Blocking::SemopTime, &[192]),
         (Blocking::Sleep, &[101, 115]),
     ],
     descriptor: Descriptor {

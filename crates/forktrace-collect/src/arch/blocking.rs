@@ -36,6 +36,10 @@ pub enum Blocking {
     Clone,
     /// `clone3`: the same, if its flags in memory say so.
     Clone3,
+    /// `semop`: a set of semaphores, an array of operations, its length.
+    Semop,
+    /// `semtimedop`: the same, in the fourth argument a time.
+    SemopTime,
     /// `nanosleep`, `clock_nanosleep`: for its time to be over.
     Sleep,
 }

@@ -29,6 +29,8 @@ pub const ARCH: Arch = Arch {
         (Blocking::Vfork, &[58]),
         (Blocking::Clone, &[56]),
         (Blocking::Clone3, &[435]),
+        (Blocking::Semop, &[65]),
+        (Blocking::SemopTime, &[220]),
         (Blocking::Sleep, &[35, 230]),
     ],
     descriptor: Descriptor {

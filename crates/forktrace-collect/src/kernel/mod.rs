@@ -32,6 +32,8 @@ pub(crate) mod realtime;
 mod registers;
 #[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
 mod ring;
+#[expect(unsafe_code, reason = "semctl(2)")]
+mod semaphore;
 #[expect(unsafe_code, reason = "reads and restores signals' actions")]
 mod signals;
 #[expect(unsafe_code, reason = "fork and exec")]
@@ -48,6 +50,7 @@ pub use maps::{Counters, Maps};
 pub use namespace::check_pid_namespace;
 pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};
+pub use semaphore::read_semaphore;
 pub use signals::{ProcessGroup, restore_interrupt};
 pub use suspended_child::{End, GatedChild, Outcome, RunningChild, Start};
 pub use tracefs::{Format, FormatError};

@@ -220,6 +220,23 @@ pub struct Thing {
     /// A futex word: the memory around it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub now: Option<Window>,
+    /// A System V semaphore: what the kernel records of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub semaphore: Option<SysvSemaphore>,
+}
+
+/// What the kernel records of a System V semaphore whose value is less than a task wants to take from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SysvSemaphore {
+    /// Its value (`GETVAL`).
+    pub value: u32,
+    /// How much the task wants to take.
+    pub wants: u32,
+    /// The process that changed it last (`GETPID`), which is not the task's.
+    pub last: u32,
+    /// That process has ended.
+    pub gone: bool,
 }
 
 /// What a thing is.
@@ -242,6 +259,9 @@ pub enum ThingKind {
     FileLock,
     /// An epoll instance: whoever has it may add files to it.
     Epoll,
+    /// A System V semaphore that is to be raised. Any process that has the right may do that: its users
+    /// are only those that may be expected to.
+    SysvSemaphore,
     /// Anything else.
     #[default]
     Other,

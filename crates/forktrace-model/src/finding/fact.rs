@@ -108,6 +108,9 @@ rules! {
     Supports UnchangedSinceFork "unchanged-since-fork" { word: WordFact }
     /// The task that has the lock, by the number in it, has ended.
     Supports HolderGone "holder-gone" { owner: u32 }
+    /// The process that changed the System V semaphore last has ended by this signal, in the middle of what
+    /// it did.
+    Supports LastOperatorKilled "last-operator-killed" { pid: u32, signal: u8 }
     /// None of the processes that have the lock has it, by its own record.
     Supports HeldByNobody "held-by-nobody" {}
     /// Of the tasks that could end the wait, and those that could end theirs, none can run: so many, of
@@ -172,6 +175,8 @@ rules! {
     Weakens MadeAgain "made-again" { comm: String }
     /// What the lost thread waited for may have been a lock: its Python frames are not known.
     Weakens MayBeLock "may-be-lock" {}
+    /// Any process that has the right to could raise the System V semaphore.
+    Weakens MayBeRaised "may-be-raised" {}
     /// Nothing proves that it existed at the fork.
     Missing MayBeNew "may-be-new" {}
     /// The inherited bytes do not prove that the lock was held.

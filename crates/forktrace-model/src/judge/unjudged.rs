@@ -225,6 +225,8 @@ impl Silences {
         let left = self.leaving.remove(&process).into_iter().flatten();
         let at_once = |left: &Left| boot_ns.saturating_sub(left.boot_ns) <= ENDING_NS;
         all.extend(left.filter(at_once).map(|left| left.wait));
+        // Who has come to its end with success was not kept from it. A watchdog ends a program otherwise.
+        let stalled = stalled.filter(|_| how != Some(Ended::Code(0)));
         all.extend(stalled.into_iter().flat_map(|stalled| stalled.unknown));
         all.extend(busy.into_iter().flat_map(FxHashMap::into_values));
         for mut wait in all.into_iter().filter(|wait| !hung || !wait.is_for_nobody()) {

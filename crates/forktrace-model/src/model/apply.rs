@@ -6,7 +6,7 @@ use forktrace_common::clone_flags::{self, CLONE_PARENT};
 
 use super::{Change, Exec, Fork, Model, ProcId, Process, START_TOLERANCE_NS, Thread};
 use crate::event::{
-    Body, Event, Evidence, FutexWait, LostThreads, ProcessExec, ProcessFork, ProcessOwner,
+    Body, Ended, Event, Evidence, FutexWait, LostThreads, ProcessExec, ProcessFork, ProcessOwner,
     ProcessSnapshot, Task, ThreadName, ThreadStart,
 };
 
@@ -35,10 +35,12 @@ impl Model {
             (Body::ProcessExec(exec), Some(task)) => self.exec(at, task, exec, &mut changes),
             (Body::ThreadExit(exit), Some(task)) => {
                 self.thread_exit(at, task, exit.group_dead, &mut changes);
+                self.ended_so(task.pid, exit.ended);
             }
-            (Body::ProcessExit(_), Some(task)) => {
+            (Body::ProcessExit(exit), Some(task)) => {
                 self.rename(task);
                 self.end(task.pid, at, &mut changes);
+                self.ended_so(task.pid, exit.ended);
             }
             (Body::ProcessOwner(owner), Some(task)) => self.owner(task, owner),
             (Body::FutexWait(wait), Some(task)) => {
@@ -323,6 +325,17 @@ impl Model {
             process.children = children;
         }
         changes.push(Change::Ended(id));
+    }
+
+    /// Says how the process with this pid ended, if it has.
+    fn ended_so(&mut self, pid: u32, how: Option<Ended>) {
+        if self.live.contains_key(&pid) {
+            return;
+        }
+        let process = self.ended.get(&pid).copied().and_then(|id| self.by_id(id));
+        if let Some(process) = process {
+            process.ended = process.ended.or(how);
+        }
     }
 
     fn futex_wait(&mut self, at: u64, task: &Task, wait: &FutexWait) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::event::{ThreadName, Wait};
+use crate::event::{Ended, ThreadName, Wait};
 
 /// Identifies one process of a trace, also after its pid was used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,8 @@ pub struct Process {
     pub had_threads: bool,
     /// `CLOCK_BOOTTIME` of its end, ns.
     pub end_ns: Option<u64>,
+    /// How it ended, where that was seen.
+    pub ended: Option<Ended>,
     /// True once events that may have been about it were lost: what is known of it since is
     /// incomplete.
     pub incomplete: bool,
@@ -151,6 +153,7 @@ impl Process {
             threads: BTreeMap::new(),
             had_threads: false,
             end_ns: None,
+            ended: None,
             incomplete: false,
             resynced: false,
             threads_known_ns: Some(0),

@@ -29,7 +29,7 @@ use crate::{
         stall::{self, KnownThreads},
         unobserved_fork,
     },
-    kernel::Visitor,
+    kernel::{Visitor, read_semaphore},
 };
 
 /// Most processes that are read at once: they share a look at all processes of the host.
@@ -325,7 +325,7 @@ fn read(subjects: &[Subject], known: &KnownThreads, registers: &Visitor) -> Vec<
     if pids.is_empty() {
         return Vec::new();
     }
-    let stalls = stall::read(&pids, known);
+    let stalls = stall::read(&pids, known, read_semaphore);
     let of = |(pid, stall): (u32, Stall)| {
         let subject = subjects.iter().find(|subject| subject.pid == pid)?;
         Some(described(subject, stall, registers))

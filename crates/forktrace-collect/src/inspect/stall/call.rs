@@ -49,6 +49,8 @@ pub(super) enum Target {
     OfPidfd(i32),
     /// A lock on a file.
     Lock(i32),
+    /// A System V semaphore of a set, of which `count` operations tell (`struct sembuf`).
+    Semaphore { set: i32, operations: u64, count: u64 },
     /// Something that no task does.
     Outside,
 }
@@ -138,6 +140,13 @@ fn of(blocking: Blocking, arguments: [u64; 6]) -> Call {
         Blocking::Vfork | Blocking::Clone3 => call(false, Target::Children(Which::Any)),
         Blocking::Clone if first & CLONE_VFORK != 0 => call(false, Target::Children(Which::Any)),
         Blocking::Clone => call(false, Target::Outside),
+        Blocking::Semop | Blocking::SemopTime => {
+            let timed = blocking == Blocking::SemopTime && fourth != 0;
+            call(
+                timed,
+                Target::Semaphore { set: int(first), operations: second, count: low(third) },
+            )
+        }
         Blocking::Sleep => Call { timed: true, targets: Vec::new() },
     }
 }

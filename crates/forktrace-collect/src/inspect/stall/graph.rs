@@ -11,7 +11,7 @@ use forktrace_model::event::stall::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    KnownThreads,
+    KnownThreads, ReadSemaphore,
     call::{Call, Target},
     host::Host,
     look::{self, Blocked, Doing, Look},
@@ -65,12 +65,12 @@ pub(super) struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    pub(super) fn new(host: &'a Host, known: &'a KnownThreads) -> Self {
+    pub(super) fn new(host: &'a Host, known: &'a KnownThreads, semaphore: ReadSemaphore) -> Self {
         Graph {
             host,
             known,
             nodes: Vec::new(),
-            things: Things::new(host),
+            things: Things::new(host, semaphore),
             members: FxHashMap::default(),
             looked: Instant::now(),
             too_many: false,
@@ -389,9 +389,11 @@ pub(super) fn polls(task: &StallTask) -> bool {
     matches!(&task.state, TaskState::Waits(wait) if wait.polls.is_some())
 }
 
-/// What was read is not believed.
-pub(super) fn set_unknown(stall: &mut Stall) {
-    for task in &mut stall.tasks {
-        task.state = TaskState::Unknown;
+/// What was read of the tasks at these places is not believed.
+pub(super) fn set_unknown(stall: &mut Stall, places: &[usize]) {
+    for at in places {
+        if let Some(task) = stall.tasks.get_mut(*at) {
+            task.state = TaskState::Unknown;
+        }
     }
 }

@@ -20,20 +20,26 @@ mod polled;
 mod process;
 mod semaphores;
 mod socket_timeout;
+mod sysv;
 #[cfg(test)]
 mod tests;
 mod things;
 mod unix_sockets;
+mod users;
 mod waited_by;
 
 use forktrace_model::{
-    event::stall::{Cut, Polls, Stall},
+    event::stall::{Cut, Polls, Stall, StallTask},
     hazards::stuck_thread,
 };
 use rustc_hash::FxHashMap;
 
 use self::{graph::Graph, host::Host, look::Look};
-pub use self::{process::runtime_of, waited_by::waited_by};
+pub use self::{
+    process::runtime_of,
+    sysv::{ReadSemaphore, Recorded},
+    waited_by::waited_by,
+};
 
 /// How often it is read until nothing changes.
 const ROUNDS: usize = 3;
@@ -70,23 +76,27 @@ pub type KnownThreads = FxHashMap<(u32, u32), Known>;
 /// Reads the stalls of processes, in their order. `known`: what is known of threads. Takes at least
 /// 30 ms, and some ms more for what all processes of the host have open and mapped: not for an async
 /// task. Python frames, the native stack and what can be learnt of an unseen fork are left out.
-pub fn read(pids: &[u32], known: &KnownThreads) -> Vec<(u32, Stall)> {
+/// `semaphore` reads a System V semaphore.
+pub fn read(pids: &[u32], known: &KnownThreads, semaphore: ReadSemaphore) -> Vec<(u32, Stall)> {
     let mut found: Vec<(u32, Stall)> = Vec::new();
     let mut left = pids.to_vec();
     let mut before: Option<FxHashMap<u32, Look>> = None;
     for round in 0..ROUNDS {
-        let (stalls, looks) = once(&left, known);
+        let (stalls, looks) = once(&left, known, semaphore);
         left.clear();
         for (pid, mut stall) in stalls {
             let stuck = stuck_thread(&stall, pid).is_some();
-            let same = before.as_ref().is_some_and(|before| is_same(&stall, before, &looks));
+            let moved = match &before {
+                Some(before) => moved(&stall, before, &looks),
+                None => (0..stall.tasks.len()).collect(),
+            };
             let last = round + 1 == ROUNDS;
-            if stuck && !same && last {
-                // What seems to be stuck has moved meanwhile.
+            if stuck && !moved.is_empty() && last {
+                // Who moved meanwhile can run. What is said of the others was so all the time.
                 stall.cut = Some(Cut::Changed);
-                graph::set_unknown(&mut stall);
+                graph::set_unknown(&mut stall, &moved);
             }
-            if stuck && !same && !last {
+            if stuck && !moved.is_empty() && !last {
                 left.push(pid);
             } else {
                 found.push((pid, stall));
@@ -100,22 +110,28 @@ pub fn read(pids: &[u32], known: &KnownThreads) -> Vec<(u32, Stall)> {
     found
 }
 
-/// Whether no task of a stall has run since it was looked at the time before.
-fn is_same(stall: &Stall, before: &FxHashMap<u32, Look>, now: &FxHashMap<u32, Look>) -> bool {
-    stall.tasks.iter().all(|task| {
+/// The places of the tasks of a stall that wait and have run since they were looked at the time before.
+fn moved(stall: &Stall, before: &FxHashMap<u32, Look>, now: &FxHashMap<u32, Look>) -> Vec<usize> {
+    let moved = |(at, task): (usize, &StallTask)| {
         let both = before.get(&task.tid).zip(now.get(&task.tid));
         // Who runs needs no proof.
         let goes_on = |before: &Look, now: &Look| match graph::polls(task) {
             true => now.may_poll(before),
             false => now.is_still(before),
         };
-        !graph::waits(task) || both.is_some_and(|(before, now)| goes_on(before, now))
-    })
+        let same = !graph::waits(task) || both.is_some_and(|(before, now)| goes_on(before, now));
+        (!same).then_some(at)
+    };
+    stall.tasks.iter().enumerate().filter_map(moved).collect()
 }
 
-fn once(pids: &[u32], known: &KnownThreads) -> (Vec<(u32, Stall)>, FxHashMap<u32, Look>) {
+fn once(
+    pids: &[u32],
+    known: &KnownThreads,
+    semaphore: ReadSemaphore,
+) -> (Vec<(u32, Stall)>, FxHashMap<u32, Look>) {
     let host = Host::default();
-    let mut graph = Graph::new(&host, known);
+    let mut graph = Graph::new(&host, known, semaphore);
     for pid in pids {
         graph.follow(*pid);
     }

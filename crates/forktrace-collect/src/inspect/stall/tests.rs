@@ -10,13 +10,15 @@ use std::{
     time::Duration,
 };
 
-use forktrace_model::event::stall::{Runtime, TaskState, ThingKind, Way};
+use forktrace_model::event::stall::{
+    Runtime, Stall, StallTask, TaskState, TaskWait, ThingKind, Way,
+};
 
 use super::{
     call::{Call, Target, Which},
     file_locks::{self, FileLock},
     files::{Info, Link, Object, Watched},
-    host, look, polled, process, unix_sockets,
+    graph, host, look, polled, process, unix_sockets,
 };
 use crate::arch::{Blocking, HOST};
 
@@ -43,6 +45,8 @@ fn the_table_has_this_processors_numbers() {
         (libc::SYS_fcntl, Blocking::Fcntl),
         (libc::SYS_clone3, Blocking::Clone3),
         (libc::SYS_clock_nanosleep, Blocking::Sleep),
+        (libc::SYS_semop, Blocking::Semop),
+        (libc::SYS_semtimedop, Blocking::SemopTime),
     ] {
         assert_eq!(HOST.blocking(number), Some(blocking), "{number}");
     }
@@ -78,6 +82,10 @@ fn calls_tell_what_they_wait_for_and_whether_they_end() {
     assert!(call(Blocking::Clone, [0, 0, 0, 0, 0, 0]).is_outside());
     assert!(call(Blocking::Sleep, [0; 6]).timed);
     assert!(Call::of(libc::SYS_rt_sigsuspend, [0; 6]).is_outside());
+    let semaphore = Target::Semaphore { set: 3, operations: 16, count: 1 };
+    assert_eq!(call(Blocking::Semop, [3, 16, 1, 9, 0, 0]), one(false, semaphore));
+    assert_eq!(call(Blocking::SemopTime, [3, 16, 1, 0, 0, 0]), one(false, semaphore));
+    assert_eq!(call(Blocking::SemopTime, [3, 16, 1, 64, 0, 0]), one(true, semaphore));
     let word = Call::of(libc::SYS_futex, [16, 0x80, 2, 0, 0, 0]);
     assert_eq!(word, one(false, Target::Word { uaddr: 16, op: 0x80 }));
 }
@@ -220,7 +228,7 @@ fn a_thread_that_reads_is_found_with_who_could_end_it() {
     let pid = std::process::id();
     let stall = (0..50).find_map(|_| {
         thread::sleep(Duration::from_millis(20));
-        let (_, stall) = super::read(&[pid], &super::KnownThreads::default()).pop()?;
+        let (_, stall) = super::read(&[pid], &super::KnownThreads::default(), |_, _| None).pop()?;
         let is_read =
             |thing: &forktrace_model::event::stall::Thing| thing.kind == ThingKind::UnixSocket;
         stall.things.iter().any(is_read).then_some(stall)
@@ -238,4 +246,26 @@ fn a_thread_that_reads_is_found_with_who_could_end_it() {
     assert!(stall.processes.iter().any(|process| process.pid == pid && process.handlers.is_some()));
     drop(other);
     reader.join().unwrap();
+}
+
+#[test]
+fn only_those_are_not_believed_who_moved() {
+    let look = |tid, runs| look::Look {
+        tid,
+        doing: look::Doing::Blocked(look::Blocked { number: 0, arguments: [0; 6], place: (1, 2) }),
+        runs: Some(runs),
+        cpu_ns: None,
+    };
+    let waits = || TaskState::Waits(TaskWait::default());
+    let task = |tid, state| StallTask { pid: 7, tid, state, ..StallTask::default() };
+    let tasks =
+        vec![task(7, waits()), task(8, waits()), task(9, TaskState::Moves), task(10, waits())];
+    let mut stall = Stall { tasks, ..Stall::default() };
+    let before = [look(7, 3), look(8, 3), look(9, 3)].map(|look| (look.tid, look));
+    let now = [look(7, 3), look(8, 4), look(9, 9), look(10, 1)].map(|look| (look.tid, look));
+    let moved = super::moved(&stall, &before.into_iter().collect(), &now.into_iter().collect());
+    assert_eq!(moved, [1, 3], "8 has run, 10 is new");
+    graph::set_unknown(&mut stall, &moved);
+    let known = stall.tasks.iter().map(|task| task.state != TaskState::Unknown);
+    assert_eq!(known.collect::<Vec<_>>(), [true, false, true, false]);
 }

@@ -8,12 +8,15 @@ use forktrace_model::event::{
 use rustc_hash::FxHashMap;
 
 use super::{
+    ReadSemaphore,
     call::{Target, Which},
     files::{self, Info, Link, Object, Watched},
     host::{Host, Open, SharedFile, Whose},
     polled, semaphores,
     socket_timeout::Timeout,
+    sysv,
     unix_sockets::UnixSocket,
+    users::{add_shutters, one_who_writes, users},
 };
 use crate::inspect::{evidence, memory, pages};
 
@@ -33,6 +36,8 @@ enum Key {
     Epoll(u32, i32),
     Children(u32, Which),
     Lock(String),
+    /// Who is expected to raise it depends on who waits.
+    Semaphore(u32, i32, u16),
 }
 
 /// The task that waits, and where its stack ends.
@@ -71,15 +76,17 @@ pub(super) struct Things<'a> {
     places: FxHashMap<Key, u32>,
     /// The processes that run in the memory of one, itself left out.
     sharing: FxHashMap<u32, Vec<u32>>,
+    read_semaphore: ReadSemaphore,
 }
 
 impl<'a> Things<'a> {
-    pub(super) fn new(host: &'a Host) -> Self {
+    pub(super) fn new(host: &'a Host, read_semaphore: ReadSemaphore) -> Self {
         Things {
             host,
             all: Vec::new(),
             places: FxHashMap::default(),
             sharing: FxHashMap::default(),
+            read_semaphore,
         }
     }
 
@@ -107,6 +114,9 @@ impl<'a> Things<'a> {
             Target::Children(which) => self.children(waiter, which, waits),
             Target::OfPidfd(fd) => self.file(waiter, waiter, fd, Way::Exit, waits, 0),
             Target::Lock(fd) => self.lock(waiter, fd, waits),
+            Target::Semaphore { set, operations, count } => {
+                self.semaphore(waiter, (set, operations, count), waits)
+            }
             Target::Outside => None,
         };
         waits.outside |= known.is_none();
@@ -160,13 +170,13 @@ impl<'a> Things<'a> {
         };
         let thing = |kind, users: Vec<u32>| Thing {
             kind,
-            by_name: false,
             name: mapping.path.clone(),
             users: users.into_iter().map(one_who_writes).collect(),
             word: Some(uaddr),
             op: Some(op),
             now: window(),
             mapping: Some(mapping.clone()),
+            ..Thing::default()
         };
         let place = if said_private || !mapping.shared {
             let mut users = self.sharing(waiter);
@@ -192,6 +202,25 @@ impl<'a> Things<'a> {
             })?
         };
         waits.on.push(On { thing: place, fd: None, way: Way::Wake });
+        Some(())
+    }
+
+    /// A System V semaphore that is too small.
+    fn semaphore(
+        &mut self,
+        waiter: Waiter,
+        call: (i32, u64, u64),
+        waits: &mut Waits,
+    ) -> Option<()> {
+        let (host, pid, set) = (self.host, waiter.pid, call.0);
+        let (number, semaphore) = sysv::waited(pid, call, host, self.read_semaphore)?;
+        let place = self.place(Key::Semaphore(pid, set, number), |_| {
+            let users = sysv::raisers(pid, semaphore, host).into_iter().map(one_who_writes);
+            let name = format!("semaphore:[{set}:{number}]");
+            let thing = thing(ThingKind::SysvSemaphore, name, users.collect());
+            Some(Thing { semaphore: Some(semaphore), ..thing })
+        })?;
+        waits.on.push(On { thing: place, fd: None, way: Way::Release });
         Some(())
     }
 
@@ -454,46 +483,4 @@ pub(super) fn ns_pids(pid: u32) -> Vec<u32> {
 
 fn thing(kind: ThingKind, name: String, users: Vec<User>) -> Thing {
     Thing { kind, name, users, ..Thing::default() }
-}
-
-/// Adds those who have the waiter's own end of a socket.
-fn add_shutters(users: &mut Vec<User>, opens: &[Open]) {
-    for open in opens {
-        match users.iter_mut().find(|user| user.pid == open.pid) {
-            Some(user) => user.shuts = true,
-            None => users.push(User {
-                pid: open.pid,
-                fd: Some(open.fd),
-                shuts: true,
-                ..User::default()
-            }),
-        }
-    }
-}
-
-fn one_who_writes(pid: u32) -> User {
-    User { pid, writes: true, ..User::default() }
-}
-
-/// Processes with their lowest descriptor, and whether any of theirs reads or writes.
-fn users(opens: &[Open], ends: impl Fn(&Open) -> (bool, bool)) -> Vec<User> {
-    let mut users: Vec<User> = Vec::new();
-    for open in opens {
-        let (reads, writes) = ends(open);
-        match users.iter_mut().find(|user| user.pid == open.pid) {
-            Some(user) => {
-                user.fd = user.fd.min(Some(open.fd));
-                user.reads |= reads;
-                user.writes |= writes;
-            }
-            None => users.push(User {
-                pid: open.pid,
-                fd: Some(open.fd),
-                reads,
-                writes,
-                ..User::default()
-            }),
-        }
-    }
-    users
 }

@@ -56,6 +56,7 @@ fn is_met(target: Target, (parent, tid): (u32, u32), (pid, group): (u32, u32)) -
         | Target::Words { .. }
         | Target::File(..)
         | Target::Lock(_)
+        | Target::Semaphore { .. }
         | Target::Outside => false,
     }
 }

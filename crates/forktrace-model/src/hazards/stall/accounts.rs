@@ -33,6 +33,8 @@ pub fn accounts(stall: &Stall, pid: u32) -> Vec<Account> {
     let account = |(at, task): (usize, &StallTask)| {
         let is = |live: &[bool]| live.get(at) == Some(&true);
         let can_run = match (is(&live), is(&known)) {
+            // Others than those who are expected to may raise a semaphore.
+            (false, _) if case::semaphore(stall, task).is_some() => None,
             (false, _) => Some(false),
             (true, true) => Some(true),
             (true, false) => None,

@@ -7,7 +7,8 @@ use crate::{
     event::{
         RelativeThread, Task, Wait,
         stall::{
-            On, Stall, StallProcess, StallTask, TaskState, TaskWait, Thing, ThingKind, User, Way,
+            On, Stall, StallProcess, StallTask, SysvSemaphore, TaskState, TaskWait, Thing,
+            ThingKind, User, Way,
         },
     },
     hazards::{handlers, live},
@@ -26,6 +27,9 @@ pub(super) enum View {
     NoShutdown,
     /// What locks and programs record of who holds something is right.
     Records,
+    /// Nobody raises a System V semaphore but the process that changed it last, and while that lives its
+    /// waiter's relatives.
+    LastOperator,
     /// No handler ends a wait for another task.
     NoHandlers,
     /// What a process made to wake itself (an eventfd, a pipe of which it has both ends) is not used by
@@ -45,10 +49,11 @@ impl View {
 
     /// All views, from the safest on: each takes more for granted than those before it, so that nobody
     /// can run in it who could not before.
-    pub(super) const ALL: [View; 7] = [
+    pub(super) const ALL: [View; 8] = [
         View::Safest,
         View::NoShutdown,
         View::Records,
+        View::LastOperator,
         View::NoHandlers,
         View::OwnThings,
         View::NotUsed,
@@ -170,6 +175,9 @@ pub(super) fn handler_may_run(
 fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<usize>> {
     let thing = thing(stall, on)?;
     if thing.kind == ThingKind::Other {
+        return None;
+    }
+    if thing.kind == ThingKind::SysvSemaphore && view < View::LastOperator {
         return None;
     }
     // Whoever has an epoll instance could add files to it. Nobody does that for others.
@@ -341,6 +349,12 @@ pub(super) fn waits_for_child(stall: &Stall, at: usize) -> bool {
     wait.on.iter().any(|on| kind(stall, on) == ThingKind::Children)
 }
 
+/// The System V semaphore that a task waits for, if it does.
+pub(super) fn semaphore(stall: &Stall, task: &StallTask) -> Option<SysvSemaphore> {
+    let TaskState::Waits(wait) = &task.state else { return None };
+    wait.on.iter().find_map(|on| thing(stall, on)?.semaphore)
+}
+
 /// The process of a stall.
 pub(super) fn process(stall: &Stall, pid: u32) -> Option<&StallProcess> {
     stall.processes.iter().find(|process| process.pid == pid)
@@ -358,7 +372,10 @@ fn kind(stall: &Stall, on: &On) -> ThingKind {
 /// How much a thing says about a wait, the least number most.
 pub(super) fn rank(kind: ThingKind) -> u8 {
     match kind {
-        ThingKind::SharedWord | ThingKind::FileLock | ThingKind::Children => 0,
+        ThingKind::SharedWord
+        | ThingKind::FileLock
+        | ThingKind::Children
+        | ThingKind::SysvSemaphore => 0,
         ThingKind::Pipe | ThingKind::UnixSocket => 1,
         ThingKind::Eventfd => 2,
         ThingKind::PrivateWord => 3,

@@ -74,6 +74,9 @@ fn link(stall: &Stall, task: &StallTask, view: View) -> Option<Link> {
     let (on, thing) = told(stall, wait)?;
     let owner = case::owner(thing);
     let gone = owner.filter(|owner| !stall.tasks.iter().any(|task| case::is(task, *owner)));
+    let left =
+        || thing.semaphore.filter(|semaphore| semaphore.gone).map(|semaphore| semaphore.last);
+    let gone = gone.or_else(left);
     Some(Link {
         task: Task { pid: task.pid, tid: task.tid, comm: task.comm.clone() },
         call: wait.call,

@@ -63,7 +63,9 @@ pub fn stuck_thread(stall: &Stall, pid: u32) -> Option<u32> {
     stuck.sort_by_key(|at| {
         let task = stall.tasks.get(*at);
         let inside = case::waits_inside(stall, *at);
-        (inside, task.map(|task| (task.tid != pid, task.tid)))
+        // Of these less is known.
+        let semaphore = task.is_some_and(|task| case::semaphore(stall, task).is_some());
+        (semaphore, inside, task.map(|task| (task.tid != pid, task.tid)))
     });
     stall.tasks.get(*stuck.first()?).map(|task| task.tid)
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     event::{
-        Python, Task,
+        Ended, Python, Task,
         stall::{StallTask, TaskState, TaskWait, ThingKind, Way},
     },
     finding::{
@@ -17,6 +17,19 @@ use crate::{
     hazards::{Reason, Verdict, handlers, remedies, wait::fork::fork_site},
     model::ProcId,
 };
+
+/// Signals that end a process in the middle of what it does. One that asks it to end (`SIGTERM`, `SIGINT`,
+/// `SIGHUP`) often meets it where that is meant.
+const CRASHES: [i32; 8] = [
+    libc::SIGKILL,
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGABRT,
+    libc::SIGSYS,
+    libc::SIGTRAP,
+];
 
 /// Parts of paths of files that are part of every program: what waits in them waits for somebody else.
 const COMMON: [&str; 8] = [
@@ -65,7 +78,11 @@ impl StallCase<'_> {
         let first = chain.links.first()?;
         let forked = self.is_forked();
         let alone = chain.is_alone();
+        if chain.links.iter().any(|link| self.may_rest(link)) {
+            return None;
+        }
         let orphaned = |link: &Link| match link.thing {
+            ThingKind::SysvSemaphore => link.gone.is_some(),
             ThingKind::SharedWord => {
                 link.gone.is_some() || link.by.is_empty() || self.may_have_lost_holder(chain)
             }
@@ -83,6 +100,29 @@ impl StallCase<'_> {
             }
             () => HazardId::Deadlock,
         })
+    }
+
+    /// Whether a task may be meant to wait for a System V semaphore that somebody changed who is gone and was
+    /// not killed in the middle of something, as far as is known: who takes what another has counted ends so.
+    fn may_rest(&self, link: &Link) -> bool {
+        let gone = link.gone.filter(|_| link.thing == ThingKind::SysvSemaphore);
+        gone.is_some_and(|pid| self.crashed(pid).is_none() || !self.is_like_a_lock(link))
+    }
+
+    /// Whether a task waits for a semaphore as one that has a lock to take.
+    fn is_like_a_lock(&self, link: &Link) -> bool {
+        let task = self.stall.tasks.iter().find(|task| task.tid == link.task.tid);
+        let semaphore = task.and_then(|task| case::semaphore(self.stall, task));
+        semaphore.is_some_and(|semaphore| (semaphore.value, semaphore.wants) == (0, 1))
+    }
+
+    /// The signal by which a process was killed where it was, and not asked to end.
+    fn crashed(&self, pid: u32) -> Option<u8> {
+        let process = self.model.latest(pid).filter(|process| !process.is_alive())?;
+        match process.ended? {
+            Ended::Signal(signal) => CRASHES.contains(&i32::from(signal)).then_some(signal),
+            Ended::Code(_) => None,
+        }
     }
 
     /// Whether a lock in shared memory may have been left behind: all who have it wait for it, or for a
@@ -131,9 +171,7 @@ impl StallCase<'_> {
         chain: &Chain,
     ) -> (Confidence, Vec<Fact>) {
         let mut facts = vec![self.nobody(chain)];
-        facts.extend(
-            chain.links.iter().filter_map(|link| link.gone).map(|owner| Fact::HolderGone { owner }),
-        );
+        facts.extend(chain.links.iter().filter_map(|link| self.holder_gone(link)));
         let lost = self.threads_lost().filter(|lost| *lost > 0 && hazard == HazardId::LostWaker);
         if let Some(threads_lost) = lost {
             facts.push(Fact::ThreadsLost { threads_lost });
@@ -142,13 +180,14 @@ impl StallCase<'_> {
         let mut sure = match view {
             View::Safest => Confidence::Certain,
             View::NoShutdown => self.beside_others(wait, &mut facts),
-            View::Records => Confidence::Likely,
+            View::Records | View::LastOperator => Confidence::Likely,
             View::NoHandlers => self.beside_handlers(hazard, chain, &mut facts),
             View::OwnThings => self.of_own_thing(&mut facts),
             View::NotUsed => self.of_unused(chain, &mut facts),
             View::Polling => self.of_polling(wait, alone, &mut facts),
         };
-        if view >= View::Records && chain.links.iter().any(|link| link.by.is_empty()) {
+        let unheld = |link: &Link| link.by.is_empty() && link.thing != ThingKind::SysvSemaphore;
+        if view >= View::Records && chain.links.iter().any(unheld) {
             facts.push(Fact::HeldByNobody {});
         }
         sure = sure.min(self.limit(chain, &mut facts));
@@ -163,6 +202,17 @@ impl StallCase<'_> {
         (sure, facts)
     }
 
+    /// That who had what a task waits for is gone.
+    fn holder_gone(&self, link: &Link) -> Option<Fact> {
+        let owner = link.gone?;
+        match link.thing {
+            ThingKind::SysvSemaphore => {
+                Some(Fact::LastOperatorKilled { pid: owner, signal: self.crashed(owner)? })
+            }
+            _ => Some(Fact::HolderGone { owner }),
+        }
+    }
+
     /// What a chain of waits does not prove, however dead its tasks are.
     fn limit(&self, chain: &Chain, facts: &mut Vec<Fact>) -> Confidence {
         let has = |task: &&StallTask| chain.links.iter().any(|link| link.task.tid == task.tid);
@@ -174,6 +224,10 @@ impl StallCase<'_> {
                     Some(0) => Confidence::Suspect,
                     _ => Confidence::Likely,
                 });
+            }
+            if case::semaphore(self.stall, task).is_some() {
+                facts.push(Fact::MayBeRaised {});
+                limit = limit.min(Confidence::Likely);
             }
             if let Some(name) = case::may_be_opened(self.stall, task) {
                 facts.push(Fact::MayBeOpened { name: name.to_owned() });
