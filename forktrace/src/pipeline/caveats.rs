@@ -196,7 +196,7 @@ pub fn of(
     let missed = [
         (Missed::ForkUnseen, waits(Unjudged::ForkUnseen)),
         (Missed::WaitsLeftOut, end.count(Counter::WaitsLeftOut)),
-        (Missed::WaitsNotSampled, not_sampled),
+        (Missed::WaitsNotSampled, not_sampled + waits(Unjudged::Polls)),
         (Missed::WaitsInterrupted, end.count(Counter::WaitsInterrupted)),
         (Missed::WaitsGone, end.count(Counter::WaitsGone)),
         (Missed::UnknownLock, waits(Unjudged::UnknownLock)),

@@ -56,7 +56,7 @@ fn line(unaccounted: &Unaccounted, end_ns: u64, style: Style) -> String {
 /// Why a wait was not judged, as the end of a sentence.
 fn reason(why: Unjudged) -> &'static str {
     match why {
-        Unjudged::NotSampled => "it was still being checked when tracing stopped",
+        Unjudged::NotSampled | Unjudged::Polls => "it was still being checked when tracing stopped",
         Unjudged::Interrupted => "a signal or a stop had interrupted it when tracing stopped",
         Unjudged::Gone => "the thread ended before it was checked",
         Unjudged::Denied => "access to the process was denied",

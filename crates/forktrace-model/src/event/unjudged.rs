@@ -57,4 +57,7 @@ pub enum Unjudged {
     WakersUnknown,
     /// It is no wait: the thread uses a CPU all the time, in one loop.
     Busy,
+    /// It has run into its timeout and begun again, and nobody is left who could end it: that had not gone on
+    /// for long enough.
+    Polls,
 }

@@ -19,7 +19,7 @@ mod tests;
 mod threads_lost;
 pub(crate) mod wait;
 
-pub use stall::{Account, accounts, stuck_among_others, stuck_thread};
+pub use stall::{Account, accounts, polls_for_nobody, stuck_among_others, stuck_thread};
 pub use threads_lost::{MOMENT_NS, audit, is_ending, work_waiting};
 pub use wait::{others_run, wants_python, wants_stack};
 

@@ -276,8 +276,13 @@ fn what_the_log_tells_by_name_is_added_and_makes_no_doubts_of_its_own() {
 
 #[test]
 fn a_busy_thread_is_not_accounted_for_until_its_loop_has_ended() {
+    until_it_is_over(Unjudged::Busy);
+    until_it_is_over(Unjudged::Polls);
+}
+
+fn until_it_is_over(why: Unjudged) {
     let told = |over| {
-        let wait = UnjudgedWait { why: Unjudged::Busy, over, ..UnjudgedWait::default() };
+        let wait = UnjudgedWait { why, over, ..UnjudgedWait::default() };
         Body::WaitUnjudged(Box::new(wait))
     };
     let after = |last: Option<Body>| {
@@ -289,7 +294,7 @@ fn a_busy_thread_is_not_accounted_for_until_its_loop_has_ended() {
         trace.unaccounted()
     };
     let exit = |ended| Some(Body::ProcessExit(ProcessExit { ended }));
-    let busy = [(CHILD, Unjudged::Busy)];
+    let busy = [(CHILD, why)];
     assert_eq!(after(None), busy);
     assert_eq!(after(Some(told(true))), []);
     assert_eq!(after(exit(Some(Ended::Code(1)))), [], "it came out of its loop by itself");

@@ -35,7 +35,7 @@ pub(super) struct Silences {
     ended_counts: FxHashMap<Unjudged, u64>,
     /// What the log itself tells of waits that were not judged.
     told: Vec<Unaccounted>,
-    /// Threads that use a CPU all the time in one loop, by process.
+    /// Threads that use a CPU all the time in one loop, or poll in vain, by process.
     busy: FxHashMap<ProcId, FxHashMap<u32, Unaccounted>>,
 }
 
@@ -165,10 +165,10 @@ impl Silences {
             pages_missing: false,
         };
         match (wait.why, process) {
-            (Unjudged::Busy, Some(process)) if wait.over => {
+            (Unjudged::Busy | Unjudged::Polls, Some(process)) if wait.over => {
                 drop(self.busy_no_more(process, task.tid))
             }
-            (Unjudged::Busy, Some(process)) => {
+            (Unjudged::Busy | Unjudged::Polls, Some(process)) => {
                 self.busy.entry(process).or_default().insert(task.tid, told);
             }
             _ if self.told.len() < KEPT => self.told.push(told),
@@ -266,7 +266,10 @@ impl Silences {
             all.extend(stalled.unknown.iter().filter(|one| !judged(one.task.tid)).cloned());
         }
         // The others of these are counted by the tracer.
-        all.extend(self.busy.values().flat_map(FxHashMap::values).cloned());
+        let busy =
+            self.busy.iter().flat_map(|(id, threads)| threads.values().map(move |one| (id, one)));
+        let told = busy.filter(|(id, one)| !hung.contains(*id) || !one.is_for_nobody());
+        all.extend(told.map(|(_, one)| one.clone()));
         for wait in &all {
             *counts.entry(wait.wait.why).or_default() += 1;
         }
@@ -357,7 +360,7 @@ impl Silence {
 impl Unaccounted {
     /// Whether all that is missing is somebody who could end it.
     fn is_for_nobody(&self) -> bool {
-        matches!(self.wait.why, Unjudged::NobodySeen | Unjudged::WakersUnknown)
+        matches!(self.wait.why, Unjudged::NobodySeen | Unjudged::WakersUnknown | Unjudged::Polls)
     }
 }
 

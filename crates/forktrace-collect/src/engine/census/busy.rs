@@ -34,7 +34,7 @@ const LOOP: u64 = 512;
 /// Most threads that are sampled at a time.
 const MOST: usize = 16;
 
-/// A thread that has been busy for long.
+/// A thread that has been busy, or has polled, for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Busy {
     pub(super) id: ProcId,
@@ -44,12 +44,14 @@ pub(in crate::engine) struct Busy {
     pub(super) since_ns: u64,
 }
 
-/// What was told of busy threads, and which were sampled when.
+/// What was told of such threads, and which were sampled when.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     threads: FxHashMap<(ProcId, u32), Tried>,
     /// They are being sampled.
     pub(super) sampling: bool,
+    /// What was told of one may turn out to be wrong while it goes on: it is sampled again.
+    again: bool,
 }
 
 /// A thread that was sampled.
@@ -63,11 +65,17 @@ struct Tried {
 }
 
 impl Told {
+    /// Of threads that are sampled again while what was told of them goes on.
+    pub(super) fn again() -> Self {
+        Told { again: true, ..Told::default() }
+    }
+
     /// Those of the busy threads that are to be sampled now.
     pub(super) fn due(&mut self, busy: &[Busy], now_ns: u64) -> Vec<Busy> {
         let due = |one: &&Busy| {
             self.threads.get(&(one.id, one.tid)).is_none_or(|tried| {
-                tried.since_ns != one.since_ns || (tried.told.is_none() && tried.again_ns <= now_ns)
+                let open = self.again || tried.told.is_none();
+                tried.since_ns != one.since_ns || (open && tried.again_ns <= now_ns)
             })
         };
         busy.iter().filter(due).take(MOST).copied().collect()
@@ -80,7 +88,12 @@ impl Told {
             let age_ns = now_ns.saturating_sub(busy.since_ns);
             let again_ns = now_ns.saturating_add(age_ns);
             let told = event.map(|event| Event { boot_ns: now_ns, ..event });
-            events.extend(told.clone());
+            let before = self.threads.remove(&(busy.id, busy.tid)).and_then(|tried| tried.told);
+            match (before, &told) {
+                (None, told) => events.extend(told.clone()),
+                (Some(before), None) => events.push(over(before, now_ns)),
+                (Some(_), Some(_)) => {}
+            }
             let tried = Tried { since_ns: busy.since_ns, again_ns, told };
             self.threads.insert((busy.id, busy.tid), tried);
         }
@@ -98,12 +111,8 @@ impl Told {
         self.threads.retain(|(id, tid), tried| {
             let goes_on =
                 since_ns(*id, *tid).is_none_or(|since_ns| since_ns == Some(tried.since_ns));
-            if !goes_on && let Some(mut event) = tried.told.take() {
-                event.boot_ns = now_ns;
-                if let Body::WaitUnjudged(wait) = &mut event.body {
-                    wait.over = true;
-                }
-                events.push(event);
+            if !goes_on && let Some(event) = tried.told.take() {
+                events.push(over(event, now_ns));
             }
             goes_on
         });
@@ -114,6 +123,15 @@ impl Told {
     pub(super) fn forget(&mut self, id: ProcId) {
         self.threads.retain(|(process, _), _| *process != id);
     }
+}
+
+/// What takes an event back.
+fn over(mut event: Event, now_ns: u64) -> Event {
+    event.boot_ns = now_ns;
+    if let Body::WaitUnjudged(wait) = &mut event.body {
+        wait.over = true;
+    }
+    event
 }
 
 /// Samples threads, for some seconds at most. The event of one names the loop that it stays in.

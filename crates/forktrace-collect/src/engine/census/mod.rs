@@ -6,6 +6,7 @@
 //! twice as old, and as soon as a thread moves that seemed to be stuck.
 
 mod busy;
+mod polls;
 mod watch;
 
 use forktrace_model::{
@@ -47,6 +48,8 @@ pub(super) enum Report {
     Read(Vec<Read>),
     /// Busy threads that were sampled.
     Sampled(Vec<(Busy, Option<Event>)>),
+    /// Threads that poll, whose wakers were read.
+    Polled(Vec<(Busy, Option<Event>)>),
 }
 
 /// A process that was read.
@@ -92,6 +95,7 @@ pub(super) struct Census {
     looking: bool,
     reading: bool,
     busy: Told,
+    polling: Told,
 }
 
 impl Census {
@@ -108,6 +112,7 @@ impl Census {
             looking: false,
             reading: false,
             busy: Told::default(),
+            polling: Told::again(),
         }
     }
 
@@ -148,6 +153,7 @@ impl Census {
             }
         }
         self.begin_sampling(model, now_ns, &at_risk);
+        self.begin_polled(model, now_ns, &at_risk);
         if !self.reading {
             let subjects = self.subjects(model, now_ns, at_risk, settled);
             if !subjects.is_empty() {
@@ -188,11 +194,37 @@ impl Census {
         now_ns: u64,
         at_risk: impl Fn(&Process) -> Option<Risk>,
     ) -> Vec<Busy> {
-        let forked = |one: &Busy| {
-            let risk = living(model, one.id).and_then(&at_risk);
-            risk.is_some_and(|risk| risk != Risk::Started)
-        };
-        self.watch.busy(now_ns).filter(forked).collect()
+        self.watch.busy(now_ns).filter(|one| is_forked(model, one.id, &at_risk)).collect()
+    }
+
+    /// Begins to read who could wake threads that poll.
+    fn begin_polled(
+        &mut self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<Risk>,
+    ) {
+        if self.polling.sampling {
+            return;
+        }
+        let due = self.polling.due(&self.polling_threads(model, now_ns, at_risk), now_ns);
+        if !due.is_empty() {
+            self.polling.sampling = true;
+            let (sender, known) = (self.sender.clone(), self.watch.known_polling());
+            spawn_blocking(move || {
+                let _ = sender.send(Report::Polled(polls::read(due, &known)));
+            });
+        }
+    }
+
+    /// Threads of forked processes that poll, and do not yet for long enough to be judged.
+    fn polling_threads(
+        &self,
+        model: &Model,
+        now_ns: u64,
+        at_risk: impl Fn(&Process) -> Option<Risk>,
+    ) -> Vec<Busy> {
+        self.watch.polling(now_ns).filter(|one| is_forked(model, one.id, &at_risk)).collect()
     }
 
     /// Whether any process is at risk, as far as it was asked.
@@ -239,7 +271,11 @@ impl Census {
                 };
                 self.due_ns = self.due_ns.max(now_ns.saturating_add(took.saturating_mul(REST)));
                 self.watch.take(samples);
-                self.busy.over(|id, tid| self.watch.busy_since_ns(id, tid), now_ns)
+                let watch = &self.watch;
+                let mut events = self.busy.over(|id, tid| watch.busy_since_ns(id, tid), now_ns);
+                let polls = |id, tid| watch.polling_since_ns(id, tid, now_ns);
+                events.extend(self.polling.over(polls, now_ns));
+                events
             }
             Report::Read(reads) => {
                 self.reading = false;
@@ -251,6 +287,12 @@ impl Census {
                 let busy: Vec<Busy> = self.watch.busy(now_ns).collect();
                 sampled.retain(|(one, _)| busy.contains(one));
                 self.busy.take(sampled, now_ns)
+            }
+            Report::Polled(mut read) => {
+                self.polling.sampling = false;
+                let polling: Vec<Busy> = self.watch.polling(now_ns).collect();
+                read.retain(|(one, _)| polling.contains(one));
+                self.polling.take(read, now_ns)
             }
         }
     }
@@ -286,6 +328,8 @@ impl Census {
         let reads = read(&subjects, &self.watch.known(), &self.registers);
         let mut events: Vec<Event> =
             reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect();
+        let due = self.polling.due(&self.polling_threads(model, now_ns, &at_risk), u64::MAX);
+        events.extend(self.polling.take(polls::read(due, &self.watch.known_polling()), now_ns));
         let due = self.busy.due(&self.busy_threads(model, now_ns, at_risk), u64::MAX);
         let sampled = busy::sampled_for(due, &self.registers, busy::LITTLE_PATIENCE);
         events.extend(self.busy.take(sampled, now_ns));
@@ -316,6 +360,7 @@ impl Census {
     pub(super) fn forget(&mut self, id: ProcId) {
         self.watch.forget(id);
         self.busy.forget(id);
+        self.polling.forget(id);
     }
 }
 
@@ -383,6 +428,12 @@ fn own_part(stall: Stall, pid: u32, accounts: &[Account]) -> Stall {
     }
     let processes = stall.processes.into_iter().filter(|process| process.pid == pid).collect();
     Stall { tasks, things, processes, ..stall }
+}
+
+/// Whether a process that lives was forked, and runs what its parent ran.
+fn is_forked(model: &Model, id: ProcId, at_risk: impl Fn(&Process) -> Option<Risk>) -> bool {
+    let risk = living(model, id).and_then(at_risk);
+    risk.is_some_and(|risk| risk != Risk::Started)
 }
 
 /// A process that still lives.

@@ -90,6 +90,8 @@ struct Thread {
     /// Since when it does not move, `CLOCK_BOOTTIME`, ns.
     since_ns: u64,
     polls: Option<Polling>,
+    /// When the first of these waits was seen, `CLOCK_BOOTTIME`, ns.
+    polls_from_ns: u64,
     /// In how many looks it was found to poll.
     poll_looks: u32,
     /// Since when it was found to run at each look, `CLOCK_BOOTTIME`, ns.
@@ -103,11 +105,22 @@ impl Thread {
     fn long(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
         let Doing::Blocked(blocked) = self.look.doing else { return None };
         if let Some(polls) = self.polls {
-            let long = now_ns.saturating_sub(polls.since_ns) >= POLLS_NS;
-            return (long && self.poll_looks >= POLL_LOOKS).then_some(polls.since_ns);
+            return self.polls_long(now_ns).then_some(polls.since_ns);
         }
         let long = now_ns.saturating_sub(self.since_ns) >= min_wait_ns;
         (long && !blocked.is_timed() && !blocked.is_outside()).then_some(self.since_ns)
+    }
+
+    /// Whether it has polled for long enough to be judged.
+    fn polls_long(&self, now_ns: u64) -> bool {
+        let long = |polls: Polling| now_ns.saturating_sub(polls.since_ns) >= POLLS_NS;
+        self.polls.is_some_and(long) && self.poll_looks >= POLL_LOOKS
+    }
+
+    /// Since when it polls, where that is worth to be named and not yet to be judged, `CLOCK_BOOTTIME`, ns.
+    fn polls_short(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
+        let long = now_ns.saturating_sub(self.polls_from_ns) >= min_wait_ns;
+        (self.polls.is_some() && long && !self.polls_long(now_ns)).then_some(self.polls_from_ns)
     }
 
     /// The call that it is in.
@@ -235,10 +248,19 @@ impl Watch {
 
     /// What is known of all threads.
     pub(super) fn known(&self) -> KnownThreads {
-        let of = |seen: &Seen| {
+        self.known_if(POLL_LOOKS)
+    }
+
+    /// The same, and of all that seem to poll how.
+    pub(super) fn known_polling(&self) -> KnownThreads {
+        self.known_if(0)
+    }
+
+    fn known_if(&self, poll_looks: u32) -> KnownThreads {
+        let of = move |seen: &Seen| {
             let pid = seen.pid;
             let known = |(tid, thread): (&u32, &Thread)| {
-                let enough = thread.poll_looks >= POLL_LOOKS;
+                let enough = thread.poll_looks >= poll_looks;
                 let polls = thread.polls.filter(|_| enough);
                 ((pid, *tid), Known { look: thread.look, since_ns: thread.since_ns, polls })
             };
@@ -311,6 +333,31 @@ impl Watch {
         self.seen.iter().flat_map(of)
     }
 
+    /// Threads that poll, and do not yet for long enough to be judged.
+    pub(super) fn polling(&self, now_ns: u64) -> impl Iterator<Item = Busy> {
+        let min_wait_ns = self.min_wait_ns;
+        let of = move |(id, seen): (&ProcId, &Seen)| {
+            let (id, pid) = (*id, seen.pid);
+            let short = |(tid, thread): (&u32, &Thread)| {
+                let since_ns = thread.polls_short(min_wait_ns, now_ns)?;
+                Some(Busy { id, pid, tid: *tid, since_ns })
+            };
+            seen.threads.iter().filter_map(short).collect::<Vec<_>>()
+        };
+        self.seen.iter().flat_map(of)
+    }
+
+    /// Since when a thread polls, as `polling` has it, if it lives.
+    pub(super) fn polling_since_ns(
+        &self,
+        id: ProcId,
+        tid: u32,
+        now_ns: u64,
+    ) -> Option<Option<u64>> {
+        let thread = self.seen.get(&id)?.threads.get(&tid)?;
+        Some(thread.polls_short(self.min_wait_ns, now_ns))
+    }
+
     /// Since when a thread is busy, `CLOCK_BOOTTIME`, ns, if it lives.
     pub(super) fn busy_since_ns(&self, id: ProcId, tid: u32) -> Option<Option<u64>> {
         Some(self.seen.get(&id)?.threads.get(&tid)?.busy_since_ns)
@@ -368,8 +415,15 @@ impl Seen {
 /// A thread by what was seen of it before and now.
 fn thread(look: Look, polling: Option<Polling>, before: Option<Thread>, now_ns: u64) -> Thread {
     let Some(before) = before else {
-        let (polls, poll_looks, busy_since_ns) = (None, 0, None);
-        return Thread { look, since_ns: now_ns, polls, poll_looks, busy_since_ns, at_ns: now_ns };
+        return Thread {
+            look,
+            since_ns: now_ns,
+            polls: None,
+            polls_from_ns: now_ns,
+            poll_looks: 0,
+            busy_since_ns: None,
+            at_ns: now_ns,
+        };
     };
     let still = look.is_still(&before.look);
     let polls_on = before
@@ -381,6 +435,7 @@ fn thread(look: Look, polling: Option<Polling>, before: Option<Thread>, now_ns: 
         look: if polls_on.is_some() && look.doing == Doing::Runs { before.look } else { look },
         since_ns: if still { before.since_ns } else { now_ns },
         polls,
+        polls_from_ns: if polls_on.is_some() { before.polls_from_ns } else { before.since_ns },
         poll_looks: if polls.is_some() { before.poll_looks + u32::from(!still) } else { 0 },
         busy_since_ns: busy_since_ns(&look, &before),
         at_ns: now_ns,

@@ -51,6 +51,20 @@ pub fn accounts(stall: &Stall, pid: u32) -> Vec<Account> {
     stall.tasks.iter().enumerate().filter(own).filter_map(account).collect()
 }
 
+/// Whether a thread of process `pid` polls, and could never go on if its timeouts ran out for ever.
+pub fn polls_for_nobody(stall: &Stall, pid: u32, tid: u32) -> bool {
+    let mut untimed = stall.clone();
+    let own = |task: &&mut StallTask| (task.pid, task.tid) == (pid, tid);
+    let Some(task) = untimed.tasks.iter_mut().find(own) else { return false };
+    match &mut task.state {
+        TaskState::Waits(wait) if wait.timed && case::polls_idly(wait) => wait.timed = false,
+        _ => return false,
+    }
+    accounts(&untimed, pid)
+        .iter()
+        .any(|account| account.task.tid == tid && account.can_run == Some(false))
+}
+
 /// Who is known to be able to end the wait of the task at `at`.
 fn known_ends(stall: &Stall, pid: u32, at: usize) -> Ends {
     let nobody = Ends::Tasks(Vec::new());

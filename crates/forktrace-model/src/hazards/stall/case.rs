@@ -328,8 +328,15 @@ fn descends(stall: &Stall, pid: u32, from: u32) -> bool {
 pub(super) fn polls_in_vain(wait: &TaskWait) -> bool {
     wait.polls.is_some_and(|polls| {
         let lasted = wait.since_ns.saturating_sub(polls.since_ns);
-        let idle = polls.cpu_ns.saturating_mul(IDLE) <= lasted;
-        polls.times >= POLLS && lasted >= POLLS_NS && idle && polls.transfers == Some(0)
+        polls.times >= POLLS && lasted >= POLLS_NS && polls_idly(wait)
+    })
+}
+
+/// Whether a task has done nothing but to go back to the same wait, as far as is known.
+pub(super) fn polls_idly(wait: &TaskWait) -> bool {
+    wait.polls.is_some_and(|polls| {
+        let lasted = wait.since_ns.saturating_sub(polls.since_ns);
+        polls.cpu_ns.saturating_mul(IDLE) <= lasted && polls.transfers == Some(0)
     })
 }
 

@@ -12,7 +12,7 @@ mod chain;
 mod tests;
 mod verdict;
 
-pub use accounts::{Account, accounts};
+pub use accounts::{Account, accounts, polls_for_nobody};
 pub(crate) use case::StallCase;
 
 use super::{Context, HazardId, Verdict};

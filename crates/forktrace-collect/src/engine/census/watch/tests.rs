@@ -74,3 +74,24 @@ fn a_process_is_not_read_while_the_thread_of_another_finding_does_not_move() {
     watch.forget(ID);
     assert!(!is_read(&watch, 20 * SECOND));
 }
+
+#[test]
+fn a_thread_that_polls_is_named_when_two_waits_were_long_and_until_it_can_be_judged() {
+    let mut watch = Watch::new(LONG);
+    let polling = Polling { since_ns: 4 * SECOND, ..Polling::default() };
+    let threads = |runs, polls| vec![(waiting(PID, 9, runs), polls)];
+    looked(&mut watch, SECOND, threads(1, None));
+    looked(&mut watch, 2 * SECOND, threads(1, None));
+    assert_eq!(watch.polling(2 * SECOND).count(), 0, "one wait alone");
+    looked(&mut watch, 4 * SECOND, threads(2, Some(polling)));
+    assert_eq!(watch.polling_since_ns(ID, PID, 4 * SECOND), Some(Some(SECOND)));
+    for second in 5..=20 {
+        looked(&mut watch, second * SECOND, threads(second, None));
+        let named = watch.polling(second * SECOND).count() == 1;
+        assert_eq!(named, !is_read(&watch, second * SECOND), "{second}");
+    }
+    assert_eq!(watch.polling_since_ns(ID, PID, 20 * SECOND), Some(None));
+    looked(&mut watch, 21 * SECOND, vec![(waiting(PID, 0, 50), None)]);
+    looked(&mut watch, 22 * SECOND, vec![(waiting(PID, 9, 51), None)]);
+    assert_eq!(watch.polling(22 * SECOND).count(), 0, "it does something else");
+}
