@@ -1,5 +1,7 @@
 //! Lines to events and findings.
 
+pub(crate) mod quick;
+
 use std::io::{self, BufRead, Read};
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -327,6 +329,14 @@ impl<R: BufRead> Iterator for Reader<R> {
 fn parse(bytes: &[u8]) -> Result<Line, Cause> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| Cause::NotUtf8(error.valid_up_to() + 1))?;
+    match quick::line(text) {
+        Some(line) => Ok(line),
+        None => parse_any(text),
+    }
+}
+
+/// Reads any line, and says what is wrong with it.
+pub(crate) fn parse_any(text: &str) -> Result<Line, Cause> {
     // serde would also take a JSON array as the fields of a struct in their order.
     if !text.trim_start().starts_with('{') {
         return Err(Cause::Malformed("not a JSON object".into()));

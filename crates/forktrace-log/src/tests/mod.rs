@@ -6,6 +6,7 @@ mod checking;
 mod compressed;
 mod file;
 mod native;
+mod quick;
 mod reading;
 mod recording;
 mod schema;
