@@ -1,8 +1,8 @@
 //! The process tree as rows, for every picture of it.
 
-use forktrace_model::finding::Confidence;
+use forktrace_model::finding::{Confidence, Severity};
 
-use super::{Timeline, ancestors::Lines};
+use super::{Timeline, ancestors::Lines, timeline::Found};
 
 /// Processes that are drawn. Of a bigger tree those are left out first that have no finding in or
 /// below them.
@@ -32,7 +32,8 @@ impl Layout {
     pub(super) fn new(story: &Timeline, suspects: bool) -> Self {
         let count = story.processes.len();
         let mut marks = vec![None; count];
-        for (_, found) in story.shown(suspects) {
+        let hangs = |found: &Found| found.finding.severity == Severity::Hang;
+        for (_, found) in story.shown(suspects).filter(|(_, found)| hangs(found)) {
             if let Some(mark) = marks.get_mut(found.process as usize) {
                 *mark = (*mark).max(Some(found.finding.confidence));
             }

@@ -45,6 +45,8 @@ pub fn text(remedy: Remedy) -> &'static str {
         Remedy::QueueListener => QUEUE_LISTENER,
         Remedy::Datadog => DATADOG,
         Remedy::PinMemory => PIN_MEMORY,
+        Remedy::StartThreads => START_THREADS,
+        Remedy::PythonStartThreads => PYTHON_START_THREADS,
     }
 }
 
@@ -158,6 +160,15 @@ const DATADOG: &str = "the thread that sends traces does not exist in the child:
 // torch.utils.data.DataLoader: its workers and its pin-memory thread belong to the process that iterates.
 const PIN_MEMORY: &str = "the thread of the DataLoader that copies to pinned memory does not exist in the child: make \
     the DataLoader's iterator in the process that uses it, or pin_memory=False";
+
+// pthread_atfork(3): a handler in the child can start threads again.
+const START_THREADS: &str = "start the thread in each child, after the fork, with a queue of its own (a handler of \
+    pthread_atfork() can do that; a library has a call for it, or must be used only in the child), or exec in the \
+    child";
+
+// CPython documentation, os.register_at_fork().
+const PYTHON_START_THREADS: &str = "start the thread in each child, after the fork, with a queue of its own \
+    (os.register_at_fork(after_in_child=…) can do that), or use the \"spawn\" or \"forkserver\" start method";
 
 // gRPC, doc/fork_support.md: the polling strategies epoll1 and poll only.
 const GRPC: &str = "gRPC's threads do not exist in the child: create channels and servers after the fork, or \

@@ -87,4 +87,8 @@ pub enum Remedy {
     Datadog,
     /// The pin-memory thread of PyTorch.
     PinMemory,
+    /// Work for threads that a child does not have.
+    StartThreads,
+    /// The same in a Python program.
+    PythonStartThreads,
 }

@@ -19,7 +19,7 @@ use crate::{
     report::{
         Clock, First, Shown, Style, duration,
         hang::{Block, RowKind},
-        sanitize,
+        hazards, sanitize,
         summary::Totals,
     },
 };
@@ -94,6 +94,8 @@ struct Card {
     process: u32,
     tid: u32,
     confidence: Confidence,
+    /// The first word of its block.
+    label: &'static str,
     /// Whether it is shown without being asked for.
     shown: bool,
     /// The finding, by place, that told the same fault of another task.
@@ -290,6 +292,7 @@ fn card(found: &Found, story: &Timeline, clock: &Clock) -> Card {
         process: found.process,
         tid: finding.subject.tid,
         confidence: finding.confidence,
+        label: hazards::label(finding.severity),
         shown: found.shown,
         again: None,
         since: micros(found.waits_since_ns, story.trace.start_ns),

@@ -13,7 +13,7 @@ pub use context::is_ending;
 
 use super::{Context, Hazard, Verdict, wait::fork::fork_site};
 use crate::{
-    event::{Body, Doing, Event, LostThread, LostThreads, OtherThread, Task},
+    event::{Body, Doing, Event, LostThread, LostThreads, OtherThread, Task, stall::Runtime},
     finding::{
         Confidence, Detail, Fact, Finding, ForkInfo, ForkSite, HazardId, Library, Remedy, Severity,
         Subject, ThreadLost, ThreadsDetail, Work,
@@ -43,7 +43,7 @@ impl Hazard for ThreadsLost {
             return Verdict::Unrelated;
         };
         let library = works.iter().find_map(|work| work.library);
-        let remedy = library.map_or_else(|| remedy(case.lost), libraries::remedy);
+        let remedy = library.map_or_else(|| remedy(case.fork, case.lost), libraries::remedy);
         let mut detail = case.detail();
         for thread in &mut detail.threads {
             let work = works.iter().find(|work| work.thread.tid == thread.tid);
@@ -72,7 +72,7 @@ pub fn audit(event: &Event, model: &Model) -> Option<Finding> {
     proofs.sort_by_key(Fact::rule);
     let detail = case.detail();
     let envelope = (HazardId::ForkWithThreads, Severity::Risk, confidence);
-    Some(case.finding(envelope, proofs, detail, remedy(case.lost)))
+    Some(case.finding(envelope, proofs, detail, remedy(case.fork, case.lost)))
 }
 
 /// A child, and the threads that it does not have.
@@ -154,10 +154,14 @@ fn thread_lost(thread: &LostThread) -> ThreadLost {
     }
 }
 
-fn remedy(lost: &LostThreads) -> Remedy {
-    match lost.runtime {
-        Some(crate::event::stall::Runtime::Python) => Remedy::PythonLostThreads,
-        _ => Remedy::LostThreads,
+/// What to do, by the server that forked or by the language.
+fn remedy(fork: &Fork, lost: &LostThreads) -> Remedy {
+    match (fork.by_comm.as_str(), lost.runtime) {
+        ("gunicorn", _) => Remedy::Gunicorn,
+        ("uwsgi", _) => Remedy::Uwsgi,
+        ("celery", _) => Remedy::Celery,
+        (_, Some(Runtime::Python)) => Remedy::PythonStartThreads,
+        _ => Remedy::StartThreads,
     }
 }
 

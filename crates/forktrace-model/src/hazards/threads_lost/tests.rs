@@ -96,7 +96,7 @@ fn a_known_library_gets_its_own_advice() {
         ("rdk:broker-1", Remedy::Librdkafka),
         ("ZMQbg/IO/0", Remedy::Zeromq),
         ("pymongo_kill_cu", Remedy::Pymongo),
-        ("refresher", Remedy::LostThreads),
+        ("refresher", Remedy::StartThreads),
     ] {
         let found = finding(lost(named(comm)), 6 * SECOND).unwrap();
         assert_eq!(found.remedy, Some(remedy), "{comm}");

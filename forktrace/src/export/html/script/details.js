@@ -50,7 +50,7 @@ function drawDetails() {
   const above = processes[picked.above];
   if (above) links.append(button(`Parent: ${call(above)}`, () => show(above)));
   for (const finding of picked.found.filter(isShown)) {
-    links.append(button(`Why it hangs (${finding.confidence})`, () => openFinding(finding)));
+    links.append(button(`${finding.label === "HANG" ? "Why it hangs" : "What is wrong"} (${finding.confidence})`, () => openFinding(finding)));
   }
   const from = picked.from, until = picked.until;
   links.append(button("Zoom to its life", () => zoomTo(from, until)));
@@ -64,7 +64,7 @@ function under(process, us) {
   const words = [call(process)];
   for (const finding of process.found.filter(isShown)) {
     const until = finding.until ?? process.until;
-    if (hit(finding.since, until)) words.push(`stuck for ${length(until - finding.since)} (${finding.confidence})`);
+    if (finding.label === "HANG" && hit(finding.since, until)) words.push(`stuck for ${length(until - finding.since)} (${finding.confidence})`);
   }
   for (const one of process.waits) {
     if (one.finding === null && hit(one.began, one.ended ?? process.until)) words.push(`waits: ${wait(one, process)}`);

@@ -55,7 +55,7 @@ function card(finding, open, others) {
   element.open = open;
   element.dataset.finding = finding.index;
   const summary = make("summary");
-  summary.append(make("b", "", "HANG"), make("span", "head", finding.header));
+  summary.append(make("b", "", finding.label), make("span", "head", finding.header));
   if (finding.ended) summary.append(make("span", "pill ended", "ended"));
   else summary.append(make("span", "others lasted", lasted(finding)));
   if (others.length > 0) summary.append(make("span", "others", `and ${count(others.length)} more`));

@@ -29,8 +29,8 @@ function row(process, line, offset) {
   element.append(twist, make("span", "name", process.comm || "?"), make("span", "pid", process.pid));
   if (collapsed.has(process.id)) element.append(make("span", "hidden", `+${count(process.below)}`));
   if (process.finding) {
-    const { confidence } = process.finding;
-    element.append(make("span", `mark ${confidence}`, `HANG ${confidence}`));
+    const { confidence, label } = process.finding;
+    element.append(make("span", `mark ${confidence}`, `${label} ${confidence}`));
   }
   return element;
 }
