@@ -25,7 +25,7 @@ def child():
     end_with_parent()
     print(f"child  {os.getpid()}: my own generator   {draw(own)}", flush=True)
     print(f"child  {os.getpid()}: the random module  {draw(random)}", flush=True)
-    time.sleep(0.3)
+    time.sleep(1)
 
 
 def main():

@@ -24,7 +24,7 @@ static DEMOS: &[(&str, &[&str])] = &[
             "nobody does the work",
         ],
     ),
-    ("same-random", &["my own generator", "the random module"]),
+    ("same-random", &["my own generator", "the random module", "draw the same random numbers"]),
     ("spawn", &["I have the lock", "the child has ended"]),
 ];
 

@@ -20,6 +20,7 @@ mod neighbours;
 mod prefork;
 mod privilege;
 mod probes;
+mod random;
 mod recording;
 mod reuse;
 mod sampled;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
             privilege::trials(),
             probes::trials(),
             recording::trials(),
+            random::trials(),
         ];
         all.into_iter().flatten().collect()
     })

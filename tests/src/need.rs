@@ -32,6 +32,10 @@ pub enum Need {
     Library(&'static str),
     /// Perl.
     Perl,
+    /// PHP, with processes.
+    Php,
+    /// Ruby.
+    Ruby,
     /// Any python3 that runs the workloads.
     Python,
     /// A python3 whose `threading` locks are semaphores: up to 3.12, and 3.13.0.
@@ -125,6 +129,8 @@ impl Need {
             Need::Musl => not_found("musl-gcc", &["musl-tools"]),
             Need::Library(name) => no_library(name),
             Need::Perl => not_found("perl", &["perl"]),
+            Need::Php => not_found("php", &["php-cli"]),
+            Need::Ruby => not_found("ruby", &["ruby"]),
             Need::Python => not_found("python3", &["python3"]),
             Need::SemaphorePython => Need::Python.missing().or_else(other_python_locks),
             Need::FramesOfPython => Need::Python.missing().or_else(other_python_frames),

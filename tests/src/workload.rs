@@ -63,6 +63,8 @@ const CXX: &[&str] = &["g++", "-std=c++20"];
 static LANGUAGES: &[Language] = &[
     Language { suffix: ".py", need: Need::Python, made: Made::Interpreted("python3") },
     Language { suffix: ".pl", need: Need::Perl, made: Made::Interpreted("perl") },
+    Language { suffix: ".rb", need: Need::Ruby, made: Made::Interpreted("ruby") },
+    Language { suffix: ".php", need: Need::Php, made: Made::Interpreted("php") },
     Language { suffix: ".rs", need: Need::Cargo, made: Made::Built },
     Language { suffix: ".musl.c", need: Need::Musl, made: Made::Compiled(&["musl-gcc"]) },
     Language { suffix: ".omp.c", need: Need::Cc, made: Made::Compiled(&["cc", "-fopenmp"]) },
@@ -222,7 +224,10 @@ pub fn build_all(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     let mut programs = all_built()?.to_vec();
     let all = source("");
-    for entry in fs::read_dir(&all)?.chain(fs::read_dir(all.join("reports"))?) {
+    for entry in fs::read_dir(&all)?
+        .chain(fs::read_dir(all.join("reports"))?)
+        .chain(fs::read_dir(all.join("random"))?)
+    {
         let path = entry?.path();
         let name = path.strip_prefix(&all)?.to_string_lossy().into_owned();
         if name == NARROW {

@@ -9,17 +9,18 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{is_root, root, status};
 
 /// Packages of PyPI that read exports, and those that workloads import.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "duckdb==2.0.1",
     "perfetto==0.59.1",
     "confluent-kafka==2.16.1",
     "fsspec==2026.9.0",
     "grpcio==1.85.3",
+    "numpy==2.4.6",
     "pyzmq==27.3.0",
     "tqdm==4.70.1",
 ];
 /// What Python calls them.
-const MODULES: &str = "import duckdb, perfetto, confluent_kafka, fsspec, grpc, zmq, tqdm";
+const MODULES: &str = "import duckdb, perfetto, confluent_kafka, fsspec, grpc, numpy, zmq, tqdm";
 
 /// Versions, and the Debian release that has each. The first is for virtual machines alone.
 pub(crate) const PYTHONS: [(&str, &str); 3] =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forktrace_model::{
     event::{
-        PythonFrame, Task,
+        Generator, PythonFrame, Task,
         stacks::{Frame, Place, TaskNow},
     },
     finding::{
@@ -63,6 +63,9 @@ pub struct FindingLine {
     /// The threads that the process does not have, where the hazard is about them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<ThreadsDetail>,
+    /// Random number generators that several processes draw the same numbers from, the surest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generators: Vec<Generator>,
     /// Which advice fits, in a word that does not change. Logs of 0.1 do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,

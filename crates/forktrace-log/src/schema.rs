@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{
-        EventsLost, Evidence, FutexWait, FutexWake, LostThreads, ProcessExec, ProcessExit,
-        ProcessFork, ProcessOwner, ProcessSnapshot, Resync, Rotated, Stall, Task, ThreadExit,
-        ThreadStart, TraceEnd, TraceStart, UnjudgedWait,
+        EventsLost, Evidence, FutexWait, FutexWake, Generators, LostThreads, ProcessExec,
+        ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Resync, Rotated, Stall, Task,
+        ThreadExit, ThreadStart, TraceEnd, TraceStart, UnjudgedWait,
     },
     json_number,
 };
@@ -76,6 +76,7 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("futex.wake", reference::<FutexWake>(generator), true);
     add("evidence", reference::<Evidence>(generator), true);
     add("stall", reference::<Stall>(generator), true);
+    add("generators", reference::<Generators>(generator), true);
     add("wait.unjudged", reference::<UnjudgedWait>(generator), true);
     add("threads.lost", reference::<LostThreads>(generator), true);
     add(FINDING, reference::<FindingLine>(generator), false);

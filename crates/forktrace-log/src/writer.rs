@@ -102,6 +102,7 @@ impl<W: Write> Writer<W> {
             Body::FutexWake(body) => self.line(&head("futex.wake", true), body),
             Body::Evidence(body) => self.line(&head("evidence", true), body),
             Body::Stall(body) => self.line(&head("stall", true), body),
+            Body::Generators(body) => self.line(&head("generators", true), body),
             Body::WaitUnjudged(body) => self.line(&head("wait.unjudged", true), body),
             Body::LostThreads(body) => self.line(&head("threads.lost", true), body),
             Body::EventsLost(body) => self.line(&head("events.lost", true), body),

@@ -6,6 +6,7 @@
 
 mod evidence;
 mod exit;
+mod generators;
 mod known;
 mod lock_facts;
 mod lost_threads;
@@ -20,6 +21,7 @@ pub use evidence::{
     PythonFrame, ThreadSample, Window,
 };
 pub use exit::{Ended, ProcessExit, ThreadExit};
+pub use generators::{Generator, GeneratorKind, GeneratorSide, Generators};
 pub use known::{Known, KnownExec, KnownFork, KnownThread};
 pub use lock_facts::{
     FirstWrite, FirstWrites, Hold, KeptMethod, LockUse, Probed, PythonLock, PythonThread, RLOCK,
@@ -96,6 +98,9 @@ pub enum Body {
     /// What a thread that does not move waits for, and who could end that.
     #[serde(rename = "stall")]
     Stall(Box<Stall>),
+    /// Random number generators from which more than one process has drawn since a fork copied them.
+    #[serde(rename = "generators")]
+    Generators(Box<Generators>),
     /// A wait about which nothing can be said.
     #[serde(rename = "wait.unjudged")]
     WaitUnjudged(Box<UnjudgedWait>),
@@ -134,6 +139,7 @@ impl Body {
             Body::FutexWake(_) => "futex.wake",
             Body::Evidence(_) => "evidence",
             Body::Stall(_) => "stall",
+            Body::Generators(_) => "generators",
             Body::WaitUnjudged(_) => "wait.unjudged",
             Body::LostThreads(_) => "threads.lost",
             Body::EventsLost(_) => "events.lost",

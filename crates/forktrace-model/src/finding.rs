@@ -1,6 +1,7 @@
 //! What the judge concludes: one envelope for every hazard, with the hazard's own detail inside.
 
 mod fact;
+mod generators;
 mod hazard_id;
 mod remedy;
 mod stall;
@@ -8,6 +9,7 @@ mod threads;
 mod wait;
 
 pub use fact::{Effect, Fact, Origin, OwnerName, PageEvidence, Rule};
+pub use generators::GeneratorsDetail;
 pub use hazard_id::HazardId;
 pub use remedy::Remedy;
 pub use stall::{Link, StallDetail};
@@ -95,6 +97,8 @@ pub enum Detail {
     Stall(Box<StallDetail>),
     /// Threads that the process does not have.
     Threads(Box<ThreadsDetail>),
+    /// Several processes draw the same random numbers.
+    Generators(Box<GeneratorsDetail>),
 }
 
 /// What a hazard does to the process.
@@ -224,7 +228,7 @@ impl Finding {
         match &self.detail {
             Detail::Wait(wait) => Key::of_wait(self.subject.tid, wait.lock.futex),
             Detail::Stall(_) => Key::of_stall(),
-            Detail::Threads(_) | Detail::None => {
+            Detail::Threads(_) | Detail::Generators(_) | Detail::None => {
                 Key { about: About::Hazard(self.hazard), tid: 0, place: 0 }
             }
         }
@@ -250,6 +254,14 @@ impl Finding {
     pub fn threads(&self) -> Option<&ThreadsDetail> {
         match &self.detail {
             Detail::Threads(threads) => Some(threads),
+            _ => None,
+        }
+    }
+
+    /// The generators, if the hazard is about such.
+    pub fn generators(&self) -> Option<&GeneratorsDetail> {
+        match &self.detail {
+            Detail::Generators(generators) => Some(generators),
             _ => None,
         }
     }
@@ -285,7 +297,7 @@ impl Finding {
         match &self.detail {
             Detail::Wait(wait) => &wait.stack,
             Detail::Stall(stall) => &stall.stack,
-            Detail::Threads(_) | Detail::None => &[],
+            Detail::Threads(_) | Detail::Generators(_) | Detail::None => &[],
         }
     }
 
@@ -295,7 +307,7 @@ impl Finding {
             Detail::Wait(wait) => &wait.python,
             Detail::Stall(stall) => &stall.python,
             Detail::Threads(threads) => &threads.python,
-            Detail::None => &[],
+            Detail::Generators(_) | Detail::None => &[],
         }
     }
 
@@ -348,6 +360,7 @@ impl Finding {
                     thread.python.truncate(FRAMES_KEPT);
                 }
             }
+            Detail::Generators(generators) => generators.found.truncate(1),
             Detail::None => {}
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! [`event`]s come from a live kernel or from a recorded log; [`model`] rebuilds the process tree from
 //! them, [`locks`] reads the bytes around a futex word, [`hazards`] say
-//! what is wrong, and [`judge`] keeps the [`finding`]s; [`triage`] says what more to read of a process.
+//! what is wrong, and [`judge`] keeps the [`finding`]s; [`triage`] says what more to read of a process; [`generators`] finds random number
+//! generators in its memory.
 //! What differs between processors is in [`arch`].
 //!
 //! Events go into the [`model::Model`] first, then to the [`judge::Judge`]:
@@ -33,6 +34,7 @@ pub mod event;
 pub mod finding;
 pub mod frames;
 pub mod futex_op;
+pub mod generators;
 pub mod hazards;
 pub mod json_number;
 pub mod judge;

@@ -353,16 +353,33 @@ fn work_of(judged: &Judged) -> Vec<String> {
     work.collect()
 }
 
-fn same_random(model: &Model, _: &Judge) -> Vec<String> {
+fn same_random(model: &Model, judge: &Judge) -> Vec<String> {
     let children: Vec<String> = forked(model)
         .filter(|child| child.exec.is_none())
         .map(|child| child.pid.to_string())
         .collect();
-    vec![format!(
+    let copied = format!(
         "processes {} were forked by one parent and did not exec: each has a copy of the \
          generator's state at the fork",
         children.join(" and ")
-    )]
+    );
+    let found = judge.findings().iter().filter_map(|judged| judged.finding.generators());
+    let mut generators = found.flat_map(|detail| &detail.found);
+    let drawn = match generators.next() {
+        Some(generator) => {
+            let pids: Vec<String> =
+                generator.sides.iter().map(|side| side.pid.to_string()).collect();
+            format!(
+                "processes {} have drawn from one {} since: they got the same numbers",
+                pids.join(" and "),
+                generator.kind
+            )
+        }
+        None => {
+            "no generator found: this forktrace may not know that of this Python version".into()
+        }
+    };
+    vec![copied, drawn]
 }
 
 fn spawn(model: &Model, judge: &Judge) -> Vec<String> {

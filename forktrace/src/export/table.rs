@@ -302,6 +302,7 @@ fn row(event: &Event, offset_ns: i64) -> Row {
         Body::TraceEnd(end) => row.lost = Some(end.lost),
         Body::TraceStart(_)
         | Body::Stall(_)
+        | Body::Generators(_)
         | Body::WaitUnjudged(_)
         | Body::LostThreads(_)
         | Body::Resync(_)

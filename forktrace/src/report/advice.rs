@@ -47,8 +47,42 @@ pub fn text(remedy: Remedy) -> &'static str {
         Remedy::PinMemory => PIN_MEMORY,
         Remedy::StartThreads => START_THREADS,
         Remedy::PythonStartThreads => PYTHON_START_THREADS,
+        Remedy::NumpyGenerator => NUMPY_GENERATOR,
+        Remedy::PythonRandom => PYTHON_RANDOM,
+        Remedy::LibcRandom => LIBC_RANDOM,
+        Remedy::PhpRandom => PHP_RANDOM,
+        Remedy::RubyRandom => RUBY_RANDOM,
+        Remedy::PerlRandom => PERL_RANDOM,
+        Remedy::RustRandom => RUST_RANDOM,
+        Remedy::ReseedAfterFork => RESEED_AFTER_FORK,
     }
 }
+
+// "Parallel random number generation" in the documentation of numpy 2; `worker_init_fn` and "Randomness in
+// multi-process data loading" in that of PyTorch 2.
+const NUMPY_GENERATOR: &str = "give each process a generator of its own, made after the fork from numpy.random.SeedSequence(seed).spawn(n); in a PyTorch DataLoader set worker_init_fn; if a fixed seed is wanted in every process, ignore this";
+
+// `os.register_at_fork` and `random.Random.seed` in the documentation of Python 3.14. The module's own
+// functions are seeded again in a child (`Lib/random.py`, CPython 3.7 and later).
+const PYTHON_RANDOM: &str = "make or seed the generator after the fork: os.register_at_fork(after_in_child=rng.seed), or use the functions of the random module, which Python seeds again in a child; if a fixed seed is wanted in every process, ignore this";
+
+// getrandom(2), random(3).
+const LIBC_RANDOM: &str = "seed the generator in the child, srandom() or srand48() with a value from getrandom(), or take the numbers from getrandom() itself; if a fixed seed is wanted in every process, ignore this";
+
+// `random_int` and `mt_srand` in the PHP manual.
+const PHP_RANDOM: &str = "call mt_srand() in the child after pcntl_fork(), or use random_int(), which asks the kernel; if a fixed seed is wanted in every process, ignore this";
+
+// `Random` and `Kernel#rand` in the documentation of Ruby 3.4; the default generator is seeded again in a
+// child (`rb_reset_random_seed`, `random.c`, Ruby 3.1).
+const RUBY_RANDOM: &str = "make a Random in the child, or use Kernel#rand or SecureRandom, which do not repeat after a fork; if a fixed seed is wanted in every process, ignore this";
+
+// perlfunc, "srand".
+const PERL_RANDOM: &str = "call srand() in the child after fork(); if a fixed seed is wanted in every process, ignore this";
+
+// `rand::rngs::ThreadRng` and `OsRng`, rand 0.9: "ThreadRng is not automatically reseeded on fork".
+const RUST_RANDOM: &str = "seed the generator again in the child, rand::rng().reseed() or StdRng::from_os_rng(), or take the numbers from the system's generator; if a fixed seed is wanted in every process, ignore this";
+
+const RESEED_AFTER_FORK: &str = "seed the generator in the child after the fork, from getrandom() or std::random_device, or make one for each process; if a fixed seed is wanted in every process, ignore this";
 
 // Ends of a pipe in children: pipe(7), "I/O on pipes and FIFOs".
 const CLOSE_UNUSED_ENDS: &str = "close the ends that a child does not use right after the fork, and open pipes and sockets with O_CLOEXEC (pipe2, SOCK_CLOEXEC), so that programs that a child runs do not keep them: a reader sees the end only when the last copy of the write end is closed";

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    Clock, Style, advice, duration, hazards, lost_work, plural, proofs, python, rounded_up, stacks,
-    stall, stuck, style::Tone, threads, unobserved_fork, wrap,
+    Clock, Style, advice, duration, generators, hazards, lost_work, plural, proofs, python,
+    rounded_up, stacks, stall, stuck, style::Tone, threads, unobserved_fork, wrap,
 };
 use forktrace_model::{
     event::Task,
@@ -85,6 +85,9 @@ impl Block {
         }
         if let Some(threads) = finding.threads() {
             rows.extend(lost_work::rows(finding, threads, style));
+        }
+        if let Some(detail) = finding.generators() {
+            rows.extend(generators::rows(detail, style));
         }
         if !finding.waited_by.is_empty() {
             rows.push(("holds up", waited_by(finding, style)));
@@ -177,6 +180,7 @@ fn who(finding: &Finding, style: Style) -> String {
         Detail::Wait(wait) => how_long(wait),
         Detail::Stall(stall) => format!("more than {}", duration(stall.waited_ns)),
         Detail::Threads(threads) => return format!("{name} {}", lost_work::headline(threads)),
+        Detail::Generators(detail) => return generators::header(finding, detail, style),
         Detail::None => return format!("{name}: {}", hazards::words(finding.hazard).headline),
     };
     let verdict = match finding.confidence {

@@ -28,6 +28,7 @@ pub(crate) fn words(hazard: HazardId) -> Words {
         }
         HazardId::ThreadsLost => ("work for threads that it does not have", ""),
         HazardId::ForkWithThreads => ("forked beside other threads", ""),
+        HazardId::DuplicatedPrng => ("equal random numbers", ""),
     };
     Words { headline, together }
 }

@@ -38,6 +38,7 @@ pub fn line(finding: &Finding) -> FindingLine {
         waited_by: finding.waited_by.clone(),
         stall: finding.stall().map(stall),
         threads: finding.threads().cloned(),
+        generators: finding.generators().map(|detail| detail.found.clone()).unwrap_or_default(),
         remedy: finding.remedy.as_ref().map(name),
         advice: finding.remedy.map(advice::text).unwrap_or_default().to_owned(),
     }

@@ -11,6 +11,7 @@ mod clock;
 pub mod doctor;
 pub mod filter;
 mod flood;
+mod generators;
 pub mod hang;
 pub mod hazards;
 pub mod lock_words;

@@ -48,8 +48,41 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         Fact::EventsLost {} => "events were lost, so forktrace may have missed something".into(),
         Fact::ThreadsUnknown {} => "forktrace was still attaching at the fork: its list of the parent's threads may be incomplete"
             .into(),
-        _ => threads(fact).or_else(|| of_stall(fact)).or_else(|| of_lost_work(fact)).unwrap_or_else(|| use_of_lock(fact)),
+        _ => threads(fact)
+            .or_else(|| of_generator(fact))
+            .or_else(|| of_stall(fact))
+            .or_else(|| of_lost_work(fact))
+            .unwrap_or_else(|| use_of_lock(fact)),
     }
+}
+
+/// What was found of a random number generator.
+fn of_generator(fact: &Fact) -> Option<String> {
+    Some(match fact {
+        Fact::StepsOfOneState { processes, bits: 0 } => format!(
+            "in {} the position in the generator's state is further on than at the fork",
+            plural(*processes, "process", "processes"),
+        ),
+        Fact::StepsOfOneState { processes, bits } => format!(
+            "the generator's own step leads from the state at the fork to the state now, in {}; {bits} \
+             bits agree beyond chance",
+            plural(*processes, "process", "processes"),
+        ),
+        Fact::OnlyPositionMoved { owner_known: true } => {
+            "the state was not refilled since the fork: only its position moved".into()
+        }
+        Fact::OnlyPositionMoved { owner_known: false } => {
+            "only a position moved beside bytes that look like a generator's state".into()
+        }
+        Fact::SmallState { bits } => {
+            format!("the state is small: only {bits} bits say that it is a generator's")
+        }
+        Fact::MaySkipAhead { least, most } => format!(
+            "one process is {least} steps on, another {most}: it may have skipped ahead on purpose \
+             (advance, discard, jump)"
+        ),
+        _ => return None,
+    })
 }
 
 /// How the inherited bytes are known, as the end of a sentence.

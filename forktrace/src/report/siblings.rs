@@ -48,7 +48,11 @@ impl Fault {
     fn of(finding: &Finding) -> Option<Self> {
         let lock = finding.lock().map(|lock| (lock.address, lock.family.id));
         let work = || finding.threads()?.threads.first()?.work.as_ref().map(|work| (work.word, ""));
-        let (address, lock) = lock.or_else(work)?;
+        let generator = || {
+            let first = finding.generators()?.found.first()?;
+            Some((first.address, first.kind.id()))
+        };
+        let (address, lock) = lock.or_else(work).or_else(generator)?;
         Some(Fault {
             hazard: finding.hazard,
             confidence: finding.confidence,
@@ -134,7 +138,11 @@ impl First {
                 )
             }
         });
-        let label = if finding.threads().is_some() { "same word" } else { "same lock" };
+        let label = match (finding.threads(), finding.generators()) {
+            (Some(_), _) => "same word",
+            (None, Some(_)) => "same state",
+            (None, None) => "same lock",
+        };
         hang::row(w, style, label, &text)?;
         if self.python != finding.python() || self.functions != functions(finding) {
             for (label, text) in stuck::rows(finding, style) {

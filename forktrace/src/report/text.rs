@@ -230,6 +230,7 @@ impl<W: Write> Text<W> {
             Body::EventsLost(lost) => losses(lost, self.style),
             Body::Evidence(_)
             | Body::Stall(_)
+            | Body::Generators(_)
             | Body::WaitUnjudged(_)
             | Body::LostThreads(_)
             | Body::ProcessOwner(_)

@@ -53,6 +53,7 @@ impl<C: Consumer> Engine<C> {
         // With a filter a process has another id there.
         if let Some(process) = self.consumer.wanted().latest(pid) {
             self.waits.forget(process.id);
+            self.generators.forget(process.id);
         }
         // What is in the maps by this number may be of the next one by now.
         if !self.kernel.exit_tells_last_thread && !inspect::scan::lives(pid) {

@@ -21,6 +21,7 @@ mod consumer;
 mod credentials;
 mod deliver;
 mod ending;
+mod generators;
 mod intake;
 mod kernel_tasks;
 mod lock_observations;
@@ -48,6 +49,7 @@ pub use self::{
 use self::{
     command::{Command, FAREWELL},
     consumer::Models,
+    generators::{Generators, Searched},
     intake::{Intake, Records},
     lost_threads::LostThreadsWatch,
     memory::Memory,
@@ -91,6 +93,7 @@ pub struct Engine<C> {
     tracked: Tracked,
     waits: Waits,
     lost_threads: LostThreadsWatch,
+    generators: Generators,
     command: Command,
     memory: Memory,
     pace: Pace,
@@ -113,6 +116,7 @@ impl<C: Consumer> Engine<C> {
                 kernel.registers.clone(),
                 scope.audit,
             ),
+            generators: Generators::new(),
             command: Command::default(),
             memory: Memory::default(),
             pace: Pace::new(),
@@ -163,6 +167,7 @@ impl<C: Consumer> Engine<C> {
                 report = self.waits.next() => self.take_report(report),
                 done = self.lost_threads.next() => self.take_lost_threads(done),
                 () = self.command.ended() => self.pace.stir(),
+                searched = self.generators.next() => self.take_generators(searched),
                 ready = self.intake.batch(&mut records) => ready?,
             }
             if !records.is_empty() {
@@ -209,6 +214,7 @@ impl<C: Consumer> Engine<C> {
         }
         let maps = &self.kernel.maps;
         self.lost_threads.begin(models.wanted, now_ns, || maps.waits());
+        self.generators.begin(&self.kernel.records, models.wanted, now_ns);
         for event in self.tracked.credentials.changed(now_ns, models.everything) {
             self.intake.push(event);
         }
@@ -228,6 +234,7 @@ impl<C: Consumer> Engine<C> {
             restless.then_some(now_ns),
             self.waits.due_ns(now_ns),
             self.lost_threads.next_ns(),
+            self.generators.due_ns(),
             self.tracked.credentials.due_ns(),
         ];
         due.into_iter().flatten().min()
@@ -237,6 +244,13 @@ impl<C: Consumer> Engine<C> {
         self.pace.stir();
         let wanted = self.consumer.wanted();
         for event in self.lost_threads.take(done, wanted, clock::boot_ns()) {
+            self.intake.push(event);
+        }
+    }
+
+    fn take_generators(&mut self, searched: Vec<Searched>) {
+        self.pace.stir();
+        for event in self.generators.take(searched, clock::boot_ns()) {
             self.intake.push(event);
         }
     }

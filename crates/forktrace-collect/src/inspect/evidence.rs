@@ -178,7 +178,7 @@ fn pointer(pid: u32, at: u64) -> Option<u64> {
 /// An object's type is the last word of its head, and the type's name is the first member after
 /// its own head of 24 bytes (`Include/object.h` and `Include/cpython/object.h`, CPython 3.13 and
 /// 3.14, builds with the global interpreter lock).
-fn python_type(pid: u32, address: u64) -> Option<String> {
+pub(super) fn python_type(pid: u32, address: u64) -> Option<String> {
     let kind = pointer(pid, address.checked_sub(8)?)?;
     let name = memory::read(pid, pointer(pid, kind.checked_add(24)?)?, MAX_NAME).ok()?;
     let name = name.split(|byte| *byte == 0).next().filter(|name| name.len() < MAX_NAME)?;

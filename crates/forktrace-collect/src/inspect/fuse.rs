@@ -48,7 +48,7 @@ pub(super) fn before(pid: u32, address: u64, len: usize) -> usize {
 }
 
 /// Whether a page is in memory or in swap.
-fn is_there(pagemap: Option<&File>, page: u64) -> bool {
+pub(super) fn is_there(pagemap: Option<&File>, page: u64) -> bool {
     let mut entry = [0; 8];
     let read = |file: &File| file.read_exact_at(&mut entry, page / page_size() * 8).is_ok();
     pagemap.is_some_and(read) && u64::from_ne_bytes(entry) & THERE != 0

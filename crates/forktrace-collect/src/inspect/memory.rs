@@ -53,6 +53,29 @@ pub fn read(pid: u32, address: u64, len: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads whole pages of one process, many of them.
+#[derive(Debug)]
+pub struct Reader {
+    memory: File,
+    pagemap: File,
+}
+
+impl Reader {
+    /// Opens its memory.
+    pub fn open(pid: u32) -> Result<Self> {
+        let open = |what, name| {
+            File::open(format!("/proc/{pid}/{name}")).map_err(|error| Error::sort(pid, what, error))
+        };
+        Ok(Reader { memory: open("memory", "mem")?, pagemap: open("page map", "pagemap")? })
+    }
+
+    /// Fills `page` with the page that begins at `start`; false: it is not in memory. A page that is not
+    /// there yet is not read: a program may have to give it.
+    pub fn fill(&self, start: u64, page: &mut [u8]) -> bool {
+        fuse::is_there(Some(&self.pagemap), start) && self.memory.read_exact_at(page, start).is_ok()
+    }
+}
+
 /// The mapping that holds `address`, if there is one and the process's mappings may be read.
 pub fn mapping(pid: u32, address: u64) -> Option<Mapping> {
     proc_text::find_line(pid, &format!("{pid}/maps"), |line| {

@@ -10,6 +10,7 @@ mod fuse;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzed;
+pub mod generator;
 pub mod memory;
 pub mod module;
 mod pages;

@@ -12,7 +12,7 @@ use forktrace_common::maps::{
 use super::{
     Error,
     handles::{Map, again, key, value},
-    places::Places,
+    places::{Places, WrittenPage},
     realtime::Unpreempted,
 };
 use forktrace_model::event::Missing;
@@ -70,6 +70,28 @@ impl ForkRecords {
         } else {
             Missing::NoFault
         })
+    }
+
+    /// Whether pages are kept at all.
+    pub fn keeps_pages(&self) -> bool {
+        self.snapshots_on
+    }
+
+    /// The pages that a child has written since its fork, in ascending order, and whether these are all. At
+    /// most `most`.
+    pub fn written_pages(&self, pid: u32, most: usize) -> (Vec<WrittenPage>, bool) {
+        let _unpreempted = Unpreempted::here();
+        let Some(risk) = self.risk(pid) else { return (Vec::new(), false) };
+        let mut pages = self.places.written(risk.fork_ns, pid);
+        let all = risk.table_full == 0 && risk.forked == 0 && pages.len() <= most;
+        pages.truncate(most);
+        (pages, all)
+    }
+
+    /// One of these pages as the child inherited it; `None`: the child has ended.
+    pub fn written_page(&self, page: &WrittenPage) -> Option<[u8; PAGE_SIZE]> {
+        let _unpreempted = Unpreempted::here();
+        self.places.written_page(page)
     }
 
     /// The registers of the thread that forked a child, at the fork; `None`: not known.

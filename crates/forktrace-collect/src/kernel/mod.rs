@@ -48,6 +48,7 @@ pub use loader::{Kernel, Options};
 pub use lock_probes::{LockProbes, price};
 pub use maps::{Counters, Maps};
 pub use namespace::check_pid_namespace;
+pub use places::WrittenPage;
 pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};
 pub use semaphore::read_semaphore;

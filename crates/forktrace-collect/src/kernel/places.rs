@@ -52,6 +52,15 @@ impl Owners {
     }
 }
 
+/// A page that a child has written since its fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenPage {
+    /// Address of its first byte.
+    pub start: u64,
+    place: u32,
+    owner: Owner,
+}
+
 /// Read access.
 pub(super) struct Places {
     owners: Owners,
@@ -78,9 +87,36 @@ impl Places {
         self.first(owner, page).map(|(_, touch)| touch)
     }
 
+    /// The pages that a child has written, in ascending order.
+    pub(super) fn written(&self, fork_ns: u64, tgid: u32) -> Vec<WrittenPage> {
+        let owner = Owner { fork_ns, tgid, side: SIDE_CHILD };
+        let chunks = (0..self.owners.len()).filter(|chunk| self.owners.of(*chunk) == owner);
+        let places = chunks.flat_map(|chunk| chunk * PLACES..(chunk + 1) * PLACES);
+        let mut notes: Vec<(u64, u64, u32)> = places
+            .filter_map(|place| {
+                let note = self.note(place)?;
+                Some((note.page, note.touch.boot_ns, place))
+            })
+            .collect();
+        notes.sort_unstable();
+        notes.dedup_by_key(|(page, ..)| *page);
+        notes.into_iter().map(|(start, _, place)| WrittenPage { start, place, owner }).collect()
+    }
+
+    /// One of these as the child inherited it; `None`: the child has ended.
+    pub(super) fn written_page(&self, page: &WrittenPage) -> Option<[u8; PAGE_SIZE]> {
+        let bytes = self.at(page.place)?;
+        // Meanwhile the place may have been given to another child.
+        (self.owners.of(page.place / PLACES) == page.owner).then_some(bytes)
+    }
+
     /// A page as the child inherited it.
     pub(super) fn page(&self, fork_ns: u64, tgid: u32, page: u64) -> Option<[u8; PAGE_SIZE]> {
         let (place, _) = self.first(&Owner { fork_ns, tgid, side: SIDE_CHILD }, page)?;
+        self.at(place)
+    }
+
+    fn at(&self, place: u32) -> Option<[u8; PAGE_SIZE]> {
         if place < self.area.len() {
             return self.area.get(&place, 0).ok();
         }

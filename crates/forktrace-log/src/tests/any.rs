@@ -4,6 +4,8 @@ use proptest::{collection::btree_map, collection::vec, option, prelude::*};
 
 use forktrace_model::event::*;
 
+use super::any_generators::generators;
+
 /// Texts as a traced program may choose them, control characters and all.
 pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z/_.-]{0,15}", any::<String>()]
@@ -440,6 +442,7 @@ fn task_event() -> impl Strategy<Value = Body> {
         evidence().prop_map(|evidence| Body::Evidence(Box::new(evidence))).boxed(),
         unjudged().prop_map(|wait| Body::WaitUnjudged(Box::new(wait))).boxed(),
         lost_threads().prop_map(|lost| Body::LostThreads(Box::new(lost))).boxed(),
+        generators().prop_map(|found| Body::Generators(Box::new(found))).boxed(),
     ]
 }
 

@@ -132,6 +132,7 @@ pub(super) fn finding() -> impl Strategy<Value = FindingLine> {
             waited_by: Vec::new(),
             stall: None,
             threads: None,
+            generators: Vec::new(),
             remedy: words.2,
             advice: words.4,
         },

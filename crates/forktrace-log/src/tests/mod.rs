@@ -2,6 +2,7 @@
 
 mod any;
 mod any_finding;
+mod any_generators;
 mod checking;
 mod compressed;
 mod file;

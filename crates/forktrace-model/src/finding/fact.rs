@@ -132,6 +132,9 @@ rules! {
     /// These processes have the other end, and seem not to use it: they run another program, which was
     /// started with it beyond its standard streams.
     Supports NotUsed "not-used" { pids: Vec<u32> }
+    /// So many processes have states of a generator that are steps of one inherited state; so many bits of
+    /// each are as the steps make them, beyond what chance explains.
+    Supports StepsOfOneState "steps-of-one-state" { processes: u64, bits: u32 }
     /// The parent has so many threads that are older than the process, which are not in it.
     Supports ThreadsOfParent "threads-of-parent" { threads: u64 }
     /// This thread, which the process does not have, waited to be signalled at the fork; since then so many
@@ -166,6 +169,13 @@ rules! {
     Weakens NoThreadLost "no-thread-lost" {}
     /// Python waits for an event: a program may also sleep like this, until a signal ends it.
     Weakens MaySleep "may-sleep" {}
+    /// Only the generator's position moved: its state was not refilled since the fork, and is not known to
+    /// come from a seed. `owner_known`: a type or a file says that it is one.
+    Weakens OnlyPositionMoved "only-position-moved" { owner_known: bool }
+    /// Only so many bits of the state say that it is a generator's.
+    Weakens SmallState "small-state" { bits: u32 }
+    /// One process is so many steps on, another so many: it may have skipped ahead on purpose.
+    Weakens MaySkipAhead "may-skip-ahead" { least: u64, most: u64 }
     /// The file in whose memory the lock is still has its name: a process that is yet to come could open
     /// it, and wake the waiter.
     Weakens MayBeOpened "may-be-opened" { name: String }

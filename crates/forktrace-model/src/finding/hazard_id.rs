@@ -26,4 +26,6 @@ pub enum HazardId {
     ThreadsLost,
     /// A process forked beside other threads, and the child did not exec (`--audit`).
     ForkWithThreads,
+    /// Several processes draw the same random numbers, from a generator that fork copied.
+    DuplicatedPrng,
 }

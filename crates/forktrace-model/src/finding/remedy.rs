@@ -91,4 +91,20 @@ pub enum Remedy {
     StartThreads,
     /// The same in a Python program.
     PythonStartThreads,
+    /// A generator of numpy.
+    NumpyGenerator,
+    /// A `random.Random` of Python.
+    PythonRandom,
+    /// `random()`, `rand()` or `drand48()` of the C library.
+    LibcRandom,
+    /// `mt_rand()` of PHP.
+    PhpRandom,
+    /// A `Random` of Ruby.
+    RubyRandom,
+    /// `rand()` of Perl.
+    PerlRandom,
+    /// A generator of Rust's rand.
+    RustRandom,
+    /// Any other random number generator.
+    ReseedAfterFork,
 }

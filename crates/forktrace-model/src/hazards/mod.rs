@@ -5,6 +5,7 @@
 //! than a miss, so that a rule that cannot be checked counts as not met.
 
 mod deadlock;
+mod duplicated_prng;
 mod handlers;
 mod held_open;
 mod inherited_lock;
@@ -41,6 +42,7 @@ pub static HAZARDS: &[&dyn Hazard] = &[
     &orphaned_lock::OrphanedLock,
     &held_open::HeldOpen,
     &threads_lost::ThreadsLost,
+    &duplicated_prng::DuplicatedPrng,
 ];
 
 /// One hazard.

@@ -3,7 +3,10 @@
 //! One table, [`TABLE`]; the first row that fits counts. What fits more cases stands further down.
 
 use crate::{
-    event::stacks::{Frame, Place},
+    event::{
+        Generator, GeneratorKind,
+        stacks::{Frame, Place},
+    },
     finding::{Finding, HazardId, Held, Remedy},
     frames::{self, shortened},
     locks::{FamilyRemedy, Language, LockFamily},
@@ -40,6 +43,8 @@ enum When {
     Within(&'static [&'static str]),
     /// The lock is data of the C library or of the loader.
     LockOfLibc,
+    /// It is about a generator that this is true of.
+    Generator(fn(&Generator) -> bool),
     /// One of the innermost Python lines is in a file with this path.
     PythonIn(&'static [&'static str]),
 }
@@ -64,6 +69,10 @@ impl When {
         match self {
             When::Always => true,
             When::Hazard(hazard) => finding.hazard == *hazard,
+            When::Generator(fits) => {
+                let first = finding.generators().and_then(|generators| generators.found.first());
+                first.is_some_and(fits)
+            }
             When::OfForker => {
                 let by_it = finding.holder().is_some_and(|holder| holder.tid == fork.by_tid);
                 by_it || fork.lost.is_empty()
@@ -119,7 +128,39 @@ impl Row {
     }
 }
 
+/// Whether the generator's file, or its program, has a name that begins like this.
+fn is_of(generator: &Generator, name: &str) -> bool {
+    let begins = |path: &String| path.rsplit('/').next().is_some_and(|file| file.starts_with(name));
+    [&generator.module, &generator.program].into_iter().flatten().any(begins)
+}
+
 static TABLE: &[Row] = &[
+    row(
+        &[],
+        When::Generator(|one| {
+            one.type_name.as_ref().is_some_and(|name| name.starts_with("numpy."))
+        }),
+        Remedy::NumpyGenerator,
+    ),
+    row(&[], When::Generator(|one| one.type_name.is_some()), Remedy::PythonRandom),
+    row(
+        &[],
+        When::Generator(|one| one.module.as_deref().is_some_and(frames::is_libc)),
+        Remedy::LibcRandom,
+    ),
+    row(&[], When::Generator(|one| is_of(one, "php")), Remedy::PhpRandom),
+    row(
+        &[],
+        When::Generator(|one| one.kind == GeneratorKind::Mt19937 && is_of(one, "ruby")),
+        Remedy::RubyRandom,
+    ),
+    row(
+        &[],
+        When::Generator(|one| one.kind == GeneratorKind::Lcg48 && is_of(one, "perl")),
+        Remedy::PerlRandom,
+    ),
+    row(&[], When::Generator(|one| one.kind == GeneratorKind::ChaCha), Remedy::RustRandom),
+    row(&[], When::Generator(|_| true), Remedy::ReseedAfterFork),
     row(&[Held::ByWaiter], When::Always, Remedy::ReleaseBeforeTaking),
     row(INHERITED, When::Server("uwsgi"), Remedy::Uwsgi),
     row(INHERITED, When::Server("gunicorn"), Remedy::Gunicorn),

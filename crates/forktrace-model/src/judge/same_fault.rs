@@ -46,6 +46,8 @@ impl SameFault {
 
 fn fault(finding: &Finding) -> Option<(u32, u64)> {
     let threads = || finding.threads()?.threads.first()?.work.as_ref().map(|work| work.word);
-    let address = finding.lock().map(|lock| lock.address).or_else(threads)?;
+    let generator = || finding.generators()?.found.first().map(|generator| generator.address);
+    let lock = finding.lock().map(|lock| lock.address);
+    let address = lock.or_else(threads).or_else(generator)?;
     Some((finding.forked_by()?, address))
 }

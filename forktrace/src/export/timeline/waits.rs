@@ -16,6 +16,8 @@ const STALL: u64 = u64::MAX;
 /// The same for a finding about threads that the process does not have; the number before it tells which
 /// hazard.
 const LOST: u64 = u64::MAX - 1;
+/// The same of random number generators.
+const GENERATORS: u64 = u64::MAX - 2;
 
 /// What a finding of a process is about: a thread and the address of its word, or no thread and [`STALL`].
 type About = (u32, u64);
@@ -65,6 +67,10 @@ impl Waits {
             (Some(Outcome::Found(finding)), Body::LostThreads(_)) => {
                 let about = (u32::from(finding.hazard == HazardId::ThreadsLost), LOST);
                 self.found((id, about), finding, event.boot_ns, event.boot_ns, asked);
+            }
+            (Some(Outcome::Found(finding)), Body::Generators(_)) => {
+                let at = event.boot_ns;
+                self.found((id, (0, GENERATORS)), finding, at, at, asked);
             }
             (Some(Outcome::Ended { .. }), Body::Stall(_)) => {
                 let place = self.close(id, (0, STALL));
@@ -155,11 +161,12 @@ impl Waits {
     /// Of a process that hangs there are findings about single waits, or one about who waits for whom: the
     /// judge has dropped the others ([`forktrace_model::judge`]).
     fn drop_other_view(&mut self, id: ProcId, (_, uaddr): About) {
-        if uaddr == LOST {
+        let own_view = |uaddr: u64| uaddr == LOST || uaddr == GENERATORS;
+        if own_view(uaddr) {
             return;
         }
         let Some(open) = self.open.get_mut(&id) else { return };
-        let is_other = |about: &About| about.1 != LOST && (about.1 == STALL) != (uaddr == STALL);
+        let is_other = |about: &About| !own_view(about.1) && (about.1 == STALL) != (uaddr == STALL);
         let mut places: Vec<usize> =
             open.iter().filter(|(about, _)| is_other(about)).map(|(_, place)| *place).collect();
         open.retain(|about, _| !is_other(about));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod duplicated_prng;
 mod forgotten;
 mod indirect;
 mod kinds;
