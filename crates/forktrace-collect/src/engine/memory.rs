@@ -1,6 +1,6 @@
 //! Memory that reading stacks took, and when it is given back to the system.
 
-use crate::kernel;
+use crate::{inspect::stacks, kernel};
 
 /// How often memory is given back at most, ns.
 const GIVE_BACK_NS: u64 = 10_000_000_000;
@@ -25,6 +25,7 @@ impl Memory {
         // A reader answers before it has freed what it read.
         let is_freed = |read_ns: u64| read_ns.saturating_add(FREED_NS) <= now_ns;
         if due && self.read_ns.is_some_and(is_freed) {
+            stacks::forget_images();
             kernel::give_back_memory();
             (self.read_ns, self.given_back_ns) = (None, now_ns);
         }

@@ -207,7 +207,8 @@ impl<C: Consumer> Engine<C> {
         }
         self.command.check();
         self.check_losses(now_ns, false)?;
-        self.memory.give_back(now_ns, self.waits.is_reading());
+        let is_reading = self.waits.is_reading() || self.lost_threads.is_reading();
+        self.memory.give_back(now_ns, is_reading);
         let models = Models::of(&self.consumer);
         for event in self.waits.tick(&self.kernel, models, now_ns) {
             self.intake.push(event);

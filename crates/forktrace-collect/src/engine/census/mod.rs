@@ -227,6 +227,11 @@ impl Census {
         self.watch.polling(now_ns).filter(|one| is_forked(model, one.id, &at_risk)).collect()
     }
 
+    /// Whether processes are being read.
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading
+    }
+
     /// Whether any process is at risk, as far as it was asked.
     pub(super) fn watches(&self) -> bool {
         !self.watch.is_empty()

@@ -162,6 +162,11 @@ impl LostThreadsWatch {
         });
     }
 
+    /// Whether children are being read.
+    pub(super) fn is_reading(&self) -> bool {
+        !self.reading.is_empty()
+    }
+
     /// When the next child is due, `CLOCK_BOOTTIME`, ns; `None`: none is, or what is being read tells its
     /// end.
     pub(super) fn next_ns(&self) -> Option<u64> {

@@ -325,9 +325,9 @@ impl Waits {
         self.preexisting.searched_since()
     }
 
-    /// Whether anything is being read in the background for a wait.
+    /// Whether anything is being read in the background.
     pub(super) fn is_reading(&self) -> bool {
-        self.acquisitions.is_busy()
+        self.acquisitions.is_busy() || self.census.is_reading()
     }
 
     /// A process of the wanted model has ended.

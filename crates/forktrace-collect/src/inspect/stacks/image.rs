@@ -21,7 +21,7 @@ use object::{
 
 use super::{
     super::{fuse, memory},
-    symbols::demangled,
+    symbols::{Names, demangled},
 };
 use crate::arch::page_size;
 use forktrace_model::event::Mapping;
@@ -46,6 +46,10 @@ pub(super) struct Image {
     pub(super) build_id: Option<String>,
     /// Whether its sections are small enough to be unpacked.
     pub(super) unpacks: bool,
+    /// Size of the copy and of what is kept beside it, bytes.
+    pub(super) bytes: u64,
+    /// What addresses of its own were found to be called.
+    pub(super) names: Names,
 }
 
 /// Sections that unwinding needs, with their addresses.
@@ -56,6 +60,14 @@ pub(super) struct Unwind {
     pub(super) eh_frame: Option<(u64, Arc<[u8]>)>,
     pub(super) eh_frame_hdr: Option<(u64, Arc<[u8]>)>,
     pub(super) debug_frame: Option<Arc<[u8]>>,
+}
+
+impl Unwind {
+    fn bytes(&self) -> u64 {
+        let tables = [&self.eh_frame, &self.eh_frame_hdr];
+        let tables = tables.into_iter().flatten().map(|(_, bytes)| bytes.len());
+        tables.chain(self.debug_frame.iter().map(|bytes| bytes.len())).sum::<usize>() as u64
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,18 +88,33 @@ pub(super) struct Spot {
     pub(super) offset: u64,
 }
 
-/// Which file it is: its device and number; both zero for the kernel's own.
+/// Which file it is, and as of when: its device and number, its size, and when it was last changed (seconds
+/// and ns). All zero for the kernel's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct FileId(u64, u64);
+pub(super) struct FileId([u64; 3], [i64; 4]);
 
 impl FileId {
+    /// What the kernel maps itself.
+    pub(super) const KERNELS: FileId = FileId([0; 3], [0; 4]);
+
+    /// Whether it is a file.
+    pub(super) fn is_file(self) -> bool {
+        self != FileId::KERNELS
+    }
+
+    #[cfg(test)]
+    pub(super) fn made_up(inode: u64) -> Self {
+        FileId([1, inode, 0], [0; 4])
+    }
+
     /// That of the file that a mapping shows.
     pub(super) fn of_mapping(pid: u32, mapping: &Mapping) -> Result<Self, String> {
         if mapping.path == VDSO {
-            return Ok(FileId(0, 0));
+            return Ok(FileId::KERNELS);
         }
         let (_, about) = opened(pid, mapping)?;
-        Ok(FileId(about.dev(), about.ino()))
+        let changed = [about.mtime(), about.mtime_nsec(), about.ctime(), about.ctime_nsec()];
+        Ok(FileId([about.dev(), about.ino(), about.len()], changed))
     }
 }
 
@@ -138,7 +165,11 @@ impl Image {
             .map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         let unpacks = unpacked_size(&elf) <= MAX_UNCOMPRESSED;
         drop(elf);
-        Ok(Image { copy: cache.into_inner(), segments, base, unwind, build_id, unpacks })
+        let copy = cache.into_inner();
+        let bytes = copy.metadata().map_or(0, |about| about.len());
+        let bytes = bytes.saturating_add(unwind.bytes());
+        let names = Names::default();
+        Ok(Image { copy, segments, base, unwind, build_id, unpacks, bytes, names })
     }
 
     /// A path under which this process can open the copy.
@@ -199,6 +230,16 @@ impl Image {
         // As programs of Rust call it; other names come out as they are.
         let symbol = symbol.map(|name| demangled(&name));
         Some(Spot { section, symbol, offset: address.wrapping_sub(start) })
+    }
+}
+
+#[cfg(test)]
+impl Image {
+    /// One that has nothing, and counts as so many bytes.
+    pub(super) fn empty(bytes: u64) -> Self {
+        let copy = File::open("/dev/null").unwrap_or_else(|error| unreachable!("{error}"));
+        let (segments, unwind, names) = (Vec::new(), Unwind::default(), Names::default());
+        Image { copy, segments, base: 0, unwind, build_id: None, unpacks: false, bytes, names }
     }
 }
 

@@ -6,6 +6,7 @@
 //! is read once, when a wait is about to become a finding.
 
 pub(super) mod image;
+mod kept;
 mod space;
 pub(super) mod symbols;
 mod unwind;
@@ -81,6 +82,11 @@ impl Ask {
 }
 
 static READERS: Readers = Readers::new();
+
+/// Gives up the programs and libraries that are kept from one reading to the next.
+pub fn forget_images() {
+    kept::forget();
+}
 
 /// Reads it. Blocks its caller for up to some seconds: not for an async task.
 pub fn read(ask: Ask, registers: impl TaskRegisters + Send + 'static) -> NativeStacks {

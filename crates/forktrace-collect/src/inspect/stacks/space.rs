@@ -1,17 +1,18 @@
 //! What is mapped where in one process, with its programs and libraries as they are needed.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use super::{
     super::memory,
     image::{FileId, Image},
+    kept,
 };
 use forktrace_model::event::{Mapping, stacks::Place};
 
 type Answer<T> = Result<T, String>;
 
-/// Programs and libraries that were copied: a parent and its child run the same ones.
-pub(super) type Images = Rc<RefCell<BTreeMap<FileId, Answer<Rc<Image>>>>>;
+/// Programs and libraries of one reading: a parent and its child run the same ones.
+pub(super) type Images = Rc<RefCell<BTreeMap<FileId, Answer<Arc<Image>>>>>;
 
 /// The mappings of a process.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Space {
 #[derive(Clone, Debug)]
 pub(super) struct Module {
     pub(super) path: String,
-    pub(super) image: Rc<Image>,
+    pub(super) image: Arc<Image>,
     /// Added to an address of the file's own, this gives that of the process.
     pub(super) bias: u64,
     /// The part of the process's memory that was asked about.
@@ -87,10 +88,10 @@ impl Space {
         module
     }
 
-    fn image(&self, mapping: &Mapping) -> Answer<Rc<Image>> {
+    fn image(&self, mapping: &Mapping) -> Answer<Arc<Image>> {
         let id = FileId::of_mapping(self.pid, mapping)?;
         let mut images = self.images.borrow_mut();
-        let image = || Image::of_mapping(self.pid, mapping).map(Rc::new);
+        let image = || kept::image(id, || Image::of_mapping(self.pid, mapping));
         images.entry(id).or_insert_with(image).clone()
     }
 

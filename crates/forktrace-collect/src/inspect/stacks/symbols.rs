@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
+    sync::{Mutex, PoisonError},
 };
 
 use blazesym::symbolize::{
@@ -23,8 +24,11 @@ const MAX_FRAMES: usize = 128;
 /// Longest name, bytes. By the abbreviations of C++ a hundred of them may stand for a gigabyte.
 pub(in crate::inspect) const MAX_NAME: usize = 16 << 10;
 
+/// Of how many addresses of one file the names are kept.
+const MAX_KEPT: usize = 1024;
+
 /// What names are looked for in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Depth {
     /// Symbol tables.
     Symbols,
@@ -45,7 +49,9 @@ pub(super) fn name(space: &mut Space, walk: &Walk, symbolizer: &Symbolizer, dept
     let mut named: BTreeMap<u64, Vec<Frame>> = BTreeMap::new();
     for (module, asked) in by_module.values() {
         // A fault in the reader costs the names of this module alone.
-        let symbols = quietly(|| symbols(symbolizer, module, asked, depth)).unwrap_or_default();
+        let symbols = module.image.names.of(asked, depth, |asked| {
+            quietly(|| symbols(symbolizer, module, asked, depth)).unwrap_or_default()
+        });
         for (at, offset) in asked.iter().enumerate() {
             let frame = Frame {
                 module: Some(module.path.clone()),
@@ -67,6 +73,41 @@ pub(super) fn name(space: &mut Space, walk: &Walk, symbolizer: &Symbolizer, dept
 
 /// A function, its file and its line.
 type Name = (String, Option<String>, Option<u32>);
+
+/// The functions at addresses of one file, innermost first, as far as they were found before.
+#[derive(Debug, Default)]
+pub(super) struct Names(Mutex<BTreeMap<(u64, Depth), Vec<Name>>>);
+
+impl Names {
+    /// Those at each address, where `find` finds those that are not known. It may find nothing at all; then
+    /// it is asked again the next time.
+    fn of(
+        &self,
+        asked: &[u64],
+        depth: Depth,
+        find: impl FnOnce(&[u64]) -> Vec<Vec<Name>>,
+    ) -> Vec<Vec<Name>> {
+        let known = |address: &u64| {
+            let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            names.get(&(*address, depth)).cloned()
+        };
+        let mut all: Vec<Option<Vec<Name>>> = asked.iter().map(known).collect();
+        let unknown = asked.iter().zip(&all).filter(|(_, names)| names.is_none());
+        let unknown: Vec<u64> = unknown.map(|(address, _)| *address).collect();
+        let mut found = match unknown.is_empty() {
+            true => Vec::new(),
+            false => find(&unknown),
+        };
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (address, found) in unknown.iter().zip(&found).take(MAX_KEPT) {
+            if names.len() < MAX_KEPT {
+                names.insert((*address, depth), found.clone());
+            }
+        }
+        let mut found = found.drain(..);
+        all.iter_mut().map(|one| one.take().or_else(|| found.next()).unwrap_or_default()).collect()
+    }
+}
 
 /// The functions at each address, innermost first; none where nothing is known.
 fn symbols(
@@ -151,7 +192,28 @@ fn with_names(frame: &Frame, names: &[Name]) -> Vec<Frame> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_NAME, demangled};
+    use super::{Depth, MAX_NAME, Names, demangled};
+
+    #[test]
+    fn names_are_looked_for_once() {
+        let named = |addresses: &[u64]| -> Vec<Vec<super::Name>> {
+            addresses.iter().map(|address| vec![(format!("f{address}"), None, None)]).collect()
+        };
+        let names = Names::default();
+        assert_eq!(names.of(&[1, 2], Depth::Symbols, named), named(&[1, 2]));
+        let asked = std::cell::RefCell::default();
+        let seen = |addresses: &[u64]| {
+            Vec::extend_from_slice(&mut *asked.borrow_mut(), addresses);
+            named(addresses)
+        };
+        assert_eq!(names.of(&[2, 3, 1], Depth::Symbols, seen), named(&[2, 3, 1]));
+        assert_eq!(asked.take(), [3], "the others are known");
+        assert_eq!(names.of(&[1], Depth::Lines, seen), named(&[1]));
+        assert_eq!(asked.take(), [1], "names with lines are other names");
+        // Where nothing could be read, it is tried again.
+        assert_eq!(names.of(&[9], Depth::Lines, |_| Vec::new()), [Vec::new()]);
+        assert_eq!(names.of(&[9], Depth::Lines, named), named(&[9]));
+    }
 
     #[test]
     fn names_are_demangled_by_their_own_language_alone() {

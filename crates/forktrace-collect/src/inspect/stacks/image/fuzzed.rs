@@ -1,6 +1,6 @@
 //! Everything that is ever asked of an image, of one that may be broken.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use forktrace_common::maps::Registers;
 use framehop::FrameAddress;
@@ -40,8 +40,12 @@ pub(super) fn walk_all(image: Image) -> usize {
     let start = 0x7000_0000_0000;
     let bias = u64::wrapping_sub(start, image.base);
     let text = image.unwind.text.unwrap_or((0, 0));
-    let module =
-        Module { path: String::new(), image: Rc::new(image), bias, range: start..start + 0x1_0000 };
+    let module = Module {
+        path: String::new(),
+        image: Arc::new(image),
+        bias,
+        range: start..start + 0x1_0000,
+    };
     let mut unwinder = Unwinder::default();
     unwinder.add(&module);
     let steps = (0..64u64).filter(|part| {

@@ -61,6 +61,8 @@ fn a_library_maps_where_its_segments_say() {
         unwind: Unwind::default(),
         build_id: None,
         unpacks: true,
+        bytes: 0,
+        names: Names::default(),
     };
     let mapping = |start, perms: &str| Mapping {
         start,
