@@ -5,9 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::{Hit, Memory, When};
 use crate::event::GeneratorKind;
 
+/// What reading a place takes.
+const READ_WORK: u64 = 100;
+
 /// The memory of a process as generators read it.
 pub(super) struct Pair<'a> {
     memory: &'a mut dyn Memory,
+    /// What was done so far, in steps of a nanosecond or so.
+    pub(super) work: u64,
 }
 
 /// The same place at the fork and now.
@@ -18,7 +23,7 @@ pub(super) struct Window<T> {
 
 impl<'a> Pair<'a> {
     pub(super) fn new(memory: &'a mut dyn Memory) -> Self {
-        Pair { memory }
+        Pair { memory, work: 0 }
     }
 
     /// `N` words of 32 bits.
@@ -35,6 +40,7 @@ impl<'a> Pair<'a> {
 
     /// `len` bytes.
     pub(super) fn bytes(&mut self, address: u64, len: usize) -> Option<Window<Vec<u8>>> {
+        self.work += READ_WORK + len as u64;
         let mut read = |when| {
             let mut bytes = vec![0; len];
             self.memory.read(when, address, &mut bytes).then_some(bytes)

@@ -24,6 +24,8 @@ const LOWER: u32 = 0x7fff_ffff;
 const MOST_REFILLS: u64 = 128;
 /// Most refills that are undone to find a seed.
 const MOST_UNDONE: usize = 32;
+/// What a refill takes.
+const REFILL_WORK: u64 = 1_500;
 /// Words of a state that must look random.
 const RANDOM: usize = N - 8;
 
@@ -194,6 +196,7 @@ fn of_words(
     };
     if words.then == words.now {
         let (position, moved) = read.find(|(_, moved)| moved.then < moved.now)?;
+        pair.work += MOST_UNDONE as u64 * REFILL_WORK;
         let bits = match position.bits() {
             0 if is_seeded(&words.now) => N as u32 * 32,
             bits => bits,
@@ -203,7 +206,9 @@ fn of_words(
         return found(steps, bits, moved.then).map(|hit| Hit { bits, ..hit });
     }
     let moved: Vec<Window<u64>> = read.map(|(_, moved)| moved).collect();
+    pair.work += MOST_REFILLS * REFILL_WORK;
     let Some(refills) = refills(words) else {
+        pair.work += moved.len() as u64 * MOST_REFILLS * REFILL_WORK;
         let (steps, position) = one_by_one(words, &moved)?;
         let state = u32::try_from(steps).unwrap_or(u32::MAX).saturating_mul(32);
         return found(steps, state, position);

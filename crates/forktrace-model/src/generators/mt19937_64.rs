@@ -98,6 +98,7 @@ pub(super) fn test(pair: &mut Pair<'_>, address: u64) -> Option<Hit> {
         let bits = if is_seeded(&words.now) { all } else { 0 };
         return found(moved.now - moved.then, bits, moved.then).map(|hit| Hit { bits, ..hit });
     }
+    pair.work += MOST_REFILLS * 1_000;
     let mut state = words.then;
     let refills = (1..=MOST_REFILLS).find(|_| {
         refill(&mut state);

@@ -26,10 +26,10 @@ const LONGS: usize = (PAGE + BEYOND) / 8;
 /// Most work of one search, in steps of a nanosecond or so.
 const MOST_WORK: u64 = 12_000_000;
 /// What a page and a test take of it.
-const PAGE_WORK: u64 = 2_000;
-const TEST_WORK: u64 = 50;
-/// Work of a test of a Mersenne Twister.
-const TWISTER_WORK: u64 = 250_000;
+const PAGE_WORK: u64 = 4_000;
+const TEST_WORK: u64 = 150;
+/// One step of a generator of a few words.
+const STEP_WORK: u64 = 3;
 
 /// Most bytes that have changed in a row where a generator of a few words is looked for in earnest, and
 /// steps that are tried in longer ones.
@@ -169,7 +169,9 @@ impl Seeker<'_> {
     }
 
     fn test(&mut self, test: super::Test, address: u64) {
-        let hit = test(&mut Pair::new(self.memory), address);
+        let mut pair = Pair::new(self.memory);
+        let hit = test(&mut pair, address);
+        self.work += pair.work;
         self.hit(hit);
     }
 
@@ -215,8 +217,10 @@ impl Seeker<'_> {
             self.test(sfc64::test, address);
         }
         let most = if run <= SMALL_RUN { xorshift::MOST } else { NEAR_STEPS };
-        self.work += most * 8;
-        if let Some((kind, offset)) = xorshift::guess(then, now, count, most) {
+        let mut tried = 0;
+        let guess = xorshift::guess(then, now, count, most, &mut tried);
+        self.work += tried * STEP_WORK;
+        if let Some((kind, offset)) = guess {
             let hit = super::test(kind, self.memory, address.wrapping_add(offset));
             self.hit(hit);
         }
@@ -264,7 +268,6 @@ impl Seeker<'_> {
             whole.push(address);
         }
         for address in whole {
-            self.work += 20 * TEST_WORK;
             self.test(chacha::test, address);
         }
         if !small(mt19937::N as u64) {
@@ -278,7 +281,6 @@ impl Seeker<'_> {
         if let Some(longs) = Pair::new(self.memory).longs::<4>(wide)
             && longs.now.iter().all(|long| u32::try_from(*long).is_ok_and(word_looks_random))
         {
-            self.work += TWISTER_WORK;
             self.test(mt19937::test, wide);
         }
         let table = address.wrapping_sub(mt19937_64::N as u64 * 8);
@@ -286,7 +288,6 @@ impl Seeker<'_> {
             && longs.now.iter().all(|long| looks_random(*long))
             && !are_plain(longs.now.iter())
         {
-            self.work += TWISTER_WORK;
             self.test(mt19937_64::test, table);
         }
     }
@@ -297,7 +298,6 @@ impl Seeker<'_> {
         let random = |words: &[u32; 8]| words.iter().all(|word| word_looks_random(*word));
         // At the fork the first may be the seed.
         if random(&words.now) {
-            self.work += TWISTER_WORK;
             self.test(mt19937::test, table);
         }
     }
@@ -326,11 +326,9 @@ impl Seeker<'_> {
             if refilled(&then, &now, at, 1)
                 || address.is_multiple_of(8) && refilled(&then, &now, at, 2)
             {
-                self.work += TWISTER_WORK;
                 self.test(mt19937::test, address);
             }
             if address.is_multiple_of(8) && refilled_64(&then, &now, at) {
-                self.work += TWISTER_WORK;
                 self.test(mt19937_64::test, address);
             }
         }

@@ -62,24 +62,29 @@ fn steps<T: Copy + PartialEq>(from: T, to: T, step: impl Fn(T) -> T, most: u64) 
 }
 
 /// What may begin where these words are, or 4 bytes later, at most `most` steps on: its kind and the
-/// offset. Of the words so many have changed.
+/// offset. Of the words so many have changed. Adds to `tried` how many steps were tried.
 pub(super) fn guess(
     then: &[u64; 4],
     now: &[u64; 4],
     changed: usize,
     most: u64,
+    tried: &mut u64,
 ) -> Option<(GeneratorKind, u64)> {
     let random = |words: usize| {
         then.iter().take(words).chain(now.iter().take(words)).all(|word| looks_random(*word))
     };
     let (two, two_now) = ([then[0], then[1]], [now[0], now[1]]);
     let is_two = |step: fn([u64; 2]) -> [u64; 2]| steps(two, two_now, step, most) > 0;
-    match changed >= 2 && random(2) {
+    let two_random = changed >= 2 && random(2);
+    *tried += if two_random { most * 2 } else { 0 };
+    match two_random {
         true if is_two(xoroshiro128) => return Some((GeneratorKind::Xoroshiro128, 0)),
         true if is_two(xorshift128_plus) => return Some((GeneratorKind::Xorshift128Plus, 0)),
         _ => {}
     }
-    if changed == 4 && random(4) && steps(*then, *now, xoshiro256, most) > 0 {
+    let four_random = changed == 4 && random(4);
+    *tried += if four_random { most } else { 0 };
+    if four_random && steps(*then, *now, xoshiro256, most) > 0 {
         return Some((GeneratorKind::Xoshiro256, 0));
     }
     let words = |longs: &[u64; 4], at: usize| {
@@ -89,7 +94,9 @@ pub(super) fn guess(
         let (then, now) = (words(then, at), words(now, at));
         let offset = at as u64 * 4;
         let is = |step: fn([u32; 4]) -> [u32; 4]| steps(then, now, step, most) > 0;
-        match then.iter().chain(&now).all(|word| word_looks_random(*word)) {
+        let words_random = then.iter().chain(&now).all(|word| word_looks_random(*word));
+        *tried += if words_random { most * 2 } else { 0 };
+        match words_random {
             true if is(xoshiro128) => Some((GeneratorKind::Xoshiro128, offset)),
             true if is(xorshift128) => Some((GeneratorKind::Xorshift128, offset)),
             _ => None,
