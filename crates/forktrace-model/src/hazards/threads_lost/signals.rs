@@ -78,6 +78,9 @@ pub(super) fn at(thread: &LostThread) -> Option<Signals> {
     let clock = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
     match Semaphore::at(uaddr, then).filter(|_| op == clock) {
         Some(semaphore) => semaphore.signals(uaddr, now),
+        // A join waits for a thread's id by the shared operation, and fork changes that id
+        // (glibc 2.36, `nptl/pthread_join_common.c`, `sysdeps/nptl/_Fork.c`).
+        None if op & FUTEX_PRIVATE_FLAG == 0 => None,
         None => single(uaddr, val, then, now),
     }
 }
@@ -247,6 +250,14 @@ pub(super) mod tests {
         }
         // Nobody waited for it at the fork.
         assert_eq!(at(&thread(40, 7, &[(0, 2)], &[(0, 2), (40, 2)])), None);
+    }
+
+    #[test]
+    fn the_id_of_a_thread_that_is_joined_is_no_counter() {
+        let mut joined = thread(16, 21163, &[(16, 21163)], &[(16, 21164)]);
+        assert_eq!(count(&joined), Some((SignalSort::Counter, 1)));
+        joined.doing = Doing::Futex { uaddr: BASE + 16, op: 265, val: 21163, timed: false };
+        assert_eq!(at(&joined), None);
     }
 
     #[test]
