@@ -47,7 +47,7 @@ pub struct Cli {
 pub enum Command {
     /// Judge running processes as they are now: print what hangs, and exit
     ///
-    /// The same as -q -d 3s, with all options of a trace.
+    /// The same as -q -d 4s, with all options of a trace. What polls or spins takes longer to be seen: trace it.
     Dump(Box<TraceArgs>),
     /// List the demos, or run one under the tracer
     Demo {

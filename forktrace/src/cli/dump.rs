@@ -8,8 +8,9 @@ use super::{
     trace, usage,
 };
 
-/// Longer than a wait must last by default, and than reading a stack or two takes.
-const DURATION: Duration = Duration::from_secs(3);
+/// Longer than a wait must last by default, than a thread must spin to be named, and than reading a stack or
+/// two takes.
+const DURATION: Duration = Duration::from_secs(4);
 
 /// Traces for a short while, and prints what was found.
 pub(super) fn run(mut args: TraceArgs) -> Result<u8, Failure> {
