@@ -90,4 +90,6 @@ pub struct Config {
     pub offsets: Offsets,
     /// Zero.
     pub reserved: u32,
+    /// Where this kernel's structures of sockets have their fields.
+    pub sockets: crate::socket::SocketOffsets,
 }

@@ -10,3 +10,4 @@ pub mod config;
 pub mod futex;
 pub mod maps;
 pub mod record;
+pub mod socket;

@@ -23,14 +23,16 @@ pub enum Kind {
     WaitBegin = 4,
     /// [`Wake`]: only when streaming everything.
     Wake = 5,
+    /// [`crate::socket::SocketShared`]: something new about a socket that several processes use.
+    SocketUse = 6,
 }
 
 /// Number of [`Kind`]s.
-pub const KINDS: u32 = 6;
+pub const KINDS: u32 = 7;
 
 /// The names of the kinds as counted in logs and summaries, by [`Kind`].
 pub const KIND_NAMES: [&str; KINDS as usize] =
-    ["fork", "exec", "exit", "wait_end", "wait_begin", "wake"];
+    ["fork", "exec", "exit", "wait_end", "wait_begin", "wake", "socket_use"];
 
 /// Begins every record.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -46,6 +46,24 @@ static CONFIG: Config = Config {
         binprm_filename: 0,
     },
     reserved: 0,
+    sockets: forktrace_common::socket::SocketOffsets {
+        socket: 0,
+        kind: 0,
+        shutdown: 0,
+        family: 0,
+        state: 0,
+        peer_v4: 0,
+        local_v4: 0,
+        peer_v6: 0,
+        local_v6: 0,
+        peer_port: 0,
+        local_port: 0,
+        inode: 0,
+        unix_peer: 0,
+        unix_addr: 0,
+        address_len: 0,
+        address_name: 0,
+    },
 };
 
 /// One field of the configuration. The read is volatile because the compiler must not use the

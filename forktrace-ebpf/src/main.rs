@@ -27,6 +27,8 @@ mod registers;
 #[cfg(target_arch = "bpf")]
 mod ring;
 #[cfg(target_arch = "bpf")]
+mod socket;
+#[cfg(target_arch = "bpf")]
 mod task;
 
 /// Required by the language; the verifier rejects any program that could reach it.

@@ -15,6 +15,7 @@ use forktrace_common::{
         WakeState, WordKey,
     },
     record::KINDS,
+    socket::{SocketState, SocketUse, UseKey},
 };
 
 use crate::{
@@ -39,6 +40,16 @@ pub(crate) static WAIT_HINTS: Hints = Array::with_max_entries(HINT_CHUNKS, BPF_F
 
 #[map]
 pub(crate) static RISK_HINTS: Hints = Array::with_max_entries(HINT_CHUNKS, 0);
+
+#[map]
+pub(crate) static FORK_FAMILY: Hints = Array::with_max_entries(HINT_CHUNKS, BPF_F_MMAPABLE);
+
+#[map]
+pub(crate) static SOCKETS: LruHashMap<u64, SocketState> = LruHashMap::with_max_entries(1 << 14, 0);
+
+#[map]
+pub(crate) static SOCKET_USES: LruHashMap<UseKey, SocketUse> =
+    LruHashMap::with_max_entries(1 << 12, 0);
 
 #[map]
 pub(crate) static NEW_TASKS: HashMap<u32, NewTask> =

@@ -69,3 +69,20 @@ pub(crate) fn clear(hints: &Hints, id: u32) {
         unsafe { byte.write_volatile(0) }
     }
 }
+
+/// The byte of `id`; 0 beyond the array.
+#[inline(always)]
+pub(crate) fn value(hints: &Hints, id: u32) -> u8 {
+    // SAFETY: as above.
+    byte(hints, id).map_or(0, |byte| unsafe { byte.read_volatile() })
+}
+
+/// Changes the byte of `id` to another number that is not zero.
+#[inline(always)]
+pub(crate) fn advance(hints: &Hints, id: u32) {
+    if let Some(byte) = byte(hints, id) {
+        // SAFETY: as above; only the process itself changes it, and threads that fork at once make it
+        // another number all the same.
+        unsafe { byte.write_volatile(byte.read_volatile() % u8::MAX + 1) }
+    }
+}

@@ -64,3 +64,28 @@ unsafe fn of(task: *mut task_struct) -> Registers {
         Err(_) => Registers::default(),
     }
 }
+
+/// Where the bytes are that a system call sends: addresses of user space.
+#[derive(Clone, Copy)]
+pub(crate) enum Sent {
+    /// The bytes themselves.
+    Bytes(u64),
+    /// A `struct iovec`.
+    Parts(u64),
+    /// A `struct msghdr`.
+    Message(u64),
+    /// Not known, or the call sends none.
+    Unknown,
+}
+
+/// The descriptor of the socket that the current task's system call uses, and what it sends; `None`: not
+/// known, as of an io_uring.
+#[inline(always)]
+pub(crate) fn socket_call() -> Option<(i32, Sent)> {
+    // SAFETY: the helpers have no argument, or the current task.
+    let saved = unsafe {
+        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const pt_regs;
+        bpf_probe_read_kernel(registers)
+    };
+    saved.ok().and_then(|saved| arch::socket_call(&saved))
+}

@@ -30,8 +30,8 @@ use crate::{
     config::{config, current, field, traced},
     lock,
     maps::{
-        AT_RISK, ATTEMPTS, FORKERS, NEW_TASKS, RISK_HINTS, TRACED, TRACED_HINTS, WAIT_HINTS, WAITS,
-        count,
+        AT_RISK, ATTEMPTS, FORK_FAMILY, FORKERS, NEW_TASKS, RISK_HINTS, TRACED, TRACED_HINTS,
+        WAIT_HINTS, WAITS, count,
     },
     pid_bitmap, registers,
     ring::{dropped, emit, now},
@@ -152,6 +152,8 @@ fn forked(ctx: &impl EbpfContext, child: impl FnOnce() -> u32) {
     if !clone_flags::is_thread(flags) {
         follow(child_tid);
         if clone_flags::copies_memory(flags) {
+            pid_bitmap::advance(&FORK_FAMILY, tgid);
+            pid_bitmap::note(&FORK_FAMILY, child_tid);
             let at_fork =
                 if config!(registers) != 0 { registers::of_current() } else { Default::default() };
             let risk =
@@ -205,6 +207,7 @@ fn leave(tgid: u32) -> Leftover {
     let _ = FORKERS.remove(&tgid);
     // The entry below is removed without being looked for by its bit.
     pid_bitmap::clear(&RISK_HINTS, tgid);
+    pid_bitmap::clear(&FORK_FAMILY, tgid);
     // SAFETY: only the process itself (here) and a collector that knows it is dead remove entries.
     let leftover = match unsafe { AT_RISK.get(&tgid) } {
         Some(risk) => Leftover {

@@ -1,5 +1,7 @@
 //! Bytes of the ring buffer into events. Total: any bytes give a record or an error, never a panic.
 
+mod socket;
+
 use forktrace_common::{
     clone_flags,
     maps::WaitState,
@@ -65,6 +67,7 @@ fn body(header: &Header, payload: &[u8]) -> Option<Option<(Body, Option<Leftover
     const WAIT_END: u32 = Kind::WaitEnd as u32;
     const WAIT_BEGIN: u32 = Kind::WaitBegin as u32;
     const WAKE: u32 = Kind::Wake as u32;
+    const SOCKET_USE: u32 = Kind::SocketUse as u32;
     Some(match header.kind {
         FORK => read::<record::Fork>(payload).map(|fork| (fork_body(&fork), None)),
         EXEC => read::<record::Exec>(payload).map(|exec| {
@@ -103,6 +106,8 @@ fn body(header: &Header, payload: &[u8]) -> Option<Option<(Body, Option<Leftover
         }),
         WAKE => read::<record::Wake>(payload)
             .map(|wake| (Body::FutexWake(FutexWake { uaddr: wake.uaddr, op: wake.op }), None)),
+        SOCKET_USE => read::<forktrace_common::socket::SocketShared>(payload)
+            .map(|shared| (Body::SocketUse(Box::new(socket::socket_use(&shared))), None)),
         _ => return None,
     })
 }

@@ -8,8 +8,8 @@ use forktrace_model::{
         stacks::{Frame, Place, TaskNow},
     },
     finding::{
-        Confidence, Effect, ForkSite, HazardId, Holder, Link, Severity, ThreadsDetail,
-        UnobservedForkSite,
+        Confidence, DescriptorDetail, Effect, ForkSite, HazardId, Holder, Link, Severity,
+        ThreadsDetail, UnobservedForkSite,
     },
     json_number,
 };
@@ -66,6 +66,9 @@ pub struct FindingLine {
     /// Random number generators that several processes draw the same numbers from, the surest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub generators: Vec<Generator>,
+    /// What several processes use, where the hazard is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<DescriptorDetail>,
     /// Which advice fits, in a word that does not change. Logs of 0.1 do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,

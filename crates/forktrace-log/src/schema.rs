@@ -7,8 +7,8 @@ use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{
         EventsLost, Evidence, FutexWait, FutexWake, Generators, LostThreads, ProcessExec,
-        ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Resync, Rotated, Stall, Task,
-        ThreadExit, ThreadStart, TraceEnd, TraceStart, UnjudgedWait,
+        ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Resync, Rotated, SocketUse, Stall,
+        Task, ThreadExit, ThreadStart, TraceEnd, TraceStart, UnjudgedWait,
     },
     json_number,
 };
@@ -77,6 +77,7 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("evidence", reference::<Evidence>(generator), true);
     add("stall", reference::<Stall>(generator), true);
     add("generators", reference::<Generators>(generator), true);
+    add("socket.use", reference::<SocketUse>(generator), true);
     add("wait.unjudged", reference::<UnjudgedWait>(generator), true);
     add("threads.lost", reference::<LostThreads>(generator), true);
     add(FINDING, reference::<FindingLine>(generator), false);

@@ -10,6 +10,7 @@ mod generators;
 mod known;
 mod lock_facts;
 mod lost_threads;
+mod socket_use;
 pub mod stacks;
 pub mod stall;
 mod trace_end;
@@ -28,6 +29,7 @@ pub use lock_facts::{
     Waiter,
 };
 pub use lost_threads::{HeldLock, LostThread, LostThreads, LostWord, OtherThread, ThreadedForks};
+pub use socket_use::{PeerEnd, SocketFamily, SocketUse, SocketUser};
 pub use stall::Stall;
 pub use trace_end::{Counter, EndReason, TraceConclusion};
 pub use unjudged::{Unjudged, UnjudgedWait};
@@ -101,6 +103,9 @@ pub enum Body {
     /// Random number generators from which more than one process has drawn since a fork copied them.
     #[serde(rename = "generators")]
     Generators(Box<Generators>),
+    /// Something new about a connection that several processes use.
+    #[serde(rename = "socket.use")]
+    SocketUse(Box<SocketUse>),
     /// A wait about which nothing can be said.
     #[serde(rename = "wait.unjudged")]
     WaitUnjudged(Box<UnjudgedWait>),
@@ -140,6 +145,7 @@ impl Body {
             Body::Evidence(_) => "evidence",
             Body::Stall(_) => "stall",
             Body::Generators(_) => "generators",
+            Body::SocketUse(_) => "socket.use",
             Body::WaitUnjudged(_) => "wait.unjudged",
             Body::LostThreads(_) => "threads.lost",
             Body::EventsLost(_) => "events.lost",
@@ -200,6 +206,9 @@ pub struct TraceStart {
     /// waits alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calls: bool,
+    /// It was seen who uses a connection; logs before 0.3 do not have it, and tell of none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub connections: bool,
     /// Byte offsets used to read tracepoints, by `event.field`.
     pub offsets: std::collections::BTreeMap<String, u32>,
     /// Names the trace, the same in all of its parts; empty: not told.
@@ -236,6 +245,7 @@ impl Default for TraceStart {
             snapshots: false,
             lean: false,
             calls: false,
+            connections: false,
             offsets: std::collections::BTreeMap::new(),
             trace_id: String::new(),
             part: 0,

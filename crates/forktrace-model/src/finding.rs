@@ -1,5 +1,6 @@
 //! What the judge concludes: one envelope for every hazard, with the hazard's own detail inside.
 
+mod descriptor;
 mod fact;
 mod generators;
 mod hazard_id;
@@ -8,6 +9,7 @@ mod stall;
 mod threads;
 mod wait;
 
+pub use descriptor::{DescriptorClass, DescriptorDetail, DescriptorUser};
 pub use fact::{Effect, Fact, Origin, OwnerName, PageEvidence, Rule};
 pub use generators::GeneratorsDetail;
 pub use hazard_id::HazardId;
@@ -99,6 +101,8 @@ pub enum Detail {
     Threads(Box<ThreadsDetail>),
     /// Several processes draw the same random numbers.
     Generators(Box<GeneratorsDetail>),
+    /// Processes use one open description.
+    Descriptor(Box<DescriptorDetail>),
 }
 
 /// What a hazard does to the process.
@@ -206,6 +210,8 @@ enum About {
     Wait,
     /// What the tasks of the process wait for: there is one finding about it, of whatever hazard.
     Stall,
+    /// An open description, by its inode.
+    Descriptor,
     /// The process, as far as one hazard is concerned.
     Hazard(HazardId),
 }
@@ -228,6 +234,9 @@ impl Finding {
         match &self.detail {
             Detail::Wait(wait) => Key::of_wait(self.subject.tid, wait.lock.futex),
             Detail::Stall(_) => Key::of_stall(),
+            Detail::Descriptor(shared) => {
+                Key { about: About::Descriptor, tid: 0, place: shared.inode }
+            }
             Detail::Threads(_) | Detail::Generators(_) | Detail::None => {
                 Key { about: About::Hazard(self.hazard), tid: 0, place: 0 }
             }
@@ -266,6 +275,14 @@ impl Finding {
         }
     }
 
+    /// What is shared, if the hazard is about that.
+    pub fn descriptor(&self) -> Option<&DescriptorDetail> {
+        match &self.detail {
+            Detail::Descriptor(shared) => Some(shared),
+            _ => None,
+        }
+    }
+
     /// The fork, where it was observed.
     pub fn fork_site(&self) -> Option<&ForkSite> {
         match &self.fork {
@@ -297,7 +314,9 @@ impl Finding {
         match &self.detail {
             Detail::Wait(wait) => &wait.stack,
             Detail::Stall(stall) => &stall.stack,
-            Detail::Threads(_) | Detail::Generators(_) | Detail::None => &[],
+            Detail::Threads(_) | Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => {
+                &[]
+            }
         }
     }
 
@@ -307,7 +326,7 @@ impl Finding {
             Detail::Wait(wait) => &wait.python,
             Detail::Stall(stall) => &stall.python,
             Detail::Threads(threads) => &threads.python,
-            Detail::Generators(_) | Detail::None => &[],
+            Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => &[],
         }
     }
 
@@ -361,7 +380,7 @@ impl Finding {
                 }
             }
             Detail::Generators(generators) => generators.found.truncate(1),
-            Detail::None => {}
+            Detail::Descriptor(_) | Detail::None => {}
         }
     }
 

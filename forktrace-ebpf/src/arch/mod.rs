@@ -5,5 +5,5 @@
 mod x86_64;
 
 pub(crate) use x86_64::{
-    FAULT_IP, WRITE_TO_PRESENT, caller, preserved_registers, sampled_instruction,
+    FAULT_IP, WRITE_TO_PRESENT, caller, preserved_registers, sampled_instruction, socket_call,
 };

@@ -9,6 +9,8 @@ use aya_ebpf::{
 };
 use forktrace_common::maps::Registers;
 
+use crate::registers::Sent;
+
 /// Where the instruction pointer is in `struct pt_regs`, bytes.
 pub(crate) const FAULT_IP: usize = 128;
 
@@ -41,4 +43,24 @@ pub(crate) fn sampled_instruction(data: &bpf_perf_event_data) -> u64 {
 pub(crate) unsafe fn caller(registers: *const pt_regs) -> u64 {
     // SAFETY: the caller's promise; the helper checks the read.
     unsafe { bpf_probe_read_user((*registers).rsp as *const u64) }.unwrap_or_default()
+}
+
+/// The descriptor of the socket that a system call sends over or receives from, and where what it sends
+/// is; `None`: another call. The numbers: `arch/x86/entry/syscalls/syscall_64.tbl`.
+#[inline(always)]
+pub(crate) fn socket_call(saved: &pt_regs) -> Option<(i32, Sent)> {
+    let (first, second, third) = (saved.rdi as i32, saved.rsi, saved.rdx as i32);
+    Some(match saved.orig_rax {
+        // write, sendto
+        1 | 44 => (first, Sent::Bytes(second)),
+        // writev
+        20 => (first, Sent::Parts(second)),
+        // sendmsg, sendmmsg, whose messages begin alike
+        46 | 307 => (first, Sent::Message(second)),
+        // read, readv, sendfile, recvfrom, recvmsg, recvmmsg
+        0 | 19 | 40 | 45 | 47 | 299 => (first, Sent::Unknown),
+        // splice
+        275 => (third, Sent::Unknown),
+        _ => return None,
+    })
 }

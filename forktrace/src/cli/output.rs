@@ -183,6 +183,7 @@ pub(super) fn start_event(
         snapshots: kernel.snapshots,
         lean: kernel.lean,
         calls: true,
+        connections: kernel.connections,
         offsets: kernel.offsets.clone(),
         trace_id: trace_id.trim().into(),
         part: 0,

@@ -2,6 +2,8 @@
 
 use forktrace_model::finding::Remedy;
 
+use super::shared_advice;
+
 /// The advice, in words.
 pub fn text(remedy: Remedy) -> &'static str {
     match remedy {
@@ -55,6 +57,7 @@ pub fn text(remedy: Remedy) -> &'static str {
         Remedy::PerlRandom => PERL_RANDOM,
         Remedy::RustRandom => RUST_RANDOM,
         Remedy::ReseedAfterFork => RESEED_AFTER_FORK,
+        connection => shared_advice::text(connection),
     }
 }
 

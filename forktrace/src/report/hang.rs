@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Clock, Style, advice, duration, generators, hazards, lost_work, plural, proofs, python,
-    rounded_up, stacks, stall, stuck, style::Tone, threads, unobserved_fork, wrap,
+    rounded_up, shared, stacks, stall, stuck, style::Tone, threads, unobserved_fork, wrap,
 };
 use forktrace_model::{
     event::Task,
@@ -88,6 +88,9 @@ impl Block {
         }
         if let Some(detail) = finding.generators() {
             rows.extend(generators::rows(detail, style));
+        }
+        if let Some(descriptor) = finding.descriptor() {
+            rows.extend(shared::rows(finding, descriptor, style));
         }
         if !finding.waited_by.is_empty() {
             rows.push(("holds up", waited_by(finding, style)));
@@ -181,6 +184,7 @@ fn who(finding: &Finding, style: Style) -> String {
         Detail::Stall(stall) => format!("more than {}", duration(stall.waited_ns)),
         Detail::Threads(threads) => return format!("{name} {}", lost_work::headline(threads)),
         Detail::Generators(detail) => return generators::header(finding, detail, style),
+        Detail::Descriptor(descriptor) => return shared::headline(finding, descriptor, style),
         Detail::None => return format!("{name}: {}", hazards::words(finding.hazard).headline),
     };
     let verdict = match finding.confidence {

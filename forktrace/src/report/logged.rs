@@ -39,6 +39,7 @@ pub fn line(finding: &Finding) -> FindingLine {
         stall: finding.stall().map(stall),
         threads: finding.threads().cloned(),
         generators: finding.generators().map(|detail| detail.found.clone()).unwrap_or_default(),
+        shared: finding.descriptor().cloned(),
         remedy: finding.remedy.as_ref().map(name),
         advice: finding.remedy.map(advice::text).unwrap_or_default().to_owned(),
     }

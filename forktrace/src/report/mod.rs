@@ -21,6 +21,8 @@ pub(crate) mod places;
 pub mod proofs;
 mod python;
 pub mod reasons;
+mod shared;
+mod shared_advice;
 mod siblings;
 mod size;
 pub(crate) mod stacks;

@@ -7,7 +7,7 @@ use forktrace_model::{
 };
 use nix::sys::signal::Signal;
 
-use super::{duration, lock_words, lost_work};
+use super::{duration, lock_words, lost_work, shared};
 
 /// Most processes that a proof names.
 const PIDS: usize = 8;
@@ -48,6 +48,12 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         Fact::EventsLost {} => "events were lost, so forktrace may have missed something".into(),
         Fact::ThreadsUnknown {} => "forktrace was still attaching at the fork: its list of the parent's threads may be incomplete"
             .into(),
+        Fact::SameConnection { .. }
+        | Fact::TlsOfBoth {}
+        | Fact::RequestsCrossed { .. }
+        | Fact::ShutDown { .. }
+        | Fact::EndedAfter { .. }
+        | Fact::UsedInTurns { .. } => shared::proof(fact),
         _ => threads(fact)
             .or_else(|| of_generator(fact))
             .or_else(|| of_stall(fact))

@@ -7,6 +7,7 @@ pub fn text(reason: Reason) -> &'static str {
     match reason {
         Reason::WaitEnded => "the wait ended while it was sampled",
         Reason::Timed => "the wait has a timeout",
+        Reason::NotHarmful => "what is shared is used as it may be meant",
         Reason::OthersCanWake => "somebody who can run could end the wait",
         Reason::SharedMapping => "the word is in memory shared with other processes",
         Reason::SharedMemory => "another process runs in the same memory",

@@ -231,6 +231,7 @@ impl<W: Write> Text<W> {
             Body::Evidence(_)
             | Body::Stall(_)
             | Body::Generators(_)
+            | Body::SocketUse(_)
             | Body::WaitUnjudged(_)
             | Body::LostThreads(_)
             | Body::ProcessOwner(_)

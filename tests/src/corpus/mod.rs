@@ -13,6 +13,7 @@ mod python;
 mod pythons;
 mod reports;
 mod rust;
+mod shared;
 mod stalls;
 mod trace;
 
@@ -78,6 +79,8 @@ pub enum Truth {
     HeldOpen(Hang),
     /// A child hands work to a thread that it does not have. Nothing hangs; `stuck` names the child.
     LostWork(Hang),
+    /// Processes of one fork family use one connection, and harm each other by it.
+    Shared(Hang),
     /// A child hangs for what it did itself since the fork, whatever that is called.
     OwnFault,
     /// Nothing: every wait ends.
@@ -252,6 +255,7 @@ const SELF_ROBUST: Judgement = self_deadlock("glibc mutex (robust)");
 const LIKELY: Option<Confidence> = Some(Confidence::Likely);
 const DEADLOCK: Judgement = nobody(Truth::Deadlock(Hang::UNNAMED));
 const ORPHANED: Judgement = nobody(Truth::OrphanedLock(Hang::UNNAMED));
+const SHARED: Judgement = nobody(Truth::Shared(Hang::UNNAMED));
 const HELD_OPEN: Judgement = nobody(Truth::HeldOpen(Hang::UNNAMED));
 /// Nobody is left who could wake it, and so it is proven.
 const LOST: Judgement = nobody(Truth::LostWaker(Hang::UNNAMED));
@@ -362,6 +366,7 @@ impl Truth {
             Truth::OrphanedLock(_) => Some("orphaned-lock"),
             Truth::HeldOpen(_) => Some("held-open"),
             Truth::LostWork(_) => Some("threads-lost"),
+            Truth::Shared(_) => Some("shared-descriptor"),
             Truth::OwnFault | Truth::Nothing => None,
         }
     }
@@ -380,7 +385,8 @@ impl Truth {
             | Truth::Deadlock(hang)
             | Truth::OrphanedLock(hang)
             | Truth::HeldOpen(hang)
-            | Truth::LostWork(hang) => Some(hang),
+            | Truth::LostWork(hang)
+            | Truth::Shared(hang) => Some(hang),
             Truth::OwnFault | Truth::Nothing => None,
         }
     }
@@ -430,6 +436,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         pythons::HANGS,
         stalls::HANGS,
         lost_work::LOST,
+        shared::FOUND,
     ];
     let quiet = [
         c::QUIET,
@@ -439,6 +446,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         python::QUIET,
         pythons::QUIET,
         stalls::QUIET,
+        shared::QUIET,
         reports::QUIET,
         lost_work::QUIET,
     ];

@@ -31,6 +31,7 @@ use crate::{
         lock_probes::PROBE_TYPE,
         namespace, privilege,
         realtime::kernel_preempts,
+        sockets::{self, SOCKETS},
     },
 };
 
@@ -54,7 +55,8 @@ pub fn examine() -> Vec<Check> {
         loader::with_tracefs(|tracefs| Layouts {
             place: tracefs.place().to_owned(),
             survey: tracefs.survey(),
-            present: [&NEWER_FUTEX[..], &FORKS, &FAULTS]
+            socket_fields: sockets::offsets().is_some(),
+            present: [&NEWER_FUTEX[..], &FORKS, &FAULTS, &SOCKETS]
                 .concat()
                 .into_iter()
                 .map(|(_, event)| event)

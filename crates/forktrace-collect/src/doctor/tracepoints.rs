@@ -9,6 +9,7 @@ use crate::{
     kernel::{
         Error, FormatError,
         loader::{FAULTS, FORKS, FUTEX, REQUIRED},
+        sockets::SOCKETS,
         tracefs::Survey,
     },
 };
@@ -16,6 +17,7 @@ use crate::{
 const NEWER_FUTEX: &str = "newer-futex-calls";
 const PAGE_FAULTS: &str = "page-faults";
 const CLONE: &str = "fork-calls";
+const SOCKETS_CHECK: &str = "socket-uses";
 
 /// The content of tracefs.
 pub(super) struct Layouts {
@@ -25,6 +27,8 @@ pub(super) struct Layouts {
     pub(super) survey: Survey,
     /// The optional tracepoints that exist.
     pub(super) present: Vec<&'static str>,
+    /// Whether it is known where the kernel's structures of sockets have their fields.
+    pub(super) socket_fields: bool,
 }
 
 /// `mounts`: `/proc/self/mounts`, whose third column is the type.
@@ -60,7 +64,7 @@ pub(super) fn tracepoints(layouts: Option<&Layouts>) -> Vec<Check> {
     let Some(layouts) = layouts else {
         let unread = |name| Check::missing(name, "unknown: needs tracefs", ABOVE);
         let mut checks: Vec<Check> = names.map(short).map(unread).collect();
-        for group in [NEWER_FUTEX, PAGE_FAULTS, CLONE] {
+        for group in [NEWER_FUTEX, PAGE_FAULTS, CLONE, SOCKETS_CHECK] {
             checks.push(Check::limited(group, "unknown: needs tracefs", ABOVE));
         }
         return checks;
@@ -69,6 +73,7 @@ pub(super) fn tracepoints(layouts: Option<&Layouts>) -> Vec<Check> {
     checks.push(newer_futex(layouts));
     checks.push(page_faults(layouts));
     checks.push(clone(layouts));
+    checks.push(sockets(layouts));
     checks
 }
 
@@ -164,5 +169,24 @@ fn clone(layouts: &Layouts) -> Check {
             "use a kernel with CONFIG_FTRACE_SYSCALLS",
         ),
         false => Check::ok(CLONE, format!("{} (for --locks)", names.join(", "))),
+    }
+}
+
+fn sockets(layouts: &Layouts) -> Check {
+    let has_all = SOCKETS.iter().all(|(_, event)| layouts.present.contains(event));
+    match (has_all, layouts.socket_fields) {
+        (true, true) => Check::ok(SOCKETS_CHECK, "present"),
+        (false, _) => Check::limited(
+            SOCKETS_CHECK,
+            "no tracepoints sock/sock_send_length and sock_recv_length: forktrace does not see who uses \
+             a connection",
+            "use Linux 6.3 or later",
+        ),
+        (true, false) => Check::limited(
+            SOCKETS_CHECK,
+            "the kernel does not describe its structures (BTF): forktrace does not see who uses a \
+             connection",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF",
+        ),
     }
 }

@@ -60,6 +60,7 @@ impl<C: Consumer> Engine<C> {
             }
             for pid in &new {
                 self.kernel.maps.trace(*pid)?;
+                self.kernel.maps.count_socket_uses(*pid);
             }
         }
         let pids: Vec<u32> = known.into_iter().collect();
@@ -76,6 +77,9 @@ impl<C: Consumer> Engine<C> {
     pub fn adopt_all(&mut self) -> io::Result<()> {
         let pids = everybody();
         self.tracked.kernel_tasks.read();
+        for pid in &pids {
+            self.kernel.maps.count_socket_uses(*pid);
+        }
         self.snapshot(&pids, None)?;
         self.tracked.set_adopted(clock::boot_ns());
         self.waits.search(pids);

@@ -49,51 +49,98 @@ impl Described {
         Some(Described(bytes))
     }
 
-    /// Byte offset of a field of a structure; `None`: the structure has no such field of its own.
+    /// Byte offset of a field of a structure; `None`: the structure has no such field.
     pub(super) fn offset(&self, structure: &str, field: &str) -> Option<u32> {
-        match &self.0 {
-            Bytes::Mapped(map) => find(map, structure, field),
-            Bytes::Read(bytes) => find(bytes, structure, field),
-        }
+        self.types()?.offset(structure, field)
+    }
+
+    /// Its types, for several questions.
+    pub(super) fn types(&self) -> Option<Types<'_>> {
+        Types::of(match &self.0 {
+            Bytes::Mapped(map) => map,
+            Bytes::Read(bytes) => bytes,
+        })
     }
 }
 
-fn find(btf: &[u8], structure: &str, field: &str) -> Option<u32> {
-    if word(btf, 0)? & 0xffff != MAGIC {
-        return None;
-    }
-    let header = word(btf, 4)?;
-    let section = |at: usize| {
-        let start = usize::try_from(header.checked_add(word(btf, at)?)?).ok()?;
-        let length = usize::try_from(word(btf, at + 4)?).ok()?;
-        btf.get(start..start.checked_add(length)?)
-    };
-    let (types, strings) = (section(8)?, section(16)?);
-    let is = |offset: u32, name: &str| {
-        let rest = usize::try_from(offset).ok().and_then(|at| strings.get(at..));
-        rest.and_then(|rest| rest.split(|byte| *byte == 0).next()) == Some(name.as_bytes())
-    };
-    let mut at = 0;
-    loop {
-        let (name, info) = (word(types, at)?, word(types, at + 4)?);
-        let (kind, count) = (info >> 24 & 0x1f, usize::try_from(info & 0xffff).ok()?);
-        at += 12;
-        if kind == kind::STRUCT && is(name, structure) {
-            let bit_fields = info >> 31 != 0;
-            let mut members = (0..count).map(|index| at + index * 12);
-            let member = members.find(|at| word(types, *at).is_some_and(|name| is(name, field)))?;
-            let bits = word(types, member + 8)?;
-            // The upper byte is the size of a bit field then.
-            let bits = if bit_fields { bits & 0xff_ffff } else { bits };
-            return Some(bits / 8);
+/// Most unions and structures without a name that are looked into, one inside of the other.
+const DEPTH: u32 = 8;
+
+/// The types of a description.
+pub(super) struct Types<'a> {
+    bytes: &'a [u8],
+    strings: &'a [u8],
+    /// Where each type begins, from the first on, which has the number 1.
+    places: Vec<usize>,
+}
+
+impl<'a> Types<'a> {
+    fn of(btf: &'a [u8]) -> Option<Self> {
+        if word(btf, 0)? & 0xffff != MAGIC {
+            return None;
         }
-        at += match kind {
-            kind::INT | kind::VAR | kind::DECL_TAG => 4,
-            kind::ARRAY => 12,
-            kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => count * 12,
-            kind::ENUM | kind::FUNC_PROTO => count * 8,
-            _ => 0,
+        let header = word(btf, 4)?;
+        let section = |at: usize| {
+            let start = usize::try_from(header.checked_add(word(btf, at)?)?).ok()?;
+            let length = usize::try_from(word(btf, at + 4)?).ok()?;
+            btf.get(start..start.checked_add(length)?)
         };
+        let (bytes, strings) = (section(8)?, section(16)?);
+        let (mut places, mut at) = (Vec::new(), 0);
+        while let (Some(_), Some(info)) = (word(bytes, at), word(bytes, at + 4)) {
+            places.push(at);
+            let (kind, count) = (info >> 24 & 0x1f, usize::try_from(info & 0xffff).ok()?);
+            at += 12
+                + match kind {
+                    kind::INT | kind::VAR | kind::DECL_TAG => 4,
+                    kind::ARRAY => 12,
+                    kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => count * 12,
+                    kind::ENUM | kind::FUNC_PROTO => count * 8,
+                    _ => 0,
+                };
+        }
+        Some(Types { bytes, strings, places })
+    }
+
+    fn is(&self, offset: u32, name: &str) -> bool {
+        let rest = usize::try_from(offset).ok().and_then(|at| self.strings.get(at..));
+        rest.and_then(|rest| rest.split(|byte| *byte == 0).next()) == Some(name.as_bytes())
+    }
+
+    fn kind(&self, at: usize) -> Option<u32> {
+        Some(word(self.bytes, at + 4)? >> 24 & 0x1f)
+    }
+
+    /// Byte offset of a field of a structure, one of its unions and structures without a name included;
+    /// `None`: it has none such.
+    pub(super) fn offset(&self, structure: &str, field: &str) -> Option<u32> {
+        let mut structures = self.places.iter().copied().filter(|at| {
+            self.kind(*at) == Some(kind::STRUCT)
+                && word(self.bytes, *at).is_some_and(|name| self.is(name, structure))
+        });
+        structures.find_map(|at| self.field(at, field, DEPTH)).map(|bits| bits / 8)
+    }
+
+    /// Where a field of the structure or union at `at` begins, bits.
+    fn field(&self, at: usize, field: &str, depth: u32) -> Option<u32> {
+        let info = word(self.bytes, at + 4)?;
+        let has_bit_fields = info >> 31 != 0;
+        let count = usize::try_from(info & 0xffff).ok()?;
+        (0..count).map(|index| at + 12 + index * 12).find_map(|member| {
+            let (name, of) = (word(self.bytes, member)?, word(self.bytes, member + 4)?);
+            let bits = word(self.bytes, member + 8)?;
+            // The upper byte is the size of a bit field then.
+            let bits = if has_bit_fields { bits & 0xff_ffff } else { bits };
+            if self.is(name, field) {
+                return Some(bits);
+            }
+            let inner = usize::try_from(of).ok()?.checked_sub(1);
+            let inner = inner.and_then(|of| self.places.get(of).copied());
+            let inner = inner.filter(|_| name == 0 && depth > 0)?;
+            let nested = matches!(self.kind(inner)?, kind::STRUCT | kind::UNION);
+            let within = nested.then(|| self.field(inner, field, depth - 1))??;
+            bits.checked_add(within)
+        })
     }
 }
 
@@ -105,6 +152,10 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn find(btf: &[u8], structure: &str, field: &str) -> Option<u32> {
+        Types::of(btf)?.offset(structure, field)
+    }
 
     /// An integer, a structure of another name and `struct s { int a; int b; }`.
     fn described(flag: u32) -> Vec<u8> {

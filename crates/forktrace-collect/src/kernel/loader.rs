@@ -18,6 +18,7 @@ use forktrace_common::{
         AREA, AREA_PAGES, CHUNKS, EVENTS, FREE, FREE_BEYOND, HINT_CHUNK, OWNERS, PAGE_SIZE, PLACES,
         RISK_HINTS, SNAPSHOTS, TAILS, TRACED_HINTS, WAIT_HINTS,
     },
+    socket::{FORK_FAMILY, SocketOffsets},
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -35,6 +36,7 @@ use super::{
     privilege::{self, Later},
     registers::Visitor,
     ring::Ring,
+    sockets,
     tracefs::Tracefs,
 };
 use crate::arch::page_size;
@@ -150,6 +152,8 @@ pub struct Kernel {
     pub offsets: BTreeMap<String, u32>,
     /// Whether pages are kept: wanted, and possible on this kernel.
     pub snapshots: bool,
+    /// Whether it is seen who uses a connection.
+    pub connections: bool,
     /// Whether the exit tracepoint tells a process's last thread (from 6.16). Otherwise ended
     /// processes are to be forgotten by [`Maps::forget`].
     pub exit_tells_last_thread: bool,
@@ -221,7 +225,9 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     let (offsets, named) = tracefs.offsets()?;
     let tracepoints = FAULTS.iter().all(|(_, event)| tracefs.has(event)) && !options.fault_events;
     let registers = shows_registers();
-    let mut ebpf = load_object(options, offsets, options.snapshots, registers)?;
+    let sockets = sockets::offsets().filter(|_| registers);
+    let shown = Shown { registers, sockets };
+    let mut ebpf = load_object(options, offsets, options.snapshots, shown)?;
     // There are places for pages before a program looks for one.
     let leavings = Leavings::open(&ebpf)?;
     let newer = NEWER_FUTEX.iter().filter(|(_, event)| tracefs.has(event));
@@ -238,6 +244,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
         attach(&mut ebpf, program, event)?;
     }
     let snapshots = options.snapshots && attach_faults(&mut ebpf, tracepoints)?;
+    let connections = sockets::attach(&mut ebpf, tracefs, sockets.is_some())?;
     let diagnostics = match options.diagnostics {
         true => EbpfLogger::init(&mut ebpf).ok(),
         false => None,
@@ -264,6 +271,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
         registers,
         offsets: named,
         snapshots,
+        connections,
         exit_tells_last_thread,
         lean: options.lean,
         locks,
@@ -279,8 +287,9 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
 pub(crate) fn try_lock_probes(options: &Options) -> Result<(), String> {
     let _lifted = privilege::MemoryLock::lift();
     let survey = with_tracefs(|tracefs| tracefs.survey()).map_err(|error| error.to_string())?;
-    let mut ebpf = load_object(options, survey.offsets, false, shows_registers())
-        .map_err(|error| error.to_string())?;
+    let shown = Shown { registers: shows_registers(), sockets: None };
+    let mut ebpf =
+        load_object(options, survey.offsets, false, shown).map_err(|error| error.to_string())?;
     lock_probes::load(&mut ebpf).map_err(|error| error.to_string())?;
     lock_probes::attempt(&mut ebpf)
 }
@@ -291,11 +300,20 @@ fn shows_registers() -> bool {
     is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false)
 }
 
+/// What the kernel shows to programs.
+#[derive(Clone, Copy)]
+struct Shown {
+    /// The registers of a task.
+    registers: bool,
+    /// The fields of a socket.
+    sockets: Option<SocketOffsets>,
+}
+
 fn load_object(
     options: &Options,
     offsets: Offsets,
     snapshots: bool,
-    registers: bool,
+    shown: Shown,
 ) -> Result<Ebpf, Error> {
     let pages = (options.snapshot_limit / PAGE_SIZE as u64).clamp(1, 1 << 24) as u32;
     let config = Config {
@@ -306,10 +324,11 @@ fn load_object(
         stream: options.stream.into(),
         snapshots: snapshots.into(),
         child_page_cap: (u64::from(pages) / CHILD_SHARE).max(1) as u32,
-        registers: registers.into(),
+        registers: shown.registers.into(),
         locks: options.locks.into(),
         offsets,
         reserved: 0,
+        sockets: shown.sockets.unwrap_or_default(),
     };
     let usual = if options.lean { RING } else { RING_OF_CALLS };
     let ring_bytes = options.ring_bytes.unwrap_or(usual);
@@ -318,7 +337,7 @@ fn load_object(
     // The programs know the kernel's structures by their configuration; to read its whole description
     // takes some 30 ms and 18 MiB.
     loader.btf(None);
-    for hints in [TRACED_HINTS, WAIT_HINTS, RISK_HINTS] {
+    for hints in [TRACED_HINTS, WAIT_HINTS, RISK_HINTS, FORK_FAMILY] {
         loader.map_max_entries(hints, hint_chunks());
     }
     loader
@@ -384,7 +403,7 @@ fn attach_faults(ebpf: &mut Ebpf, tracepoints: bool) -> Result<bool, Error> {
     Ok(true)
 }
 
-fn attach_raw(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {
+pub(super) fn attach_raw(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {
     let what = format!("the program for {event}");
     let (_, name) = event.split_once('/').unwrap_or(("", event));
     let program: &mut RawTracePoint = find(ebpf, program, &what)?;

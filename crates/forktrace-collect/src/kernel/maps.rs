@@ -13,6 +13,7 @@ use forktrace_common::{
         WaitState,
     },
     record::{KIND_NAMES, Leftover},
+    socket::FORK_FAMILY,
 };
 
 use super::{
@@ -53,6 +54,7 @@ pub struct Maps {
     traced_hints: Hints,
     waits: Map<u32, [u8; size_of::<WaitState>()]>,
     wait_hints: Hints,
+    fork_family: Hints,
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
     forkers: Map<u32, [u8; size_of::<Forker>()]>,
     holds: Map<[u8; size_of::<LockKey>()], [u8; size_of::<Hold>()]>,
@@ -77,6 +79,7 @@ impl Maps {
             traced_hints: Hints::open(ebpf, TRACED_HINTS)?,
             waits: hash_map(ebpf, WAITS)?,
             wait_hints: Hints::open(ebpf, WAIT_HINTS)?,
+            fork_family: Hints::open(ebpf, FORK_FAMILY)?,
             at_risk: hash_map(ebpf, AT_RISK)?,
             forkers: hash_map(ebpf, FORKERS)?,
             holds: hash_map(ebpf, HOLDS)?,
@@ -98,6 +101,12 @@ impl Maps {
         self.traced.insert(pid, 1, 0).map_err(|e| refused("another traced process", &e))?;
         self.traced_hints.note(pid);
         Ok(())
+    }
+
+    /// Has the uses of sockets counted of a process that was there before the trace and may have been
+    /// forked, or have forked.
+    pub fn count_socket_uses(&self, pid: u32) {
+        self.fork_family.note(pid);
     }
 
     /// The processes that are traced now (none are listed when the whole host is).
@@ -147,6 +156,7 @@ impl Maps {
         let _unpreempted = Unpreempted::here();
         ignore_missing(self.traced.remove(&pid));
         self.traced_hints.clear(pid);
+        self.fork_family.clear(pid);
         ignore_missing(self.forkers.remove(&pid));
         if let Some(risk) = self.risk(pid) {
             ignore_missing(self.at_risk.remove(&pid));

@@ -36,6 +36,7 @@ mod ring;
 mod semaphore;
 #[expect(unsafe_code, reason = "reads and restores signals' actions")]
 mod signals;
+pub(crate) mod sockets;
 #[expect(unsafe_code, reason = "fork and exec")]
 mod suspended_child;
 pub(crate) mod tracefs;

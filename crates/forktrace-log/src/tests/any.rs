@@ -2,6 +2,7 @@
 
 use proptest::{collection::btree_map, collection::vec, option, prelude::*};
 
+use super::any_socket;
 use forktrace_model::event::*;
 
 use super::any_generators::generators;
@@ -285,6 +286,7 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             snapshots: min_wait_ns % 2 == 0,
             lean: min_wait_ns % 5 == 0,
             calls: min_wait_ns % 3 == 0,
+            connections: min_wait_ns % 7 == 0,
             offsets,
             trace_id: ["", "6c0e"][min_wait_ns as usize % 2].into(),
             part: min_wait_ns as u32 % 3,
@@ -443,6 +445,7 @@ fn task_event() -> impl Strategy<Value = Body> {
         unjudged().prop_map(|wait| Body::WaitUnjudged(Box::new(wait))).boxed(),
         lost_threads().prop_map(|lost| Body::LostThreads(Box::new(lost))).boxed(),
         generators().prop_map(|found| Body::Generators(Box::new(found))).boxed(),
+        any_socket::socket_use().prop_map(|seen| Body::SocketUse(Box::new(seen))).boxed(),
     ]
 }
 

@@ -2,7 +2,9 @@
 
 use forktrace_model::{
     event::ThreadName,
-    finding::{Effect, ForkSite, Holder, Severity, UnobservedForkSite},
+    finding::{
+        DescriptorDetail, DescriptorUser, Effect, ForkSite, Holder, Severity, UnobservedForkSite,
+    },
 };
 use proptest::{collection::btree_map, collection::vec, option, prelude::*};
 use serde_json::Value;
@@ -133,6 +135,10 @@ pub(super) fn finding() -> impl Strategy<Value = FindingLine> {
             stall: None,
             threads: None,
             generators: Vec::new(),
+            shared: ns_pid.map(|pid| DescriptorDetail {
+                users: vec![DescriptorUser { pid, ..DescriptorUser::default() }],
+                ..DescriptorDetail::default()
+            }),
             remedy: words.2,
             advice: words.4,
         },

@@ -3,6 +3,7 @@
 mod any;
 mod any_finding;
 mod any_generators;
+mod any_socket;
 mod checking;
 mod compressed;
 mod file;

@@ -151,6 +151,19 @@ rules! {
     Supports ForkedBesideThreads "forked-beside-threads" { threads: u64 }
     /// The fork passed by the hooks by which libraries make their threads again.
     Supports HooksBypassed "hooks-bypassed" { how: Bypass }
+    /// It is one socket, of this inode, as the kernel tells at each call.
+    Supports SameConnection "same-connection" { inode: u64 }
+    /// More than one of the processes has sent records of TLS, whose numbers each counts for itself.
+    Supports TlsOfBoth "tls-of-both" {}
+    /// So many times another process used it between a send and the next receive; so many receives came
+    /// after another's send; it has gone from hand to hand so many times.
+    Supports RequestsCrossed "requests-crossed" { times: u64, after_others: u64, turns: u64 }
+    /// Process `by` shut it down, and a call of process `pid` failed (`error`: 0, the end of the stream).
+    Supports ShutDown "shut-down" { by: u32, pid: u32, error: u32 }
+    /// The peer ended it `after_ns` after what process `by` had done, and a call of process `pid` failed.
+    Supports EndedAfter "ended-after" { by: u32, after_ns: u64, pid: u32, error: u32 }
+    /// Both use it, one after the other; it has gone from hand to hand so many times.
+    Supports UsedInTurns "used-in-turns" { turns: u64 }
     /// So many other threads of the process are alive.
     Weakens OthersAlive "others-alive" { others: u64 }
     /// Signals with a handler that may run, by number; `None`: not known.

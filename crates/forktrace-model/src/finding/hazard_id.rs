@@ -28,4 +28,6 @@ pub enum HazardId {
     ForkWithThreads,
     /// Several processes draw the same random numbers, from a generator that fork copied.
     DuplicatedPrng,
+    /// Processes of one fork family use one open description: a connection, for example.
+    SharedDescriptor,
 }

@@ -107,4 +107,28 @@ pub enum Remedy {
     RustRandom,
     /// Any other random number generator.
     ReseedAfterFork,
+    /// A connection that both sides of a fork use; likewise below.
+    Connection,
+    /// To PostgreSQL.
+    ConnectionPostgres,
+    /// To MySQL or MariaDB.
+    ConnectionMysql,
+    /// To Redis or Valkey.
+    ConnectionRedis,
+    /// To MongoDB.
+    ConnectionMongo,
+    /// To an AMQP broker.
+    ConnectionAmqp,
+    /// In gunicorn.
+    ConnectionGunicorn,
+    /// In Celery.
+    ConnectionCelery,
+    /// In uWSGI.
+    ConnectionUwsgi,
+    /// In a Ruby program.
+    ConnectionRuby,
+    /// In PHP.
+    ConnectionPhp,
+    /// In a Python program.
+    ConnectionPython,
 }

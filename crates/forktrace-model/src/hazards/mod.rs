@@ -14,6 +14,7 @@ mod lost_waker;
 mod orphaned_lock;
 mod remedies;
 mod self_deadlock;
+mod shared_descriptor;
 pub(crate) mod stall;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub static HAZARDS: &[&dyn Hazard] = &[
     &held_open::HeldOpen,
     &threads_lost::ThreadsLost,
     &duplicated_prng::DuplicatedPrng,
+    &shared_descriptor::SharedDescriptor,
 ];
 
 /// One hazard.
@@ -166,4 +168,6 @@ pub enum Reason {
     Undecided,
     /// The fork was not observed, and nothing shows any more what was held then.
     TooLate,
+    /// What is shared is used as it may be meant.
+    NotHarmful,
 }

@@ -1,6 +1,7 @@
 //! The judge's memory: what has been judged, and what became of it.
 
 mod same_fault;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod unjudged;
@@ -16,6 +17,7 @@ use crate::{
     model::{Model, ProcId},
 };
 use same_fault::SameFault;
+use shared::Shared;
 pub use unjudged::Unaccounted;
 use unjudged::{ENDING_NS, Silences};
 
@@ -50,11 +52,9 @@ pub struct Judged {
     pub finding: Finding,
     /// The process that it is about.
     pub process: ProcId,
-    /// Since when the task waits, `CLOCK_BOOTTIME`, ns; of a wait that is older than the trace, since
-    /// when that is known.
+    /// Since when the task waits, as far as that is known, `CLOCK_BOOTTIME`, ns.
     pub since_ns: u64,
-    /// How long the wait lasted, ns, if it ended after all. `None`: it did not, or its process was
-    /// killed in it.
+    /// How long the wait lasted, ns, if it ended after all; `None`: it did not, or its process did in it.
     pub ended_after_ns: Option<u64>,
 }
 
@@ -107,6 +107,7 @@ pub struct Judge {
     silences: Silences,
     /// Findings whose thread has ended a moment ago.
     leaving: Vec<Leaving>,
+    shared: Shared,
     keep_evidence: bool,
     /// Forks beside other threads are findings.
     audit: bool,
@@ -223,6 +224,7 @@ impl Judge {
         }
         match hazards::judge(event, model) {
             Verdict::Finding(finding) => {
+                let process = self.shared.subject(process, &finding, model)?;
                 let kept = self.keep_evidence.then(|| event.clone());
                 self.found(process, *finding, since_ns(event), kept)
             }

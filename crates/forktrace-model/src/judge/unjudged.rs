@@ -378,7 +378,7 @@ impl Unjudged {
 fn standing(task: &Task, evidence: &Evidence, reason: Reason, pages_missing: bool) -> Standing {
     let others_run = hazards::others_run(task.tid, evidence);
     match reason {
-        Reason::WaitEnded | Reason::Timed | Reason::NotForked => Standing::Yes,
+        Reason::WaitEnded | Reason::Timed | Reason::NotForked | Reason::NotHarmful => Standing::Yes,
         Reason::OthersCanWake => Standing::WhileOthersRun,
         Reason::FreeAtFork
         | Reason::OwnerChanged

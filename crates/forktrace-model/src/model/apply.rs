@@ -49,6 +49,10 @@ impl Model {
             }
             (Body::Evidence(look), Some(task)) => self.renamed(task, look),
             (Body::LostThreads(lost), Some(task)) => self.lost_threads(task, lost),
+            (Body::SocketUse(seen), Some(task)) => {
+                self.rename(task);
+                self.socket_use(at, task, seen);
+            }
             _ => {}
         }
         changes

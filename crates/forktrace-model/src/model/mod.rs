@@ -4,11 +4,13 @@ mod apply;
 mod checkpoint;
 mod forget;
 mod process;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod threaded_forks;
 
 pub use process::{Exec, Fork, ProcId, Process, Thread};
+pub use sockets::{KnownUser, SharedSocket};
 
 use forktrace_common::clone_flags;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -79,6 +81,8 @@ pub struct Model {
     keeps_all: bool,
     /// At least those of which all is known, so that a loss need not go through all others again.
     complete: Vec<ProcId>,
+    /// Connections that several processes use, by inode.
+    sockets: FxHashMap<u64, SharedSocket>,
 }
 
 impl Model {

@@ -19,6 +19,10 @@ const LOST: u64 = u64::MAX - 1;
 /// The same of random number generators.
 const GENERATORS: u64 = u64::MAX - 2;
 
+/// Stands for the thread where a finding is about something that processes share, which has its inode in
+/// place of the address of a word: no thread has this number.
+const SHARED: u32 = u32::MAX;
+
 /// What a finding of a process is about: a thread and the address of its word, or no thread and [`STALL`].
 type About = (u32, u64);
 
@@ -31,6 +35,8 @@ pub(super) struct Waits {
     latest: FxHashMap<(ProcId, u32), usize>,
     /// Findings about what goes on, by process, and what the judge keeps them under.
     open: FxHashMap<ProcId, FxHashMap<About, usize>>,
+    /// Where the finding is drawn about what processes share, by inode.
+    shared: FxHashMap<u64, ProcId>,
     pub(super) left_out: u64,
 }
 
@@ -71,6 +77,11 @@ impl Waits {
             (Some(Outcome::Found(finding)), Body::Generators(_)) => {
                 let at = event.boot_ns;
                 self.found((id, (0, GENERATORS)), finding, at, at, asked);
+            }
+            (Some(Outcome::Found(finding)), Body::SocketUse(seen)) => {
+                let id = *self.shared.entry(seen.inode).or_insert(id);
+                let subject = (id, (SHARED, seen.inode));
+                self.found(subject, finding, event.boot_ns, event.boot_ns, asked);
             }
             (Some(Outcome::Ended { .. }), Body::Stall(_)) => {
                 let place = self.close(id, (0, STALL));
@@ -160,13 +171,14 @@ impl Waits {
 
     /// Of a process that hangs there are findings about single waits, or one about who waits for whom: the
     /// judge has dropped the others ([`forktrace_model::judge`]).
-    fn drop_other_view(&mut self, id: ProcId, (_, uaddr): About) {
-        let own_view = |uaddr: u64| uaddr == LOST || uaddr == GENERATORS;
-        if own_view(uaddr) {
+    fn drop_other_view(&mut self, id: ProcId, (tid, uaddr): About) {
+        let own_view = |tid: u32, uaddr: u64| uaddr == LOST || uaddr == GENERATORS || tid == SHARED;
+        if own_view(tid, uaddr) {
             return;
         }
         let Some(open) = self.open.get_mut(&id) else { return };
-        let is_other = |about: &About| !own_view(about.1) && (about.1 == STALL) != (uaddr == STALL);
+        let is_other =
+            |about: &About| !own_view(about.0, about.1) && (about.1 == STALL) != (uaddr == STALL);
         let mut places: Vec<usize> =
             open.iter().filter(|(about, _)| is_other(about)).map(|(_, place)| *place).collect();
         open.retain(|about, _| !is_other(about));

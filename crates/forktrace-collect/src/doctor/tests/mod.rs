@@ -19,6 +19,7 @@ use super::{
 use crate::{
     doctor::Status::{self, Limited, Missing, Ok as Good},
     inspect::{Reach, Sight},
+    kernel::sockets::SOCKETS,
     kernel::{FormatError, tracefs::Survey},
 };
 
@@ -130,6 +131,7 @@ fn layouts(missing: Vec<FormatError>, present: &[&'static str]) -> Layouts {
         place: PathBuf::from("/sys/kernel/tracing"),
         survey: Survey { offsets: Offsets::default(), named, missing },
         present: present.to_vec(),
+        socket_fields: true,
     }
 }
 
@@ -171,6 +173,10 @@ fn tracepoints_that_need_not_be_there_are_named_if_they_are() {
     assert_eq!(find(&checks, "newer-futex-calls").detail, "futex_waitv");
     assert!(find(&checks, "fork-calls").detail.starts_with("clone3"));
     assert_eq!(status(find(&checks, "page-faults")), Good);
+    let sockets = SOCKETS.map(|(_, event)| event);
+    let newer = tracepoints(Some(&layouts(Vec::new(), &sockets)));
+    assert_eq!(status(find(&newer, "socket-uses")), Good);
+    assert_eq!(status(find(&checks, "socket-uses")), Limited);
     let old = tracepoints(Some(&layouts(Vec::new(), &[])));
     assert_eq!(status(find(&old, "newer-futex-calls")), Good);
     // The same checks whether or not they could be read.
