@@ -35,6 +35,10 @@ pub(super) static HANGS: &[Case] = &[
     case("orphaned_sysv_semaphore", "shared_locks.c", &["sysv", "killed"], ORPHANED).least(LIKELY),
     case("orphaned_sysv_semaphore_exit", "shared_locks.c", &["sysv", "once"], ORPHANED)
         .limit(None, "who has taken a System V semaphore and ended may have been meant to: that is named as not judged"),
+    case("orphaned_semaphore_memfd", "named_memory.c", &["memfd", "killed"], ORPHANED),
+    case("orphaned_semaphore_unlinked", "named_memory.c", &["unlinked", "killed"], ORPHANED),
+    case("orphaned_semaphore_named", "named_memory.c", &["file", "killed"], ORPHANED)
+        .limit(None, "a semaphore in memory that has a name: any process may open it and post; that is named as not judged"),
     case("deadlock_semaphore_of_parent", "shared_locks.c", &["sem", "circle"], DEADLOCK),
     case("deadlock_mutex_of_parent", "shared_locks.c", &["mutex", "circle"], DEADLOCK),
     case("deadlock_flock_of_parent", "shared_locks.c", &["flock", "circle"], DEADLOCK),
@@ -104,6 +108,10 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_flock_of_thread", "shared_locks.c", &["flock", "thread"], NOTHING),
     case("quiet_semaphore_of_thread_shared", "shared_locks.c", &["sem", "thread"], NOTHING),
     case("quiet_mutex_of_sibling", "shared_locks.c", &["mutex", "sibling"], NOTHING),
+    case("quiet_semaphore_named", "named_memory.c", &["file", "late"], NOTHING),
+    case("quiet_semaphore_sysv_memory", "named_memory.c", &["sysv", "late"], NOTHING),
+    case("quiet_semaphore_unlinked", "named_memory.c", &["unlinked", "late"], NOTHING),
+    case("quiet_semaphore_memfd", "named_memory.c", &["memfd", "late"], NOTHING),
     case("quiet_semaphore_of_sibling", "shared_locks.c", &["sem", "sibling"], NOTHING),
     case("quiet_fcntl_of_sibling", "shared_locks.c", &["fcntl", "sibling"], NOTHING),
     case("quiet_robust_owner_killed", "shared_locks.c", &["robust", "killed"], NOTHING),

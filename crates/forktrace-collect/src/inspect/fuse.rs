@@ -104,6 +104,14 @@ pub(crate) fn open_mapped(pid: u32, address: u64) -> io::Result<File> {
     open(pid, &origin)
 }
 
+/// The status of the file that a mapping shows, whatever lies at its path by now. `None`: it could not be
+/// read, which takes `CAP_CHECKPOINT_RESTORE`, or its reading could wait for a program.
+pub(super) fn status_of_mapped(pid: u32, origin: &Origin) -> Option<fs::Metadata> {
+    let range = &origin.range;
+    let link = format!("/proc/{pid}/map_files/{:x}-{:x}", range.start, range.end);
+    (!is_served(pid, origin)).then(|| fs::metadata(link).ok()).flatten()
+}
+
 /// Opens what a mapping shows.
 fn open(pid: u32, origin: &Origin) -> io::Result<File> {
     let range = &origin.range;

@@ -202,7 +202,8 @@ pub struct Thing {
     pub kind: ThingKind,
     /// Its name: `pipe:[4026]`, a path, or empty.
     pub name: String,
-    /// A Unix socket: it was connected by a name, so that nobody needs to be given an end of it.
+    /// A Unix socket: it was connected by a name, so that nobody needs to be given an end of it. A word in
+    /// shared memory: the file has a name, by which others may open it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub by_name: bool,
     /// Who has what end of it.

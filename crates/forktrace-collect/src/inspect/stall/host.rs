@@ -4,7 +4,7 @@
 use std::{
     cell::OnceCell,
     fs,
-    os::unix::fs::MetadataExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     file_locks::{self, FileLock},
-    files::{Link, Object},
+    files::{Info, Link, Object},
     unix_sockets::{self, UnixSocket},
 };
 use crate::inspect::{Error, Result, proc_text, scan};
@@ -220,16 +220,24 @@ impl Files {
 }
 
 impl Files {
-    /// The processes that have a file of memory open, by its name in `maps`: they may map it.
+    /// The processes that have a file of memory open, whatever name it has where they see it: they may map
+    /// it. `device`: of its status; `path`: its name in `maps`.
     pub(super) fn that_have<'a>(
         &'a self,
-        file: SharedFile,
+        inode: u64,
+        device: Option<u64>,
         path: &'a str,
     ) -> impl Iterator<Item = u32> + use<'a> {
         let has = move |open: &&Open| {
             let link = format!("/proc/{}/task/{}/fd/{}", open.pid, open.tid, open.fd);
-            fs::read_link(&link).is_ok_and(|name| name.as_os_str() == path)
-                && fs::metadata(&link).is_ok_and(|found| found.ino() == file.1)
+            let like = fs::read_link(&link).is_ok_and(|name| {
+                name.as_os_str() == path || name.as_os_str().as_bytes().ends_with(b" (deleted)")
+            });
+            // The status of another file is not asked for: its file system may be a program.
+            let same = || Info::of(open.pid, open.tid, open.fd)?.inode;
+            let on_same = |found: fs::Metadata| device.is_none_or(|device| found.dev() == device);
+            like && same().is_none_or(|found| found == inode)
+                && fs::metadata(&link).is_ok_and(|found| found.ino() == inode && on_same(found))
         };
         self.paths.iter().filter(has).map(|open| open.pid)
     }

@@ -27,6 +27,7 @@ mod things;
 mod unix_sockets;
 mod users;
 mod waited_by;
+mod words;
 
 use forktrace_model::{
     event::stall::{Cut, Polls, Stall, StallTask},

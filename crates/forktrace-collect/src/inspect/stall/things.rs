@@ -1,10 +1,6 @@
 //! What a call waits for, and who has the other ends of it.
 
-use forktrace_common::futex::FUTEX_PRIVATE_FLAG;
-use forktrace_model::event::{
-    Window,
-    stall::{On, Thing, ThingKind, User, Way},
-};
+use forktrace_model::event::stall::{On, Thing, ThingKind, User, Way};
 use rustc_hash::FxHashMap;
 
 use super::{
@@ -12,20 +8,19 @@ use super::{
     call::{Target, Which},
     files::{self, Info, Link, Object, Watched},
     host::{Host, Open, SharedFile, Whose},
-    polled, semaphores,
+    polled,
     socket_timeout::Timeout,
     sysv,
     unix_sockets::UnixSocket,
     users::{add_shutters, one_who_writes, users},
 };
-use crate::inspect::{evidence, memory, pages};
 
 /// How deep epoll instances are looked into that watch each other.
 const DEPTH: usize = 3;
 
 /// A thing's identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+pub(super) enum Key {
     PrivateWord(u32, u64),
     SharedWord(SharedFile, u64),
     Pipe(u64),
@@ -71,11 +66,11 @@ impl Waits {
 /// The things that were found.
 #[derive(Debug)]
 pub(super) struct Things<'a> {
-    host: &'a Host,
+    pub(super) host: &'a Host,
     pub(super) all: Vec<Thing>,
     places: FxHashMap<Key, u32>,
     /// The processes that run in the memory of one, itself left out.
-    sharing: FxHashMap<u32, Vec<u32>>,
+    pub(super) sharing: FxHashMap<u32, Vec<u32>>,
     read_semaphore: ReadSemaphore,
 }
 
@@ -144,7 +139,11 @@ impl<'a> Things<'a> {
     }
 
     /// The place of a thing, which is made if it is new.
-    fn place(&mut self, key: Key, make: impl FnOnce(&Self) -> Option<Thing>) -> Option<u32> {
+    pub(super) fn place(
+        &mut self,
+        key: Key,
+        make: impl FnOnce(&Self) -> Option<Thing>,
+    ) -> Option<u32> {
         if let Some(place) = self.places.get(&key) {
             return Some(*place);
         }
@@ -154,55 +153,6 @@ impl<'a> Things<'a> {
         self.all.push(thing);
         self.places.insert(key, place);
         Some(place)
-    }
-
-    /// A wake comes only from who has the word's memory: a futex in private memory, or one that is said to
-    /// be private, is known by the memory of its process (`get_futex_key`, `kernel/futex/core.c`, Linux
-    /// 6.18).
-    fn word(&mut self, waiter: Waiter, uaddr: u64, op: u32, waits: &mut Waits) -> Option<()> {
-        let pid = waiter.pid;
-        let mapping = memory::mapping(pid, uaddr)?;
-        let said_private = op < forktrace_common::futex::OP_WAITV && op & FUTEX_PRIVATE_FLAG != 0;
-        let window = || {
-            let (start, len) = evidence::clip(uaddr, Some(&mapping));
-            let bytes = memory::read(pid, start, len).ok()?;
-            Some(Window { address: start, bytes })
-        };
-        let thing = |kind, users: Vec<u32>| Thing {
-            kind,
-            name: mapping.path.clone(),
-            users: users.into_iter().map(one_who_writes).collect(),
-            word: Some(uaddr),
-            op: Some(op),
-            now: window(),
-            mapping: Some(mapping.clone()),
-            ..Thing::default()
-        };
-        let place = if said_private || !mapping.shared {
-            let mut users = self.sharing(waiter);
-            users.push(pid);
-            let make = |_: &Self| Some(thing(ThingKind::PrivateWord, users));
-            self.place(Key::PrivateWord(pid, uaddr), make)?
-        } else {
-            let origin = memory::origin(pid, uaddr)?;
-            let offset = (uaddr - mapping.start).checked_add(mapping.offset)?;
-            let file = (origin.device, origin.inode);
-            let mut users = self.host.memory().of(file).to_vec();
-            let all = self.host.are_all(users.iter().copied(), Whose::Memory);
-            let known = all && users.contains(&pid);
-            users.extend(self.host.files().that_have(file, &mapping.path));
-            users.sort_unstable();
-            users.dedup();
-            let key = Key::SharedWord(file, offset);
-            let by = (pid, waiter.tid);
-            self.place(key, |_| {
-                let mut made = known.then(|| thing(ThingKind::SharedWord, users))?;
-                semaphores::add_records(&mut made.users, (file, offset), &mapping.path, by);
-                Some(made)
-            })?
-        };
-        waits.on.push(On { thing: place, fd: None, way: Way::Wake });
-        Some(())
     }
 
     /// A System V semaphore that is too small.
@@ -222,18 +172,6 @@ impl<'a> Things<'a> {
         })?;
         waits.on.push(On { thing: place, fd: None, way: Way::Release });
         Some(())
-    }
-
-    /// Processes that run in the very memory of the waiter: its parent and its children may.
-    fn sharing(&mut self, waiter: Waiter) -> Vec<u32> {
-        let Waiter { pid, stack, .. } = waiter;
-        let host = self.host;
-        let found = self.sharing.entry(pid).or_insert_with(|| {
-            let parent = host.processes().get(&pid).map(|process| process.ppid);
-            let near = host.children(pid).map(|(child, _)| child).chain(parent);
-            near.filter(|other| pages::same_memory(pid, *other, stack)).collect()
-        });
-        found.clone()
     }
 
     /// A file descriptor of `holder`, whose file the waiter waits for.

@@ -180,6 +180,10 @@ fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<
     if thing.kind == ThingKind::SysvSemaphore && view < View::LastOperator {
         return None;
     }
+    // Who has its memory today are not all who could wake: others may open it by name.
+    if is_open_to_all(thing) && owner(thing).is_none() {
+        return None;
+    }
     // Whoever has an epoll instance could add files to it. Nobody does that for others.
     if thing.kind == ThingKind::Epoll && view >= View::OwnThings {
         return Some(Vec::new());
@@ -287,15 +291,20 @@ pub(super) fn rests(stall: &Stall, task: &StallTask) -> bool {
     wait.polled && !wait.on.is_empty() && wait.on.iter().all(own)
 }
 
-/// The name of a file in whose memory a task waits, and which has not been removed: others may open it. A
-/// segment of System V shared memory is attached by its number, though `maps` calls its file deleted from
-/// the start (`newseg`, `ipc/shm.c`, Linux 6.18).
+/// The name of a file in whose memory a task waits, and which others may open by it.
 pub(super) fn may_be_opened<'a>(stall: &'a Stall, task: &StallTask) -> Option<&'a str> {
     let TaskState::Waits(wait) = &task.state else { return None };
-    let things = wait.on.iter().filter_map(|on| thing(stall, on));
-    let mut names =
-        things.filter(|thing| thing.kind == ThingKind::SharedWord).map(|thing| thing.name.as_str());
-    names.find(|name| name.starts_with("/SYSV") || !name.ends_with(" (deleted)"))
+    let mut things = wait.on.iter().filter_map(|on| thing(stall, on));
+    things.find(|thing| is_open_to_all(thing)).map(|thing| thing.name.as_str())
+}
+
+/// Whether a word is in memory that others may come to have by its name, as by `sem_open`. A segment of System
+/// V shared memory is attached by its number, though `maps` calls its file deleted from the start (`newseg`,
+/// `ipc/shm.c`, Linux 6.18). Another file that is called so may have a second name.
+fn is_open_to_all(thing: &Thing) -> bool {
+    let name = &thing.name;
+    let named = name.starts_with("/SYSV") || !name.ends_with(" (deleted)");
+    thing.kind == ThingKind::SharedWord && (thing.by_name || named)
 }
 
 /// Whether process `pid` has the other end of a pipe or socket that process `reader` waits for only

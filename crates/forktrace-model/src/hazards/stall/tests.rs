@@ -210,20 +210,22 @@ fn who_polls_what_it_alone_can_end_may_rest() {
 }
 
 #[test]
-fn a_file_that_has_its_name_can_be_opened() {
-    let named = |name: &str| {
+fn who_waits_in_a_file_that_has_its_name_may_be_woken_by_others() {
+    let named = |name: &str, by_name| {
         let mut made = circle();
         made.0.processes[0].handlers = Some(0);
         name.clone_into(&mut made.0.things[0].name);
-        let finding = made.finding();
-        assert_eq!(finding.has(Rule::MayBeOpened), finding.confidence != Confidence::Certain);
-        finding.confidence
+        made.0.things[0].by_name = by_name;
+        made
     };
     for name in ["/dev/zero (deleted)", "/memfd:x (deleted)", "/dev/shm/sem.mp-1 (deleted)"] {
-        assert_eq!(named(name), Confidence::Certain, "{name}");
+        assert_eq!(named(name, false).finding().confidence, Confidence::Certain, "{name}");
     }
-    for name in ["/dev/shm/sem.mine", "/SYSV00000011 (deleted)", ""] {
-        assert_eq!(named(name), Confidence::Likely, "{name}");
+    let open = [("/dev/shm/sem.mine", false), ("/SYSV00000011 (deleted)", false), ("", false)];
+    for (name, by_name) in open.into_iter().chain([("/tmp/linked-twice (deleted)", true)]) {
+        let told = accounts(&named(name, by_name).0, CHILD);
+        assert_eq!(told[0].can_run, None, "{name}: it is not accounted for");
+        assert!(named(name, by_name).ends_by_itself(), "{name}");
     }
 }
 
@@ -308,6 +310,7 @@ fn a_shared_lock_that_nobody_has_by_their_own_record_is_orphaned() {
             .process(PARENT, 0)
             .process(CHILD, 0)
             .thing(ThingKind::SharedWord, &[(PARENT, "w"), (CHILD, "w")])
+            .named("/dev/shm/sem.mp-1 (deleted)")
             .waits(CHILD, CHILD, Way::Wake)
             .state(PARENT, PARENT, TaskState::Moves);
         made.0.things[0].users[0].holds = holds;
