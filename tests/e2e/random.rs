@@ -42,7 +42,7 @@ impl Row {
 }
 
 const C: &str = "random/generator.c";
-const MUSL: &str = "random/generator.musl.c";
+const MUSL: &str = "random/musl_rand.musl.c";
 const CXX: &str = "random/engines.cc";
 const PYTHON: &str = "random/generator.py";
 const PERL: &str = "random/generator.pl";

@@ -1,4 +1,4 @@
-// musl's rand() in forked children. `generator HOW`.
+// musl's rand() in forked children. `musl_rand HOW`.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
