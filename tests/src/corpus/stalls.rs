@@ -126,5 +126,10 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_pool_at_rest", "lost_threads.c", &["pool"], NOTHING),
     case("quiet_pool_told_late", "lost_threads.c", &["pool-queue"], NOTHING),
     case("quiet_spin_on_own_thread", "lost_threads.c", &["spin-ends"], NOTHING),
+    case("quiet_semaphore_first_thread_ended", "unseen_ends.c", &["leader"], NOTHING),
+    case("quiet_mutex_first_thread_ended", "unseen_ends.c", &["mutex"], NOTHING),
+    case("quiet_pipe_in_own_table_of_thread", "unseen_ends.c", &["table"], NOTHING),
+    case("quiet_pipe_closed_in_first_table", "unseen_ends.c", &["closed"], NOTHING),
+    case("quiet_semaphore_of_shared_memory", "unseen_ends.c", &["memory"], NOTHING),
     case("quiet_thread_restarted", "lost_threads.c", &["restarted"], NOTHING),
 ];

@@ -9,7 +9,7 @@
 
 use procfs::process::Stat;
 
-use super::{Result, memory, proc_text, scan};
+use super::{Result, kcmp, memory, proc_text, scan};
 use forktrace_model::event::is_older;
 
 /// "Forked but didn't exec": set for every new task, and cleared for the one that is the first thread
@@ -28,7 +28,8 @@ pub(super) struct Image([u8; 16]);
 impl Image {
     /// That of a process; `None`: it may not be read, or has ended.
     pub(super) fn of(pid: u32) -> Option<Self> {
-        let auxv = proc_text::bytes(pid, &format!("{pid}/auxv"), MAX_AUXV).ok()?;
+        let shown = kcmp::shown(pid);
+        let auxv = proc_text::bytes(pid, &format!("{shown}/auxv"), MAX_AUXV).ok()?;
         let address = random_at(&auxv)?;
         let bytes: [u8; 16] = memory::read(pid, address, 16).ok()?.try_into().ok()?;
         // Bytes that a program has wiped tell nothing.
@@ -64,7 +65,7 @@ impl Entry {
             pid: u32::try_from(stat.pid).ok()?,
             ppid: u32::try_from(stat.ppid).ok()?,
             start: stat.starttime,
-            ended: matches!(stat.state, 'Z' | 'X'),
+            ended: u32::try_from(stat.pid).is_ok_and(|pid| scan::has_ended(pid, stat)),
             forked: stat.flags & PF_FORKNOEXEC != 0,
         })
     }

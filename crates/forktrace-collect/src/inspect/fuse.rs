@@ -17,6 +17,7 @@ use std::{
 use nix::sys::stat;
 
 use super::{
+    kcmp,
     memory::{self, Origin},
     proc_text,
 };
@@ -114,6 +115,7 @@ pub(super) fn status_of_mapped(pid: u32, origin: &Origin) -> Option<fs::Metadata
 
 /// Opens what a mapping shows.
 fn open(pid: u32, origin: &Origin) -> io::Result<File> {
+    let pid = kcmp::shown(pid);
     let range = &origin.range;
     let link = format!("/proc/{pid}/map_files/{:x}-{:x}", range.start, range.end);
     match regular(&link) {

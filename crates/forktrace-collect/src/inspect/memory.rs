@@ -7,7 +7,7 @@
 
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt};
 
-use super::{Error, Result, fuse, proc_text};
+use super::{Error, Result, fuse, kcmp, proc_text};
 use forktrace_model::event::Mapping;
 
 /// Most bytes that one call of [`read`] returns.
@@ -20,6 +20,16 @@ pub const MAX_MAPPINGS: usize = 1 << 17;
 /// The `len` bytes at `address`, or as many of them as there are before the first that cannot be
 /// read; never more than [`MAX_READ`].
 pub fn read(pid: u32, address: u64, len: usize) -> Result<Vec<u8>> {
+    match read_shown(pid, address, len) {
+        Err(Error::Gone { .. }) if kcmp::shown(pid) != pid => {
+            read_shown(kcmp::shown(pid), address, len)
+        }
+        read => read,
+    }
+}
+
+/// The same of what `/proc` shows by this very number.
+fn read_shown(pid: u32, address: u64, len: usize) -> Result<Vec<u8>> {
     let sort = |error| Error::sort(pid, "memory", error);
     let file = File::open(format!("/proc/{pid}/mem")).map_err(sort)?;
     let wanted = len.min(MAX_READ);
@@ -63,8 +73,10 @@ pub struct Reader {
 impl Reader {
     /// Opens its memory.
     pub fn open(pid: u32) -> Result<Self> {
+        let shown = kcmp::shown(pid);
         let open = |what, name| {
-            File::open(format!("/proc/{pid}/{name}")).map_err(|error| Error::sort(pid, what, error))
+            File::open(format!("/proc/{shown}/{name}"))
+                .map_err(|error| Error::sort(pid, what, error))
         };
         Ok(Reader { memory: open("memory", "mem")?, pagemap: open("page map", "pagemap")? })
     }
@@ -76,9 +88,31 @@ impl Reader {
     }
 }
 
+/// What `pick` finds first among the lines of a file of a process that tells of its mappings. Every
+/// process has some, and a first thread that has ended none.
+pub(super) fn find_line<T>(
+    pid: u32,
+    file: &str,
+    mut pick: impl FnMut(&str) -> Option<T>,
+) -> Result<Option<T>> {
+    let mut empty = true;
+    let found = proc_text::find_line(pid, &format!("{pid}/{file}"), |line| {
+        empty = false;
+        pick(line)
+    });
+    let shown = match empty {
+        true => kcmp::shown(pid),
+        false => pid,
+    };
+    match shown == pid {
+        true => found,
+        false => proc_text::find_line(pid, &format!("{shown}/{file}"), pick),
+    }
+}
+
 /// The mapping that holds `address`, if there is one and the process's mappings may be read.
 pub fn mapping(pid: u32, address: u64) -> Option<Mapping> {
-    proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
+    find_line(pid, "maps", |line| {
         let mapping = parse(line)?;
         (mapping.start..mapping.end).contains(&address).then_some(mapping)
     })
@@ -101,7 +135,7 @@ pub(super) struct Origin {
 
 /// What is mapped at an address.
 pub(super) fn origin(pid: u32, address: u64) -> Option<Origin> {
-    proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
+    find_line(pid, "maps", |line| {
         let mapping = parse(line)?;
         let range = mapping.start..mapping.end;
         let mut fields = line.split(' ').skip(3);
@@ -119,7 +153,7 @@ pub(super) fn origin(pid: u32, address: u64) -> Option<Origin> {
 /// All mappings of a process, by address; at most [`MAX_MAPPINGS`].
 pub fn mappings(pid: u32) -> Result<Vec<Mapping>> {
     let mut mappings = Vec::new();
-    proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
+    find_line(pid, "maps", |line| {
         mappings.extend(parse(line));
         (mappings.len() >= MAX_MAPPINGS).then_some(())
     })?;
@@ -130,7 +164,7 @@ pub fn mappings(pid: u32) -> Result<Vec<Mapping>> {
 /// (`VmFlags` in `smaps`; `Documentation/filesystems/proc.rst`, Linux 6.18).
 pub fn flags(pid: u32, address: u64) -> Option<String> {
     let mut inside = false;
-    proc_text::find_line(pid, &format!("{pid}/smaps"), |line| {
+    find_line(pid, "smaps", |line| {
         if let Some(mapping) = parse(line) {
             inside = (mapping.start..mapping.end).contains(&address);
         }
@@ -143,9 +177,8 @@ pub fn flags(pid: u32, address: u64) -> Option<String> {
 
 /// Whether any mapping is `wanted`.
 pub fn any_mapping(pid: u32, mut wanted: impl FnMut(&Mapping) -> bool) -> Result<bool> {
-    let found = proc_text::find_line(pid, &format!("{pid}/maps"), |line| {
-        parse(line).filter(|mapping| wanted(mapping)).map(|_| ())
-    })?;
+    let found =
+        find_line(pid, "maps", |line| parse(line).filter(|mapping| wanted(mapping)).map(|_| ()))?;
     Ok(found.is_some())
 }
 

@@ -11,6 +11,8 @@ mod fuse;
 #[doc(hidden)]
 pub mod fuzzed;
 pub mod generator;
+#[expect(unsafe_code, reason = "kcmp(2)")]
+mod kcmp;
 pub mod memory;
 pub mod module;
 mod pages;

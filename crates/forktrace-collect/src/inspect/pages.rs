@@ -33,7 +33,13 @@
 
 use std::{fs::File, os::unix::fs::FileExt, sync::OnceLock};
 
-use super::{ancestry::Entry, memory, proc_text, proc_text::Status, scan, threads};
+use super::{
+    ancestry::Entry,
+    kcmp::{self, Shared},
+    memory, proc_text,
+    proc_text::Status,
+    scan, threads,
+};
 use crate::arch::page_size;
 use forktrace_model::event::{Learnt, Window};
 
@@ -137,6 +143,12 @@ fn shares_with(other: u32, pid: u32) -> bool {
 /// `stack`. That thread has written there before it blocked: in a forked copy of the memory, the
 /// page has become its own.
 pub(super) fn same_memory(pid: u32, other: u32, stack: u64) -> bool {
+    let shared = kcmp::share(kcmp::shown(pid), kcmp::shown(other), Shared::Memory);
+    shared.unwrap_or_else(|| seems_same_memory(pid, other, stack))
+}
+
+/// The same by the page itself.
+fn seems_same_memory(pid: u32, other: u32, stack: u64) -> bool {
     let page = stack & !(page_size() - 1);
     if let Some(own) = frame(pid, page) {
         return frame(other, page) == Some(own);
@@ -158,7 +170,8 @@ fn undisturbed(pid: u32) -> bool {
 
 /// The frame of the present, anonymous page at `page`; `None` also without privilege.
 fn frame(pid: u32, page: u64) -> Option<u64> {
-    let entry = long(&format!("/proc/{pid}/pagemap"), page / page_size())?;
+    let shown = kcmp::shown(pid);
+    let entry = long(&format!("/proc/{shown}/pagemap"), page / page_size())?;
     let frame = entry & FRAME;
     (entry & PRESENT != 0 && entry & FILE == 0 && frame != 0).then_some(frame)
 }

@@ -49,7 +49,7 @@ pub fn kind(pid: u32) -> Kind {
 }
 
 /// A leader that has ended shows as a zombie, but its process lives on with its other threads.
-fn has_ended(pid: u32, stat: &Stat) -> bool {
+pub(super) fn has_ended(pid: u32, stat: &Stat) -> bool {
     matches!(stat.state, 'Z' | 'X')
         && proc_text::numbers(pid, &format!("{pid}/task")).is_ok_and(|tids| tids.len() < 2)
 }

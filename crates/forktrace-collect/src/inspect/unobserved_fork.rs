@@ -5,6 +5,7 @@ use std::fs::read_link;
 
 use super::{
     ancestry::{self, Entry, Image},
+    kcmp::{self, Shared},
     memory, pages,
     proc_text::{self, Status},
     scan, threads,
@@ -129,18 +130,22 @@ fn forker(child: u32, parent: &Entry) -> Option<u32> {
     (more.is_none() && older).then_some(one)
 }
 
-/// Processes near the waiter that run in its very memory, or may.
+/// The other processes that run in the waiter's very memory, or may.
 fn sharing(task: &Task, table: &[Entry]) -> Vec<u32> {
     let Some(own) = table.iter().find(|entry| entry.pid == task.pid) else { return Vec::new() };
     let Some(stack) = threads::stack_pointer(task.pid, task.tid) else { return Vec::new() };
     // The parent of an orphan is no relative, nor are the others that it took in.
     let related = Image::of(own.ppid).is_some_and(|image| Image::of(own.pid) == Some(image));
-    let near = |entry: &&Entry| {
+    let near = |entry: &Entry| {
         let below_parent = entry.pid == own.ppid || entry.ppid == own.ppid;
-        entry.pid != own.pid && !entry.ended && (entry.ppid == own.pid || related && below_parent)
+        entry.ppid == own.pid || related && below_parent
     };
-    let near = table.iter().filter(near).map(|entry| entry.pid);
-    near.filter(|pid| pages::same_memory(task.pid, *pid, stack)).collect()
+    let shares = |entry: &&Entry| {
+        let shared = kcmp::share(task.tid, kcmp::shown(entry.pid), Shared::Memory);
+        shared.unwrap_or_else(|| near(entry) && pages::same_memory(task.pid, entry.pid, stack))
+    };
+    let others = table.iter().filter(|entry| entry.pid != own.pid && !entry.ended);
+    others.filter(shares).map(|entry| entry.pid).collect()
 }
 
 /// Whether the kernel has given out every task number once at most since it started: it counts up

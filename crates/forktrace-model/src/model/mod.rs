@@ -175,7 +175,7 @@ impl Model {
     }
 
     /// Living processes known to run in the same memory: made with `CLONE_VM` (vfork, posix_spawn)
-    /// and not exec'ed since.
+    /// and not exec'ed since. Who made one of them may have ended.
     pub fn memory_shared_with(&self, pid: u32) -> Vec<u32> {
         let Some(start) = self.live(pid) else { return Vec::new() };
         let mut group = vec![start];
@@ -191,7 +191,8 @@ impl Model {
                 }
             }
         }
-        group.into_iter().skip(1).map(|process| process.pid).collect()
+        let others = group.into_iter().skip(1).filter(|process| process.is_alive());
+        others.map(|process| process.pid).collect()
     }
 
     /// The processes that forked beside other threads of their own, and whose children did not exec: the
@@ -210,9 +211,5 @@ fn share_memory(creator: &Process, child: &Process) -> bool {
         return false;
     };
     let execed_since = creator.exec.as_ref().is_some_and(|exec| exec.boot_ns >= fork.boot_ns);
-    !clone_flags::copies_memory(fork.clone_flags)
-        && child.exec.is_none()
-        && !execed_since
-        && creator.is_alive()
-        && child.is_alive()
+    !clone_flags::copies_memory(fork.clone_flags) && child.exec.is_none() && !execed_since
 }

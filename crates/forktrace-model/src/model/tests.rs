@@ -113,6 +113,18 @@ fn a_vfork_child_shares_memory_until_it_execs() {
 }
 
 #[test]
+fn processes_share_memory_that_one_made_who_has_ended() {
+    let model = model(&[
+        alive(1, 10, 1, &[10], false),
+        fork(2, 10, 10, 20, CLONE_VM),
+        fork(3, 20, 20, 30, CLONE_VM),
+        exit(4, 20),
+    ]);
+    assert_eq!(model.memory_shared_with(10), [30]);
+    assert_eq!(model.memory_shared_with(30), [10]);
+}
+
+#[test]
 fn a_daemon_outlives_its_parents_and_has_no_known_parent() {
     let model = model(&[
         alive(1, 10, 1, &[10], false),

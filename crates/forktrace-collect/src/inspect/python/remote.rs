@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, fs::File, os::unix::fs::FileExt as _};
 
-use crate::arch::HOST;
+use crate::{arch::HOST, inspect::kcmp};
 
 /// Longest text that is read.
 const MAX_TEXT: usize = 64;
@@ -55,7 +55,8 @@ impl Remote {
     }
 
     pub(super) fn open(pid: u32) -> Option<Self> {
-        let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
+        let shown = kcmp::shown(pid);
+        let memory = File::open(format!("/proc/{shown}/mem")).ok()?;
         Some(Remote { memory: Memory::File(memory), left: Cell::new(MAX_READS) })
     }
 

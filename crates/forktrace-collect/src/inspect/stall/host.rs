@@ -15,7 +15,11 @@ use super::{
     files::{Info, Link, Object},
     unix_sockets::{self, UnixSocket},
 };
-use crate::inspect::{Error, Result, proc_text, scan};
+use crate::inspect::{
+    Error,
+    kcmp::{self, Shared},
+    pages, proc_text, scan,
+};
 
 /// How long one part may take to be read, and the most files that are looked at.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +38,10 @@ pub(super) struct Open {
 pub(super) struct Process {
     pub(super) ppid: u32,
     pub(super) group: u32,
+    /// A thread of it that lives: its first one may have ended.
+    pub(super) thread: u32,
+    /// How many threads it has, those that have ended and are still listed included.
+    threads: usize,
     /// Its start, in clock ticks since boot.
     pub(super) start: u64,
     /// It has ended, and its parent has not yet taken notice.
@@ -135,6 +143,20 @@ impl Host {
         !unread.too_many && unread.denied.iter().all(older)
     }
 
+    /// The other processes that run in the very memory of process `pid` (clone(2), `CLONE_VM` without
+    /// `CLONE_THREAD`), of which a blocked thread's stack ends at `stack`.
+    pub(super) fn sharing(&self, pid: u32, stack: u64) -> Vec<u32> {
+        let Some(own) = self.processes().get(&pid) else { return Vec::new() };
+        let shares = |other: &u32, process: &Process| {
+            let shared = kcmp::share(own.thread, process.thread, Shared::Memory);
+            let near = process.ppid == pid || own.ppid == *other;
+            shared.unwrap_or_else(|| near && pages::same_memory(pid, *other, stack))
+        };
+        let others = self.processes().iter().filter(|(_, process)| !process.ended);
+        let sharing = others.filter(|(other, process)| **other != pid && shares(other, process));
+        sharing.map(|(other, _)| *other).collect()
+    }
+
     /// All Unix sockets of this network namespace by inode.
     pub(super) fn sockets(&self) -> &FxHashMap<u64, UnixSocket> {
         self.sockets.get_or_init(unix_sockets::all)
@@ -147,14 +169,23 @@ impl Host {
 
 fn process(pid: u32) -> Option<Process> {
     let stat = scan::stat(pid).ok()?;
-    let threads = || proc_text::numbers(pid, &format!("{pid}/task")).map_or(0, |tids| tids.len());
+    // A leader that has ended shows as a zombie, but its process lives on with its other threads.
+    let living = match stat.state {
+        'Z' | 'X' => kcmp::living(pid, &threads(pid)),
+        _ => Some(pid),
+    };
     Some(Process {
+        thread: living.unwrap_or(pid),
+        threads: usize::try_from(stat.num_threads).unwrap_or(usize::MAX),
         ppid: u32::try_from(stat.ppid).ok()?,
         group: u32::try_from(stat.pgrp).ok()?,
         start: stat.starttime,
-        // A leader that has ended shows as a zombie, but its process lives on with its other threads.
-        ended: matches!(stat.state, 'Z' | 'X') && threads() < 2,
+        ended: living.is_none(),
     })
+}
+
+fn threads(pid: u32) -> Vec<u32> {
+    proc_text::numbers(pid, &format!("{pid}/task")).unwrap_or_default()
 }
 
 impl Files {
@@ -162,18 +193,20 @@ impl Files {
         let mut files = Files::default();
         let end = Instant::now() + PATIENCE;
         let mut left = MOST_FILES;
-        for pid in processes.iter().filter(|(_, process)| !process.ended).map(|(pid, _)| *pid) {
+        for (pid, process) in processes.iter().filter(|(_, process)| !process.ended) {
             if left == 0 || Instant::now() > end {
                 files.unread.too_many = true;
                 break;
             }
-            files.add(pid, &mut left);
+            for tid in tables(*pid, process) {
+                files.add(*pid, tid, &mut left);
+            }
         }
         files
     }
 
-    fn add(&mut self, pid: u32, left: &mut usize) {
-        let (tid, numbers) = match numbers(pid) {
+    fn add(&mut self, pid: u32, tid: u32, left: &mut usize) {
+        let numbers = match proc_text::numbers(pid, &format!("{pid}/task/{tid}/fd")) {
             Ok(found) => found,
             Err(error) => {
                 self.unread.add(pid, &error);
@@ -251,30 +284,30 @@ impl Unread {
     }
 }
 
-/// The file descriptors of a process, by one of its threads that lives: a first thread that has ended
-/// has none, whatever the others have.
-fn numbers(pid: u32) -> Result<(u32, Vec<u32>)> {
-    let of = |tid: u32| proc_text::numbers(pid, &format!("{pid}/task/{tid}/fd"));
-    match of(pid) {
-        Ok(numbers) if numbers.is_empty() => {}
-        found => return found.map(|numbers| (pid, numbers)),
+/// One thread for each table of file descriptors that the threads of a process have: a thread may have
+/// one of its own (unshare(2), `CLONE_FILES`). One more is read where it cannot be told.
+fn tables(pid: u32, process: &Process) -> Vec<u32> {
+    let mut found = vec![process.thread];
+    if process.threads > 1 {
+        let same = |tid: u32| kcmp::share(process.thread, tid, Shared::Files) == Some(true);
+        let others = threads(pid).into_iter().filter(|tid| *tid != process.thread);
+        found.extend(others.filter(|tid| !same(*tid)));
     }
-    let tids = proc_text::numbers(pid, &format!("{pid}/task"))?;
-    let other = |tid: u32| Some((tid, of(tid).ok().filter(|numbers| !numbers.is_empty())?));
-    Ok(tids.into_iter().find_map(other).unwrap_or((pid, Vec::new())))
+    found
 }
 
 impl Memory {
     fn read(processes: &FxHashMap<u32, Process>) -> Self {
         let mut memory = Memory::default();
         let end = Instant::now() + PATIENCE;
-        for pid in processes.iter().filter(|(_, process)| !process.ended).map(|(pid, _)| *pid) {
+        for (pid, process) in processes.iter().filter(|(_, process)| !process.ended) {
+            let pid = *pid;
             if Instant::now() > end {
                 memory.unread.too_many = true;
                 break;
             }
             let mut files = FxHashSet::default();
-            let path = format!("{pid}/maps");
+            let path = format!("{}/maps", process.thread);
             let read = proc_text::find_line(pid, &path, |line| {
                 files.extend(shared_file(line));
                 None::<()>

@@ -5,11 +5,11 @@ use std::{fs, os::unix::fs::FileExt as _};
 use forktrace_model::event::stall::{Runtime, StallProcess};
 
 use super::host::Host;
-use crate::inspect::{evidence, fuse, memory, proc_text::Status, scan};
+use crate::inspect::{evidence, fuse, kcmp, memory, proc_text::Status, scan};
 
 /// What is told of a process, of which `tid` is a living thread.
 pub(super) fn facts(pid: u32, tid: u32, host: &Host) -> StallProcess {
-    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let exe = fs::read_link(format!("/proc/{pid}/task/{tid}/exe")).ok();
     let exe = exe.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
     let handlers = Status::of(pid, tid).ok().and_then(|status| status.handlers);
     StallProcess {
@@ -31,7 +31,7 @@ const HEAD: usize = 4096;
 
 /// The language runtime of a process, where it is known.
 pub fn runtime_of(pid: u32) -> Option<Runtime> {
-    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let exe = fs::read_link(format!("/proc/{}/exe", kcmp::shown(pid))).ok()?;
     runtime(pid, &exe.to_string_lossy())
 }
 

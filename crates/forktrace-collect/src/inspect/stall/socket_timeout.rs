@@ -16,6 +16,7 @@ use rustix::{
 };
 
 use super::files::{self, Link};
+use crate::inspect::kcmp::{self, Shared};
 
 /// For how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(super) fn of(pid: u32, tid: u32, fd: i32, way: Way) -> Timeout {
         // What cannot be read is found to be so again.
         _ => return Timeout::None,
     }
-    let Ok(copy) = copied(pid, fd) else { return Timeout::Unknown };
+    let Ok(copy) = copied(pid, tid, fd) else { return Timeout::Unknown };
     let time = match way {
         Way::Write => getsockopt(&copy, sockopt::SendTimeout),
         Way::Read | Way::Wake | Way::Release | Way::Exit => {
@@ -47,11 +48,16 @@ pub(super) fn of(pid: u32, tid: u32, fd: i32, way: Way) -> Timeout {
     }
 }
 
-/// A copy of a process's descriptor.
-fn copied(pid: u32, fd: i32) -> Result<OwnedFd, Errno> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    pidfd_getfd(process, fd, PidfdGetfdFlags::empty())
+/// A copy of the descriptor of a thread: by its process, if that shows the same ones.
+fn copied(pid: u32, tid: u32, fd: i32) -> Result<OwnedFd, Errno> {
+    let same = pid == tid || kcmp::share(pid, tid, Shared::Files) == Some(true);
+    let (id, flags) = match same {
+        true => (pid, PidfdFlags::empty()),
+        // `PIDFD_THREAD`, since Linux 6.9.
+        false => (tid, PidfdFlags::from_bits_retain(libc::O_EXCL as u32)),
+    };
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    pidfd_getfd(pidfd_open(id, flags)?, fd, PidfdGetfdFlags::empty())
 }
 
 #[cfg(test)]
@@ -83,6 +89,6 @@ mod tests {
         let (reader, _writer) = std::io::pipe().unwrap();
         let own = process::id();
         assert_eq!(of(own, own, reader.as_raw_fd(), Way::Read), Timeout::None);
-        assert_eq!(copied(u32::MAX, 0).unwrap_err(), Errno::SRCH);
+        assert_eq!(copied(u32::MAX, u32::MAX, 0).unwrap_err(), Errno::SRCH);
     }
 }

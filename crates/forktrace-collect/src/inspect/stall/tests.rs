@@ -14,10 +14,12 @@ use forktrace_model::event::stall::{
     Runtime, Stall, StallTask, TaskState, TaskWait, ThingKind, Way,
 };
 
+use nix::sched::{CloneFlags, unshare};
+
 use super::{
     call::{Call, Target, Which},
     file_locks::{self, FileLock},
-    files::{Info, Link, Object, Watched},
+    files::{self, Info, Link, Object, Watched},
     graph, host, look, polled, process, unix_sockets,
 };
 use crate::arch::{Blocking, HOST};
@@ -268,4 +270,27 @@ fn only_those_are_not_believed_who_moved() {
     graph::set_unknown(&mut stall, &moved);
     let known = stall.tasks.iter().map(|task| task.state != TaskState::Unknown);
     assert_eq!(known.collect::<Vec<_>>(), [true, false, true, false]);
+}
+
+#[test]
+fn a_thread_with_a_table_of_its_own_is_among_those_who_have_a_file() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let number = writer.as_raw_fd();
+    let link = files::link(std::process::id(), std::process::id(), number).unwrap();
+    let (_, Link::Pipe(inode)) = link else { unreachable!("{link:?}") };
+    let (tell, told) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FILES).unwrap();
+        tell.send(u32::try_from(nix::unistd::gettid().as_raw()).unwrap()).unwrap();
+        // Its copies of both ends, of which the others have the reading one alone.
+        thread::sleep(Duration::from_millis(500));
+    });
+    let tid = told.recv().unwrap();
+    drop(writer);
+    let found = host::Host::default();
+    let opens = found.files().of_inode(inode).to_vec();
+    let has = |open: &&host::Open| open.tid == tid && open.fd == number;
+    assert_eq!(opens.iter().filter(has).count(), 1, "{opens:?}");
+    thread.join().unwrap();
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0, "all ends are closed");
 }

@@ -17,7 +17,6 @@ use super::{
 use crate::inspect::{
     evidence, fuse,
     memory::{self, Origin},
-    pages,
 };
 
 impl Things<'_> {
@@ -92,16 +91,11 @@ impl Things<'_> {
         (users, known)
     }
 
-    /// Processes that run in the very memory of the waiter: its parent and its children may.
+    /// Processes that run in the very memory of the waiter.
     fn sharing(&mut self, waiter: Waiter) -> Vec<u32> {
-        let Waiter { pid, stack, .. } = waiter;
         let host = self.host;
-        let found = self.sharing.entry(pid).or_insert_with(|| {
-            let parent = host.processes().get(&pid).map(|process| process.ppid);
-            let near = host.children(pid).map(|(child, _)| child).chain(parent);
-            near.filter(|other| pages::same_memory(pid, *other, stack)).collect()
-        });
-        found.clone()
+        let find = || host.sharing(waiter.pid, waiter.stack);
+        self.sharing.entry(waiter.pid).or_insert_with(find).clone()
     }
 }
 
