@@ -52,10 +52,15 @@ pub use namespace::check_pid_namespace;
 pub use places::WrittenPage;
 pub use registers::Visitor;
 pub use ring::{AsyncRing, Ring};
-pub use semaphore::read_semaphore;
 pub use signals::{ProcessGroup, restore_interrupt};
 pub use suspended_child::{End, GatedChild, Outcome, RunningChild, Start};
 pub use tracefs::{Format, FormatError};
+
+/// What a stall asks of the kernel.
+pub const ASKS: crate::inspect::stall::Asks = crate::inspect::stall::Asks {
+    semaphore: semaphore::read_semaphore,
+    network: namespace::in_network_of,
+};
 
 /// Loads and attaches the programs, and gives up the privilege that this took: in this thread and
 /// those that are made from here on.

@@ -1,9 +1,16 @@
-//! Checks that this process and `/proc` use the pids of the initial pid namespace.
+//! Namespaces: this process and `/proc` must use the pids of the initial pid namespace; the network namespace
+//! of another process is entered to ask of its sockets.
 //!
 //! eBPF programs see pids of the initial pid namespace. In another one, `/proc` shows other numbers: no
 //! event would find its process, and the trace would look clean.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    path::Path,
+    thread,
+};
+
+use nix::sched::{CloneFlags, setns};
 
 use super::Error;
 
@@ -27,6 +34,23 @@ fn check(link: Option<&Path>) -> Result<(), Error> {
         Some(_) => Err(Error::PidNamespace { found: "forktrace runs in a container" }),
         None => Err(Error::PidNamespace { found: "/proc is missing or belongs to a container" }),
     }
+}
+
+/// Runs something in the network namespace of a process, in a thread of its own that ends with it. This
+/// needs `CAP_SYS_ADMIN` (`netns_install`, `net/core/net_namespace.c`, Linux 6.18). `false`: it was not run.
+pub(super) fn in_network_of(pid: u32, run: &mut (dyn FnMut() + Send)) -> bool {
+    let Ok(namespace) = File::open(format!("/proc/{pid}/ns/net")) else { return false };
+    let inside = || {
+        let entered = setns(&namespace, CloneFlags::CLONE_NEWNET).is_ok();
+        if entered {
+            run();
+        }
+        entered
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, inside);
+        thread.is_ok_and(|thread| thread.join().unwrap_or(false))
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::inspect::stall::Recorded;
 
 /// Reads it: the semaphore `number` of a set of this process's IPC namespace. `None`: it is gone, or may not
 /// be read.
-pub fn read_semaphore(set: i32, number: u16) -> Option<Recorded> {
+pub(super) fn read_semaphore(set: i32, number: u16) -> Option<Recorded> {
     let number = i32::from(number);
     // SAFETY: all zeroes is a valid `semid_ds`, which the call fills in; the others return numbers, and
     // none of them changes the set.

@@ -30,7 +30,7 @@ use crate::{
         stall::{self, KnownThreads},
         unobserved_fork,
     },
-    kernel::{Visitor, read_semaphore},
+    kernel::{ASKS, Visitor},
 };
 
 /// Most processes that are read at once: they share a look at all processes of the host.
@@ -375,7 +375,7 @@ fn read(subjects: &[Subject], known: &KnownThreads, registers: &Visitor) -> Vec<
     if pids.is_empty() {
         return Vec::new();
     }
-    let stalls = stall::read(&pids, known, read_semaphore);
+    let stalls = stall::read(&pids, known, ASKS);
     let of = |(pid, stall): (u32, Stall)| {
         let subject = subjects.iter().find(|subject| subject.pid == pid)?;
         Some(described(subject, stall, registers))

@@ -15,7 +15,7 @@ use crate::{
         stall::{self, KnownThreads},
         threads,
     },
-    kernel::read_semaphore,
+    kernel::ASKS,
 };
 
 /// Reads who could end the waits of threads that poll. The event of one says that nobody could. Blocks for
@@ -27,7 +27,7 @@ pub(super) fn read(polling: Vec<Busy>, known: &KnownThreads) -> Vec<(Busy, Optio
     if pids.is_empty() {
         return Vec::new();
     }
-    let stalls = stall::read(&pids, known, read_semaphore);
+    let stalls = stall::read(&pids, known, ASKS);
     let event = |one: &Busy| {
         let (_, stall) = stalls.iter().find(|(pid, _)| *pid == one.pid)?;
         event(one, stall)

@@ -11,7 +11,7 @@ use forktrace_model::event::stall::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    KnownThreads, ReadSemaphore,
+    Asks, KnownThreads,
     call::{Call, Target},
     host::Host,
     look::{self, Blocked, Doing, Look},
@@ -65,12 +65,12 @@ pub(super) struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    pub(super) fn new(host: &'a Host, known: &'a KnownThreads, semaphore: ReadSemaphore) -> Self {
+    pub(super) fn new(host: &'a Host, known: &'a KnownThreads, asks: Asks) -> Self {
         Graph {
             host,
             known,
             nodes: Vec::new(),
-            things: Things::new(host, semaphore),
+            things: Things::new(host, asks),
             members: FxHashMap::default(),
             looked: Instant::now(),
             too_many: false,

@@ -16,6 +16,7 @@ pub mod fuzzed;
 mod graph;
 mod host;
 pub mod look;
+mod networks;
 mod polled;
 mod process;
 mod semaphores;
@@ -37,6 +38,7 @@ use rustc_hash::FxHashMap;
 
 use self::{graph::Graph, host::Host, look::Look};
 pub use self::{
+    networks::InNetworkOf,
     process::runtime_of,
     sysv::{ReadSemaphore, Recorded},
     waited_by::waited_by,
@@ -71,19 +73,27 @@ pub struct Polling {
     pub transfers: Option<u64>,
 }
 
+/// What else is asked of the kernel, which may need privilege.
+#[derive(Clone, Copy, Debug)]
+pub struct Asks {
+    /// Reads a System V semaphore.
+    pub semaphore: ReadSemaphore,
+    /// Enters another network namespace.
+    pub network: InNetworkOf,
+}
+
 /// What is known of threads, by (pid, tid).
 pub type KnownThreads = FxHashMap<(u32, u32), Known>;
 
 /// Reads the stalls of processes, in their order. `known`: what is known of threads. Takes at least
 /// 30 ms, and some ms more for what all processes of the host have open and mapped: not for an async
 /// task. Python frames, the native stack and what can be learnt of an unseen fork are left out.
-/// `semaphore` reads a System V semaphore.
-pub fn read(pids: &[u32], known: &KnownThreads, semaphore: ReadSemaphore) -> Vec<(u32, Stall)> {
+pub fn read(pids: &[u32], known: &KnownThreads, asks: Asks) -> Vec<(u32, Stall)> {
     let mut found: Vec<(u32, Stall)> = Vec::new();
     let mut left = pids.to_vec();
     let mut before: Option<FxHashMap<u32, Look>> = None;
     for round in 0..ROUNDS {
-        let (stalls, looks) = once(&left, known, semaphore);
+        let (stalls, looks) = once(&left, known, asks);
         left.clear();
         for (pid, mut stall) in stalls {
             let stuck = stuck_thread(&stall, pid).is_some();
@@ -129,10 +139,10 @@ fn moved(stall: &Stall, before: &FxHashMap<u32, Look>, now: &FxHashMap<u32, Look
 fn once(
     pids: &[u32],
     known: &KnownThreads,
-    semaphore: ReadSemaphore,
+    asks: Asks,
 ) -> (Vec<(u32, Stall)>, FxHashMap<u32, Look>) {
     let host = Host::default();
-    let mut graph = Graph::new(&host, known, semaphore);
+    let mut graph = Graph::new(&host, known, asks);
     for pid in pids {
         graph.follow(*pid);
     }

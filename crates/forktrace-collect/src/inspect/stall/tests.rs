@@ -228,9 +228,10 @@ fn a_thread_that_reads_is_found_with_who_could_end_it() {
     let (mut one, other) = UnixStream::pair().unwrap();
     let reader = thread::spawn(move || one.read(&mut [0]).unwrap());
     let pid = std::process::id();
+    let asks = super::Asks { semaphore: |_, _| None, network: |_, _| false };
     let stall = (0..50).find_map(|_| {
         thread::sleep(Duration::from_millis(20));
-        let (_, stall) = super::read(&[pid], &super::KnownThreads::default(), |_, _| None).pop()?;
+        let (_, stall) = super::read(&[pid], &super::KnownThreads::default(), asks).pop()?;
         let is_read =
             |thing: &forktrace_model::event::stall::Thing| thing.kind == ThingKind::UnixSocket;
         stall.things.iter().any(is_read).then_some(stall)

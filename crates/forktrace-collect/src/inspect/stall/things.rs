@@ -4,14 +4,14 @@ use forktrace_model::event::stall::{On, Thing, ThingKind, User, Way};
 use rustc_hash::FxHashMap;
 
 use super::{
-    ReadSemaphore,
+    Asks,
     call::{Target, Which},
     files::{self, Info, Link, Object, Watched},
     host::{Host, Open, SharedFile, Whose},
+    networks::{Found, Networks},
     polled,
     socket_timeout::Timeout,
     sysv,
-    unix_sockets::UnixSocket,
     users::{add_shutters, one_who_writes, users},
 };
 
@@ -71,17 +71,19 @@ pub(super) struct Things<'a> {
     places: FxHashMap<Key, u32>,
     /// The processes that run in the memory of one, itself left out.
     pub(super) sharing: FxHashMap<u32, Vec<u32>>,
-    read_semaphore: ReadSemaphore,
+    asks: Asks,
+    networks: Networks,
 }
 
 impl<'a> Things<'a> {
-    pub(super) fn new(host: &'a Host, read_semaphore: ReadSemaphore) -> Self {
+    pub(super) fn new(host: &'a Host, asks: Asks) -> Self {
         Things {
             host,
             all: Vec::new(),
             places: FxHashMap::default(),
             sharing: FxHashMap::default(),
-            read_semaphore,
+            asks,
+            networks: Networks::new(asks.network),
         }
     }
 
@@ -163,7 +165,7 @@ impl<'a> Things<'a> {
         waits: &mut Waits,
     ) -> Option<()> {
         let (host, pid, set) = (self.host, waiter.pid, call.0);
-        let (number, semaphore) = sysv::waited(pid, call, host, self.read_semaphore)?;
+        let (number, semaphore) = sysv::waited(pid, call, host, self.asks.semaphore)?;
         let place = self.place(Key::Semaphore(pid, set, number), |_| {
             let users = sysv::raisers(pid, semaphore, host).into_iter().map(one_who_writes);
             let name = format!("semaphore:[{set}:{number}]");
@@ -187,7 +189,7 @@ impl<'a> Things<'a> {
         let (name, link) = files::link(holder.pid, holder.tid, fd)?;
         let place = match link {
             Link::Pipe(inode) => self.pipe(name, inode, way)?,
-            Link::Socket(inode) => self.socket(name, inode)?,
+            Link::Socket(inode) => self.socket(holder.pid, name, inode)?,
             Link::Kernel(Object::Eventfd) => self.eventfd(holder, name, fd)?,
             Link::Kernel(Object::Timerfd) => {
                 if Info::of(holder.pid, holder.tid, fd)?.armed? {
@@ -227,11 +229,18 @@ impl<'a> Things<'a> {
         others.any(|user| if way == Way::Write { user.reads } else { user.writes }).then_some(place)
     }
 
-    fn socket(&mut self, name: String, inode: u64) -> Option<u32> {
-        let socket = self.host.sockets().get(&inode).filter(|socket| !socket.open_to_all)?;
+    fn socket(&mut self, holder: u32, name: String, inode: u64) -> Option<u32> {
+        let socket = match self.networks.find(self.host, holder, inode) {
+            Found::Known(socket) => socket,
+            Found::Unknown => {
+                let unknown = |_: &Self| Some(thing(ThingKind::Other, name, Vec::new()));
+                return self.place(Key::Socket(inode), unknown);
+            }
+            Found::Outside => return None,
+        };
         let peer = socket.peer?;
-        let named = |socket: Option<&UnixSocket>| socket.is_some_and(|socket| socket.named);
-        let by_name = socket.named || named(self.host.sockets().get(&peer));
+        let unnamed = |found| matches!(found, Found::Known(peer) if !peer.named);
+        let by_name = socket.named || !unnamed(self.networks.find(self.host, holder, peer));
         let files = self.host.files();
         self.place(Key::Socket(inode), |own| {
             let mut users = users(files.of_inode(peer), |_| (true, true));

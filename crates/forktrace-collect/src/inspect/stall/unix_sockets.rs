@@ -1,6 +1,6 @@
 //! Which Unix sockets are connected with which, as the kernel tells over netlink (sock_diag(7)).
 //!
-//! It tells of the sockets of this network namespace. One of another is not found.
+//! It tells of the sockets of one network namespace: that of the thread that asks.
 
 use std::os::fd::AsRawFd as _;
 
@@ -46,7 +46,7 @@ const LISTEN: u8 = 10;
 const ANSWER: usize = 64 << 10;
 const ANSWERS: usize = 1024;
 
-/// All Unix sockets of this network namespace by inode; none where the kernel does not tell.
+/// All Unix sockets of this thread's network namespace by inode; none where the kernel does not tell.
 pub(super) fn all() -> FxHashMap<u64, UnixSocket> {
     let mut found = FxHashMap::default();
     // What was told until something failed may lack sockets, which are then taken for unknown.
