@@ -96,7 +96,7 @@ const SHARED_LOCK: &str = "a process that ended while it had the lock left it he
 // `Process.terminate` in the documentation of multiprocessing, CPython 3.14.
 const PYTHON_SHARED_LOCK: &str = "a process that ended while it had the lock left it held: do not kill or terminate processes that use a multiprocessing queue, pool or lock; give each worker a pipe of its own, or use concurrent.futures.ProcessPoolExecutor, which notices that a worker has died";
 
-const BREAK_CIRCLE: &str = "break the circle: read a child's output to its end before waiting for the child, give each process its own end of a pipe, and hold no shared lock while waiting for another process";
+const BREAK_CIRCLE: &str = "break the circle: read a child's output to its end before waiting for the child, give each process its own end of a pipe, hold no lock while waiting for another process or thread, and take several locks in the same order everywhere";
 
 // A thread that takes a lock again: POSIX.1-2024, pthread_mutex_lock(), "relock".
 const RELEASE_BEFORE_TAKING: &str = "the thread takes a lock that it already holds: release it first, or use a recursive lock; look for a callback, a signal handler or an atfork handler that runs while the lock is held";

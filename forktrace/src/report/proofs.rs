@@ -308,6 +308,9 @@ fn of_stall(fact: &Fact) -> Option<String> {
         Fact::HeldByNobody {} => {
             "none of the processes that have the lock has taken it, by its own record".into()
         }
+        Fact::OwnersWait {} => {
+            "each lock names its owner, or is the end of one thread, and all of these wait for each other".into()
+        }
         Fact::NobodyCanEnd { tasks: 0 | 1, .. } => "no other task could end this wait".into(),
         Fact::NobodyCanEnd { tasks, processes: 1 } => format!(
             "none of the {} that could end this wait can run",

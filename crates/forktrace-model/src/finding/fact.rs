@@ -106,6 +106,9 @@ rules! {
     Supports NobodyInside "nobody-inside" {}
     /// The word is what it was at the fork, and nobody holds it.
     Supports UnchangedSinceFork "unchanged-since-fork" { word: WordFact }
+    /// Each of the tasks that wait for each other waits for a lock that names the next one as its owner, or
+    /// for the end of that thread. Taken for granted: nobody else releases a lock that names an owner.
+    Supports OwnersWait "owners-wait" {}
     /// The task that has the lock, by the number in it, has ended.
     Supports HolderGone "holder-gone" { owner: u32 }
     /// The process that changed the System V semaphore last has ended by this signal, in the middle of what

@@ -81,19 +81,19 @@ fn known_ends(stall: &Stall, pid: u32, at: usize) -> Ends {
     if wait.outside || wait.others || wait.timed && !in_vain || rests {
         return Ends::Anything;
     }
-    let mut others: Vec<usize> = wait.on.iter().flat_map(|on| known(stall, on)).collect();
+    let mut others: Vec<usize> = wait.on.iter().flat_map(|on| known(stall, task, on)).collect();
     others.sort_unstable();
     others.dedup();
     Ends::Tasks(others)
 }
 
 /// The tasks that are known to be able to do what is waited for.
-fn known(stall: &Stall, on: &On) -> Vec<usize> {
+fn known(stall: &Stall, task: &StallTask, on: &On) -> Vec<usize> {
     let Some(thing) = case::thing(stall, on).filter(|thing| thing.kind != ThingKind::Other) else {
         return Vec::new();
     };
     let pids: Vec<u32> = case::pids(thing, on.way, View::NoShutdown).collect();
-    let owner = case::owner(thing);
+    let owner = case::owner(stall, task, thing);
     let could = |(_, task): &(usize, &StallTask)| {
         pids.contains(&task.pid) && owner.is_none_or(|owner| case::is(task, owner))
     };

@@ -21,7 +21,8 @@ pub(super) use crate::hazards::live::Ends;
 /// What is taken for granted when it is said who could end a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum View {
-    /// Nothing: whoever could end it counts, and a signal's handler could end any wait.
+    /// Nothing but that a lock is released by the owner that it names: whoever could end a wait counts, and a
+    /// signal's handler could end any.
     Safest,
     /// Nobody shuts down the end of a socket at which another task waits (shutdown(2)).
     NoShutdown,
@@ -181,7 +182,7 @@ fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<
         return None;
     }
     // Who has its memory today are not all who could wake: others may open it by name.
-    if is_open_to_all(thing) && owner(thing).is_none() {
+    if is_open_to_all(thing) && owner(stall, task, thing).is_none() {
         return None;
     }
     // Whoever has an epoll instance could add files to it. Nobody does that for others.
@@ -203,7 +204,7 @@ fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<
             return None;
         }
     }
-    match owner(thing) {
+    match owner(stall, task, thing) {
         Some(owner) => {
             found.retain(|at| stall.tasks.get(*at).is_some_and(|task| is(task, owner)));
             Some(found)
@@ -231,9 +232,25 @@ pub(super) fn pids<'a>(
     thing.users.iter().filter(can).map(|user| user.pid).filter(move |pid| seen.insert(*pid))
 }
 
-/// The owner of a lock in shared memory, by the number in it, which alone may release it.
-pub(super) fn owner(thing: &Thing) -> Option<u32> {
-    if thing.kind != ThingKind::SharedWord {
+/// The owner of a lock that a task waits for, by the number in it, who alone may release it. In memory of one
+/// process it counts if it is another living thread of that: a number of the forking process, copied
+/// with the lock, says nothing of who releases it here, and a thread that waits for itself may be meant to be
+/// freed by another one.
+pub(super) fn owner(stall: &Stall, task: &StallTask, thing: &Thing) -> Option<u32> {
+    let owner = recorded(thing)?;
+    let has = |pid: u32| thing.users.iter().any(|user| user.pid == pid);
+    let other = |other: &StallTask| other.tid != task.tid && has(other.pid) && is(other, owner);
+    let counts = match thing.kind {
+        ThingKind::SharedWord => true,
+        ThingKind::PrivateWord => stall.tasks.iter().any(other),
+        _ => false,
+    };
+    counts.then_some(owner)
+}
+
+/// The owner that the words of a lock name, or the thread whose end a word stands for.
+fn recorded(thing: &Thing) -> Option<u32> {
+    if !matches!(thing.kind, ThingKind::SharedWord | ThingKind::PrivateWord) {
         return None;
     }
     let (now, word) = (thing.now.as_ref()?, thing.word?);
@@ -251,8 +268,9 @@ pub(super) fn owner(thing: &Thing) -> Option<u32> {
         target: None,
         code: Code::default(),
     };
-    match locks::read(&scene)?.now {
-        State::Held { owner } => owner,
+    let reading = locks::read(&scene)?;
+    match reading.now {
+        State::Held { owner } if !reading.family.anyone_may_release => owner,
         _ => None,
     }
 }

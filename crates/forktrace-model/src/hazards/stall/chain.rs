@@ -15,9 +15,16 @@ pub(super) struct Chain {
     pub(super) links: Vec<Link>,
     /// The last of them waits for a task that is among them.
     pub(super) is_circle: bool,
+    /// Each of them waits for a lock that names its owner, or for the end of one thread.
+    by_owners: bool,
 }
 
 impl Chain {
+    /// Whether each task of a circle waits for what the next one alone can end, by the words of the locks.
+    pub(super) fn is_by_owners(&self) -> bool {
+        self.is_circle && self.by_owners
+    }
+
     /// Whether it stays in one process.
     pub(super) fn is_alone(&self) -> bool {
         self.links
@@ -31,7 +38,7 @@ impl Chain {
 pub(super) fn follow(stall: &Stall, pid: u32, from: usize, view: View) -> Chain {
     // Who could shut down a socket says nothing of who is waited for.
     let view = view.max(View::NoShutdown);
-    let mut chain = Chain::default();
+    let mut chain = Chain { by_owners: true, ..Chain::default() };
     let mut visited = Vec::new();
     let mut next = Some(from);
     while let Some(at) = next {
@@ -46,6 +53,7 @@ pub(super) fn follow(stall: &Stall, pid: u32, from: usize, view: View) -> Chain 
             break;
         };
         chain.links.push(link);
+        chain.by_owners &= names_owner(stall, task);
         let others = match case::ends(stall, pid, at, view) {
             case::Ends::Tasks(others) => others,
             case::Ends::Anything => break,
@@ -72,7 +80,7 @@ fn best(stall: &Stall, task: &StallTask, others: &[usize], visited: &[usize]) ->
 fn link(stall: &Stall, task: &StallTask, view: View) -> Option<Link> {
     let TaskState::Waits(wait) = &task.state else { return None };
     let (on, thing) = told(stall, wait)?;
-    let owner = case::owner(thing);
+    let owner = case::owner(stall, task, thing);
     let gone = owner.filter(|owner| !stall.tasks.iter().any(|task| case::is(task, *owner)));
     let left =
         || thing.semaphore.filter(|semaphore| semaphore.gone).map(|semaphore| semaphore.last);
@@ -89,6 +97,13 @@ fn link(stall: &Stall, task: &StallTask, view: View) -> Option<Link> {
         by: case::pids(thing, on.way, view.min(View::NoHandlers)).collect(),
         gone,
     })
+}
+
+/// Whether a task waits for nothing but a lock that names its owner.
+fn names_owner(stall: &Stall, task: &StallTask) -> bool {
+    let TaskState::Waits(wait) = &task.state else { return false };
+    let owner = |on: &On| case::owner(stall, task, case::thing(stall, on)?);
+    matches!(wait.on.as_slice(), [on] if owner(on).is_some())
 }
 
 /// The thing that says most about a wait: what the process has in common with others.

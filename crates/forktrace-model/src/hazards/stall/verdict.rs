@@ -95,6 +95,7 @@ impl StallCase<'_> {
             () if !forked && chain.is_circle && !alone => HazardId::Deadlock,
             () if !forked => return None,
             () if chain.links.iter().any(orphaned) => HazardId::OrphanedLock,
+            () if chain.is_by_owners() => HazardId::Deadlock,
             () if alone && (self.threads_lost() != Some(0) || !chain.is_circle) => {
                 HazardId::LostWaker
             }
@@ -176,7 +177,9 @@ impl StallCase<'_> {
         if let Some(threads_lost) = lost {
             facts.push(Fact::ThreadsLost { threads_lost });
         }
-        let alone = chain.is_alone();
+        // To wait for each other's locks is not how a program rests, nor how it is woken.
+        let alone = chain.is_alone() && !chain.is_by_owners();
+        facts.extend(chain.is_by_owners().then_some(Fact::OwnersWait {}));
         let mut sure = match view {
             View::Safest => Confidence::Certain,
             View::NoShutdown => self.beside_others(wait, &mut facts),
@@ -270,7 +273,7 @@ impl StallCase<'_> {
         let of = |link: &Link| self.handlers(link.task.pid);
         let mask = chain.links.iter().filter_map(of).fold(0, |all, mask| all | mask);
         facts.push(Fact::Handlers { signals: Some(handlers::numbers(mask)) });
-        let alone = chain.is_alone();
+        let alone = chain.is_alone() && !chain.is_by_owners();
         match hazard {
             // A handler is how a process that is alone is meant to be woken.
             HazardId::LostWaker | HazardId::Deadlock | HazardId::HeldOpen if alone => {
