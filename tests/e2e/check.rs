@@ -47,6 +47,15 @@ fn check(
 ) -> Result<()> {
     let hang = truth.hang().context("nothing hangs")?;
     let text = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    if matches!(truth, Truth::Shared(_)) {
+        // Whoever used it first may stand for all.
+        let also = facts.timed("also").filter_map(|(_, pid)| pid);
+        let users: Vec<u64> = facts.all("stuck").chain(also).collect();
+        let pid = number(finding, "/pid");
+        ensure!(pid.is_some_and(|pid| users.contains(&pid)), "{pid:?} is none of {users:?}");
+        ensure!(finding.get("shared").is_some_and(Value::is_object), "not what is shared");
+        return Ok(());
+    }
     is_one_of(finding, "/pid", facts, "stuck")?;
     // The process that was traced first has no fork.
     let is_forked = finding.get("fork").is_some_and(Value::is_object);

@@ -78,9 +78,9 @@ pub(super) fn at(thread: &LostThread) -> Option<Signals> {
     let clock = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
     match Semaphore::at(uaddr, then).filter(|_| op == clock) {
         Some(semaphore) => semaphore.signals(uaddr, now),
-        // A join waits for a thread's id by the shared operation, and fork changes that id
+        // A join waits for a thread's id by this shared operation, and fork changes that id
         // (glibc 2.36, `nptl/pthread_join_common.c`, `sysdeps/nptl/_Fork.c`).
-        None if op & FUTEX_PRIVATE_FLAG == 0 => None,
+        None if op == FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME => None,
         None => single(uaddr, val, then, now),
     }
 }
