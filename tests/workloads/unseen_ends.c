@@ -6,8 +6,6 @@
  *          mutex    the same thread has a mutex in shared memory
  *          table    a thread of the parent has a table of file descriptors of its own, and in it the end of a pipe
  *          closed   the first thread of the parent has a table of its own, and closed all in it
- *          message  the end of the pipe is in a message that nobody has taken yet
- *          eventfd  an eventfd is in such a message
  *          ring     the end is registered with an io_uring of the parent
  *          memory   two processes run in the child's memory: one waits for a semaphore that the other gives back
  * The child has the end of its pipe too, and does not use it.
@@ -17,8 +15,6 @@
 #include <linux/io_uring.h>
 #include <sched.h>
 #include <stdint.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 static const char *where;
@@ -96,25 +92,6 @@ static void another_table(void) {
     pthread_join(thread, NULL);
 }
 
-static void in_message(void) {
-    int sockets[2];
-    char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
-    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0, "socketpair");
-    struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    *head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(head), &ends[1], sizeof(int));
-    check(sendmsg(sockets[0], &message, 0) == 1, "sendmsg");
-    close(ends[0]);
-    close(ends[1]);
-    nap(seconds);
-    check(recvmsg(sockets[1], &message, 0) == 1, "recvmsg");
-    memcpy(&ends[1], CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
-    uint64_t bytes = 1;
-    check(write(ends[1], &bytes, sizeof bytes) == sizeof bytes, "write");
-}
-
 /* Where io_uring is not allowed: the parent keeps the end. */
 static void in_ring(void) {
     struct io_uring_params how = {0};
@@ -179,15 +156,9 @@ int main(int argc, char **argv) {
         reap();
         return 0;
     }
-    if (is("eventfd")) {
-        ends[0] = eventfd(0, 0);
-        ends[1] = dup(ends[0]);
-    } else {
-        check(pipe(ends) == 0, "pipe");
-    }
+    check(pipe(ends) == 0, "pipe");
     reader();
     if (is("table") || is("closed")) another_table();
-    if (is("message") || is("eventfd")) in_message();
     if (is("ring")) in_ring();
     reap();
     return 0;

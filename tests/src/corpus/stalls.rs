@@ -141,5 +141,6 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_pipe_in_own_table_of_thread", "unseen_ends.c", &["table"], NOTHING),
     case("quiet_pipe_closed_in_first_table", "unseen_ends.c", &["closed"], NOTHING),
     case("quiet_semaphore_of_shared_memory", "unseen_ends.c", &["memory"], NOTHING),
+    case("quiet_pipe_in_ring", "unseen_ends.c", &["ring"], NOTHING),
     case("quiet_thread_restarted", "lost_threads.c", &["restarted"], NOTHING),
 ];

@@ -24,6 +24,10 @@ pub struct Stall {
     /// Why tasks may be missing; a task that is not in `tasks` may be able to run. `None`: none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
+    /// Descriptors were on their way in messages of Unix sockets (unix(7), `SCM_RIGHTS`): of whom takes
+    /// them nothing is known. It is read only where a task seems to be stuck.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_messages: bool,
     /// Python frames of the thread, innermost first.
     pub python: Python,
     /// Its native stack; empty until it is known that it is worth its price.

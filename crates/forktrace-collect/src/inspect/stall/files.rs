@@ -28,7 +28,9 @@ pub(super) enum Object {
     Timerfd,
     Epoll,
     Pidfd,
-    /// One by which the kernel may write to an eventfd: io_uring, KVM.
+    /// An io_uring, by which the kernel may write to an eventfd.
+    Ring,
+    /// Another one by which it may: KVM.
     Signaller,
     Other,
 }
@@ -48,9 +50,8 @@ impl Link {
             Some("[timerfd]") => Link::Kernel(Object::Timerfd),
             Some("[eventpoll]") => Link::Kernel(Object::Epoll),
             Some("[pidfd]") => Link::Kernel(Object::Pidfd),
-            Some(name) if name == "[io_uring]" || name.starts_with("kvm-") => {
-                Link::Kernel(Object::Signaller)
-            }
+            Some("[io_uring]") => Link::Kernel(Object::Ring),
+            Some(name) if name.starts_with("kvm-") => Link::Kernel(Object::Signaller),
             Some(_) => Link::Kernel(Object::Other),
             None if inode("pidfd:[").is_some() => Link::Kernel(Object::Pidfd),
             None if text.starts_with('/') => Link::Path,
@@ -82,6 +83,9 @@ pub(super) struct Info {
     pub(super) pid: Option<u32>,
     /// The files that an epoll instance watches (`ep_show_fdinfo`, `fs/eventpoll.c`, Linux 6.18).
     pub(super) watched: Vec<Watched>,
+    /// How many descriptors are in messages that wait in a Unix socket, or in a connection that it has not
+    /// yet accepted (`unix_show_fdinfo`, `net/unix/af_unix.c`, Linux 6.18).
+    pub(super) in_messages: u64,
     /// The locks that come of this descriptor, as device and inode (`show_fd_locks`, `fs/locks.c`).
     pub(super) locks: Vec<String>,
 }
@@ -107,12 +111,16 @@ const ACCESS: u64 = 3;
 /// Most bytes of a `fdinfo` that are read: an epoll instance has a line for each file.
 const MOST: u64 = 256 << 10;
 
+/// The `fdinfo` of a thread's file descriptor.
+pub(super) fn text(pid: u32, tid: u32, fd: i32) -> Option<String> {
+    let bytes = proc_text::bytes(pid, &format!("{pid}/task/{tid}/fdinfo/{fd}"), MOST).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 impl Info {
     /// That of a thread's file descriptor.
     pub(super) fn of(pid: u32, tid: u32, fd: i32) -> Option<Self> {
-        let path = format!("{pid}/task/{tid}/fdinfo/{fd}");
-        let bytes = proc_text::bytes(pid, &path, MOST).ok()?;
-        Some(Info::parse(&String::from_utf8_lossy(&bytes)))
+        Some(Info::parse(&text(pid, tid, fd)?))
     }
 
     pub(super) fn parse(text: &str) -> Self {
@@ -128,6 +136,7 @@ impl Info {
                     info.pid = value.parse::<i64>().ok().map(|pid| u32::try_from(pid).unwrap_or(0))
                 }
                 "tfd" => info.watched.extend(watched(value)),
+                "scm_fds" => info.in_messages = value.parse().unwrap_or(0),
                 "lock" => info.locks.extend(locked(value)),
                 _ => {}
             }

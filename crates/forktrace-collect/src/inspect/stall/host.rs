@@ -13,6 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     file_locks::{self, FileLock},
     files::{Info, Link, Object},
+    rings,
     unix_sockets::{self, UnixSocket},
 };
 use crate::inspect::{
@@ -57,6 +58,7 @@ pub(super) struct Host {
     sockets: OnceCell<FxHashMap<u64, UnixSocket>>,
     locks: OnceCell<Vec<FileLock>>,
     tracers: OnceCell<FxHashSet<u32>>,
+    in_messages: OnceCell<bool>,
 }
 
 /// Who has which files open.
@@ -65,6 +67,10 @@ pub(super) struct Files {
     by_inode: FxHashMap<u64, Vec<Open>>,
     objects: FxHashMap<Object, Vec<Open>>,
     paths: Vec<Open>,
+    /// One descriptor of each socket.
+    sockets: Vec<Open>,
+    /// What is registered with rings.
+    in_rings: Vec<Link>,
     unread: Unread,
 }
 
@@ -80,6 +86,8 @@ pub(super) struct Memory {
 struct Unread {
     /// Reading took too long.
     too_many: bool,
+    /// A ring does not tell what is registered with it.
+    ring: bool,
     /// Processes that something denies access to.
     denied: Vec<u32>,
 }
@@ -140,7 +148,7 @@ impl Host {
         let start = |pid: &u32| self.processes().get(pid).map(|process| process.start);
         let first = users.filter_map(|pid| start(&pid)).min();
         let older = |pid: &u32| first.zip(start(pid)).is_some_and(|(first, own)| own < first);
-        !unread.too_many && unread.denied.iter().all(older)
+        !unread.too_many && !unread.ring && unread.denied.iter().all(older)
     }
 
     /// The other processes that run in the very memory of process `pid` (clone(2), `CLONE_VM` without
@@ -160,6 +168,12 @@ impl Host {
     /// All Unix sockets of this network namespace by inode.
     pub(super) fn sockets(&self) -> &FxHashMap<u64, UnixSocket> {
         self.sockets.get_or_init(unix_sockets::all)
+    }
+
+    /// Whether descriptors are on their way in messages of Unix sockets (unix(7), `SCM_RIGHTS`): who will
+    /// have them is not known. Each socket of the host is looked at.
+    pub(super) fn has_in_messages(&self) -> bool {
+        *self.in_messages.get_or_init(|| in_messages(&self.files().sockets))
     }
 
     pub(super) fn locks(&self) -> &[FileLock] {
@@ -182,6 +196,15 @@ fn process(pid: u32) -> Option<Process> {
         start: stat.starttime,
         ended: living.is_none(),
     })
+}
+
+/// Whether descriptors are in messages that wait in one of these sockets; true if that takes too long.
+pub(super) fn in_messages(sockets: &[Open]) -> bool {
+    let end = Instant::now() + PATIENCE;
+    let has_some = |open: &Open| {
+        Info::of(open.pid, open.tid, open.fd).is_some_and(|info| info.in_messages > 0)
+    };
+    sockets.iter().any(|open| Instant::now() > end || has_some(open))
 }
 
 fn threads(pid: u32) -> Vec<u32> {
@@ -225,8 +248,17 @@ impl Files {
             };
             let open = Open { pid, tid, fd };
             match Link::parse(&path.to_string_lossy()) {
-                Link::Pipe(inode) | Link::Socket(inode) => {
-                    self.by_inode.entry(inode).or_default().push(open);
+                Link::Pipe(inode) => self.by_inode.entry(inode).or_default().push(open),
+                Link::Socket(inode) => {
+                    let all = self.by_inode.entry(inode).or_default();
+                    self.sockets.extend(all.is_empty().then_some(open));
+                    all.push(open);
+                }
+                Link::Kernel(Object::Ring) => {
+                    let registered = rings::registered_with(open);
+                    self.unread.ring |= registered.is_none();
+                    self.in_rings.extend(registered.unwrap_or_default());
+                    self.objects.entry(Object::Ring).or_default().push(open);
                 }
                 Link::Kernel(object) => self.objects.entry(object).or_default().push(open),
                 Link::Path => self.paths.push(open),
@@ -244,6 +276,16 @@ impl Files {
     /// Who has objects of a kind open.
     pub(super) fn of_kind(&self, object: Object) -> &[Open] {
         self.objects.get(&object).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether a pipe or a socket is registered with a ring.
+    pub(super) fn is_in_ring(&self, inode: u64) -> bool {
+        self.in_rings.iter().any(|link| [Link::Pipe(inode), Link::Socket(inode)].contains(link))
+    }
+
+    /// Whether an object of a kind is registered with a ring.
+    pub(super) fn has_in_ring(&self, object: Object) -> bool {
+        self.in_rings.contains(&Link::Kernel(object))
     }
 
     /// Who has files at paths open.

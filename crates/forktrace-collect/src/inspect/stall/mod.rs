@@ -19,6 +19,7 @@ pub mod look;
 mod networks;
 mod polled;
 mod process;
+mod rings;
 mod semaphores;
 mod socket_timeout;
 mod sysv;
@@ -93,10 +94,15 @@ pub fn read(pids: &[u32], known: &KnownThreads, asks: Asks) -> Vec<(u32, Stall)>
     let mut left = pids.to_vec();
     let mut before: Option<FxHashMap<u32, Look>> = None;
     for round in 0..ROUNDS {
-        let (stalls, looks) = once(&left, known, asks);
+        let host = Host::default();
+        let (stalls, looks) = once(&host, &left, known, asks);
         left.clear();
         for (pid, mut stall) in stalls {
-            let stuck = stuck_thread(&stall, pid).is_some();
+            let mut stuck = stuck_thread(&stall, pid).is_some();
+            if stuck && host.has_in_messages() {
+                stall.in_messages = true;
+                stuck = stuck_thread(&stall, pid).is_some();
+            }
             let moved = match &before {
                 Some(before) => moved(&stall, before, &looks),
                 None => (0..stall.tasks.len()).collect(),
@@ -137,12 +143,12 @@ fn moved(stall: &Stall, before: &FxHashMap<u32, Look>, now: &FxHashMap<u32, Look
 }
 
 fn once(
+    host: &Host,
     pids: &[u32],
     known: &KnownThreads,
     asks: Asks,
 ) -> (Vec<(u32, Stall)>, FxHashMap<u32, Look>) {
-    let host = Host::default();
-    let mut graph = Graph::new(&host, known, asks);
+    let mut graph = Graph::new(host, known, asks);
     for pid in pids {
         graph.follow(*pid);
     }

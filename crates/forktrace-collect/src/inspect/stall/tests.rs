@@ -20,7 +20,7 @@ use super::{
     call::{Call, Target, Which},
     file_locks::{self, FileLock},
     files::{self, Info, Link, Object, Watched},
-    graph, host, look, polled, process, unix_sockets,
+    graph, host, look, polled, process, rings, unix_sockets,
 };
 use crate::arch::{Blocking, HOST};
 
@@ -123,7 +123,7 @@ fn links_and_their_texts_are_read() {
         ("anon_inode:[eventpoll]", Link::Kernel(Object::Epoll)),
         ("anon_inode:[pidfd]", Link::Kernel(Object::Pidfd)),
         ("pidfd:[9]", Link::Kernel(Object::Pidfd)),
-        ("anon_inode:[io_uring]", Link::Kernel(Object::Signaller)),
+        ("anon_inode:[io_uring]", Link::Kernel(Object::Ring)),
         ("anon_inode:inotify", Link::Kernel(Object::Other)),
         ("/tmp/pipe:[12]", Link::Path),
         ("pipe:[x]", Link::Other),
@@ -294,4 +294,39 @@ fn a_thread_with_a_table_of_its_own_is_among_those_who_have_a_file() {
     assert_eq!(opens.iter().filter(has).count(), 1, "{opens:?}");
     thread.join().unwrap();
     assert_eq!(reader.read(&mut [0]).unwrap(), 0, "all ends are closed");
+}
+
+#[test]
+fn files_that_are_registered_with_a_ring() {
+    let all = "pos:\t0\nSqThread:\t-1\nUserFiles:\t4\n    0: pipe:[7]\n    2: anon_inode:[eventfd]\n    \
+               3: /tmp/a:b\nUserBufs:\t1\n    0: 0x7f00/64\n";
+    let found = vec![Link::Pipe(7), Link::Kernel(Object::Eventfd), Link::Path];
+    assert_eq!(rings::registered(all), Some(found));
+    assert_eq!(rings::registered("UserFiles:\t0\nUserBufs:\t0\n"), Some(Vec::new()));
+    for unknown in [
+        "",
+        "pos:\t0\n",
+        "UserFiles:\t2\nUserBufs:\t0\n",
+        "UserFiles:\t1\n    0: \n",
+        "UserFiles:\tx\n",
+    ] {
+        assert_eq!(rings::registered(unknown), None, "{unknown:?}");
+    }
+}
+
+#[test]
+fn a_descriptor_in_a_message_is_seen() {
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    let (one, mut other) = UnixStream::pair().unwrap();
+    let me = std::process::id();
+    let ends = [one.as_raw_fd(), other.as_raw_fd()].map(|fd| host::Open { pid: me, tid: me, fd });
+    assert!(!host::in_messages(&ends));
+    let sent = [one.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&sent)];
+    let part = [std::io::IoSlice::new(b"x")];
+    sendmsg::<()>(one.as_raw_fd(), &part, &rights, MsgFlags::empty(), None).unwrap();
+    let seen = host::in_messages(&ends);
+    // Reading the byte alone drops the descriptor.
+    other.read_exact(&mut [0]).unwrap();
+    assert!(seen && !host::in_messages(&ends));
 }

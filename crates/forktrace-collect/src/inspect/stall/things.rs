@@ -207,7 +207,9 @@ impl<'a> Things<'a> {
                 waits.on.push(On { thing: place, fd: Some(fd), way: Way::Exit });
                 return Some(());
             }
-            Link::Kernel(Object::Signaller | Object::Other) | Link::Path | Link::Other => {
+            Link::Kernel(Object::Ring | Object::Signaller | Object::Other)
+            | Link::Path
+            | Link::Other => {
                 return None;
             }
         };
@@ -222,7 +224,8 @@ impl<'a> Things<'a> {
             let users = users(files.of_inode(inode), |open| {
                 Info::of(open.pid, open.tid, open.fd).map_or((true, true), |info| info.ends())
             });
-            own.are_all(&users).then(|| thing(ThingKind::Pipe, name, users))
+            let known = own.are_all(&users) && !files.is_in_ring(inode);
+            known.then(|| thing(ThingKind::Pipe, name, users))
         })?;
         let thing = self.all.get(place as usize)?;
         let mut others = thing.users.iter();
@@ -246,7 +249,7 @@ impl<'a> Things<'a> {
             let mut users = users(files.of_inode(peer), |_| (true, true));
             let has_peer = !users.is_empty();
             add_shutters(&mut users, files.of_inode(inode));
-            let known = own.are_all(&users) && has_peer;
+            let known = own.are_all(&users) && has_peer && !files.is_in_ring(peer);
             known.then(|| Thing { by_name, ..thing(ThingKind::UnixSocket, name, users) })
         })
     }
@@ -262,10 +265,10 @@ impl<'a> Things<'a> {
             let same: Vec<Open> = same.copied().collect();
             let users = users(&same, |_| (true, true));
             // The kernel may write to it in their name.
-            let signalled = files
-                .of_kind(Object::Signaller)
-                .iter()
-                .any(|open| users.iter().any(|user| user.pid == open.pid));
+            let [rings, others] = [Object::Ring, Object::Signaller].map(|kind| files.of_kind(kind));
+            let mut signallers = rings.iter().chain(others);
+            let signalled = files.has_in_ring(Object::Eventfd)
+                || signallers.any(|open| users.iter().any(|user| user.pid == open.pid));
             let known = own.are_all(&users) && !users.is_empty() && !signalled;
             known.then(|| thing(ThingKind::Eventfd, name, users))
         })

@@ -181,8 +181,10 @@ fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<
     if thing.kind == ThingKind::SysvSemaphore && view < View::LastOperator {
         return None;
     }
-    // Who has its memory today are not all who could wake: others may open it by name.
-    if is_open_to_all(thing) && owner(stall, task, thing).is_none() {
+    // Who has it today are not all who could end the wait: others may open it by name, or take it out of a
+    // message.
+    let may_be_anybodys = is_open_to_all(thing) || stall.in_messages && may_be_in_message(thing);
+    if may_be_anybodys && owner(stall, task, thing).is_none() {
         return None;
     }
     // Whoever has an epoll instance could add files to it. Nobody does that for others.
@@ -210,6 +212,18 @@ fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<
             Some(found)
         }
         None => Some(found),
+    }
+}
+
+/// Whether a process could be sent a descriptor by which to end a wait. Shared memory without a file has
+/// none (`shmem_zero_setup`, `mm/shmem.c`, Linux 6.18, names it so), nor has a segment of System V.
+fn may_be_in_message(thing: &Thing) -> bool {
+    match thing.kind {
+        ThingKind::Pipe | ThingKind::UnixSocket | ThingKind::Eventfd | ThingKind::FileLock => true,
+        ThingKind::SharedWord => {
+            !thing.name.starts_with("/dev/zero") && !thing.name.starts_with("/SYSV")
+        }
+        _ => false,
     }
 }
 

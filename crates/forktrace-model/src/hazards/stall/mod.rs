@@ -35,7 +35,8 @@ pub(super) fn judge(cx: &Context<'_>, id: HazardId) -> Verdict {
 pub(super) fn ended_by(event: &Event) -> Option<Key> {
     match (&event.body, &event.task) {
         (Body::Stall(stall), Some(task)) => {
-            stuck_thread(stall, task.pid).is_none().then(Key::of_stall)
+            let goes_on = !stall.in_messages && stuck_thread(stall, task.pid).is_none();
+            goes_on.then(Key::of_stall)
         }
         _ => None,
     }

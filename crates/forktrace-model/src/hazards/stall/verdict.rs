@@ -48,7 +48,7 @@ impl StallCase<'_> {
     pub(in crate::hazards) fn verdict(&self) -> Verdict {
         match self.finding() {
             Some(finding) => Verdict::Finding(Box::new(finding)),
-            None if self.is_unread() => Verdict::Open(Reason::Unreadable),
+            None if self.is_unread() || self.stall.in_messages => Verdict::Open(Reason::Unreadable),
             None => Verdict::Innocent(Reason::OthersCanWake),
         }
     }
