@@ -21,6 +21,7 @@ pub(super) static HANGS: &[Case] = &[
     case("hang_python_siblings", "stuck_worker.py", &["siblings"], PYTHON),
     case("hang_python_worker_with_handlers", "stuck_worker.py", &["handlers"], PYTHON).least(Some(Confidence::Suspect)),
     case("hang_python_in_preexec", "stuck_worker.py", &["preexec"], PYTHON),
+    case("deadlock_python_rlocks_of_threads", "owned_rlocks.py", &["abba"], DEADLOCK),
     case("own_python_sleeper", "sleeper.py", &[], OWN_FAULT),
     case("hang_python_import_lock", "import_lock.py", &[], LOST_PYTHON),
     case("hang_python_lost_event", "lost_thread.py", &["event"], LOST_PYTHON).least(LIKELY),
@@ -50,6 +51,7 @@ pub(super) static HANGS: &[Case] = &[
 /// Programs in which every wait ends.
 #[rustfmt::skip]
 pub(super) static QUIET: &[Case] = &[
+    case("quiet_python_rlock_of_slow_owner", "owned_rlocks.py", &["late"], NOTHING),
     case("quiet_python_mp_lock", "mp_lock.py", &[], NOTHING),
     case("quiet_python_timed_acquire", "timed_acquire.py", &[], NOTHING),
     case("quiet_python_pool", "pool.py", &[], NOTHING),

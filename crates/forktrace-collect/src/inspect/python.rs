@@ -36,6 +36,25 @@ pub fn frames(pid: u32, tids: Vec<u32>) -> Vec<(u32, Vec<PythonFrame>)> {
     spy::frames_of(pid, tids).unwrap_or_default()
 }
 
+/// The thread that has the `RLock` for which thread `tid` of `pid` waits with the word at `uaddr`, by its
+/// number in its own pid namespace, up to CPython 3.12. Nobody else can release it: `release` then raises an
+/// error (`rlock_release`, `Modules/_threadmodule.c`, CPython 3.8 to 3.12). `None`: no such lock, or it
+/// cannot be read.
+#[cfg(feature = "python")]
+pub fn rlock_owner(pid: u32, tid: u32, uaddr: u64) -> Option<u32> {
+    let lock = lock_object::find(&remote::Remote::open(pid)?, pid, tid, uaddr)?;
+    let (owner, count) = lock.rlock(&lock.now)?;
+    let bytes = super::memory::read(pid, owner, super::evidence::DESCRIPTOR_LEN).ok()?;
+    let descriptor = forktrace_model::event::Window { address: owner, bytes };
+    super::evidence::descriptor_tid(owner, &descriptor).filter(|tid| count > 0 && *tid != 0)
+}
+
+/// Finds none: this build cannot.
+#[cfg(not(feature = "python"))]
+pub fn rlock_owner(_pid: u32, _tid: u32, _uaddr: u64) -> Option<u32> {
+    None
+}
+
 /// Reads none: this build cannot.
 #[cfg(not(feature = "python"))]
 pub fn frames(_pid: u32, _tids: Vec<u32>) -> Vec<(u32, Vec<PythonFrame>)> {

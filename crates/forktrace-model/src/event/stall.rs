@@ -225,6 +225,9 @@ pub struct Thing {
     /// A futex word: the memory around it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub now: Option<Window>,
+    /// A futex word of an `RLock` of Python: the thread that has the lock, by its number in its pid namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
     /// A System V semaphore: what the kernel records of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub semaphore: Option<SysvSemaphore>,

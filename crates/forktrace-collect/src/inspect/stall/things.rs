@@ -1,6 +1,6 @@
 //! What a call waits for, and who has the other ends of it.
 
-use forktrace_model::event::stall::{On, Thing, ThingKind, User, Way};
+use forktrace_model::event::stall::{On, Runtime, Thing, ThingKind, User, Way};
 use rustc_hash::FxHashMap;
 
 use super::{
@@ -71,6 +71,7 @@ pub(super) struct Things<'a> {
     places: FxHashMap<Key, u32>,
     /// The processes that run in the memory of one, itself left out.
     pub(super) sharing: FxHashMap<u32, Vec<u32>>,
+    pub(super) runtimes: FxHashMap<u32, Option<Runtime>>,
     asks: Asks,
     networks: Networks,
 }
@@ -82,6 +83,7 @@ impl<'a> Things<'a> {
             all: Vec::new(),
             places: FxHashMap::default(),
             sharing: FxHashMap::default(),
+            runtimes: FxHashMap::default(),
             asks,
             networks: Networks::new(asks.network),
         }

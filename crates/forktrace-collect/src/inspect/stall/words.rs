@@ -5,18 +5,19 @@ use std::{fs::Metadata, os::unix::fs::MetadataExt as _};
 use forktrace_common::futex::FUTEX_PRIVATE_FLAG;
 use forktrace_model::event::{
     Window,
-    stall::{On, Thing, ThingKind, Way},
+    stall::{On, Runtime, Thing, ThingKind, Way},
 };
 
 use super::{
     host::Whose,
-    semaphores,
+    process, semaphores,
     things::{Key, Things, Waiter, Waits},
     users::one_who_writes,
 };
 use crate::inspect::{
     evidence, fuse,
     memory::{self, Origin},
+    python,
 };
 
 impl Things<'_> {
@@ -51,7 +52,13 @@ impl Things<'_> {
         let place = if said_private || !mapping.shared {
             let mut users = self.sharing(waiter);
             users.push(pid);
-            let make = |_: &Self| Some(thing(ThingKind::PrivateWord, users));
+            let runtime = *self.runtimes.entry(pid).or_insert_with(|| process::runtime_of(pid));
+            let make = |_: &Self| {
+                let made = thing(ThingKind::PrivateWord, users);
+                let owner = (runtime == Some(Runtime::Python))
+                    .then(|| python::rlock_owner(pid, waiter.tid, uaddr));
+                Some(Thing { owner: owner.flatten(), ..made })
+            };
             self.place(Key::PrivateWord(pid, uaddr), make)?
         } else {
             let origin = memory::origin(pid, uaddr)?;

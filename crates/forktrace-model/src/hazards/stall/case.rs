@@ -267,6 +267,9 @@ fn recorded(thing: &Thing) -> Option<u32> {
     if !matches!(thing.kind, ThingKind::SharedWord | ThingKind::PrivateWord) {
         return None;
     }
+    if thing.owner.is_some() {
+        return thing.owner;
+    }
     let (now, word) = (thing.now.as_ref()?, thing.word?);
     // Who waits for a lock expects the word that says so.
     let val = now.word(word).map_or(0, u64::from);

@@ -103,3 +103,19 @@ fn a_condition_names_nobody() {
     let rests = made.word(FUTEX_PRIVATE_FLAG, &[0; 12]).waits(CHILD, TWO, Way::Wake);
     assert!(rests.ends_by_itself(), "its owner rests, and whoever runs may wake it");
 }
+
+#[test]
+fn an_rlock_of_python_names_its_owner() {
+    let rlock = |made: Made, owner| {
+        let mut made = made.word(FUTEX_PRIVATE_FLAG, &[0; 12]);
+        made.0.things.last_mut().unwrap().owner = owner;
+        made
+    };
+    let circle = |owner| {
+        let made = Made::default().process(CHILD, 0).runs(CHILD);
+        let made = rlock(made, Some(TWO)).waits(CHILD, ONE, Way::Wake);
+        rlock(made, owner).waits(CHILD, TWO, Way::Wake)
+    };
+    assert_eq!(said(&circle(Some(ONE)).finding()), (HazardId::Deadlock, Confidence::Certain));
+    assert!(circle(None).ends_by_itself() && circle(Some(CHILD)).ends_by_itself());
+}
