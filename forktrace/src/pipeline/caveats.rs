@@ -58,6 +58,8 @@ pub enum Missed {
     NobodySeen,
     /// Long waits of which it could not be read who could end them.
     WakersUnknown,
+    /// Threads that are stopped.
+    Stopped,
     /// Threads that use a CPU all the time, in one loop.
     Busy,
     /// Long waits in processes that something denied access to.
@@ -204,6 +206,7 @@ pub fn of(
         (Missed::Undecided, waits(Unjudged::Undecided)),
         (Missed::NobodySeen, waits(Unjudged::NobodySeen)),
         (Missed::WakersUnknown, waits(Unjudged::WakersUnknown)),
+        (Missed::Stopped, waits(Unjudged::Stopped)),
         (Missed::Busy, waits(Unjudged::Busy)),
         (Missed::WaitsDenied, waits(Unjudged::Denied)),
         (Missed::ProcessesDenied, end.count(Counter::ProcessesDenied)),

@@ -33,6 +33,7 @@ fn line(unaccounted: &Unaccounted, end_ns: u64, style: Style) -> String {
         false => format!("process {}, thread {comm}[{}]", task.pid, task.tid),
     };
     let call = match wait.doing {
+        _ if wait.why == Unjudged::Stopped => "stopped".to_owned(),
         Doing::Futex { .. } => "in a futex wait".to_owned(),
         Doing::Syscall(number) => match calls::name(number) {
             Some(name) => format!("in {name}"),
@@ -65,6 +66,9 @@ fn reason(why: Unjudged) -> &'static str {
         Unjudged::Unreadable => "its memory could not be read, or is shared",
         Unjudged::Undecided => "whether the lock was held at the fork is unknown",
         Unjudged::NobodySeen => "nobody was seen who could end it",
+        Unjudged::Stopped => {
+            "a signal (SIGSTOP, SIGTTIN) or a debugger did that, and nobody has continued it"
+        }
         Unjudged::WakersUnknown => "it is unknown who could end it",
         Unjudged::Busy => {
             "it uses a CPU all the time in one loop: a computation, or it spins for ever"

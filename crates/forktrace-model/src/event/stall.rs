@@ -139,6 +139,10 @@ pub struct TaskWait {
     /// The call only waits until files are ready, and uses none of them: `poll`, `select`, `epoll`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub polled: bool,
+    /// The task is stopped, by a signal or by a debugger: whatever the call waits for, it goes on only when
+    /// somebody continues it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// What would end it: any of these.
     pub on: Vec<On>,
     /// A task that can run, and that is left out of [`Stall::tasks`], could end it.

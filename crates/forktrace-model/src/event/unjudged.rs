@@ -60,4 +60,6 @@ pub enum Unjudged {
     /// It has run into its timeout and begun again, and nobody is left who could end it: that had not gone on
     /// for long enough.
     Polls,
+    /// The thread is stopped, and nobody has continued it.
+    Stopped,
 }

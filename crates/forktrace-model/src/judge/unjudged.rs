@@ -145,7 +145,10 @@ impl Silences {
                     wait: UnjudgedWait {
                         doing: told.doing,
                         since_ns: told.since_ns,
-                        why: Unjudged::WakersUnknown,
+                        why: match told.stopped {
+                            true => Unjudged::Stopped,
+                            false => Unjudged::WakersUnknown,
+                        },
                         ..UnjudgedWait::default()
                     },
                     until_ns: None,
@@ -360,7 +363,10 @@ impl Silence {
 impl Unaccounted {
     /// Whether all that is missing is somebody who could end it.
     fn is_for_nobody(&self) -> bool {
-        matches!(self.wait.why, Unjudged::NobodySeen | Unjudged::WakersUnknown | Unjudged::Polls)
+        matches!(
+            self.wait.why,
+            Unjudged::NobodySeen | Unjudged::WakersUnknown | Unjudged::Polls | Unjudged::Stopped
+        )
     }
 }
 

@@ -103,11 +103,15 @@ struct Thread {
 impl Thread {
     /// Since when it waits, or polls, where that is long enough to be read, `CLOCK_BOOTTIME`, ns.
     fn long(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
-        let Doing::Blocked(blocked) = self.look.doing else { return None };
+        let long = now_ns.saturating_sub(self.since_ns) >= min_wait_ns;
+        let blocked = match self.look.doing {
+            Doing::Blocked(blocked) => blocked,
+            Doing::Stopped => return long.then_some(self.since_ns),
+            Doing::Runs | Doing::Unknown => return None,
+        };
         if let Some(polls) = self.polls {
             return self.polls_long(now_ns).then_some(polls.since_ns);
         }
-        let long = now_ns.saturating_sub(self.since_ns) >= min_wait_ns;
         (long && !blocked.is_timed() && !blocked.is_outside()).then_some(self.since_ns)
     }
 
@@ -128,7 +132,7 @@ impl Thread {
         match self.look.doing {
             Doing::Blocked(blocked) => threads::decode(blocked.number, blocked.arguments),
             Doing::Runs => event::Doing::Running,
-            Doing::Unknown => event::Doing::Unknown,
+            Doing::Stopped | Doing::Unknown => event::Doing::Unknown,
         }
     }
 }

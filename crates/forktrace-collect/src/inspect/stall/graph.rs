@@ -184,7 +184,14 @@ impl<'a> Graph<'a> {
         status: &Status,
         looked_ns: u64,
     ) -> TaskState {
+        let known = self.known.get(&(pid, look.tid));
+        let same = known.filter(|known| look.is_still(&known.look));
+        let since_ns = same.map_or(looked_ns, |known| known.since_ns);
         let blocked = match look.doing {
+            Doing::Stopped => return stopped(None, since_ns),
+            Doing::Blocked(blocked) if status.state == State::Stopped => {
+                return stopped(Some(&blocked), since_ns);
+            }
             Doing::Runs => return TaskState::Moves,
             Doing::Unknown => return TaskState::Unknown,
             Doing::Blocked(blocked) => blocked,
@@ -209,18 +216,17 @@ impl<'a> Graph<'a> {
         } else {
             waits.outside = true;
         }
-        let known = self.known.get(&(pid, look.tid));
-        let same = known.filter(|known| look.is_still(&known.look));
         let polls = known
             .and_then(|known| known.polls.as_ref())
             .filter(|polls| waits.timed && polls.call == (blocked.number, blocked.place));
         let polls = polls.and_then(|polls| super::polls(pid, look, polls));
         TaskState::Waits(TaskWait {
             call: u64::try_from(blocked.number).unwrap_or_default(),
-            since_ns: same.map_or(looked_ns, |known| known.since_ns),
+            since_ns,
             timed: waits.timed,
             outside: waits.outside,
             polled,
+            stopped: false,
             on: distinct(waits.on),
             others: false,
             polls,
@@ -332,8 +338,8 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Whether a task is in a state in which its call says little: it is stopped, or waits for something that
-/// no signal interrupts, as for a disk. Of those a parent that waits for a child of `vfork` is known.
+/// Whether a task is in a state in which its call says little: it waits for something that no signal
+/// interrupts, as for a disk. Of those a parent that waits for a child of `vfork` is known.
 fn cannot_go_on(state: State, blocked: &Blocked) -> bool {
     let vfork = matches!(
         HOST.blocking(blocked.number),
@@ -342,10 +348,21 @@ fn cannot_go_on(state: State, blocked: &Blocked) -> bool {
     match state {
         State::Sleeps => vfork,
         State::Fixed => !vfork,
-        State::Stopped | State::Ended => true,
+        State::Ended => true,
         // It runs again by now: the second look shows it.
-        State::Other => false,
+        State::Stopped | State::Other => false,
     }
+}
+
+/// A task that is stopped, in a call perhaps.
+fn stopped(call: Option<&Blocked>, since_ns: u64) -> TaskState {
+    let call = call.and_then(|blocked| u64::try_from(blocked.number).ok());
+    TaskState::Waits(TaskWait {
+        call: call.unwrap_or_default(),
+        since_ns,
+        stopped: true,
+        ..TaskWait::default()
+    })
 }
 
 /// Whether a thread of a process may wait for the end of a child.
@@ -363,7 +380,7 @@ fn may_wait(pid: u32) -> bool {
                     | Blocking::EpollTime
             )
         ),
-        Doing::Runs | Doing::Unknown => false,
+        Doing::Runs | Doing::Stopped | Doing::Unknown => false,
     };
     look::at_threads(pid).is_ok_and(|looks| looks.iter().any(waits))
 }

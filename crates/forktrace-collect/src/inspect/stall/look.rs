@@ -15,6 +15,8 @@ pub enum Doing {
     Runs,
     /// It is blocked in a system call.
     Blocked(Blocked),
+    /// It is stopped, in a call that would end by itself or by something outside, or in none.
+    Stopped,
     /// It is blocked outside of a system call, or cannot be looked at.
     Unknown,
 }
@@ -63,8 +65,8 @@ pub struct Look {
 impl Look {
     /// Whether the thread has not run between this look and an earlier one.
     pub fn is_still(&self, before: &Look) -> bool {
-        let blocked = matches!(self.doing, Doing::Blocked(_));
-        blocked && self.runs.is_some() && (self.doing, self.runs) == (before.doing, before.runs)
+        let rests = matches!(self.doing, Doing::Blocked(_) | Doing::Stopped);
+        rests && self.runs.is_some() && (self.doing, self.runs) == (before.doing, before.runs)
     }
 
     /// Whether the thread may have done nothing but go back to the same call since an earlier look.
@@ -99,7 +101,22 @@ pub(super) fn at(pid: u32, tid: u32) -> Look {
         }
         _ => Doing::Unknown,
     };
+    let may_be_stopped = match &doing {
+        Doing::Blocked(blocked) => blocked.is_timed() || blocked.is_outside(),
+        Doing::Unknown => true,
+        Doing::Runs | Doing::Stopped => false,
+    };
+    let doing = if may_be_stopped && is_stopped(pid, tid) { Doing::Stopped } else { doing };
     Look { tid, doing, runs, cpu_ns }
+}
+
+/// Whether a thread is stopped (`State` in `stat`; proc_pid_stat(5)).
+fn is_stopped(pid: u32, tid: u32) -> bool {
+    let text = proc_text::small(pid, &format!("{pid}/task/{tid}/stat"));
+    text.is_ok_and(|text| {
+        let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        matches!(state, Some('T' | 't'))
+    })
 }
 
 /// CPU time that a thread has taken, ns.

@@ -187,6 +187,34 @@ fn shared_mappings_and_runtimes_are_told() {
     );
 }
 
+/// A child that stops itself, in a call that something outside would end.
+#[test]
+fn a_stopped_process_is_told_from_one_that_sleeps() {
+    use std::process::Command;
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    let is = |stopped: bool| {
+        let look = || look::at(child.id(), child.id()).doing;
+        (0..100).any(|_| {
+            thread::sleep(Duration::from_millis(20));
+            let doing = look();
+            matches!(doing, look::Doing::Stopped) == stopped && doing != look::Doing::Runs
+        })
+    };
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    assert!(is(true), "in whatever call it was");
+    let looks = [look::at(child.id(), child.id()), look::at(child.id(), child.id())];
+    assert!(looks[1].is_still(&looks[0]));
+    let (_, stall) =
+        super::read(&[child.id()], &super::KnownThreads::default(), |_, _| None).pop().unwrap();
+    let stopped = |state: &TaskState| matches!(state, TaskState::Waits(wait) if wait.stopped);
+    assert!(stall.tasks.iter().any(|task| task.pid == child.id() && stopped(&task.state)));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert!(is(false));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn counts_of_runs_are_read() {
     assert_eq!(look::schedstat("120 47831 3\n"), Some((120, 3)));

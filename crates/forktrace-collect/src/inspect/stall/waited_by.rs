@@ -23,7 +23,7 @@ pub fn waited_by(pid: u32) -> Vec<Task> {
     let looks = look::at_threads(parent).unwrap_or_default();
     let waiting = looks.into_iter().filter(|look| match look.doing {
         Doing::Blocked(blocked) => waits(look.tid, blocked),
-        Doing::Runs | Doing::Unknown => false,
+        Doing::Runs | Doing::Stopped | Doing::Unknown => false,
     });
     let task =
         |tid| Task { pid: parent, tid, comm: proc_text::comm(parent, tid).unwrap_or_default() };

@@ -7,7 +7,7 @@ use super::case::{self, Ends, View};
 use crate::{
     event::{
         Doing, Task,
-        stall::{On, Stall, StallTask, TaskState, TaskWait, ThingKind},
+        stall::{On, Stall, StallTask, TaskState, TaskWait},
     },
     hazards::live,
 };
@@ -23,6 +23,8 @@ pub struct Account {
     pub since_ns: u64,
     /// Whether somebody who can run, or something outside, could end its wait; `None`: not known.
     pub can_run: Option<bool>,
+    /// It is stopped: only who continues it ends that.
+    pub stopped: bool,
 }
 
 /// What a stall tells of the threads of process `pid` that wait.
@@ -39,13 +41,13 @@ pub fn accounts(stall: &Stall, pid: u32) -> Vec<Account> {
             (true, true) => Some(true),
             (true, false) => None,
         };
-        let (doing, since_ns) = match &task.state {
+        let (doing, since_ns, stopped) = match &task.state {
             TaskState::Moves => return None,
-            TaskState::Waits(wait) => (doing(stall, wait), wait.since_ns),
-            TaskState::Unknown => (Doing::Unknown, 0),
+            TaskState::Waits(wait) => (doing(stall, wait), wait.since_ns, wait.stopped),
+            TaskState::Unknown => (Doing::Unknown, 0, false),
         };
         let task = Task { pid: task.pid, tid: task.tid, comm: task.comm.clone() };
-        Some(Account { task, doing, since_ns, can_run })
+        Some(Account { task, doing, since_ns, can_run, stopped })
     };
     let own = |(_, task): &(usize, &StallTask)| task.pid == pid;
     stall.tasks.iter().enumerate().filter(own).filter_map(account).collect()
@@ -72,6 +74,7 @@ fn known_ends(stall: &Stall, pid: u32, at: usize) -> Ends {
     let wait = match &task.state {
         TaskState::Moves => return Ends::Anything,
         TaskState::Unknown => return nobody,
+        TaskState::Waits(wait) if wait.stopped => return nobody,
         TaskState::Waits(wait) => wait,
     };
     let in_vain = task.pid == pid && case::polls_in_vain(wait);
@@ -89,9 +92,7 @@ fn known_ends(stall: &Stall, pid: u32, at: usize) -> Ends {
 
 /// The tasks that are known to be able to do what is waited for.
 fn known(stall: &Stall, task: &StallTask, on: &On) -> Vec<usize> {
-    let Some(thing) = case::thing(stall, on).filter(|thing| thing.kind != ThingKind::Other) else {
-        return Vec::new();
-    };
+    let Some(thing) = case::thing(stall, on) else { return Vec::new() };
     let pids: Vec<u32> = case::pids(thing, on.way, View::NoShutdown).collect();
     let owner = case::owner(stall, task, thing);
     let could = |(_, task): &(usize, &StallTask)| {

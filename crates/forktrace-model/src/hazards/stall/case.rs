@@ -134,6 +134,7 @@ pub(super) fn ends(stall: &Stall, pid: u32, at: usize, view: View) -> Ends {
     let Some(task) = stall.tasks.get(at) else { return Ends::Anything };
     let TaskState::Waits(wait) = &task.state else { return Ends::Anything };
     if wait.outside
+        || wait.stopped
         || wait.others
         || wait.on.is_empty()
         || wait.timed && !(view >= View::Polling && task.pid == pid && polls_in_vain(wait))

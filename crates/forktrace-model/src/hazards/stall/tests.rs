@@ -232,6 +232,28 @@ fn who_waits_in_a_file_that_has_its_name_may_be_woken_by_others() {
 }
 
 #[test]
+fn who_is_stopped_and_who_waits_for_it_is_not_accounted_for() {
+    let stopped = || TaskState::Waits(TaskWait { stopped: true, ..TaskWait::default() });
+    let alone = Made::default().process(CHILD, 0).state(CHILD, CHILD, stopped());
+    let told = accounts(&alone.0, CHILD);
+    assert_eq!((told[0].can_run, told[0].stopped), (None, true));
+    assert!(alone.ends_by_itself(), "it is no finding: somebody may continue it");
+    let parents = |state| {
+        Made::default()
+            .process(CHILD, 0)
+            // It has a handler of SIGTERM.
+            .process(90, TERM)
+            .thing(ThingKind::Children, &[(90, "w")])
+            .waits(CHILD, CHILD, Way::Exit)
+            .state(90, 90, state)
+    };
+    let can_run = |made: &Made| accounts(&made.0, CHILD)[0].can_run;
+    assert_eq!(can_run(&parents(stopped())), None);
+    assert_eq!(can_run(&parents(TaskState::Moves)), Some(true));
+    assert!(parents(stopped()).ends_by_itself());
+}
+
+#[test]
 fn who_has_the_same_end_of_a_socket_could_shut_it_down() {
     let socket = |state: Option<TaskState>| {
         let mut made = Made::default()
