@@ -29,6 +29,10 @@ pub const ARCH: Arch = Arch {
         (Blocking::Clone3, &[435]),
         (Blocking::Semop, &[193]),
         (Blocking::SemopTime, &[192]),
+        (Blocking::Open, &[56, 437]),
+        (Blocking::Connect, &[203]),
+        (Blocking::Message, &[188, 189]),
+        (Blocking::MessageTime, &[182, 183]),
         (Blocking::Sleep, &[101, 115]),
     ],
     descriptor: Descriptor {

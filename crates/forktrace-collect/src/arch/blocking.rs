@@ -40,6 +40,14 @@ pub enum Blocking {
     Semop,
     /// `semtimedop`: the same, in the fourth argument a time.
     SemopTime,
+    /// `open` and its like: for somebody who opens the other end, if it is a FIFO.
+    Open,
+    /// `connect`: the first argument, a file descriptor, for its peer to take the connection.
+    Connect,
+    /// `msgrcv`, `msgsnd`: for a message in a queue, or for room.
+    Message,
+    /// `mq_timedreceive`, `mq_timedsend`: the same, in the fifth argument a time.
+    MessageTime,
     /// `nanosleep`, `clock_nanosleep`: for its time to be over.
     Sleep,
 }

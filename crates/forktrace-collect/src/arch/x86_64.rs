@@ -31,6 +31,10 @@ pub const ARCH: Arch = Arch {
         (Blocking::Clone3, &[435]),
         (Blocking::Semop, &[65]),
         (Blocking::SemopTime, &[220]),
+        (Blocking::Open, &[2, 85, 257, 437]),
+        (Blocking::Connect, &[42]),
+        (Blocking::Message, &[69, 70]),
+        (Blocking::MessageTime, &[242, 243]),
         (Blocking::Sleep, &[35, 230]),
     ],
     descriptor: Descriptor {

@@ -18,6 +18,8 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 /// A task on its way out: `PF_EXITING`, `include/linux/sched.h`. Set before the exit tracepoint
 /// (`do_exit`, `kernel/exit.c`, Linux 6.18), so that a task whose end was told never looks alive.
 const PF_EXITING: u32 = 0x4;
+/// A process that was forked and has not run another program: `PF_FORKNOEXEC`, `include/linux/sched.h`.
+const PF_FORKNOEXEC: u32 = 0x40;
 /// Most bytes of a `stat`, which is one line.
 const MAX_STAT: u64 = 4096;
 const NS_PER_S: u64 = 1_000_000_000;
@@ -52,6 +54,11 @@ pub fn kind(pid: u32) -> Kind {
 pub(super) fn has_ended(pid: u32, stat: &Stat) -> bool {
     matches!(stat.state, 'Z' | 'X')
         && proc_text::numbers(pid, &format!("{pid}/task")).is_ok_and(|tids| tids.len() < 2)
+}
+
+/// Whether a process was forked and runs what its parent ran, as far as is known.
+pub(super) fn is_forked(pid: u32) -> bool {
+    stat(pid).is_ok_and(|stat| stat.flags & PF_FORKNOEXEC != 0)
 }
 
 /// The number of a process's parent; `None`: it is gone.

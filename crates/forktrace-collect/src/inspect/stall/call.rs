@@ -49,6 +49,14 @@ pub(super) enum Target {
     OfPidfd(i32),
     /// A lock on a file.
     Lock(i32),
+    /// A lock on a file that belongs to an open file, not to a process.
+    LockOfOpenFile(i32),
+    /// The other end of a FIFO that is being opened, or whatever else keeps a file from being opened.
+    Opened,
+    /// That somebody takes a connection.
+    Connected(i32),
+    /// A message in a queue, or room for one.
+    Message,
     /// A System V semaphore of a set, of which `count` operations tell (`struct sembuf`).
     Semaphore { set: i32, operations: u64, count: u64 },
     /// Something that no task does.
@@ -134,7 +142,8 @@ fn of(blocking: Blocking, arguments: [u64; 6]) -> Call {
         Blocking::WaitId => call(false, waited_by_id(low(first), second)),
         Blocking::Flock => call(false, Target::Lock(int(first))),
         Blocking::Fcntl => match low(second) {
-            F_SETLKW | F_OFD_SETLKW => call(false, Target::Lock(int(first))),
+            F_SETLKW => call(false, Target::Lock(int(first))),
+            F_OFD_SETLKW => call(false, Target::LockOfOpenFile(int(first))),
             _ => call(false, Target::Outside),
         },
         Blocking::Vfork | Blocking::Clone3 => call(false, Target::Children(Which::Any)),
@@ -147,6 +156,10 @@ fn of(blocking: Blocking, arguments: [u64; 6]) -> Call {
                 Target::Semaphore { set: int(first), operations: second, count: low(third) },
             )
         }
+        Blocking::Open => call(false, Target::Opened),
+        Blocking::Connect => call(false, Target::Connected(int(first))),
+        Blocking::Message => call(false, Target::Message),
+        Blocking::MessageTime => call(fifth != 0, Target::Message),
         Blocking::Sleep => Call { timed: true, targets: Vec::new() },
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     inspect::{
         Error,
         proc_text::{self, State, Status},
+        scan,
         threads::APART,
     },
 };
@@ -203,13 +204,17 @@ impl<'a> Graph<'a> {
             on: Vec::new(),
         };
         let stack = blocked.place.0;
-        let waiter = Waiter { pid, tid: look.tid, stack, threads };
+        let forked = scan::is_forked(pid);
+        let waiter = Waiter { pid, tid: look.tid, stack, threads, forked };
         // What else ends it makes no difference to one that ends anyway.
         let polled = call.is_poll();
         if !waits.outside && !call.is_outside() {
             for target in call.targets {
                 if let Target::File(fd, way) = target {
                     waits.add_timeout(socket_timeout::of(pid, look.tid, fd, way));
+                }
+                if let Target::Connected(fd) = target {
+                    waits.add_timeout(socket_timeout::of(pid, look.tid, fd, Way::Write));
                 }
                 self.things.add(waiter, target, &mut waits);
             }

@@ -17,6 +17,7 @@ mod graph;
 mod host;
 pub mod look;
 mod networks;
+mod not_understood;
 mod polled;
 mod process;
 mod rings;

@@ -20,7 +20,7 @@ use super::{
     call::{Call, Target, Which},
     file_locks::{self, FileLock},
     files::{self, Info, Link, Object, Watched},
-    graph, host, look, polled, process, rings, unix_sockets,
+    graph, host, look, not_understood, polled, process, rings, unix_sockets,
 };
 use crate::arch::{Blocking, HOST};
 
@@ -49,6 +49,12 @@ fn the_table_has_this_processors_numbers() {
         (libc::SYS_clock_nanosleep, Blocking::Sleep),
         (libc::SYS_semop, Blocking::Semop),
         (libc::SYS_semtimedop, Blocking::SemopTime),
+        (libc::SYS_openat, Blocking::Open),
+        (libc::SYS_connect, Blocking::Connect),
+        (libc::SYS_msgrcv, Blocking::Message),
+        (libc::SYS_msgsnd, Blocking::Message),
+        (libc::SYS_mq_timedreceive, Blocking::MessageTime),
+        (libc::SYS_mq_timedsend, Blocking::MessageTime),
     ] {
         assert_eq!(HOST.blocking(number), Some(blocking), "{number}");
     }
@@ -80,6 +86,9 @@ fn calls_tell_what_they_wait_for_and_whether_they_end() {
     assert_eq!(waited(-7), one(false, Target::Children(Which::Group(7))));
     assert_eq!(call(Blocking::WaitId, [3, 9, 0, 0, 0, 0]), one(false, Target::OfPidfd(9)));
     assert_eq!(call(Blocking::Fcntl, [3, 7, 0, 0, 0, 0]), one(false, Target::Lock(3)));
+    assert_eq!(call(Blocking::Fcntl, [3, 38, 0, 0, 0, 0]), one(false, Target::LockOfOpenFile(3)));
+    assert_eq!(call(Blocking::MessageTime, [3, 9, 9, 0, 0, 0]), one(false, Target::Message));
+    assert_eq!(call(Blocking::MessageTime, [3, 9, 9, 0, 64, 0]), one(true, Target::Message));
     assert!(call(Blocking::Fcntl, [3, 1, 0, 0, 0, 0]).is_outside());
     assert!(call(Blocking::Clone, [0, 0, 0, 0, 0, 0]).is_outside());
     assert!(call(Blocking::Sleep, [0; 6]).timed);
@@ -205,14 +214,24 @@ fn a_stopped_process_is_told_from_one_that_sleeps() {
     assert!(is(true), "in whatever call it was");
     let looks = [look::at(child.id(), child.id()), look::at(child.id(), child.id())];
     assert!(looks[1].is_still(&looks[0]));
-    let (_, stall) =
-        super::read(&[child.id()], &super::KnownThreads::default(), |_, _| None).pop().unwrap();
+    let asks = super::Asks { semaphore: |_, _| None, network: |_, _| false };
+    let known = super::KnownThreads::default();
+    let (_, stall) = super::read(&[child.id()], &known, asks).pop().unwrap();
     let stopped = |state: &TaskState| matches!(state, TaskState::Waits(wait) if wait.stopped);
     assert!(stall.tasks.iter().any(|task| task.pid == child.id() && stopped(&task.state)));
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
     assert!(is(false));
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn slaves_of_terminals_are_told_by_their_devices() {
+    let slave = |number| Some(not_understood::Terminal::Slave(number));
+    assert_eq!(not_understood::slave(136 << 8 | 7), slave(7));
+    assert_eq!(not_understood::slave(137 << 8 | 1), slave(257));
+    assert_eq!(not_understood::slave(4 << 8 | 64), None, "a serial line");
+    assert_eq!(not_understood::slave(0), None, "none");
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(super) enum Key {
     Epoll(u32, i32),
     Children(u32, Which),
     Lock(String),
+    /// By the thread that waits, and its descriptor.
+    NotUnderstood(u32, Option<i32>),
     /// Who is expected to raise it depends on who waits.
     Semaphore(u32, i32, u16),
 }
@@ -42,6 +44,8 @@ pub(super) struct Waiter {
     pub(super) tid: u32,
     pub(super) stack: u64,
     pub(super) threads: usize,
+    /// It was forked, and runs what its parent ran.
+    pub(super) forked: bool,
 }
 
 /// What one call waits for.
@@ -73,7 +77,7 @@ pub(super) struct Things<'a> {
     pub(super) sharing: FxHashMap<u32, Vec<u32>>,
     pub(super) runtimes: FxHashMap<u32, Option<Runtime>>,
     asks: Asks,
-    networks: Networks,
+    pub(super) networks: Networks,
 }
 
 impl<'a> Things<'a> {
@@ -113,6 +117,10 @@ impl<'a> Things<'a> {
             Target::Children(which) => self.children(waiter, which, waits),
             Target::OfPidfd(fd) => self.file(waiter, waiter, fd, Way::Exit, waits, 0),
             Target::Lock(fd) => self.lock(waiter, fd, waits),
+            Target::LockOfOpenFile(fd) => self.lock_of_open_file(waiter, fd, waits),
+            Target::Opened => self.opened(waiter, waits),
+            Target::Connected(fd) => self.connected(waiter, fd, waits),
+            Target::Message => self.not_understood(waiter, None, Vec::new(), waits),
             Target::Semaphore { set, operations, count } => {
                 self.semaphore(waiter, (set, operations, count), waits)
             }
@@ -191,7 +199,10 @@ impl<'a> Things<'a> {
         let (name, link) = files::link(holder.pid, holder.tid, fd)?;
         let place = match link {
             Link::Pipe(inode) => self.pipe(name, inode, way)?,
-            Link::Socket(inode) => self.socket(holder.pid, name, inode)?,
+            Link::Socket(inode) => match self.socket(holder.pid, name, inode) {
+                Some(place) => place,
+                None => return self.lonely(waiter, (holder.pid, inode), fd, waits),
+            },
             Link::Kernel(Object::Eventfd) => self.eventfd(holder, name, fd)?,
             Link::Kernel(Object::Timerfd) => {
                 if Info::of(holder.pid, holder.tid, fd)?.armed? {
@@ -209,9 +220,8 @@ impl<'a> Things<'a> {
                 waits.on.push(On { thing: place, fd: Some(fd), way: Way::Exit });
                 return Some(());
             }
-            Link::Kernel(Object::Ring | Object::Signaller | Object::Other)
-            | Link::Path
-            | Link::Other => {
+            Link::Path => return self.terminal(waiter, holder, (&name, fd), waits),
+            Link::Kernel(Object::Ring | Object::Signaller | Object::Other) | Link::Other => {
                 return None;
             }
         };
@@ -433,6 +443,6 @@ pub(super) fn ns_pids(pid: u32) -> Vec<u32> {
     line.split_whitespace().filter_map(|number| number.parse().ok()).chain([pid]).collect()
 }
 
-fn thing(kind: ThingKind, name: String, users: Vec<User>) -> Thing {
+pub(super) fn thing(kind: ThingKind, name: String, users: Vec<User>) -> Thing {
     Thing { kind, name, users, ..Thing::default() }
 }
