@@ -38,6 +38,7 @@ pub fn text(caveat: &Caveat) -> String {
 }
 
 /// A thread that may spin.
+const STOPPED: &str = "stopped, by a signal or a debugger, and not continued";
 const BUSY: &str =
     "never left one loop of code: a computation, or it spins for ever, which is not judged";
 
@@ -75,10 +76,9 @@ fn missed(what: Missed, count: u64) -> String {
             unjudged("nothing inherited explains them, but nobody was seen who could end them"),
         ),
         Missed::WakersUnknown => (long_waits, unjudged("it is unknown who could end them")),
-        Missed::Stopped => (
-            ("thread of forked children is", "threads of forked children are"),
-            "stopped, by a signal or a debugger, and was not continued".into(),
-        ),
+        Missed::Stopped => {
+            (("thread of forked children is", "threads of forked children are"), STOPPED.into())
+        }
         Missed::Busy => (("thread of forked children", "threads of forked children"), BUSY.into()),
         Missed::WaitsDenied => (long_waits, unjudged(DENIED)),
         Missed::ProcessesDenied => {

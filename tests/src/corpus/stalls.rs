@@ -56,6 +56,12 @@ pub(super) static HANGS: &[Case] = &[
     case("deadlock_join_and_mutex", "owned_locks.c", &["join"], DEADLOCK),
     case("deadlock_joins", "owned_locks.c", &["joins"], DEADLOCK),
     case("deadlock_cxx_mutexes_of_threads", "owned_locks_cxx.cc", &["abba"], DEADLOCK),
+    case("deadlock_message_queue", "not_understood.c", &["message", "hang"], DEADLOCK)
+        .limit(None, "who could send to a queue of messages is not known; the wait is named as not judged"),
+    case("deadlock_terminal", "not_understood.c", &["terminal", "hang"], DEADLOCK)
+        .limit(None, "a terminal is read by who has its other end; the wait is named as not judged"),
+    case("deadlock_ofd_lock", "not_understood.c", &["ofd", "hang"], DEADLOCK)
+        .limit(None, "the kernel names no holder of a lock of an open file; the wait is named as not judged"),
     case("lost_cond_destroy", "lost_threads.c", &["destroy"], LOST).or("inherited-lock"),
     case("lost_condition", "lost_threads.c", &["cond"], LOST),
     // A semaphore does not say whether it is a lock, see limit_lost_semaphore.
@@ -113,6 +119,9 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_flock_of_thread", "shared_locks.c", &["flock", "thread"], NOTHING),
     case("quiet_semaphore_of_thread_shared", "shared_locks.c", &["sem", "thread"], NOTHING),
     case("quiet_mutex_of_sibling", "shared_locks.c", &["mutex", "sibling"], NOTHING),
+    case("quiet_message_queue", "not_understood.c", &["message", "late"], NOTHING),
+    case("quiet_terminal", "not_understood.c", &["terminal", "late"], NOTHING),
+    case("quiet_ofd_lock", "not_understood.c", &["ofd", "late"], NOTHING),
     case("quiet_semaphore_named", "named_memory.c", &["file", "late"], NOTHING),
     case("quiet_semaphore_sysv_memory", "named_memory.c", &["sysv", "late"], NOTHING),
     case("quiet_semaphore_unlinked", "named_memory.c", &["unlinked", "late"], NOTHING),

@@ -56,6 +56,10 @@ fn is_met(target: Target, (parent, tid): (u32, u32), (pid, group): (u32, u32)) -
         | Target::Words { .. }
         | Target::File(..)
         | Target::Lock(_)
+        | Target::LockOfOpenFile(_)
+        | Target::Opened
+        | Target::Connected(_)
+        | Target::Message
         | Target::Semaphore { .. }
         | Target::Outside => false,
     }
