@@ -37,14 +37,16 @@ pub fn text(caveat: &Caveat) -> String {
     }
 }
 
+/// A thread that is stopped.
+const STOPPED: &str = "stopped, by a signal or a debugger, and did not go on";
 /// A thread that may spin.
-const STOPPED: &str = "stopped, by a signal or a debugger, and not continued";
 const BUSY: &str =
     "never left one loop of code: a computation, or it spins for ever, which is not judged";
 
 fn missed(what: Missed, count: u64) -> String {
     let waits = ("wait", "waits");
     let long_waits = ("long wait", "long waits");
+    let threads = ("thread of forked children", "threads of forked children");
     let processes = ("process", "processes");
     let were_not = |what: &str| format!("not {what}");
     let unjudged = |why: &str| format!("of forked children could not be judged: {why}");
@@ -76,10 +78,8 @@ fn missed(what: Missed, count: u64) -> String {
             unjudged("nothing inherited explains them, but nobody was seen who could end them"),
         ),
         Missed::WakersUnknown => (long_waits, unjudged("it is unknown who could end them")),
-        Missed::Stopped => {
-            (("thread of forked children is", "threads of forked children are"), STOPPED.into())
-        }
-        Missed::Busy => (("thread of forked children", "threads of forked children"), BUSY.into()),
+        Missed::Stopped => (threads, STOPPED.into()),
+        Missed::Busy => (threads, BUSY.into()),
         Missed::WaitsDenied => (long_waits, unjudged(DENIED)),
         Missed::ProcessesDenied => {
             (("forked process", "forked processes"), format!("could not be checked: {DENIED}"))
