@@ -459,7 +459,7 @@ def standard_output(connect):
     def write():
         for _ in range(10):
             os.write(1, b"output\n")
-            os.read(1, 100)
+            time.sleep(0.02)
 
     child = os.fork()
     write()

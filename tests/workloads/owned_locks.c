@@ -38,6 +38,7 @@ static void *beats(void *arg) {
 /* Takes its own mutex, then that of the other one. */
 static void *crosses(void *arg) {
     long own = (long)arg;
+    dprintf(1, "also=%d %d\n", getpid(), gettid());
     pthread_mutex_lock(&locks[own]);
     pthread_barrier_wait(&both);
     pthread_mutex_lock(&locks[!own]);
@@ -47,12 +48,14 @@ static void *crosses(void *arg) {
 }
 
 static void *joins(void *arg) {
+    dprintf(1, "also=%d %d\n", getpid(), gettid());
     pthread_barrier_wait(&both);
     pthread_join(threads[!(long)arg], NULL);
     return NULL;
 }
 
 static void *takes(void *arg) {
+    dprintf(1, "also=%d %d\n", getpid(), gettid());
     pthread_mutex_lock(&locks[(long)arg]);
     pthread_mutex_unlock(&locks[(long)arg]);
     return NULL;

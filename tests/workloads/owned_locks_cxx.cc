@@ -1,6 +1,6 @@
 /*
- * Two std::threads of a forked child, each of which takes a std::mutex and then that of the other one; the first
- * thread of the child sleeps and wakes.
+ * Two std::threads of a forked child, each of which takes a std::mutex and then that of the other one; the
+ * first thread of the child sleeps and wakes.
  *
  * owned_locks_cxx HOW [SECONDS]
  *   abba  they wait for each other
@@ -13,6 +13,7 @@
 static std::mutex first, second;
 
 static void takes(std::mutex &own, std::mutex &other, double wait, double keep) {
+    dprintf(1, "also=%d %d\n", getpid(), gettid());
     std::lock_guard<std::mutex> has(own);
     nap(wait);
     std::lock_guard<std::mutex> both(other);

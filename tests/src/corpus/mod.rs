@@ -373,7 +373,7 @@ impl Truth {
 
     /// Whether anything hangs.
     pub fn hangs(self) -> bool {
-        !matches!(self, Truth::Nothing | Truth::LostWork(_))
+        !matches!(self, Truth::Nothing | Truth::LostWork(_) | Truth::Shared(_))
     }
 
     /// What must be said of the lock.

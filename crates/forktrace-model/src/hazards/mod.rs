@@ -129,6 +129,12 @@ pub fn resolved_by(event: &Event) -> Option<Key> {
     wait::ended_by(event).or_else(|| stall::ended_by(event))
 }
 
+/// Whether a finding tells nothing more where its process hangs anyway: who hands work to threads that are lost
+/// and waits for it is told by the wait.
+pub(crate) fn is_told_by_a_hang(finding: &Finding) -> bool {
+    finding.hazard == HazardId::ThreadsLost
+}
+
 /// Why there is no finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -1,5 +1,6 @@
 //! The judge's memory: what has been judged, and what became of it.
 
+mod forgotten;
 mod same_fault;
 mod shared;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::{
     hazards::{self, Reason, Verdict},
     model::{Model, ProcId},
 };
+pub use forgotten::Forgotten;
 use same_fault::SameFault;
 use shared::Shared;
 pub use unjudged::Unaccounted;
@@ -56,42 +58,6 @@ pub struct Judged {
     pub since_ns: u64,
     /// How long the wait lasted, ns, if it ended after all; `None`: it did not, or its process did in it.
     pub ended_after_ns: Option<u64>,
-}
-
-/// Findings that are no longer kept: how many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Forgotten {
-    /// Those that were certain.
-    pub certain: u64,
-    /// Those that were likely.
-    pub likely: u64,
-    /// Those that were suspects.
-    pub suspect: u64,
-    /// Those that were certain or likely and whose process ended before the wait did.
-    pub hung: u64,
-    /// Those that are doubts, see [`Judge::doubts`].
-    pub doubts: u64,
-}
-
-impl Forgotten {
-    /// How many of one confidence.
-    pub fn of(self, confidence: Confidence) -> u64 {
-        match confidence {
-            Confidence::Certain => self.certain,
-            Confidence::Likely => self.likely,
-            Confidence::Suspect => self.suspect,
-        }
-    }
-
-    fn add(&mut self, judged: &Judged) {
-        match judged.finding.confidence {
-            Confidence::Certain => self.certain += 1,
-            Confidence::Likely => self.likely += 1,
-            Confidence::Suspect => self.suspect += 1,
-        }
-        self.hung += u64::from(judged.is_hang());
-        self.doubts += u64::from(judged.is_doubt());
-    }
 }
 
 /// Judges evidence and keeps the findings of a trace.
@@ -185,10 +151,7 @@ impl Judge {
     /// A process has ended at `boot_ns` (`CLOCK_BOOTTIME`, ns): none of its waits goes on. `how`: as far as
     /// that is known.
     pub fn ended(&mut self, process: ProcId, boot_ns: u64, how: Option<Ended>) {
-        let hung = self.open.get(&process).is_some_and(|open| {
-            let mut open = open.values().filter_map(|open| self.findings.get(open.index));
-            open.any(Judged::is_hang)
-        });
+        let hung = self.is_hung(process);
         for open in self.open.remove(&process).into_iter().flat_map(FxHashMap::into_values) {
             if let Some(judged) = self.findings.get_mut(open.index) {
                 judged.finding.drop_details();
@@ -284,6 +247,14 @@ impl Judge {
         Some(Outcome::Ended { finding, waited_ns })
     }
 
+    /// Whether an open finding says that a process hangs.
+    fn is_hung(&self, process: ProcId) -> bool {
+        self.open.get(&process).is_some_and(|open| {
+            let mut open = open.values().filter_map(|open| self.findings.get(open.index));
+            open.any(Judged::is_hang)
+        })
+    }
+
     fn found(
         &mut self,
         process: ProcId,
@@ -293,7 +264,8 @@ impl Judge {
     ) -> Option<Outcome> {
         let key = finding.key();
         self.silences.remove(process, key);
-        if !self.take_place(process, &finding) {
+        let told = hazards::is_told_by_a_hang(&finding) && self.is_hung(process);
+        if told || !self.take_place(process, &finding) {
             return None;
         }
         finding.same_fault_in = self.same_fault.of(&finding);

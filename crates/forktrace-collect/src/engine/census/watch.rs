@@ -39,7 +39,7 @@ const POLLS_NS: u64 = 11_000_000_000;
 const POLL_LOOKS: u32 = 8;
 
 /// How long a thread must have been busy to be told, ns.
-const BUSY_NS: u64 = 2_000_000_000;
+const BUSY_NS: u64 = 1_000_000_000;
 
 /// A process to be looked at, and what is known of its threads.
 #[derive(Clone, Debug)]
