@@ -210,8 +210,13 @@ fn a_stopped_process_is_told_from_one_that_sleeps() {
             matches!(doing, look::Doing::Stopped) == stopped && doing != look::Doing::Runs
         })
     };
+    let sleeps = |_| {
+        thread::sleep(Duration::from_millis(20));
+        matches!(look::at(child.id(), child.id()).doing, look::Doing::Blocked(call) if call.is_timed())
+    };
+    assert!((0..500).any(sleeps), "sleep has begun");
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
-    assert!(is(true), "in whatever call it was");
+    assert!(is(true));
     let looks = [look::at(child.id(), child.id()), look::at(child.id(), child.id())];
     assert!(looks[1].is_still(&looks[0]));
     let asks = super::Asks { semaphore: |_, _| None, network: |_, _| false };
