@@ -422,10 +422,7 @@ fn user(at: u64) -> u64 {
 
 /// A field of a structure of the kernel; zero if it cannot be read.
 #[inline(always)]
-fn read<T: Copy>(address: u64, offset: u32) -> T
-where
-    T: zeroed::Zero,
-{
+fn read<T: Copy + zeroed::Zero>(address: u64, offset: u32) -> T {
     let at = address.wrapping_add(offset.into()) as *const T;
     // SAFETY: the helper checks the source.
     unsafe { bpf_probe_read_kernel(at) }.unwrap_or(T::ZERO)
