@@ -346,7 +346,12 @@ impl Case {
             (None, None) if python_lock => Need::SemaphorePython,
             (None, None) => workload::need(self.program),
         };
-        [Need::Tracing, own, Need::Setpriv]
+        let last = match self.truth {
+            // Since Linux 6.3.
+            Truth::Shared(_) => Need::Tracepoint("sock/sock_send_length"),
+            _ => Need::Setpriv,
+        };
+        [Need::Tracing, own, last]
     }
 
     /// Why it cannot be traced here, or `None` if it can.
