@@ -50,6 +50,7 @@ int main(int argc, char **argv) {
     sem_init(semaphore, 1, 1);
     wait_until_told();
     fact("forker", getpid());
+    fact("lost", 0);
     pid_t holder = fork_or_die();
     if (holder == 0) {
         sem_wait(semaphore);

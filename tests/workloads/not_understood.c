@@ -68,6 +68,7 @@ int main(int argc, char **argv) {
     int slave = is("terminal") ? open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
     wait_until_told();
     fact("forker", getpid());
+    fact("lost", 0);
     if (fork_or_die() == 0) {
         if (master >= 0) close(master);
         if (late) fact("born", getpid());

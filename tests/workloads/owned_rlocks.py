@@ -17,6 +17,8 @@ locks = threading.RLock(), threading.RLock()
 
 
 def takes(first, second, before, keep):
+    if how == "abba":
+        print(f"also={os.getpid()} {threading.get_native_id()}", flush=True)
     time.sleep(before)
     with first:
         time.sleep(0.3)

@@ -228,6 +228,10 @@ impl Traced {
         let rule = |proof: &Value| Some(proof.get("rule")?.as_str()?.to_owned());
         let kind = text("/kind");
         let lock = text("/lock/kind");
+        // It is true of who waits for the work too, and says less.
+        if kind == "threads-lost" && matches!(case.truth, Truth::LostWaker(_)) {
+            return None;
+        }
         let wrong = match case.truth {
             Truth::OwnFault => (kind == "inherited-lock").then(|| "nothing was inherited".into()),
             _ if !self.hangs(tid) => Some(format!("{tid} does not hang")),
