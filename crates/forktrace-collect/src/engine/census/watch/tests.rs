@@ -7,11 +7,12 @@ const SECOND: u64 = 1_000_000_000;
 /// From when on a wait is long.
 const LONG: u64 = 2 * SECOND;
 
-/// A futex wait, for the time at `timeout` (0: for ever), of a thread that was given a CPU so many times.
+/// A read, or a futex wait for the time at `timeout`, of a thread that was given a CPU so many times.
 fn waiting(tid: u32, timeout: u64, runs: u64) -> Look {
     let private_wait = 128;
     let arguments = [0x1000, private_wait, 1, timeout, 0, 0];
-    let blocked = Blocked { number: libc::SYS_futex, arguments, place: (1, 2) };
+    let number = if timeout == 0 { libc::SYS_read } else { libc::SYS_futex };
+    let blocked = Blocked { number, arguments, place: (1, 2) };
     Look { tid, doing: Doing::Blocked(blocked), runs: Some(runs), cpu_ns: Some(runs) }
 }
 
@@ -38,6 +39,18 @@ fn a_thread_that_does_not_move_is_read_when_its_wait_is_long_and_when_it_is_twic
     looked(&mut watch, 6 * SECOND, vec![(waiting(PID, 0, 8), None)]);
     assert!(!is_read(&watch, 7 * SECOND), "it has moved, and waits anew");
     assert!(is_read(&watch, 8 * SECOND));
+}
+
+#[test]
+fn a_futex_wait_is_read_later_than_other_calls() {
+    let mut watch = Watch::new(LONG);
+    let mut futex = waiting(PID, 9, 7);
+    if let Doing::Blocked(blocked) = &mut futex.doing {
+        blocked.arguments[3] = 0;
+    }
+    looked(&mut watch, SECOND, vec![(futex, None)]);
+    looked(&mut watch, 2 * SECOND, vec![(futex, None)]);
+    assert!(!is_read(&watch, 3 * SECOND) && is_read(&watch, 3 * SECOND + LATER_NS));
 }
 
 #[test]
