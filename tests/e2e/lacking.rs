@@ -83,7 +83,7 @@ static LACKS: &[Lack] = &[
         name: "lacking_type_information",
         needs: MOUNTING,
         shell: "mount -t tmpfs none /sys/kernel/btf",
-        differ: &[("btf", "limited"), ("registers", "limited")],
+        differ: &[("btf", "limited"), ("registers", "limited"), ("socket-uses", "limited")],
         words: &["/sys/kernel/btf/vmlinux"],
     },
     Lack {
@@ -139,6 +139,7 @@ static LACKS: &[Lack] = &[
             ("sched_process_exit", "missing"),
             ("sys_enter_futex", "missing"),
             ("sys_exit_futex", "missing"),
+            ("socket-uses", "limited"),
             ("newer-futex-calls", "limited"),
             ("page-faults", "limited"),
             ("fork-calls", "limited"),
