@@ -306,6 +306,15 @@ impl Census {
     fn event(&mut self, read: Read, model: &Model, now_ns: u64) -> Option<Event> {
         let Read { id, task, stall, stuck, risk } = read;
         living(model, id)?;
+        // It has moved since it was found to be worth it: another wait has begun, which may be short.
+        let young = stuck.is_some_and(|tid| {
+            waits_since(&stall, task.pid, tid)
+                .is_some_and(|since_ns| !self.watch.is_long(since_ns, now_ns))
+        });
+        if young {
+            self.watch.read(id, &stall, None, now_ns);
+            return None;
+        }
         let accounts = accounts(&stall, task.pid);
         // Also who only waits for a child that is stuck itself is told with the others.
         let dead = accounts.iter().any(|account| account.can_run == Some(false));
@@ -439,6 +448,15 @@ fn own_part(stall: Stall, pid: u32, accounts: &[Account]) -> Stall {
 fn is_forked(model: &Model, id: ProcId, at_risk: impl Fn(&Process) -> Option<Risk>) -> bool {
     let risk = living(model, id).and_then(at_risk);
     risk.is_some_and(|risk| risk != Risk::Started)
+}
+
+/// Since when a thread waits, `CLOCK_BOOTTIME`, ns.
+fn waits_since(stall: &Stall, pid: u32, tid: u32) -> Option<u64> {
+    let task = stall.tasks.iter().find(|task| (task.pid, task.tid) == (pid, tid))?;
+    match &task.state {
+        TaskState::Waits(wait) => Some(wait.since_ns),
+        TaskState::Moves | TaskState::Unknown => None,
+    }
 }
 
 /// A process that still lives.

@@ -370,6 +370,11 @@ impl Watch {
         Some(thread.polls_short(self.min_wait_ns, now_ns))
     }
 
+    /// Whether a wait has lasted long enough.
+    pub(super) fn is_long(&self, since_ns: u64, now_ns: u64) -> bool {
+        now_ns.saturating_sub(since_ns) >= self.min_wait_ns
+    }
+
     /// Since when a thread is busy, `CLOCK_BOOTTIME`, ns, if it lives.
     pub(super) fn busy_since_ns(&self, id: ProcId, tid: u32) -> Option<Option<u64>> {
         Some(self.seen.get(&id)?.threads.get(&tid)?.busy_since_ns)
