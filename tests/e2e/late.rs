@@ -344,7 +344,7 @@ fn ended_soon(flags: &[&str]) -> Result<()> {
 /// The wait is interrupted in every sample, and goes on: it is not seen as one wait, and the summary
 /// does not report that no child hangs.
 fn interrupted() -> Result<()> {
-    let mut command = vec!["-q".to_owned(), "--".to_owned()];
+    let mut command = ["-q", "--exact", "--"].map(str::to_owned).to_vec();
     command.extend(workload::command("killed_hang.c", &["3", "ticks"])?);
     let traced = Job::forktrace(&command)?.wait(LIMIT)?;
     traced.expect_code(0)?;
