@@ -450,11 +450,11 @@ fn is_forked(model: &Model, id: ProcId, at_risk: impl Fn(&Process) -> Option<Ris
     risk.is_some_and(|risk| risk != Risk::Started)
 }
 
-/// Since when a thread waits, `CLOCK_BOOTTIME`, ns.
+/// Since when a thread is in one wait, `CLOCK_BOOTTIME`, ns; `None`: it polls, or is in none.
 fn waits_since(stall: &Stall, pid: u32, tid: u32) -> Option<u64> {
     let task = stall.tasks.iter().find(|task| (task.pid, task.tid) == (pid, tid))?;
     match &task.state {
-        TaskState::Waits(wait) => Some(wait.since_ns),
+        TaskState::Waits(wait) => (!wait.timed).then_some(wait.since_ns),
         TaskState::Moves | TaskState::Unknown => None,
     }
 }
