@@ -111,12 +111,15 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     words
 }
 
-/// An error for something that the kernel refused. It has the first line of the cause; the debug log
-/// has the rest, such as the log of the verifier.
+/// An error for something that the kernel refused. It has the first line of the cause, and the verifier's last
+/// one, which says what is wrong; the debug log has the rest.
 pub(crate) fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
     let text = error.to_string();
     tracing::debug!("{what}: {text}");
-    let cause = text.lines().next().unwrap_or_default().to_owned();
+    let first = text.lines().next().unwrap_or_default();
+    let counts = |line: &&str| line.starts_with("processed ") || line.trim().is_empty();
+    let last = text.lines().skip(1).filter(|line| !counts(line)).last();
+    let cause = last.map_or_else(|| first.to_owned(), |last| format!("{first} … {last}"));
     Error::Refused {
         what: what.to_owned(),
         cause,

@@ -244,7 +244,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
         attach(&mut ebpf, program, event)?;
     }
     let snapshots = options.snapshots && attach_faults(&mut ebpf, tracepoints)?;
-    let connections = sockets::attach(&mut ebpf, tracefs, sockets.is_some())?;
+    let connections = sockets::attach(&mut ebpf, tracefs, sockets.is_some());
     let diagnostics = match options.diagnostics {
         true => EbpfLogger::init(&mut ebpf).ok(),
         false => None,

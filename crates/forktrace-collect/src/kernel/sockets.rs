@@ -3,7 +3,7 @@
 use aya::Ebpf;
 use forktrace_common::socket::SocketOffsets;
 
-use super::{btf::Described, error::Error, loader, tracefs::Tracefs};
+use super::{btf::Described, loader, tracefs::Tracefs};
 
 /// Program and tracepoint. The first two came with Linux 6.3 (`include/trace/events/sock.h`).
 pub(crate) const SOCKETS: [(&str, &str); 3] = [
@@ -12,15 +12,19 @@ pub(crate) const SOCKETS: [(&str, &str); 3] = [
     ("inet_sock_set_state", "sock/inet_sock_set_state"),
 ];
 
-/// Attaches the programs; false: this kernel lacks something that they need.
-pub(super) fn attach(ebpf: &mut Ebpf, tracefs: &Tracefs, possible: bool) -> Result<bool, Error> {
+/// Attaches the programs; false: this kernel lacks something that they need, or refuses them. The rest does
+/// without them.
+pub(super) fn attach(ebpf: &mut Ebpf, tracefs: &Tracefs, possible: bool) -> bool {
     if !possible || !SOCKETS.iter().all(|(_, event)| tracefs.has(event)) {
-        return Ok(false);
+        return false;
     }
-    for (program, event) in SOCKETS {
-        loader::attach_raw(ebpf, program, event)?;
-    }
-    Ok(true)
+    SOCKETS.iter().all(|(program, event)| {
+        let attached = loader::attach_raw(ebpf, program, event);
+        if let Err(error) = &attached {
+            tracing::debug!("uses of sockets are not followed: {error}");
+        }
+        attached.is_ok()
+    })
 }
 
 /// Where this kernel's structures have their fields; `None`: it does not say.
