@@ -18,7 +18,7 @@ pub const NEW_TASKS: &str = "NEW_TASKS";
 pub const WAITS: &str = "WAITS";
 /// Hash map: tgid → [`Risk`] of every traced child that has its own memory and has not exec'ed.
 pub const AT_RISK: &str = "AT_RISK";
-/// Array: chunk → [`Chunk`]. Mapped by the collector, as the next.
+/// Array: place → [`Note`]; [`PLACES`] of them are a [`Chunk`]. Mapped by the collector, as the next.
 pub const CHUNKS: &str = "CHUNKS";
 /// Array: chunk → [`Owner`]: whose the chunk's notes and pages are.
 pub const OWNERS: &str = "OWNERS";

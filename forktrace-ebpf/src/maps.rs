@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 use forktrace_common::{
     maps::{
-        AREA_PAGES, Attempt, COUNTERS_LEN, Chunk, Counter, ForkWindow, Forker, HINT_CHUNK, Hold,
-        LockKey, NewTask, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PLACES, PastKey, Risk, WaitState,
+        AREA_PAGES, Attempt, COUNTERS_LEN, Counter, ForkWindow, Forker, HINT_CHUNK, Hold, LockKey,
+        NewTask, Note, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PLACES, PastKey, Risk, WaitState,
         WakeState, WordKey,
     },
     record::KINDS,
@@ -63,7 +63,7 @@ pub(crate) static AT_RISK: HashMap<u32, Risk> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 
 #[map]
-pub(crate) static CHUNKS: Array<Chunk> = Array::with_max_entries(1 << 13, BPF_F_MMAPABLE);
+pub(crate) static CHUNKS: Array<Note> = Array::with_max_entries(1 << 16, BPF_F_MMAPABLE);
 
 #[map]
 pub(crate) static OWNERS: Array<Owner> = Array::with_max_entries(1 << 13, BPF_F_MMAPABLE);

@@ -9,7 +9,7 @@
 //! ever: there may be several notes of a page, of which the reader takes the first.
 
 use aya_ebpf::maps::Stack;
-use forktrace_common::maps::{Chunk, Note, Owner, PLACES, Touch};
+use forktrace_common::maps::{Note, Owner, PLACES, Touch};
 
 use crate::maps::{CHUNKS, CURSORS, FREE, FREE_BEYOND, OWNERS, SEEN};
 
@@ -106,12 +106,11 @@ fn pop(free: &Stack<u32>, wanted: bool) -> Option<u32> {
 /// Makes an empty chunk the owner's.
 #[inline(always)]
 fn take(owner: &Owner, chunk: u32) -> Option<()> {
-    let notes = CHUNKS.get_ptr_mut(chunk)?;
     let place = OWNERS.get_ptr_mut(chunk)?;
     // SAFETY: the chunk was nobody's; readers look at the owner first.
     unsafe {
-        for index in 0..PLACES as usize {
-            (&raw mut (*notes).notes[index].page).write_volatile(0);
+        for index in 0..PLACES {
+            (&raw mut (*note_at(chunk * PLACES + index)?).page).write_volatile(0);
         }
         (&raw mut (*place).tgid).write_volatile(owner.tgid);
         (&raw mut (*place).side).write_volatile(owner.side);
@@ -122,9 +121,7 @@ fn take(owner: &Owner, chunk: u32) -> Option<()> {
 
 #[inline(always)]
 fn note_at(place: u32) -> Option<*mut Note> {
-    let chunk: *mut Chunk = CHUNKS.get_ptr_mut(place / PLACES)?;
-    let offset = (place % PLACES) as usize * size_of::<Note>();
-    Some(chunk.cast::<u8>().wrapping_add(offset).cast())
+    CHUNKS.get_ptr_mut(place)
 }
 
 #[inline(always)]

@@ -117,7 +117,10 @@ pub(crate) fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
     let text = error.to_string();
     tracing::debug!("{what}: {text}");
     let first = text.lines().next().unwrap_or_default();
-    let counts = |line: &&str| line.starts_with("processed ") || line.trim().is_empty();
+    let counts = |line: &&str| {
+        let counted = ["processed ", "stack depth ", "verification time "];
+        line.trim().is_empty() || counted.iter().any(|count| line.starts_with(count))
+    };
     let last = text.lines().skip(1).filter(|line| !counts(line)).last();
     let cause = last.map_or_else(|| first.to_owned(), |last| format!("{first} … {last}"));
     Error::Refused {

@@ -350,9 +350,10 @@ fn load_object(
         .map_max_entries(TAILS, pages.saturating_sub(AREA_PAGES).max(1));
     // As many for the writes of those who fork.
     let chunks = pages.div_ceil(PLACES).saturating_mul(2);
-    for table in [CHUNKS, OWNERS, FREE_BEYOND] {
+    for table in [OWNERS, FREE_BEYOND] {
         loader.map_max_entries(table, chunks);
     }
+    loader.map_max_entries(CHUNKS, chunks.saturating_mul(PLACES));
     for (table, entries) in &options.table_sizes {
         loader.map_max_entries(table, *entries);
     }

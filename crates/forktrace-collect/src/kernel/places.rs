@@ -75,7 +75,7 @@ impl Places {
         let area = AyaMap::Array(array(ebpf, AREA)?);
         Ok(Places {
             owners: Owners::open(ebpf)?,
-            chunks: Mapped::open(ebpf, CHUNKS, size_of::<Chunk>())?,
+            chunks: Mapped::open(ebpf, CHUNKS, size_of::<Note>())?,
             area: Array::try_from(area).map_err(|e| refused("map AREA", &e))?,
             snapshots: again(ebpf, SNAPSHOTS)?,
             tails: again(ebpf, TAILS)?,
@@ -189,7 +189,7 @@ impl FreeChunks {
             tails: Batch::open(ebpf, TAILS)?,
             of_area: entries(AREA)? / PLACES,
         };
-        let all = entries(CHUNKS)?.min(entries(OWNERS)?);
+        let all = (entries(CHUNKS)? / PLACES).min(entries(OWNERS)?);
         (0..all).rev().for_each(|chunk| chunks.push(chunk));
         Ok(chunks)
     }
