@@ -163,8 +163,6 @@ const SOME: &[&str] = &[
     "hang_python314_rlock_of_thread",
     "prefork_lock_accept",
     "deadlock_mutexes_of_threads",
-    "shared_crossed",
-    "quiet_shared_handover",
     "random_equal_c_random_equal",
     "random_other_c_drand48_r_alike",
     "work_condition",
