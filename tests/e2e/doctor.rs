@@ -121,8 +121,16 @@ fn cannot_trace((_, _, shell, name, words): &Place) -> Result<()> {
 }
 
 /// What may be lost on a host where every end-to-end test can run.
-const MAY_BE_LIMITED: [&str; 7] =
-    ["btf", "registers", "uprobes", "page-faults", "process-memory", "kpageflags", "memory-lock"];
+const MAY_BE_LIMITED: [&str; 8] = [
+    "socket-uses",
+    "btf",
+    "registers",
+    "uprobes",
+    "page-faults",
+    "process-memory",
+    "kpageflags",
+    "memory-lock",
+];
 
 fn traces() -> Result<()> {
     let ended = run("exec {forktrace}", "doctor --json")?;
