@@ -121,7 +121,8 @@ pub(crate) fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
         let counted = ["processed ", "stack depth ", "verification time "];
         line.trim().is_empty() || counted.iter().any(|count| line.starts_with(count))
     };
-    let last = text.lines().skip(1).filter(|line| !counts(line)).last();
+    let verified = first.contains("Verifier output");
+    let last = text.lines().skip(1).filter(|line| verified && !counts(line)).last();
     let cause = last.map_or_else(|| first.to_owned(), |last| format!("{first} … {last}"));
     Error::Refused {
         what: what.to_owned(),
