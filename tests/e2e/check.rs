@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
-    corpus::{Case, Hang, Holder, Truth},
+    corpus::{Case, Confidence, Hang, Holder, Traced, Truth},
     log::{Log, number},
     run::Ended,
     workload::{self, Facts},
@@ -41,6 +41,33 @@ pub(crate) fn hang(finding: &Value, truth: Truth, facts: &Facts, program: &str) 
 pub(crate) fn case(finding: &Value, case: &Case, facts: &Facts) -> Result<()> {
     let check = check(finding, (case.truth, case.or), facts, case.program);
     check.with_context(|| format!("{finding:#}"))
+}
+
+/// Fails unless a row of the corpus has exactly this verdict (`None`: nothing above a suspicion), and the
+/// findings say what the row and `also` demand.
+pub(crate) fn row(
+    case: &Case,
+    expected: Option<Confidence>,
+    traced: &Traced,
+    also: impl Fn(&Value) -> Result<()>,
+) -> Result<()> {
+    let Traced { ended, log, facts } = traced;
+    log.expect_all_ended()?;
+    let sure = log.sure_findings();
+    match expected {
+        None => ensure!(sure.is_empty(), "found {sure:#?}"),
+        Some(expected) => {
+            let verdict = traced.verdict(case);
+            ensure!(verdict == Some(expected), "{verdict:?}: {:#?}", log.findings());
+            for stuck in traced.named() {
+                let finding = one_finding(log, Some(stuck))?;
+                self::case(finding, case, facts)?;
+                also(finding)?;
+            }
+        }
+    }
+    blocks(&ended.stdout, log)?;
+    report(ended, log)
 }
 
 fn check(

@@ -47,24 +47,11 @@ fn run(case: &Case, expected: Option<Confidence>) -> Result<()> {
 }
 
 fn judge(case: &Case, expected: Option<Confidence>, traced: &Traced) -> Result<()> {
-    let Traced { ended, log, facts } = traced;
-    log.expect_all_ended()?;
-    let sure = log.sure_findings();
-    match expected {
-        None => ensure!(sure.is_empty(), "found {sure:#?}"),
-        Some(expected) => {
-            let verdict = traced.verdict(case);
-            ensure!(verdict == Some(expected), "{verdict:?}: {:#?}", log.findings());
-            for stuck in traced.named() {
-                let finding = check::one_finding(log, Some(stuck))?;
-                check::case(finding, case, facts)?;
-                ensure!(finding["not_before_ns"].is_null(), "since when is told as a range");
-            }
-        }
-    }
-    expect_exact(log)?;
-    check::blocks(&ended.stdout, log)?;
-    check::report(ended, log)
+    check::row(case, expected, traced, |finding| {
+        ensure!(finding["not_before_ns"].is_null(), "since when is told as a range");
+        Ok(())
+    })?;
+    expect_exact(&traced.log)
 }
 
 /// What watching futex calls tells is said.

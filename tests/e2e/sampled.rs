@@ -78,24 +78,11 @@ fn run(case: &Case, expected: Option<Confidence>) -> Result<()> {
 }
 
 fn judge(case: &Case, expected: Option<Confidence>, traced: &Traced) -> Result<()> {
-    let Traced { ended, log, facts } = traced;
-    log.expect_all_ended()?;
-    let sure = log.sure_findings();
-    match expected {
-        None => ensure!(sure.is_empty(), "found {sure:#?}"),
-        Some(expected) => {
-            let verdict = traced.verdict(case);
-            ensure!(verdict == Some(expected), "{verdict:?}: {:#?}", log.findings());
-            for stuck in traced.named() {
-                let finding = check::one_finding(log, Some(stuck))?;
-                check::case(finding, case, facts)?;
-                ensure!(finding["not_before_ns"].is_u64(), "since when is not told as a range");
-            }
-        }
-    }
-    expect_honest(log)?;
-    check::blocks(&ended.stdout, log)?;
-    check::report(ended, log)
+    check::row(case, expected, traced, |finding| {
+        ensure!(finding["not_before_ns"].is_u64(), "since when is not told as a range");
+        Ok(())
+    })?;
+    expect_honest(&traced.log)
 }
 
 /// What cannot be known without watching futex calls is nowhere said to be known.
