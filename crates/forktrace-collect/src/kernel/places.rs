@@ -90,13 +90,9 @@ impl Places {
     /// The pages that a child has written, in ascending order.
     pub(super) fn written(&self, fork_ns: u64, tgid: u32) -> Vec<WrittenPage> {
         let owner = Owner { fork_ns, tgid, side: SIDE_CHILD };
-        let chunks = (0..self.owners.len()).filter(|chunk| self.owners.of(*chunk) == owner);
-        let places = chunks.flat_map(|chunk| chunk * PLACES..(chunk + 1) * PLACES);
-        let mut notes: Vec<(u64, u64, u32)> = places
-            .filter_map(|place| {
-                let note = self.note(place)?;
-                Some((note.page, note.touch.boot_ns, place))
-            })
+        let mut notes: Vec<(u64, u64, u32)> = self
+            .notes(&owner)
+            .map(|(place, note)| (note.page, note.touch.boot_ns, place))
             .collect();
         notes.sort_unstable();
         notes.dedup_by_key(|(page, ..)| *page);
@@ -130,12 +126,15 @@ impl Places {
     }
 
     fn first(&self, owner: &Owner, page: u64) -> Option<(u32, Touch)> {
+        let of_page = self.notes(owner).filter(|(_, note)| note.page == page);
+        first_of(of_page.map(|(place, note)| (place, note.touch)))
+    }
+
+    /// All notes of one side, each with its place.
+    fn notes(&self, owner: &Owner) -> impl Iterator<Item = (u32, Note)> {
         let chunks = (0..self.owners.len()).filter(|chunk| self.owners.of(*chunk) == *owner);
         let places = chunks.flat_map(|chunk| chunk * PLACES..(chunk + 1) * PLACES);
-        first_of(places.filter_map(|place| {
-            let note = self.note(place)?;
-            (note.page == page).then_some((place, note.touch))
-        }))
+        places.filter_map(|place| Some((place, self.note(place)?)))
     }
 
     fn note(&self, place: u32) -> Option<Note> {

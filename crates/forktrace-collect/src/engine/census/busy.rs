@@ -21,7 +21,7 @@ use crate::{
 const SAMPLES: usize = 12;
 const APART: Duration = Duration::from_millis(12);
 /// How long they are tried for: on a busy host a thread rarely runs.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The same when the trace ends.
 pub(super) const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
 /// CPU time in which the clock has ticked, ns: that saves the registers of what runs (`CONFIG_HZ` of 250
@@ -71,7 +71,7 @@ impl Told {
     }
 
     /// Those of the busy threads that are to be sampled now.
-    pub(super) fn due(&mut self, busy: &[Busy], now_ns: u64) -> Vec<Busy> {
+    pub(super) fn due(&self, busy: &[Busy], now_ns: u64) -> Vec<Busy> {
         let due = |one: &&Busy| {
             self.threads.get(&(one.id, one.tid)).is_none_or(|tried| {
                 let open = self.again || tried.told.is_none();
@@ -81,10 +81,18 @@ impl Told {
         busy.iter().filter(due).take(MOST).copied().collect()
     }
 
-    /// Takes what was found of sampled threads; returns what is to be told.
-    pub(super) fn take(&mut self, sampled: Vec<(Busy, Option<Event>)>, now_ns: u64) -> Vec<Event> {
+    /// Takes what was found of sampled threads; returns what is to be told. `still`: who is as it was when
+    /// they were sampled; of others nothing is told.
+    pub(super) fn take(
+        &mut self,
+        sampled: Vec<(Busy, Option<Event>)>,
+        still: impl Iterator<Item = Busy>,
+        now_ns: u64,
+    ) -> Vec<Event> {
+        self.sampling = false;
+        let still: Vec<Busy> = still.collect();
         let mut events = Vec::new();
-        for (busy, event) in sampled {
+        for (busy, event) in sampled.into_iter().filter(|(busy, _)| still.contains(busy)) {
             let age_ns = now_ns.saturating_sub(busy.since_ns);
             let again_ns = now_ns.saturating_add(age_ns);
             let told = event.map(|event| Event { boot_ns: now_ns, ..event });
@@ -134,13 +142,8 @@ fn over(mut event: Event, now_ns: u64) -> Event {
     event
 }
 
-/// Samples threads, for some seconds at most. The event of one names the loop that it stays in.
-pub(super) fn sampled(busy: Vec<Busy>, registers: &Visitor) -> Vec<(Busy, Option<Event>)> {
-    sampled_for(busy, registers, PATIENCE)
-}
-
-/// The same, for so long at most.
-pub(super) fn sampled_for(
+/// Samples threads, for so long at most. The event of one names the loop that it stays in.
+pub(super) fn sampled(
     busy: Vec<Busy>,
     registers: &Visitor,
     patience: Duration,

@@ -182,7 +182,8 @@ impl Census {
             self.busy.sampling = true;
             let (sender, registers) = (self.sender.clone(), self.registers.clone());
             spawn_blocking(move || {
-                let _ = sender.send(Report::Sampled(busy::sampled(due, &registers)));
+                let _ =
+                    sender.send(Report::Sampled(busy::sampled(due, &registers, busy::PATIENCE)));
             });
         }
     }
@@ -286,19 +287,8 @@ impl Census {
                 self.reading = false;
                 reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect()
             }
-            Report::Sampled(mut sampled) => {
-                self.busy.sampling = false;
-                // Who has come out of its loop meanwhile is not told.
-                let busy: Vec<Busy> = self.watch.busy(now_ns).collect();
-                sampled.retain(|(one, _)| busy.contains(one));
-                self.busy.take(sampled, now_ns)
-            }
-            Report::Polled(mut read) => {
-                self.polling.sampling = false;
-                let polling: Vec<Busy> = self.watch.polling(now_ns).collect();
-                read.retain(|(one, _)| polling.contains(one));
-                self.polling.take(read, now_ns)
-            }
+            Report::Sampled(sampled) => self.busy.take(sampled, self.watch.busy(now_ns), now_ns),
+            Report::Polled(read) => self.polling.take(read, self.watch.polling(now_ns), now_ns),
         }
     }
 
@@ -343,10 +333,11 @@ impl Census {
         let mut events: Vec<Event> =
             reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect();
         let due = self.polling.due(&self.polling_threads(model, now_ns, &at_risk), u64::MAX);
-        events.extend(self.polling.take(polls::read(due, &self.watch.known_polling()), now_ns));
+        let read = polls::read(due, &self.watch.known_polling());
+        events.extend(self.polling.take(read, self.watch.polling(now_ns), now_ns));
         let due = self.busy.due(&self.busy_threads(model, now_ns, at_risk), u64::MAX);
-        let sampled = busy::sampled_for(due, &self.registers, busy::LITTLE_PATIENCE);
-        events.extend(self.busy.take(sampled, now_ns));
+        let sampled = busy::sampled(due, &self.registers, busy::LITTLE_PATIENCE);
+        events.extend(self.busy.take(sampled, self.watch.busy(now_ns), now_ns));
         events
     }
 
@@ -357,10 +348,7 @@ impl Census {
         now_ns: u64,
         at_risk: impl Fn(&Process) -> Option<Risk>,
     ) -> Vec<Unread> {
-        let counts = |id: &ProcId| {
-            living(model, *id).and_then(&at_risk).is_some_and(|risk| risk != Risk::Started)
-        };
-        let unread = self.watch.unread(now_ns).filter(|(id, _)| counts(id));
+        let unread = self.watch.unread(now_ns).filter(|(id, _)| is_forked(model, *id, &at_risk));
         unread.map(|(_, thread)| thread).collect()
     }
 
