@@ -19,6 +19,7 @@ mod search;
 mod sfc64;
 #[cfg(test)]
 mod tests;
+mod twister;
 mod xorshift;
 
 use crate::event::GeneratorKind;

@@ -10,6 +10,7 @@
 use super::{
     Hit,
     bits::{Pair, Window, hit, word_looks_random},
+    twister::{MOST_REFILLS, MOST_UNDONE, twister},
 };
 use crate::event::GeneratorKind;
 
@@ -20,81 +21,14 @@ const MATRIX: u32 = 0x9908_b0df;
 const UPPER: u32 = 0x8000_0000;
 const LOWER: u32 = 0x7fff_ffff;
 
-/// Most refills that are made to find a state.
-const MOST_REFILLS: u64 = 128;
-/// Most refills that are undone to find a seed.
-const MOST_UNDONE: usize = 32;
 /// What a refill takes.
 const REFILL_WORK: u64 = 1_500;
 /// Words of a state that must look random.
 const RANDOM: usize = N - 8;
 
-pub(super) type Words = [u32; N];
-
-/// The new word in place of `first`.
-pub(super) fn mixed(first: u32, second: u32, far: u32) -> u32 {
-    let y = first & UPPER | second & LOWER;
-    far ^ y >> 1 ^ if y & 1 == 0 { 0 } else { MATRIX }
-}
-
-/// Makes one new word.
-fn refill_one(words: &mut Words, at: usize) {
-    words[at] = mixed(words[at], words[(at + 1) % N], words[(at + M) % N]);
-}
-
-/// Makes 624 new words.
-pub(super) fn refill(words: &mut Words) {
-    for at in 0..N {
-        refill_one(words, at);
-    }
-}
-
-/// What `y` was where `mixed` gave this.
-fn unmixed(new: u32, far: u32) -> u32 {
-    let mixed = new ^ far;
-    match mixed & UPPER {
-        0 => mixed << 1,
-        _ => (mixed ^ MATRIX) << 1 | 1,
-    }
-}
-
-/// The words before a refill.
-fn undone(new: &Words) -> Words {
-    let mut old = [0; N];
-    for at in (0..N).rev() {
-        let far = if at < N - M { old[at + M] } else { new[at + M - N] };
-        let y = unmixed(new[at], far);
-        old[at] = old[at] & LOWER | y & UPPER;
-        if at + 1 < N {
-            old[at + 1] = old[at + 1] & UPPER | y & LOWER;
-        }
-    }
-    // The lower bits of the first are in none of the new words, but in the last of these.
-    old[0] = old[0] & UPPER | unmixed(old[N - 1], old[M - 1]) & LOWER;
-    old
-}
-
-/// Whether these words come from a seed of 32 bits, a few refills ago: that proves that they are a state.
-///
-/// `init_genrand` (Matsumoto and Nishimura, `mt19937ar.c`, 2002), which `seed()` of libstdc++ and libc++,
-/// `mt_srand` of PHP and `RandomState(int)` of numpy use too.
-pub(super) fn is_seeded(words: &Words) -> bool {
-    let seeded = |words: &Words| {
-        (3..40).all(|at| {
-            let before = words[at - 1];
-            let next = 1_812_433_253_u32.wrapping_mul(before ^ before >> 30);
-            words[at] == next.wrapping_add(at as u32)
-        })
-    };
-    let mut words = *words;
-    for _ in 0..MOST_UNDONE {
-        if seeded(&words) {
-            return true;
-        }
-        words = undone(&words);
-    }
-    false
-}
+// A seed: `init_genrand` (Matsumoto and Nishimura, `mt19937ar.c`, 2002), which `seed()` of libstdc++ and
+// libc++, `mt_srand` of PHP and `RandomState(int)` of numpy use too.
+twister!(u32, 1_812_433_253, 30);
 
 /// Whether words may be a state.
 fn look_random(words: &Words) -> bool {
@@ -219,15 +153,6 @@ fn of_words(
     // With no position known, at least one word after the last refill.
     let (steps, position) = exact.unwrap_or((full - N as u64 + 1, 0));
     found(steps, N as u32 * 32, position)
-}
-
-/// How many refills lead from one state to the other.
-fn refills(words: &Window<Words>) -> Option<u64> {
-    let mut state = words.then;
-    (1..=MOST_REFILLS).find(|_| {
-        refill(&mut state);
-        state == words.now
-    })
 }
 
 /// The number of words that were made one at a time, and the position at the fork.
