@@ -147,7 +147,7 @@ fn busy_tree(all: bool) -> Result<()> {
         expect_tree(&log, &Facts::read(&ended.stdout), root)?;
         if !all {
             log.expect_all_ended()?;
-            ensure!(log.findings().is_empty(), "found {:#?}", log.findings());
+            log.expect_no_finding()?;
         }
         Ok(())
     };

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use forktrace_tests::{
-    Need,
+    FalseAlarm, Need,
     corpus::{self, Case, Confidence, Traced},
     log::{Log, number},
     trial,
@@ -78,10 +78,15 @@ fn expect_verdict(case: &Case, traced: &Traced) -> Result<()> {
     ensure!(verdict >= least, "{verdict:?} is less than {least:?}: {}", all());
     for said in traced.said(case) {
         let sure = Some(said.confidence);
-        ensure!(sure <= case.most, "{sure:?} is more than {:?}: {}", case.most, all());
+        if sure > case.most {
+            let error = format!("{sure:?} is more than {:?}: {}", case.most, all());
+            return Err(FalseAlarm::error(error));
+        }
         // A suspicion about something else is no error.
         let wrong = said.wrong.filter(|_| said.confidence > Confidence::Suspect);
-        ensure!(wrong.is_none(), "{}: {}", wrong.unwrap_or_default(), all());
+        if let Some(wrong) = wrong {
+            return Err(FalseAlarm::error(format!("{wrong}: {}", all())));
+        }
     }
     Ok(())
 }

@@ -53,9 +53,8 @@ pub(crate) fn row(
 ) -> Result<()> {
     let Traced { ended, log, facts } = traced;
     log.expect_all_ended()?;
-    let sure = log.sure_findings();
     match expected {
-        None => ensure!(sure.is_empty(), "found {sure:#?}"),
+        None => log.expect_nothing_sure()?,
         Some(expected) => {
             let verdict = traced.verdict(case);
             ensure!(verdict == Some(expected), "{verdict:?}: {:#?}", log.findings());

@@ -81,7 +81,7 @@ fn expect_clear(traced: &Ended) -> Result<()> {
         let end = log.of("trace.end").next().context("no end")?;
         let conclusion = end.get("conclusion").and_then(Value::as_str);
         ensure!(conclusion == Some("clear"), "concludes {conclusion:?}");
-        ensure!(log.findings().is_empty(), "found {:#?}", log.findings());
+        log.expect_no_finding()?;
         ensure!(traced.is_clear() && traced.report(&["-q"])?.is_clear(), "says something else");
         Ok(())
     };

@@ -276,9 +276,10 @@ fn judge(case: &Case, traced: &Ended, log: &Log, facts: &Facts, child: u32) -> R
             ensure!(orphan && confidence(one) == "likely" && block, "{one:#}");
         }
         ByAnyName => ensure!(sure == 1 && findings.len() == 1 && block, "found {findings:#?}"),
-        NoMoreThanSuspect => ensure!(sure == 0, "found {findings:#?}"),
+        NoMoreThanSuspect => log.expect_nothing_sure()?,
         Nothing => {
-            ensure!(findings.is_empty() && !block, "found {findings:#?}");
+            log.expect_no_finding()?;
+            ensure!(!block, "a block without a finding");
         }
     }
     let again = traced.report(&["-q"])?.stdout;

@@ -76,8 +76,7 @@ fn traced(program: &str, args: &[&str]) -> Result<Ended> {
 fn nothing(ended: &Ended) -> Result<()> {
     let log = Log::read(&ended.log())?;
     log.expect_whole()?;
-    let found = log.sure_findings();
-    ensure!(found.is_empty(), "found {found:#?}");
+    log.expect_nothing_sure()?;
     check::report(ended, &log)
 }
 

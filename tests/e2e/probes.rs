@@ -34,7 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(*name, &needs, || {
             let ended = traced("held_in_child.py", &[*mode, "4"])?;
             let log = Log::read(&ended.log())?;
-            ensure!(log.sure_findings().is_empty(), "{}", ended.said());
+            log.expect_nothing_sure()?;
             check::report(&ended, &log)
         })
     };

@@ -6,15 +6,15 @@
 //! others on the machine are, and the tracer tells of every run that was left out. A test that wants
 //! all events is therefore done once more on such a kernel if that, and nothing else, was lost.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-};
+use std::fmt;
 
 use anyhow::{Context as _, Error, Result, ensure};
 use serde_json::Value;
 
-use crate::log::{Log, number};
+use crate::{
+    again,
+    log::{Log, number},
+};
 
 /// How often a test is done at most.
 const TIMES: u32 = 3;
@@ -65,23 +65,13 @@ fn can_happen() -> bool {
     series.is_some_and(|series: u64| series >= SINCE)
 }
 
-/// Tests that were done again, and why.
-static AGAIN: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// What is to be said at the end of tests that were done again: among their results it would be taken
-/// for one.
-pub(crate) fn done_again() -> Vec<String> {
-    AGAIN.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
 /// Does a test, and again if runs were left out.
 pub(crate) fn again_if_left_out(name: &str, test: impl Fn() -> Result<()>) -> Result<()> {
     for _ in 1..TIMES {
         let ended = test();
         match ended.as_ref().err().and_then(|error| error.downcast_ref::<LeftOut>()) {
             Some(left_out) => {
-                let told = format!("{name} was done again: {left_out}, and that was told");
-                AGAIN.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+                again::tell(format!("{name} was done again: {left_out}, and that was told"));
             }
             None => return ended,
         }

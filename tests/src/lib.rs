@@ -9,6 +9,7 @@
 //! which what several test programs skip is added up; and with `FORKTRACE_TESTS_VM=1` there
 //! are tests that change the machine, for one that was made for them (`cargo xtask test --vm`).
 
+mod again;
 pub mod browser;
 pub mod corpus;
 mod left_out;
@@ -32,6 +33,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use libtest_mimic::{Arguments, Trial};
 
+pub use again::FalseAlarm;
 pub use need::{Install, Missing, Need, cgroup2};
 use skips::Skips;
 
@@ -141,7 +143,10 @@ pub fn trial(
     let Some(first) = missing.first() else {
         let run = {
             let name = name.clone();
-            move || left_out::again_if_left_out(&name, test)
+            move || {
+                let once = || left_out::again_if_left_out(&name, &test);
+                again::alone_if_it_fails(&name, once)
+            }
         };
         return Trial::test(name, move || run().map_err(|error| format!("{error:#}").into()));
     };
@@ -173,9 +178,10 @@ pub fn conclude(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
     let mut code = conclusion.exit_code();
     if !arguments.list {
         println!("{}", skips.line());
-        left_out::done_again().iter().for_each(|told| println!("{told}"));
+        let again = again::told();
+        again.iter().for_each(|told| println!("{told}"));
         let file = std::env::var_os("FORKTRACE_TESTS_SKIPPED").map(PathBuf::from);
-        if let Some(Err(error)) = file.map(|file| skips.add_to(&file)) {
+        if let Some(Err(error)) = file.map(|file| skips.add_to(again, &file)) {
             eprintln!("what was skipped could not be kept: {error:#}");
             code = ExitCode::FAILURE;
         }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::left_out;
+use crate::{FalseAlarm, left_out};
 
 /// A recorded log.
 #[derive(Debug)]
@@ -101,6 +101,23 @@ impl Log {
         let mut findings = self.findings();
         findings.retain(|line| line.get("confidence").is_none_or(|value| value != "suspect"));
         findings
+    }
+
+    /// Fails if there is a finding that is more than a suspicion.
+    pub fn expect_nothing_sure(&self) -> Result<()> {
+        Self::expect_none(&self.sure_findings())
+    }
+
+    /// Fails if there is a finding, or a suspicion of one.
+    pub fn expect_no_finding(&self) -> Result<()> {
+        Self::expect_none(&self.findings())
+    }
+
+    fn expect_none(findings: &[&Value]) -> Result<()> {
+        match findings.is_empty() {
+            true => Ok(()),
+            false => Err(FalseAlarm::error(format!("{findings:#?}"))),
+        }
     }
 
     /// All children that were forked, in order. A pid that was used again comes twice.

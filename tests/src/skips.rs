@@ -31,6 +31,8 @@ struct Sum {
     skips: Skips,
     /// What is to be said of them, for `cargo xtask test`.
     line: String,
+    /// What is to be said of tests that failed or were done again.
+    again: Vec<String>,
 }
 
 impl Skips {
@@ -72,8 +74,9 @@ impl Skips {
         format!("skipped: {count} {tests} ({}){command}", reasons.join("; "))
     }
 
-    /// Adds these to the ones that earlier test programs have left in a file.
-    pub(crate) fn add_to(self, file: &Path) -> Result<()> {
+    /// Adds these, and what is said of tests that were done again, to what earlier test programs have
+    /// left in a file.
+    pub(crate) fn add_to(self, again: Vec<String>, file: &Path) -> Result<()> {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let mut sum: Sum =
             if text.is_empty() { Sum::default() } else { serde_json::from_str(&text)? };
@@ -83,6 +86,7 @@ impl Skips {
         sum.skips.packages.extend(self.packages);
         sum.skips.pythons |= self.pythons;
         sum.line = sum.skips.line();
+        sum.again.extend(again);
         Ok(fs::write(file, serde_json::to_vec(&sum)?)?)
     }
 }
@@ -125,9 +129,9 @@ mod tests {
     #[test]
     fn several_programs_are_added_up() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        some().add_to(file.path()).unwrap();
-        Skips::default().add_to(file.path()).unwrap();
-        some().add_to(file.path()).unwrap();
+        some().add_to(Vec::new(), file.path()).unwrap();
+        Skips::default().add_to(Vec::new(), file.path()).unwrap();
+        some().add_to(Vec::new(), file.path()).unwrap();
         let sum: Sum = serde_json::from_slice(&fs::read(file.path()).unwrap()).unwrap();
         assert!(
             sum.line.starts_with("skipped: 6 tests (no chromium: 2; no musl-gcc: 4)"),

@@ -12,7 +12,7 @@ mod structure;
 mod test;
 mod vm;
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Parser, Subcommand};
@@ -96,8 +96,18 @@ enum Chore {
     Structure,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().chore {
+fn main() -> ExitCode {
+    match run(Cli::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
         Chore::Ebpf { check } => ebpf::run(check),
         Chore::Pythons => pythons::run(),
         Chore::Test { vm: true, quick, again, doc, names, .. } => {

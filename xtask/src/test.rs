@@ -24,7 +24,10 @@ pub(crate) fn run(no_skip: bool, filter: &[String]) -> Result<()> {
     let sum = fs::read(skipped.path())?;
     // Nothing where no test was reached.
     if let Ok(sum) = serde_json::from_slice::<serde_json::Value>(&sum) {
-        println!("{}", sum.get("line").and_then(|line| line.as_str()).unwrap_or_default());
+        let again = sum.get("again").and_then(|lines| lines.as_array()).into_iter().flatten();
+        for line in again.chain(sum.get("line")).filter_map(|line| line.as_str()) {
+            println!("{line}");
+        }
     }
     ensure!(status.success(), "tests failed");
     Ok(())
