@@ -83,9 +83,6 @@ pub(crate) enum Sent {
 #[inline(always)]
 pub(crate) fn socket_call() -> Option<(i32, Sent)> {
     // SAFETY: the helpers have no argument, or the current task.
-    let saved = unsafe {
-        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const pt_regs;
-        bpf_probe_read_kernel(registers)
-    };
-    saved.ok().and_then(|saved| arch::socket_call(&saved))
+    let saved = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) as *const pt_regs };
+    arch::socket_call(saved)
 }

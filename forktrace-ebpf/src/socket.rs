@@ -9,7 +9,7 @@
 //! What is sent is not kept: its first five bytes are compared with the header of a TLS record.
 
 use aya_ebpf::{
-    helpers::{bpf_probe_read_kernel, bpf_probe_read_user},
+    helpers::{bpf_probe_read_kernel, bpf_probe_read_user, generated},
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
@@ -148,7 +148,7 @@ fn first(address: u64, tgid: u32, forks: u8, act: u32) {
         last_sender: if act == SENT { tgid } else { 0 },
         ignored: (!is_connection(address)).into(),
         forks: forks.into(),
-        fd: socket_call().map_or(-1, |(fd, _)| fd),
+        fd: descriptor(),
         ..SocketState::default()
     };
     // Without room the socket is as one that was not used yet.
@@ -165,7 +165,7 @@ fn shared(
     result: i32,
 ) {
     let (tgid, _) = current();
-    let mut before = SocketUse::default();
+    let mut before = 0;
     if state.shared == 0 {
         let forks = u32::from(pid_bitmap::value(&FORK_FAMILY, state.last));
         // Another socket is where that one was, or the other has not used it since its latest fork.
@@ -175,16 +175,14 @@ fn shared(
             }
             return;
         }
-        before = only_use(state);
-        let key = UseKey { inode: state.inode, tgid: state.last, reserved: 0 };
-        let _ = SOCKET_USES.insert(&key, &before, 0);
+        before = state.last;
+        keep_only_use(state);
     }
     let key = UseKey { inode: state.inode, tgid, reserved: 0 };
     let now_ns = now();
-    let mut is_new = before.tgid != 0;
+    let mut is_new = before != 0;
     if SOCKET_USES.get_ptr(&key).is_none() {
-        let fresh = SocketUse { first_ns: now_ns, tgid, fd: -1, ..SocketUse::default() };
-        let _ = SOCKET_USES.insert(&key, &fresh, 0);
+        begin_use(state.inode, tgid, now_ns);
         is_new = true;
     }
     let Some(usage) = SOCKET_USES.get_ptr_mut(&key) else { return };
@@ -195,7 +193,7 @@ fn shared(
     usage.last_ns = now_ns;
     usage.own_acts += 1;
     if usage.fd < 0 {
-        usage.fd = socket_call().map_or(-1, |(fd, _)| fd);
+        usage.fd = descriptor();
     }
     if state.last != tgid {
         state.turns += 1;
@@ -219,14 +217,18 @@ fn shared(
         state.last = tgid;
     }
     if is_new {
-        tell(ctx, address, now_ns, state, usage, &before);
+        tell(ctx, address, state, usage, before);
     }
 }
 
-/// What the only user of a socket has done with it.
-#[inline(always)]
-fn only_use(state: &SocketState) -> SocketUse {
-    SocketUse {
+// Before Linux 6.13 a program and what it calls have 512 bytes of stack together (`check_max_stack_depth`,
+// `kernel/bpf/verifier.c`). So what needs much of it is a function of its own, which calls no other.
+
+/// Keeps what the only user of a socket has done with it.
+#[inline(never)]
+fn keep_only_use(state: &SocketState) {
+    let key = UseKey { inode: state.inode, tgid: state.last, reserved: 0 };
+    let usage = SocketUse {
         first_ns: state.first_ns,
         last_ns: state.used_ns,
         sends: state.sends,
@@ -235,7 +237,22 @@ fn only_use(state: &SocketState) -> SocketUse {
         tgid: state.last,
         fd: state.fd,
         ..SocketUse::default()
-    }
+    };
+    let _ = SOCKET_USES.insert(&key, &usage, 0);
+}
+
+/// Makes room for what one more process does with a socket.
+#[inline(never)]
+fn begin_use(inode: u64, tgid: u32, now_ns: u64) {
+    let key = UseKey { inode, tgid, reserved: 0 };
+    let fresh = SocketUse { first_ns: now_ns, tgid, fd: -1, ..SocketUse::default() };
+    let _ = SOCKET_USES.insert(&key, &fresh, 0);
+}
+
+/// The descriptor that the current system call uses; -1: not known.
+#[inline(always)]
+fn descriptor() -> i32 {
+    socket_call().map_or(-1, |(fd, _)| fd)
 }
 
 /// Whether a number is one of those at which a count is told.
@@ -282,22 +299,26 @@ fn received(state: &mut SocketState, usage: &mut SocketUse, tgid: u32) -> bool {
     is_new | is_told(usage.receives)
 }
 
-/// Sends what is known of a socket.
-#[inline(always)]
+/// Sends what is known of a socket. `before`: whose use of it comes with that of the task, or 0.
+#[inline(never)]
 fn tell(
     ctx: &RawTracePointContext,
     address: u64,
-    boot_ns: u64,
     state: &SocketState,
     usage: &SocketUse,
-    before: &SocketUse,
+    before: u32,
 ) {
-    emit::<SocketShared>(ctx, Kind::SocketUse, boot_ns, |record| {
-        // SAFETY: reserved memory of the payload's size.
+    let key = UseKey { inode: state.inode, tgid: before, reserved: 0 };
+    let earlier = SOCKET_USES.get_ptr(&key);
+    emit::<SocketShared>(ctx, Kind::SocketUse, usage.last_ns, |record| {
+        // SAFETY: reserved memory of the payload's size; an entry of the map, as in `done`.
         unsafe {
             (&raw mut (*record).state).write(*state);
             (&raw mut (*record).user).write(*usage);
-            (&raw mut (*record).before).write(*before);
+            match earlier {
+                Some(earlier) if before != 0 => (&raw mut (*record).before).write(*earlier),
+                _ => (&raw mut (*record).before).write(SocketUse::default()),
+            }
             (&raw mut (*record).reserved).write([0; 4]);
             describe(address, record);
         }
@@ -311,46 +332,56 @@ fn tell(
 #[inline(always)]
 unsafe fn describe(address: u64, record: *mut SocketShared) {
     let family = u32::from(read::<u16>(address, config!(sockets.family)));
-    let (mut peer, mut local) = ([0; 16], [0; 16]);
-    let mut ports = (0u16, 0u16);
-    let mut path = [0; PATH_LEN];
-    let mut path_len = 0;
-    match family {
-        INET => {
-            let four = |offset| read::<[u8; 4]>(address, offset);
-            let (there, here) = (four(config!(sockets.peer_v4)), four(config!(sockets.local_v4)));
-            peer[..4].copy_from_slice(&there);
-            local[..4].copy_from_slice(&here);
-        }
-        INET6 => {
-            peer = read(address, config!(sockets.peer_v6));
-            local = read(address, config!(sockets.local_v6));
-        }
-        _ => {
-            let name = unix_name(address);
-            if name != 0 {
-                path_len = read::<u32>(name, config!(sockets.address_len)).saturating_sub(2);
-                // `sun_family` comes first.
-                path = read(name, config!(sockets.address_name) + 2);
-            }
-        }
-    }
-    if family != UNIX {
-        let port: u16 = read(address, config!(sockets.peer_port));
-        ports = (u16::from_be(port), read(address, config!(sockets.local_port)));
-    }
     let shutdown = read::<u8>(address, config!(sockets.shutdown));
+    let (peer_v4, local_v4) = (config!(sockets.peer_v4), config!(sockets.local_v4));
+    let (peer_v6, local_v6) = (config!(sockets.peer_v6), config!(sockets.local_v6));
+    let mut ports = (0, 0);
+    if family != UNIX {
+        let peer = read::<u16>(address, config!(sockets.peer_port));
+        ports = (u16::from_be(peer), read(address, config!(sockets.local_port)));
+    }
+    let name = if family == UNIX { unix_name(address) } else { 0 };
+    let mut path_len = 0;
+    if name != 0 {
+        path_len = read::<u32>(name, config!(sockets.address_len)).saturating_sub(2);
+    }
+    // `sun_family` comes first.
+    let path_at = config!(sockets.address_name) + 2;
     // SAFETY: the caller's promise.
     unsafe {
-        (&raw mut (*record).peer).write(peer);
-        (&raw mut (*record).local).write(local);
         (&raw mut (*record).family).write(family);
+        (&raw mut (*record).shutdown).write(shutdown.into());
         (&raw mut (*record).peer_port).write(ports.0);
         (&raw mut (*record).local_port).write(ports.1);
         (&raw mut (*record).path_len).write(path_len);
-        (&raw mut (*record).shutdown).write(shutdown.into());
-        (&raw mut (*record).path).write(path);
+        (&raw mut (*record).peer).write([0; 16]);
+        (&raw mut (*record).local).write([0; 16]);
+        (&raw mut (*record).path).write([0; PATH_LEN]);
+        let (peer, local) = (&raw mut (*record).peer, &raw mut (*record).local);
+        match family {
+            INET => {
+                copy(peer.cast::<[u8; 4]>(), address, peer_v4);
+                copy(local.cast::<[u8; 4]>(), address, local_v4);
+            }
+            INET6 => {
+                copy(peer, address, peer_v6);
+                copy(local, address, local_v6);
+            }
+            _ if name != 0 => copy(&raw mut (*record).path, name, path_at),
+            _ => {}
+        }
     }
+}
+
+/// Copies a field of a structure of the kernel; zeros if it cannot be read.
+///
+/// # Safety
+/// `place` is valid for writes.
+#[inline(always)]
+unsafe fn copy<T>(place: *mut T, address: u64, offset: u32) {
+    let at = address.wrapping_add(offset.into()) as *const core::ffi::c_void;
+    // SAFETY: the caller's promise; the helper checks the source.
+    let _ = unsafe { generated::bpf_probe_read_kernel(place.cast(), size_of::<T>() as u32, at) };
 }
 
 /// Whether a socket is one end of a connection by an address: neither datagrams, nor a pair.
@@ -422,24 +453,8 @@ fn user(at: u64) -> u64 {
 
 /// A field of a structure of the kernel; zero if it cannot be read.
 #[inline(always)]
-fn read<T: Copy + zeroed::Zero>(address: u64, offset: u32) -> T {
+fn read<T: Copy + Default>(address: u64, offset: u32) -> T {
     let at = address.wrapping_add(offset.into()) as *const T;
     // SAFETY: the helper checks the source.
-    unsafe { bpf_probe_read_kernel(at) }.unwrap_or(T::ZERO)
-}
-
-/// What is read where nothing can be.
-mod zeroed {
-    use forktrace_common::socket::PATH_LEN;
-
-    pub(super) trait Zero {
-        const ZERO: Self;
-    }
-
-    macro_rules! zero {
-        ($($type:ty = $zero:expr),*) => { $(impl Zero for $type { const ZERO: Self = $zero; })* };
-    }
-
-    zero!(u8 = 0, u16 = 0, u32 = 0, u64 = 0, [u8; 4] = [0; 4], [u8; 16] = [0; 16]);
-    zero!([u8; PATH_LEN] = [0; PATH_LEN]);
+    unsafe { bpf_probe_read_kernel(at) }.unwrap_or_default()
 }

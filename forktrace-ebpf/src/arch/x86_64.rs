@@ -5,7 +5,7 @@
 
 use aya_ebpf::{
     bindings::{bpf_perf_event_data, pt_regs},
-    helpers::bpf_probe_read_user,
+    helpers::{bpf_probe_read_kernel, bpf_probe_read_user},
 };
 use forktrace_common::maps::Registers;
 
@@ -48,9 +48,19 @@ pub(crate) unsafe fn caller(registers: *const pt_regs) -> u64 {
 /// The descriptor of the socket that a system call sends over or receives from, and where what it sends
 /// is; `None`: another call. The numbers: `arch/x86/entry/syscalls/syscall_64.tbl`.
 #[inline(always)]
-pub(crate) fn socket_call(saved: &pt_regs) -> Option<(i32, Sent)> {
-    let (first, second, third) = (saved.rdi as i32, saved.rsi, saved.rdx as i32);
-    Some(match saved.orig_rax {
+pub(crate) fn socket_call(saved: *const pt_regs) -> Option<(i32, Sent)> {
+    // Each by itself: all of them together need more of the program's stack than it has.
+    // SAFETY: the helper checks the source.
+    let field = |at: *const u64| unsafe { bpf_probe_read_kernel(at) }.unwrap_or(0);
+    // SAFETY: fields of what `saved` points to; nothing is read through it here.
+    let (number, first, second) = unsafe {
+        (
+            field(&raw const (*saved).orig_rax),
+            field(&raw const (*saved).rdi) as i32,
+            field(&raw const (*saved).rsi),
+        )
+    };
+    Some(match number {
         // write, sendto
         1 | 44 => (first, Sent::Bytes(second)),
         // writev
@@ -60,7 +70,11 @@ pub(crate) fn socket_call(saved: &pt_regs) -> Option<(i32, Sent)> {
         // read, readv, sendfile, recvfrom, recvmsg, recvmmsg
         0 | 19 | 40 | 45 | 47 | 299 => (first, Sent::Unknown),
         // splice
-        275 => (third, Sent::Unknown),
+        275 => {
+            // SAFETY: as above.
+            let third = unsafe { &raw const (*saved).rdx };
+            (field(third) as i32, Sent::Unknown)
+        }
         _ => return None,
     })
 }

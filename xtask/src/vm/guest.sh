@@ -21,6 +21,10 @@ for root in /3.*; do
     mount --bind /dev "$root/dev"
 done
 hostname guest
+# Loopback is down at first, and the tree has no program that knows networks: SIOCSIFFLAGS, IFF_UP.
+python3 -c '
+import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 1))'
 export FORKTRACE_BIN=/vm/forktrace FORKTRACE_TESTS_BUILT=/vm/built FORKTRACE_TESTS_VM=1
 
 # run LABEL TESTS: runs tests, by their names, in the place that the label names.
