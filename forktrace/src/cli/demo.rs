@@ -56,7 +56,7 @@ static DEMOS: [Demo; 6] = [
         shows: "fork copies the parent's memory as it is at that moment. The parent changes a \
                 variable, then forks. The child has the changed value, not the value in the source \
                 code. If the child changes the variable, the parent does not see it.",
-        program: include_str!("../../../demos/copied_state.py"),
+        program: include_str!("../../demos/copied_state.py"),
         hangs: false,
         seen: copied_state,
     },
@@ -66,7 +66,7 @@ static DEMOS: [Demo; 6] = [
         shows: "fork copies file descriptors. Both copies refer to one open file, which has one \
                 position. Parent and child write to a file that the parent opened before the fork. \
                 Their lines follow each other in the file.",
-        program: include_str!("../../../demos/shared_file.py"),
+        program: include_str!("../../demos/shared_file.py"),
         hangs: false,
         seen: shared_file,
     },
@@ -76,7 +76,7 @@ static DEMOS: [Demo; 6] = [
         shows: "The parent takes a lock, forks, and then releases the lock. The child has a copy of \
                 the lock, which was copied while it was held. No thread of the child can release \
                 this copy. The child hangs in acquire, and the parent hangs in join.",
-        program: include_str!("../../../demos/inherited_lock.py"),
+        program: include_str!("../../demos/inherited_lock.py"),
         hangs: true,
         seen: inherited_lock,
     },
@@ -88,7 +88,7 @@ static DEMOS: [Demo; 6] = [
                 finds in a queue. The child has a copy of the counter and of the queue but not of the \
                 threads: the counter does not change in the child, and nobody writes its record. The \
                 child lives for 7 s, so that this is sure.",
-        program: include_str!("../../../demos/lost_threads.py"),
+        program: include_str!("../../demos/lost_threads.py"),
         hangs: false,
         seen: lost_threads,
     },
@@ -99,7 +99,7 @@ static DEMOS: [Demo; 6] = [
                 use a generator that the parent seeded before the fork: both get the same numbers. \
                 Since 3.7 Python seeds the functions of its `random` module again in a forked \
                 child. It does not seed a random.Random() that the program made.",
-        program: include_str!("../../../demos/same_random.py"),
+        program: include_str!("../../demos/same_random.py"),
         hangs: false,
         seen: same_random,
     },
@@ -110,7 +110,7 @@ static DEMOS: [Demo; 6] = [
                 a new Python, which gets no memory from the parent. The lock in the child is a new \
                 lock, and nobody holds it. Python also starts a second process, its resource \
                 tracker.",
-        program: include_str!("../../../demos/spawn.py"),
+        program: include_str!("../../demos/spawn.py"),
         hangs: false,
         seen: spawn,
     },
