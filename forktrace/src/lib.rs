@@ -12,3 +12,5 @@ pub mod export;
 pub mod fuzzing;
 pub mod pipeline;
 pub mod report;
+#[cfg(feature = "top")]
+pub mod top;

@@ -27,6 +27,7 @@ mod sampled;
 mod stacks;
 mod stopped;
 mod tables;
+mod top;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
             stacks::trials(),
             stopped::trials(),
             tables::trials(),
+            top::trials(),
             prefork::trials(),
             privilege::trials(),
             probes::trials(),

@@ -1,11 +1,15 @@
 //! The command line as typed. The neighbouring files check and use it.
 
+#[cfg(feature = "top")]
+mod top;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "top")]
+pub(super) use top::TopArgs;
 pub(super) use values::Pids;
 use values::{
     duration, memory, pids, ring_size, rotate_size, rotate_time, snapshot_limit, table_size,
@@ -22,16 +26,20 @@ use super::{failure::Failure, usage};
 #[command(
     name = "forktrace",
     version,
+    long_version = super::version::long(),
     args_conflicts_with_subcommands = true,
     override_usage = "forktrace [OPTIONS] -p PID[,PID…]\n       \
                       forktrace [OPTIONS] -a\n       \
                       forktrace [OPTIONS] -- CMD [ARG…]\n       \
                       forktrace dump -p PID[,PID…]\n       \
+                      forktrace top [FILE…]\n       \
                       forktrace demo [NAME]\n       \
                       forktrace report FILE…\n       \
                       forktrace export FILE… --format FORMAT [-o OUT]\n       \
                       forktrace doctor\n       \
-                      forktrace schema"
+                      forktrace schema\n       \
+                      forktrace man [COMMAND]\n       \
+                      forktrace completions SHELL"
 )]
 pub struct Cli {
     /// Tracing options.
@@ -49,6 +57,11 @@ pub enum Command {
     ///
     /// The same as -q -d 4s, with all options of a trace. What polls or spins takes longer to be seen: trace it.
     Dump(Box<TraceArgs>),
+    /// Show the processes of this host or of a recorded log as a table, those that hang first
+    ///
+    /// Up and Down choose a process, Enter shows its finding, ? lists all keys.
+    #[cfg(feature = "top")]
+    Top(Box<TopArgs>),
     /// List the demos, or run one under the tracer
     Demo {
         /// Name of the demo; without it, the demos are listed
@@ -65,6 +78,30 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the event log
     Schema,
+    /// Print the manual page: forktrace man | man -l -
+    Man {
+        /// A command, such as dump
+        name: Option<String>,
+        /// Write the pages of all commands to this folder instead
+        #[arg(long, value_name = "DIR", conflicts_with = "name")]
+        dir: Option<PathBuf>,
+    },
+    /// Print completions of a shell, to be put where that looks for them
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// A shell whose completions can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// `source <(forktrace completions bash)`
+    Bash,
+    /// `forktrace completions fish | source`
+    Fish,
+    /// To a file `_forktrace` in a folder of `fpath`.
+    Zsh,
 }
 
 /// Options of `forktrace doctor`.

@@ -19,6 +19,11 @@ pub(super) fn run(mut args: TraceArgs) -> Result<u8, Failure> {
     }
     args.out.quiet = true;
     args.events = Events::Findings;
-    args.duration.get_or_insert(DURATION.max(args.min_wait * 3));
+    args.duration.get_or_insert(long_enough(args.min_wait));
     trace::run(&args)
+}
+
+/// How long is watched until what hangs can have been judged. `min_wait`: how long a wait must last.
+pub(super) fn long_enough(min_wait: Duration) -> Duration {
+    DURATION.max(min_wait * 3)
 }

@@ -10,7 +10,7 @@ use super::{
     sinks::Outputs,
 };
 use crate::{
-    pipeline::{Pipeline, Sink as _, filter::Narrowed},
+    pipeline::{Pipeline, Sink, filter::Narrowed},
     report::{filter, plural},
 };
 use forktrace_collect::{
@@ -19,26 +19,48 @@ use forktrace_collect::{
 };
 use forktrace_model::{
     event::{EndReason, Event},
-    judge::{Conclusion, Unaccounted},
+    judge::{Conclusion, Judge, Unaccounted},
     model::{Change, Model, ProcId},
 };
 
 /// The engine with the command line's outputs.
-pub(super) type Live = Engine<Watched>;
+pub(super) type Live<S = Outputs> = Engine<Watched<S>>;
+
+/// A sink of a live trace.
+pub(super) trait Watches: Sink {
+    /// Whether there was a finding that is shown.
+    fn has_found(&self, judge: &Judge) -> bool;
+
+    /// Whether it is enough to ask once a second whether nobody reads the output any more.
+    fn may_rest(&self) -> bool {
+        true
+    }
+
+    /// Says something about the trace as a whole.
+    fn say(&mut self, message: &str) {
+        say(message);
+    }
+}
+
+impl Watches for Outputs {
+    fn has_found(&self, judge: &Judge) -> bool {
+        self.visible.counted(judge).next().is_some()
+    }
+}
 
 /// Traces: puts everything together, lets `begin` put processes into the trace, and runs until what
 /// `until` says. `over` is called then, and `end` gets the engine after its last event.
 ///
 /// # Errors
 /// When the output cannot be written, or the runtime fails.
-pub(super) fn run<T>(
+pub(super) fn run<S: Watches, T>(
     (kernel, ring): (Kernel, Ring),
-    watched: Watched,
+    watched: Watched<S>,
     scope: Scope,
     until: &Until,
-    begin: impl FnOnce(&mut Live) -> Result<(), Failure>,
+    begin: impl FnOnce(&mut Live<S>) -> Result<(), Failure>,
     over: impl FnOnce(),
-    end: impl FnOnce(Live, EndReason) -> Result<T, Failure>,
+    end: impl FnOnce(Live<S>, EndReason) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -59,31 +81,30 @@ pub(super) fn run<T>(
 }
 
 /// The pipeline of a live trace.
-pub(super) struct Watched {
-    pub(super) pipeline: Pipeline<Outputs>,
+pub(super) struct Watched<S = Outputs> {
+    pub(super) pipeline: Pipeline<S>,
     /// How long to go on after the first finding that is shown.
     after_finding: Option<Duration>,
     found_at: Option<Instant>,
 }
 
-impl Watched {
+impl<S: Watches> Watched<S> {
     /// `after_finding`: stop so long after the first finding that is shown.
-    pub(super) fn new(pipeline: Pipeline<Outputs>, after_finding: Option<Duration>) -> Self {
+    pub(super) fn new(pipeline: Pipeline<S>, after_finding: Option<Duration>) -> Self {
         Watched { pipeline, after_finding, found_at: None }
     }
 
     /// Whether there was a finding, long enough ago.
     fn has_found(&mut self) -> bool {
         let Some(delay) = self.after_finding else { return false };
-        let mut counted = self.pipeline.sink.visible.counted(self.pipeline.judge());
-        if self.found_at.is_none() && counted.next().is_some() {
+        if self.found_at.is_none() && self.pipeline.sink.has_found(self.pipeline.judge()) {
             self.found_at = Some(Instant::now());
         }
         self.found_at.is_some_and(|found_at| found_at + delay <= Instant::now())
     }
 }
 
-impl Consumer for Watched {
+impl<S: Watches> Consumer for Watched<S> {
     fn event(&mut self, event: &Event) -> io::Result<Vec<Change>> {
         self.pipeline.event(event)
     }
@@ -113,14 +134,15 @@ impl Consumer for Watched {
     }
 
     fn may_rest(&self) -> bool {
-        self.after_finding.is_none()
+        self.after_finding.is_none() && self.pipeline.sink.may_rest()
     }
 
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Adopted => {
                 if let Some(unfit) = self.pipeline.filter().and_then(Narrowed::unfit) {
-                    say(&filter::unfit(&unfit));
+                    let text = filter::unfit(&unfit);
+                    self.pipeline.sink.say(&text);
                 }
             }
             Notice::LeftBehind { status, processes } => {
@@ -129,7 +151,7 @@ impl Consumer for Watched {
                     "process of it still runs and is",
                     "processes of it still run and are",
                 );
-                say(&format!(
+                self.pipeline.sink.say(&format!(
                     "the command ended with status {status}; {left} traced until you press Ctrl-C"
                 ));
             }

@@ -16,12 +16,16 @@ mod live;
 mod log_files;
 mod log_stream;
 mod output;
+mod pages;
 mod phases;
 mod progress;
 mod report;
 mod schema;
 mod sinks;
+#[cfg(feature = "top")]
+mod top;
 mod trace;
+mod version;
 
 use std::process::ExitCode;
 
@@ -64,6 +68,10 @@ pub fn main() -> ExitCode {
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Schema) => schema::run(),
+        #[cfg(feature = "top")]
+        Some(Command::Top(args)) => top::run(&args),
+        Some(Command::Man { name, dir }) => pages::man(name.as_deref(), dir.as_deref()),
+        Some(Command::Completions { shell }) => pages::completions(shell),
         None => trace::run(&cli.trace),
     };
     match result {
@@ -92,7 +100,9 @@ fn shortened(error: &clap::Error) -> String {
         Some(ContextValue::String(argument)) if !argument.starts_with('-') => {
             let args: Vec<String> =
                 std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-            let at = args.iter().position(|arg| arg == argument).unwrap_or(0);
+            let Some(at) = args.iter().position(|arg| arg == argument) else {
+                return format!("{sentence} (see forktrace --help)");
+            };
             let (ours, command) = args.split_at(at);
             let line = [&["forktrace".to_owned()], ours, &["--".to_owned()], command].concat();
             let line = line.join(" ");

@@ -38,26 +38,37 @@ const BUFFER: usize = 1 << 16;
 
 /// Sends the library's and the eBPF programs' diagnostics to stderr, as many as asked for.
 pub(super) fn init_diagnostics(args: &OutputArgs) {
-    let level = match args.verbose {
+    init(args.verbose, args.color);
+}
+
+/// The same for a command without these options.
+#[cfg(feature = "top")]
+pub(super) fn init_plain_diagnostics(color: Color) {
+    init(0, color);
+}
+
+fn init(verbose: u8, color: Color) {
+    let level = match verbose {
         0 | 1 => tracing::Level::WARN,
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
     // py-spy warns of every process that it cannot read; why that is so is part of the finding. aya
     // warns of a limit that it cannot lift; the consequences are reported when they occur.
-    let others = if args.verbose >= 2 { Some(level) } else { None };
+    let others = if verbose >= 2 { Some(level) } else { None };
     let readers = ["py_spy", "remoteprocess", "proc_maps", "goblin", "aya::sys"];
     let filter = Targets::new()
         .with_default(level)
         .with_targets(readers.map(|target| (target, LevelFilter::from(others))));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(color(args, io::stderr().is_terminal()));
+        .with_ansi(is_colored(color, io::stderr().is_terminal()));
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
-fn color(args: &OutputArgs, terminal: bool) -> bool {
-    match args.color {
+/// Whether escape codes for colour are written. `terminal`: the output is a terminal.
+pub(super) fn is_colored(color: Color, terminal: bool) -> bool {
+    match color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => {
@@ -75,7 +86,13 @@ pub(super) fn style(args: &OutputArgs) -> Style {
     let width = asked.or_else(|| size().filter(|_| terminal));
     let whole_stacks = args.verbose >= 1;
     let counts_lines = terminal && !whole_stacks;
-    Style { color: color(args, terminal), ascii: args.ascii, width, whole_stacks, counts_lines }
+    Style {
+        color: is_colored(args.color, terminal),
+        ascii: args.ascii,
+        width,
+        whole_stacks,
+        counts_lines,
+    }
 }
 
 /// Whether a descriptor of this process is a pipe or a socket: somebody may wait for its end.

@@ -217,7 +217,7 @@ fn target(args: &TraceArgs, out: &OutputArgs) -> Result<Target, Failure> {
 
 /// Those of a list of processes that can be traced. The others are named: in a list made a moment
 /// ago, as by pgrep, some may have ended.
-fn traceable(pids: &[u32]) -> Result<Vec<u32>, Failure> {
+pub(super) fn traceable(pids: &[u32]) -> Result<Vec<u32>, Failure> {
     let mut refused = Vec::new();
     let mut alive = Vec::new();
     for pid in pids.iter().copied() {

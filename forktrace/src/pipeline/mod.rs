@@ -8,6 +8,7 @@ pub mod conclusion;
 pub mod filter;
 mod follow;
 mod sink;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use forktrace_model::{
 
 pub use follow::{Follow, Step};
 pub use sink::{At, Sink};
+pub use standing::Standing;
 
 use caveats::{Caveat, TraceLimits};
 use filter::Narrowed;

@@ -27,6 +27,12 @@ impl Clock {
         moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
+    /// As RFC 3339, in UTC; `None`: it is outside of the calendar. `boot_ns` is `CLOCK_BOOTTIME`, ns.
+    pub fn utc(&self, boot_ns: u64) -> Option<String> {
+        let ns = i128::from(boot_ns) + i128::from(self.offset_ns);
+        Some(Timestamp::from_nanosecond(ns).ok()?.to_string())
+    }
+
     fn moment(&self, boot_ns: u64) -> Option<DateTime> {
         let ns = i128::from(boot_ns) + i128::from(self.offset_ns);
         Some(self.zone.to_datetime(Timestamp::from_nanosecond(ns).ok()?))

@@ -7,6 +7,8 @@ pub mod advice;
 mod bars;
 mod calls;
 pub mod caveats;
+#[cfg(feature = "top")]
+pub(crate) mod cells;
 mod clock;
 pub mod doctor;
 pub mod filter;
@@ -18,6 +20,8 @@ pub mod lock_words;
 pub mod logged;
 mod lost_work;
 pub(crate) mod places;
+#[cfg(feature = "top")]
+pub(crate) mod process;
 pub mod proofs;
 mod python;
 pub mod reasons;
@@ -32,6 +36,8 @@ mod style;
 pub mod summary;
 pub mod text;
 mod threads;
+#[cfg(feature = "top")]
+pub(crate) mod top;
 mod tree;
 pub mod unjudged;
 mod unobserved_fork;

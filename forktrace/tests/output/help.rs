@@ -32,8 +32,15 @@ fn export() {
 
 #[test]
 fn the_other_commands() {
-    let text: Vec<String> = ["demo", "doctor", "schema"].map(|name| help(&[name])).into();
+    let text: Vec<String> =
+        ["demo", "doctor", "schema", "man", "completions"].map(|name| help(&[name])).into();
     assert_is("help-others", &text.join("\n\n"));
+}
+
+#[test]
+#[cfg(feature = "top")]
+fn top() {
+    assert_is("help-top", &help(&["top"]));
 }
 
 #[test]

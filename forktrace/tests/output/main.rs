@@ -8,7 +8,10 @@ mod errors;
 mod export;
 mod help;
 mod kernel;
+mod pages;
 mod report;
+#[cfg(feature = "top")]
+mod top;
 
 use std::{fmt::Write as _, path::PathBuf};
 

@@ -14,6 +14,8 @@ use crate::{
 };
 use forktrace_model::{event::Body, finding::Finding, hazards::Reason};
 
+#[cfg(feature = "top")]
+pub(super) use self::recording::known;
 pub(super) use self::{json::Json, recording::Recording, text::Text, visible::Visible};
 
 /// Where text goes.

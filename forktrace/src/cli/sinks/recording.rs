@@ -112,14 +112,19 @@ impl Recording {
 /// All that a reader must know who has not read what came before: what is alive, what waits, and
 /// what the open findings were concluded from.
 fn carried(follow: &Follow, boot_ns: u64, resync: bool) -> Vec<Carried> {
-    let alive = follow.model().carried(boot_ns, resync);
-    let evidence = follow.judge().open_evidence();
-    let evidence = evidence.into_iter().map(|event| Event { boot_ns, ..event.clone() });
     let with_identity = |event: Event| {
         let identity = event.task.as_ref().and_then(|task| follow.live_identity(task.pid));
         (event, identity)
     };
-    alive.into_iter().chain(evidence).map(with_identity).collect()
+    known(follow, boot_ns, resync).into_iter().map(with_identity).collect()
+}
+
+/// The same, of whom it is left out.
+pub(in crate::cli) fn known(follow: &Follow, boot_ns: u64, resync: bool) -> Vec<Event> {
+    let alive = follow.model().carried(boot_ns, resync);
+    let evidence = follow.judge().open_evidence();
+    let evidence = evidence.into_iter().map(|event| Event { boot_ns, ..event.clone() });
+    alive.into_iter().chain(evidence).collect()
 }
 
 fn recorded(totals: &Totals, first: &str, last: &str) -> String {
