@@ -36,8 +36,12 @@ const DROPPING: &[Need] = &[Need::Tracing, Need::Unshare, Need::Setpriv];
 const FILTERING: &[Need] = &[Need::Tracing, Need::Unshare, Need::Cc];
 
 /// Where the programs cannot be loaded, these follow.
-const UNLOADED: [(&str, &str); 3] =
-    [("program-load", "missing"), ("registers", "limited"), ("uprobes", "limited")];
+const UNLOADED: [(&str, &str); 4] = [
+    ("program-load", "missing"),
+    ("exact-load", "limited"),
+    ("registers", "limited"),
+    ("uprobes", "limited"),
+];
 
 static LACKS: &[Lack] = &[
     Lack {
@@ -53,7 +57,13 @@ static LACKS: &[Lack] = &[
         needs: MOUNTING,
         shell: "at=$events/sched/sched_process_fork/format; grep -v child_pid $at >$own; \
                 mount --bind $own $at",
-        differ: &[("sched_process_fork", "missing"), UNLOADED[0], UNLOADED[1], UNLOADED[2]],
+        differ: &[
+            ("sched_process_fork", "missing"),
+            UNLOADED[0],
+            UNLOADED[1],
+            UNLOADED[2],
+            UNLOADED[3],
+        ],
         words: &["no field child_pid"],
     },
     Lack {
@@ -61,8 +71,8 @@ static LACKS: &[Lack] = &[
         needs: &[Need::Tracing, Need::Unshare, Need::Tracepoint("syscalls/sys_enter_futex_waitv")],
         shell: "at=$events/syscalls/sys_enter_futex_waitv/format; grep -v waiters $at >$own; \
                 mount --bind $own $at",
-        differ: &[("newer-futex-calls", "missing"), UNLOADED[0], UNLOADED[1], UNLOADED[2]],
-        words: &["no field waiters"],
+        differ: &[("newer-futex-calls", "limited"), UNLOADED[1]],
+        words: &["no field waiters", "--exact"],
     },
     Lack {
         name: "lacking_page_faults",
@@ -112,7 +122,7 @@ static LACKS: &[Lack] = &[
         name: "lacking_bpf",
         needs: FILTERING,
         shell: "wrap={without_bpf}",
-        differ: &[("ring-buffer", "missing"), UNLOADED[0], UNLOADED[1], UNLOADED[2]],
+        differ: &[("ring-buffer", "missing"), UNLOADED[0], UNLOADED[1], UNLOADED[2], UNLOADED[3]],
         words: &["in a container, allow bpf(2)"],
     },
     Lack {
@@ -137,8 +147,8 @@ static LACKS: &[Lack] = &[
             ("sched_process_fork", "missing"),
             ("sched_process_exec", "missing"),
             ("sched_process_exit", "missing"),
-            ("sys_enter_futex", "missing"),
-            ("sys_exit_futex", "missing"),
+            ("sys_enter_futex", "limited"),
+            ("sys_exit_futex", "limited"),
             ("socket-uses", "limited"),
             ("newer-futex-calls", "limited"),
             ("page-faults", "limited"),
@@ -146,6 +156,7 @@ static LACKS: &[Lack] = &[
             UNLOADED[0],
             UNLOADED[1],
             UNLOADED[2],
+            UNLOADED[3],
             ("ring-buffer", "missing"),
             ("memory-lock", ""),
             ("ptrace-scope", ""),
@@ -158,14 +169,15 @@ static LACKS: &[Lack] = &[
 ];
 
 /// Each of these must be there.
-static TRACEPOINTS: [&str; 6] = [
+static TRACEPOINTS: [&str; 4] = [
     "task/task_newtask",
     "sched/sched_process_fork",
     "sched/sched_process_exec",
     "sched/sched_process_exit",
-    "syscalls/sys_enter_futex",
-    "syscalls/sys_exit_futex",
 ];
+
+/// These are for `--exact`.
+static OF_EXACT: [&str; 2] = ["syscalls/sys_enter_futex", "syscalls/sys_exit_futex"];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let of = |lack: &'static Lack| {
@@ -176,8 +188,17 @@ pub(crate) fn trials() -> Vec<Trial> {
         let name = event.rsplit('/').next().unwrap_or(event);
         trial(format!("lacking_{name}"), MOUNTING, move || {
             let shell = format!("mount -t tmpfs none $events/{event}");
-            let [load, registers, uprobes] = UNLOADED;
-            lacking(&shell, &[(name, "missing"), load, registers, uprobes], &["not in this kernel"])
+            let [load, exact, registers, uprobes] = UNLOADED;
+            let differ = [(name, "missing"), load, exact, registers, uprobes];
+            lacking(&shell, &differ, &["not in this kernel"])
+        })
+    }));
+    trials.extend(OF_EXACT.map(|event| {
+        let name = event.rsplit('/').next().unwrap_or(event);
+        trial(format!("lacking_{name}"), MOUNTING, move || {
+            let shell = format!("mount -t tmpfs none $events/{event}");
+            let words = ["not in this kernel", "--exact does not work"];
+            lacking(&shell, &[(name, "limited"), ("exact-load", "limited")], &words)
         })
     }));
     trials.push(trial("lacking_the_right_to_be_real_time", DROPPING, real_time));
@@ -251,6 +272,9 @@ fn lacking(shell: &str, differ: &[(&str, &str)], words: &[&str]) -> Result<()> {
         }
         if found.get("uprobes").is_some_and(|status| status != "ok") {
             there("--locks -q -- true")?.expect_code(3).context("tracing with --locks")?;
+        }
+        if found.get("exact-load").is_some_and(|status| status != "ok") {
+            there("--exact -q -- true")?.expect_code(3).context("tracing with --exact")?;
         }
         Ok(())
     };

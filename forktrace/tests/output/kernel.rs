@@ -23,7 +23,7 @@ fn why_tracing_cannot_begin() {
         Error::OpenFiles { limit: 40, needed: 128 },
         Error::MemoryClosed,
         Error::Tracefs { cause: "EPERM: Operation not permitted".into() },
-        Error::Tracepoint(FormatError::NoEvent {
+        Error::ExactTracepoint(FormatError::NoEvent {
             event: "syscalls/sys_enter_futex".into(),
             cause: "not in this kernel".into(),
         }),

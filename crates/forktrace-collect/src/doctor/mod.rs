@@ -106,7 +106,7 @@ fn try_all(host: &Host) -> Trial {
         snapshots: true,
         fault_events: false,
         locks: false,
-        lean: false,
+        lean: true,
         snapshot_limit: 128 << 20,
         ring_bytes: None,
         table_sizes: Vec::new(),
@@ -123,11 +123,14 @@ fn try_all(host: &Host) -> Trial {
         drop((ring, kernel));
         Ok(registers)
     });
+    let exact = Options { lean: false, ..options.clone() };
+    let exact = within(move || loader::load(&exact).map(drop));
     let with_locks = Options { locks: true, ..options };
     let probes = within(move || loader::try_lock_probes(&with_locks));
     Trial::Done {
         ring: ring.unwrap_or_else(|| Err(late())),
         loaded: loaded.unwrap_or_else(|| Err(refused("its programs", &late()))),
+        exact: exact.unwrap_or_else(|| Err(refused("its programs", &late()))),
         probes: probes.unwrap_or_else(|| Err(late())),
         has_uprobes: host.has(PROBE_TYPE),
     }

@@ -57,19 +57,22 @@ pub(super) fn tracefs(found: &Result<Layouts, Error>, mounts: &str) -> Check {
     }
 }
 
-/// One check for each required tracepoint, and one for each group of optional ones. `None`: tracefs
-/// cannot be read.
+/// One check for each tracepoint that every mode needs or `--exact` alone, and one for each group of
+/// optional ones. `None`: tracefs cannot be read.
 pub(super) fn tracepoints(layouts: Option<&Layouts>) -> Vec<Check> {
-    let names = REQUIRED.iter().chain(&FUTEX).map(|(_, event)| *event);
+    let needed = REQUIRED.iter().map(|(_, event)| *event);
+    let of_exact = FUTEX.iter().map(|(_, event)| *event);
     let Some(layouts) = layouts else {
         let unread = |name| Check::missing(name, "unknown: needs tracefs", ABOVE);
-        let mut checks: Vec<Check> = names.map(short).map(unread).collect();
-        for group in [NEWER_FUTEX, PAGE_FAULTS, CLONE, SOCKETS_CHECK] {
+        let mut checks: Vec<Check> = needed.map(short).map(unread).collect();
+        let groups = [NEWER_FUTEX, PAGE_FAULTS, CLONE, SOCKETS_CHECK];
+        for group in of_exact.map(short).chain(groups) {
             checks.push(Check::limited(group, "unknown: needs tracefs", ABOVE));
         }
         return checks;
     };
-    let mut checks: Vec<Check> = names.map(|event| tracepoint(&layouts.survey, event)).collect();
+    let mut checks: Vec<Check> = needed.map(|event| required(&layouts.survey, event)).collect();
+    checks.extend(of_exact.map(|event| for_exact(&layouts.survey, event)));
     checks.push(newer_futex(layouts));
     checks.push(page_faults(layouts));
     checks.push(clone(layouts));
@@ -81,19 +84,42 @@ fn short(event: &'static str) -> &'static str {
     event.rsplit('/').next().unwrap_or(event)
 }
 
-fn tracepoint(survey: &Survey, event: &'static str) -> Check {
-    let name = short(event);
-    let is_of = |error: &&FormatError| match error {
-        FormatError::NoEvent { event: other, .. } | FormatError::NoField { event: other, .. } => {
-            other == event
-        }
-    };
-    let missing: Vec<String> =
-        survey.missing.iter().filter(is_of).map(ToString::to_string).collect();
+/// What of a tracepoint is missing, in words; empty if nothing is.
+fn lacking(missing: &[FormatError], of: impl Fn(&str) -> bool) -> String {
+    let missing = missing.iter().filter(|error| of(error.event()));
+    let words: Vec<String> = missing.map(ToString::to_string).collect();
+    words.join("; ")
+}
+
+/// A tracepoint without which nothing can be traced.
+fn required(survey: &Survey, event: &'static str) -> Check {
+    let missing = lacking(&survey.missing, |other| other == event);
     if !missing.is_empty() {
-        let remedy = "use Linux 5.8 or later with CONFIG_FTRACE_SYSCALLS";
-        return Check::missing(name, missing.join("; "), remedy);
+        let remedy = "use Linux 5.8 or later with CONFIG_EVENT_TRACING";
+        return Check::missing(short(event), missing, remedy);
     }
+    present(survey, event)
+}
+
+/// A tracepoint that `--exact` alone needs.
+fn for_exact(survey: &Survey, event: &'static str) -> Check {
+    let missing = lacking(&survey.missing_of_exact, |other| other == event);
+    if !missing.is_empty() {
+        return without_exact(short(event), &missing);
+    }
+    present(survey, event)
+}
+
+fn without_exact(name: &'static str, missing: &str) -> Check {
+    Check::limited(
+        name,
+        format!("{missing}: --exact does not work; the default finds waits by looking at threads"),
+        "leave out --exact, or use a released kernel with CONFIG_FTRACE_SYSCALLS",
+    )
+}
+
+fn present(survey: &Survey, event: &'static str) -> Check {
+    let name = short(event);
     match fields(survey, event) {
         fields if !fields.is_empty() => Check::ok(name, fields),
         _ if event == "sched/sched_process_exit" => {
@@ -117,9 +143,10 @@ fn fields(survey: &Survey, event: &str) -> String {
 }
 
 fn newer_futex(layouts: &Layouts) -> Check {
-    let missing = unusable(layouts, "sys_enter_futex_");
+    let missing =
+        lacking(&layouts.survey.missing_of_exact, |event| event.contains("sys_enter_futex_"));
     if !missing.is_empty() {
-        return Check::missing(NEWER_FUTEX, missing.join("; "), "use a released kernel");
+        return without_exact(NEWER_FUTEX, &missing);
     }
     let calls = |event: &&str| event.contains("sys_enter_futex_");
     let names: Vec<&str> = layouts
@@ -134,12 +161,6 @@ fn newer_futex(layouts: &Layouts) -> Check {
         true => Check::ok(NEWER_FUTEX, "not in this kernel, so no process uses them"),
         false => Check::ok(NEWER_FUTEX, names.join(", ")),
     }
-}
-
-/// The fields that are missing in existing tracepoints.
-fn unusable(layouts: &Layouts, of: &str) -> Vec<String> {
-    let is_of = |error: &&FormatError| matches!(error, FormatError::NoField { event, .. } if event.contains(of));
-    layouts.survey.missing.iter().filter(is_of).map(ToString::to_string).collect()
 }
 
 fn page_faults(layouts: &Layouts) -> Check {

@@ -5,6 +5,9 @@ use caps::Capability;
 use super::facts::{ABOVE, AS_ROOT, in_the_way, list};
 use crate::{doctor::Check, kernel::Error};
 
+/// What to do where `--exact` alone lacks something.
+const ABOVE_OR_WITHOUT: &str = "leave out --exact, or see the check of the tracepoint above";
+
 /// The results of the trials.
 pub(super) enum Trial {
     /// Nothing was tried.
@@ -20,6 +23,8 @@ pub(super) enum Trial {
         ring: Result<bool, String>,
         /// Loading and attaching; inside, reading registers.
         loaded: Result<Result<(), String>, Error>,
+        /// Loading and attaching the programs on futex calls, too.
+        exact: Result<(), Error>,
         /// Probing a function of this process.
         probes: Result<(), String>,
         /// Whether the kernel has such probes at all.
@@ -41,24 +46,26 @@ impl Trial {
     /// The checks of the results.
     pub(super) fn checks(self, has_btf: bool) -> Vec<Check> {
         let btf = btf(has_btf);
-        let names = ("program-load", "ring-buffer", "registers", "uprobes");
+        let names = ("program-load", "ring-buffer", "registers", "uprobes", "exact-load");
         match self {
             Trial::NotTried { needs, remedy } => {
                 let words = || format!("not tested: needs {needs}");
                 vec![
                     Check::missing(names.0, words(), remedy),
                     Check::missing(names.1, words(), remedy),
+                    Check::limited(names.4, words(), remedy),
                     btf,
                     Check::limited(names.2, words(), remedy),
                     Check::limited(names.3, words(), remedy),
                 ]
             }
-            Trial::Done { ring, loaded, probes, has_uprobes } => {
+            Trial::Done { ring, loaded, exact, probes, has_uprobes } => {
                 let loads = loaded.is_ok();
                 let seen = loaded.as_ref().ok().cloned();
                 vec![
                     load(names.0, loaded),
                     ring_buffer(names.1, ring),
+                    exact_load(names.4, loads.then_some(exact)),
                     btf,
                     registers(names.2, seen),
                     uprobes(names.3, loads.then_some(probes), has_uprobes),
@@ -70,7 +77,7 @@ impl Trial {
 
 fn load(name: &'static str, loaded: Result<Result<(), String>, Error>) -> Check {
     match loaded {
-        Ok(_) => Check::ok(name, "all programs can be loaded and attached"),
+        Ok(_) => Check::ok(name, "the programs of the default can be loaded and attached"),
         Err(Error::Refused { what, cause, remedy }) => {
             Check::missing(name, format!("the kernel refused {what}: {cause}"), remedy)
         }
@@ -81,6 +88,29 @@ fn load(name: &'static str, loaded: Result<Result<(), String>, Error>) -> Check 
             Check::missing(name, "not tested: tracefs or a tracepoint is missing", ABOVE)
         }
         Err(error) => in_the_way(name, error),
+    }
+}
+
+/// The default does not need these programs. `loaded`: `None` if not even its own can be loaded.
+fn exact_load(name: &'static str, loaded: Option<Result<(), Error>>) -> Check {
+    match loaded {
+        None => unloaded(name),
+        Some(Ok(())) => Check::ok(name, "the programs of --exact can be loaded and attached"),
+        Some(Err(Error::ExactTracepoint(_))) => Check::limited(
+            name,
+            "a tracepoint of futex calls is missing: --exact does not work; the default does",
+            ABOVE_OR_WITHOUT,
+        ),
+        Some(Err(Error::Refused { what, cause, remedy })) => Check::limited(
+            name,
+            format!("the kernel refused {what}: --exact does not work ({cause})"),
+            remedy,
+        ),
+        Some(Err(error)) => Check::limited(
+            name,
+            format!("--exact does not work: {error}"),
+            "leave out --exact: the default works",
+        ),
     }
 }
 

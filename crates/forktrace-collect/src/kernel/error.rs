@@ -72,11 +72,17 @@ pub enum Error {
         /// Why forktrace could not mount it in its own mount namespace.
         cause: String,
     },
-    /// A tracepoint or one of its fields is missing.
+    /// A tracepoint that every mode needs, or one of its fields, is missing.
     #[error(
-        "{0}, so this kernel cannot be traced; use Linux 5.8 or later with CONFIG_FTRACE_SYSCALLS"
+        "{0}, so this kernel cannot be traced; use Linux 5.8 or later with CONFIG_EVENT_TRACING"
     )]
-    Tracepoint(#[from] FormatError),
+    Tracepoint(FormatError),
+    /// A tracepoint that `--exact` needs, or one of its fields, is missing.
+    #[error(
+        "{0}, so --exact does not work on this kernel; leave out --exact, or use a kernel with \
+         CONFIG_FTRACE_SYSCALLS"
+    )]
+    ExactTracepoint(FormatError),
     /// The kernel refused a program or a map.
     #[error("the kernel refused {what}: {cause}; {remedy}")]
     Refused {

@@ -222,7 +222,7 @@ fn mount_privately() -> nix::Result<()> {
 
 fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Error> {
     let _lifted = privilege::MemoryLock::lift();
-    let (offsets, named) = tracefs.offsets()?;
+    let (offsets, named) = tracefs.offsets(!options.lean)?;
     let tracepoints = FAULTS.iter().all(|(_, event)| tracefs.has(event)) && !options.fault_events;
     let registers = shows_registers();
     let sockets = sockets::offsets().filter(|_| registers);

@@ -12,7 +12,7 @@ use std::{
 
 use forktrace_common::config::{NO_FIELD, Offsets};
 
-use super::btf;
+use super::{Error, btf};
 
 /// Where tracefs is usually mounted, best first.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -43,6 +43,15 @@ pub enum FormatError {
         /// The field.
         field: String,
     },
+}
+
+impl FormatError {
+    /// The tracepoint, `category/name`.
+    pub(crate) fn event(&self) -> &str {
+        match self {
+            FormatError::NoEvent { event, .. } | FormatError::NoField { event, .. } => event,
+        }
+    }
 }
 
 impl Format {
@@ -82,6 +91,21 @@ pub(crate) struct Survey {
     pub(crate) named: BTreeMap<String, u32>,
     /// What is needed and missing.
     pub(crate) missing: Vec<FormatError>,
+    /// What the programs on futex calls alone need (`--exact`), and is missing.
+    pub(crate) missing_of_exact: Vec<FormatError>,
+}
+
+impl Survey {
+    /// With all that is `missing`: the default hooks no system call.
+    pub(crate) fn of(
+        offsets: Offsets,
+        named: BTreeMap<String, u32>,
+        missing: Vec<FormatError>,
+    ) -> Self {
+        let (missing_of_exact, missing) =
+            missing.into_iter().partition(|error| error.event().starts_with("syscalls/"));
+        Survey { offsets, named, missing, missing_of_exact }
+    }
 }
 
 /// A mounted tracefs.
@@ -122,12 +146,19 @@ impl Tracefs {
         self.format(event).ok()
     }
 
-    /// The offsets that the programs need, and the same by name for the log's first line.
-    pub(crate) fn offsets(&self) -> Result<(Offsets, BTreeMap<String, u32>), FormatError> {
-        let survey = self.survey();
-        match survey.missing.into_iter().next() {
-            None => Ok((survey.offsets, survey.named)),
-            Some(missing) => Err(missing),
+    /// The offsets that the programs need, and the same by name for the log's first line. `exact`: with
+    /// those on futex calls.
+    ///
+    /// # Errors
+    /// The first that is missing.
+    pub(crate) fn offsets(&self, exact: bool) -> Result<(Offsets, BTreeMap<String, u32>), Error> {
+        let Survey { offsets, named, missing, missing_of_exact } = self.survey();
+        if let Some(missing) = missing.into_iter().next() {
+            return Err(Error::Tracepoint(missing));
+        }
+        match missing_of_exact.into_iter().next().filter(|_| exact) {
+            Some(missing) => Err(Error::ExactTracepoint(missing)),
+            None => Ok((offsets, named)),
         }
     }
 
@@ -195,7 +226,7 @@ impl Tracefs {
                 named.insert(format!("{}.{field}", format.event), *offset);
             }
         }
-        Survey { offsets, named, missing }
+        Survey::of(offsets, named, missing)
     }
 }
 

@@ -129,7 +129,7 @@ fn layouts(missing: Vec<FormatError>, present: &[&'static str]) -> Layouts {
     let named = named.into_iter().map(|(name, offset)| (name.to_owned(), offset)).collect();
     Layouts {
         place: PathBuf::from("/sys/kernel/tracing"),
-        survey: Survey { offsets: Offsets::default(), named, missing },
+        survey: Survey::of(Offsets::default(), named, missing),
         present: present.to_vec(),
         socket_fields: true,
     }
@@ -158,9 +158,9 @@ fn tracepoints_show_their_offsets_or_what_is_missing() {
     let fork = find(&checks, "sched_process_fork");
     assert_eq!(status(fork), Missing);
     assert!(fork.detail.contains("no field child_pid"), "{fork:?}");
-    assert_eq!(status(find(&checks, "sys_enter_futex")), Missing);
+    assert_eq!(status(find(&checks, "sys_enter_futex")), Limited, "the default does without");
     assert_eq!(status(find(&checks, "sys_exit_futex")), Good);
-    assert_eq!(status(find(&checks, "newer-futex-calls")), Missing);
+    assert_eq!(status(find(&checks, "newer-futex-calls")), Limited);
     assert_eq!(status(find(&checks, "page-faults")), Limited);
     assert_eq!(status(find(&checks, "fork-calls")), Limited);
 }
@@ -218,7 +218,7 @@ fn without_privilege_nothing_is_tried() {
 #[test]
 fn what_was_refused_is_shown() {
     let done = |loaded, probes, has_uprobes| {
-        Trial::Done { ring: Ok(true), loaded, probes, has_uprobes }.checks(true)
+        Trial::Done { ring: Ok(true), loaded, exact: Ok(()), probes, has_uprobes }.checks(true)
     };
     let refused = done(Err(refused("its maps", &"EPERM\nmore")), Ok(()), true);
     assert_eq!(status(find(&refused, "program-load")), Missing);
@@ -230,6 +230,25 @@ fn what_was_refused_is_shown() {
     assert!(find(&old, "uprobes").detail.contains("not in this kernel"));
     let no_files = Err(Error::OpenFiles { limit: 40, needed: 128 });
     assert!(find(&done(no_files, Ok(()), true), "program-load").remedy.contains("ulimit -n 128"));
+}
+
+#[test]
+fn what_exact_alone_lacks_is_no_reason_not_to_trace() {
+    let tracepoint = || {
+        let (event, cause) =
+            ("syscalls/sys_exit_futex".to_owned(), "not in this kernel".to_owned());
+        Error::ExactTracepoint(FormatError::NoEvent { event, cause })
+    };
+    for error in [tracepoint(), refused("a program", &"EINVAL"), Error::MemoryClosed] {
+        let loaded = Ok(Ok(()));
+        let (ring, probes, exact) = (Ok(true), Ok(()), Err(error));
+        let trial = Trial::Done { ring, loaded, exact, probes, has_uprobes: true };
+        let checks = trial.checks(true);
+        let exact = find(&checks, "exact-load");
+        assert_eq!(status(exact), Limited);
+        assert!(exact.detail.contains("--exact does not work"), "{exact:?}");
+        assert!(checks.iter().all(|check| check.status != Missing), "{checks:?}");
+    }
 }
 
 #[test]

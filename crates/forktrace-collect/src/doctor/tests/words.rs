@@ -122,6 +122,7 @@ fn words_of_trials() {
     let done = |loaded, probes: Result<(), String>, has_uprobes| Trial::Done {
         ring: Ok(true),
         loaded,
+        exact: Ok(()),
         probes,
         has_uprobes,
     };
@@ -130,10 +131,21 @@ fn words_of_trials() {
     checks.extend(without.checks(false));
     let unknown = may_try(false, &[], || unreachable!("it was tried"));
     checks.extend(unknown.checks(true));
-    let refused = refused("its maps", &"EPERM: Operation not permitted");
-    let no_ring =
-        Trial::Done { ring: Ok(false), loaded: Err(refused), probes: Ok(()), has_uprobes: true };
-    checks.extend(no_ring.checks(true));
+    let refused = || refused("its maps", &"EPERM: Operation not permitted");
+    let trial = |ring, loaded, exact| Trial::Done {
+        ring: Ok(ring),
+        loaded,
+        exact,
+        probes: Ok(()),
+        has_uprobes: true,
+    };
+    checks.extend(trial(false, Err(refused()), Ok(())).checks(true));
+    let event = FormatError::NoEvent {
+        event: "syscalls/sys_enter_futex".into(),
+        cause: "not in this kernel".into(),
+    };
+    checks.extend(trial(true, Ok(Ok(())), Err(Error::ExactTracepoint(event))).checks(true));
+    checks.extend(trial(true, Ok(Ok(())), Err(refused())).checks(true));
     let old = Ok(Err("Linux 5.14 does not show registers of blocked threads".into()));
     checks.extend(done(old, Err("EINVAL".into()), false).checks(true));
     checks.extend(done(Ok(Ok(())), Err("EACCES".into()), true).checks(true));
