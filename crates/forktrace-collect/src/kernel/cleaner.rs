@@ -11,7 +11,7 @@ use std::{
 
 use aya::Ebpf;
 use forktrace_common::{
-    maps::{AT_RISK, Risk, WAKES, WakeState, WordKey},
+    maps::{AT_RISK, Owner, Risk, WAKES, WakeState, WordKey},
     record::Leftover,
 };
 
@@ -22,8 +22,14 @@ use super::{
     realtime::Unpreempted,
 };
 
-/// Children that end within this time are cleaned up after together: all chunks are gone through for it.
-const TOGETHER: Duration = Duration::from_millis(2);
+/// Children that end within such a time are cleaned up after together: to wake up and to go through all
+/// chunks costs more than to take back what one child left.
+const SHORTEST: Duration = Duration::from_millis(2);
+/// The same, where children leave little.
+const LONGEST: Duration = Duration::from_millis(50);
+
+/// Part of the area that may be waiting to be taken back: pages beyond it cost their children more.
+const PART: u32 = 4;
 
 /// The thread that takes back. It ends after what it was given when this is dropped.
 pub(super) struct Cleaner {
@@ -86,8 +92,10 @@ impl Leavings {
     }
 
     fn take_back_all(mut self, tasks: &Receiver<Task>) {
+        let at_once = self.chunks.of_area() / PART;
+        let mut together = LONGEST;
         while let Ok(first) = tasks.recv() {
-            thread::sleep(TOGETHER);
+            thread::sleep(together);
             let (mut with_pages, mut with_wakes) = (HashSet::new(), HashSet::new());
             let mut sweep = false;
             for task in [first].into_iter().chain(tasks.try_iter()) {
@@ -106,7 +114,8 @@ impl Leavings {
                 }
             }
             let _unpreempted = Unpreempted::here();
-            self.take_back(|child| with_pages.contains(child));
+            let taken = self.take_back(|child| with_pages.contains(child));
+            together = next_time(together, taken, at_once);
             if !with_wakes.is_empty() {
                 self.clean_wakes(|child| with_wakes.contains(child));
             }
@@ -116,11 +125,13 @@ impl Leavings {
         }
     }
 
-    fn take_back(&mut self, dead: impl Fn(&Child) -> bool) {
+    /// How many chunks there were to be taken back.
+    fn take_back(&mut self, dead: impl Fn(&Child) -> bool) -> usize {
         let owned = self.chunks.owned();
-        let chunks = owned.iter().filter(|(_, owner)| dead(&(owner.tgid, owner.fork_ns)));
-        let chunks: Vec<u32> = chunks.map(|(chunk, _)| *chunk).collect();
+        let chunks = owned.into_iter().filter(|(_, owner)| dead(&(owner.tgid, owner.fork_ns)));
+        let chunks: Vec<_> = chunks.collect();
         self.chunks.take_back(&chunks);
+        chunks.len()
     }
 
     fn sweep(&mut self) {
@@ -133,9 +144,8 @@ impl Leavings {
             .filter_map(Result::ok)
             .map(|(pid, bytes)| (pid, value::<Risk>(&bytes).fork_ns))
             .collect();
-        let chunks =
-            owned.iter().filter(|(_, owner)| !alive.contains(&(owner.tgid, owner.fork_ns)));
-        let chunks: Vec<u32> = chunks.map(|(chunk, _)| *chunk).collect();
+        let dead = |owner: &Owner| !alive.contains(&(owner.tgid, owner.fork_ns));
+        let chunks: Vec<_> = owned.into_iter().filter(|(_, owner)| dead(owner)).collect();
         self.chunks.take_back(&chunks);
         for bytes in wakes {
             let word: WordKey = value(&bytes);
@@ -152,5 +162,34 @@ impl Leavings {
         for bytes in keys.into_iter().filter(|bytes| dead(&of(value(bytes)))) {
             ignore_missing(self.wakes.remove(&bytes));
         }
+    }
+}
+
+/// For how long children that end are gathered next, so that about `at_once` chunks are taken back together:
+/// `taken` were, of those that ended in the time `before`.
+fn next_time(before: Duration, taken: usize, at_once: u32) -> Duration {
+    let taken = u32::try_from(taken).unwrap_or(u32::MAX).max(1);
+    (before * at_once / taken).clamp(SHORTEST, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_children_leave_the_sooner_it_is_taken_back() {
+        let ms = Duration::from_millis;
+        for (before, taken, wanted) in [
+            (ms(50), 0, ms(50)),
+            (ms(50), 64, ms(50)),
+            (ms(50), 320, ms(20)),
+            (ms(20), 128, ms(20)),
+            (ms(20), 64, ms(40)),
+            (ms(20), usize::MAX, ms(2)),
+            (ms(2), 0, ms(50)),
+        ] {
+            assert_eq!(next_time(before, taken, 128), wanted, "{taken} in {before:?}");
+        }
+        assert_eq!(next_time(ms(50), 1, 0), SHORTEST, "there is no area");
     }
 }

@@ -5,14 +5,14 @@
 
 use aya::Ebpf;
 use forktrace_common::maps::{
-    AT_RISK, ATTEMPTS, Attempt, HOLDS, Hold, LockKey, Owner, PAGE_SIZE, PAST_HOLDS, PastKey,
-    Registers, Risk, Touch, WAKES, WakeState, WordKey,
+    AT_RISK, ATTEMPTS, Attempt, HOLDS, Hold, LockKey, PAGE_SIZE, PAST_HOLDS, PastKey, Registers,
+    Risk, Touch, WAKES, WakeState, WordKey,
 };
 
 use super::{
     Error,
     handles::{Map, again, key, value},
-    places::{Places, WrittenPage},
+    places::{Notes, Places, WrittenPage},
     realtime::Unpreempted,
 };
 use forktrace_model::event::Missing;
@@ -51,25 +51,54 @@ impl ForkRecords {
     }
 }
 
-/// What is known of a child's memory as it inherited it.
-impl ForkRecords {
+/// What was kept of one child's memory until a moment. To find what is a child's, everything that is kept is
+/// gone through, once for each of these. What the child writes later is not in it.
+pub struct ChildRecords<'a> {
+    records: &'a ForkRecords,
+    risk: Option<Risk>,
+    notes: Notes,
+}
+
+impl ChildRecords<'_> {
     /// The page that begins at `page` as the child inherited it, or why it is not known.
     ///
     /// # Errors
     /// The reason.
-    pub fn inherited_page(&self, pid: u32, page: u64) -> Result<[u8; PAGE_SIZE], Missing> {
-        let _unpreempted = Unpreempted::here();
-        if !self.snapshots_on {
+    pub fn inherited_page(&self, page: u64) -> Result<[u8; PAGE_SIZE], Missing> {
+        if !self.records.snapshots_on {
             return Err(Missing::Off);
         }
-        let risk = self.risk(pid).ok_or(Missing::NotObserved)?;
-        self.places.page(risk.fork_ns, pid, page).ok_or(if risk.table_full != 0 {
+        let risk = self.risk.ok_or(Missing::NotObserved)?;
+        let written = self.notes.written_page(page);
+        let bytes = written.and_then(|page| self.records.written_page(&page));
+        bytes.ok_or(if risk.table_full != 0 {
             Missing::LimitReached
         } else if risk.forked != 0 {
             Missing::ForkedItself
         } else {
             Missing::NoFault
         })
+    }
+
+    /// The first write to a page since the fork, by the child or by the process that forked (see
+    /// [`forktrace_common::maps::Owner::side`]); `None`: not known.
+    pub fn first_write(&self, page: u64, side: u32) -> Option<Touch> {
+        self.notes.first_write(page, side)
+    }
+}
+
+/// What is known of a child's memory as it inherited it.
+impl ForkRecords {
+    /// All of it, as it is known now.
+    pub fn of_child(&self, pid: u32) -> ChildRecords<'_> {
+        let _unpreempted = Unpreempted::here();
+        let before = self.risk(pid);
+        let notes = before.map(|risk| self.places.notes_of(risk.fork_ns, pid)).unwrap_or_default();
+        // Afterwards: a page that found no room meanwhile must not pass for one that was not written. By
+        // then the number may be another child's.
+        let risk = self.risk(pid);
+        let risk = risk.filter(|risk| before.is_some_and(|before| before.fork_ns == risk.fork_ns));
+        ChildRecords { records: self, risk, notes }
     }
 
     /// Whether pages are kept at all.
@@ -82,7 +111,7 @@ impl ForkRecords {
     pub fn written_pages(&self, pid: u32, most: usize) -> (Vec<WrittenPage>, bool) {
         let _unpreempted = Unpreempted::here();
         let Some(risk) = self.risk(pid) else { return (Vec::new(), false) };
-        let mut pages = self.places.written(risk.fork_ns, pid);
+        let mut pages = self.places.notes_of(risk.fork_ns, pid).written();
         let all = risk.table_full == 0 && risk.forked == 0 && pages.len() <= most;
         pages.truncate(most);
         (pages, all)
@@ -100,14 +129,6 @@ impl ForkRecords {
         self.risk(pid)
             .map(|risk| risk.at_fork)
             .filter(|registers| *registers != Registers::default())
-    }
-
-    /// The first write to a page since the fork, by the child or by the process that forked (see
-    /// [`Owner::side`]); `None`: not known.
-    pub fn first_write(&self, pid: u32, page: u64, side: u32) -> Option<Touch> {
-        let _unpreempted = Unpreempted::here();
-        let risk = self.risk(pid)?;
-        self.places.first_write(&Owner { fork_ns: risk.fork_ns, tgid: pid, side }, page)
     }
 
     /// How often the child has woken a futex word since it was forked; `None`: not known.

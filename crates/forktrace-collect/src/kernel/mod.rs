@@ -43,7 +43,7 @@ pub(crate) mod tracefs;
 
 pub use allocator::give_back as give_back_memory;
 pub use error::Error;
-pub use fork_records::ForkRecords;
+pub use fork_records::{ChildRecords, ForkRecords};
 pub use installed::check_installation;
 pub use loader::{Kernel, Options};
 pub use lock_probes::{LockProbes, price};

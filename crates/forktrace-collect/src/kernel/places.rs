@@ -9,7 +9,7 @@ use aya::{
 };
 use forktrace_common::maps::{
     AREA, CHUNKS, Chunk, FREE, FREE_BEYOND, Note, OWNERS, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL,
-    PLACES, SIDE_CHILD, SNAPSHOTS, TAILS, Touch,
+    PLACES, SIDE_CHILD, SIDE_FORKER, SNAPSHOTS, TAILS, Touch,
 };
 use zerocopy::IntoBytes as _;
 
@@ -37,6 +37,13 @@ impl Owners {
         (self.0.len() / size_of::<Owner>()) as u32
     }
 
+    /// The chunks of both sides of one fork: all chunks are gone through.
+    fn chunks_of(&self, fork_ns: u64, tgid: u32) -> Vec<(u32, Owner)> {
+        let of_fork = |chunk: &u32| self.0.word(*chunk as usize * OWNER_WORDS) == fork_ns;
+        let chunks = (0..self.len()).filter(of_fork).map(|chunk| (chunk, self.of(chunk)));
+        chunks.filter(|(_, owner)| (owner.fork_ns, owner.tgid) == (fork_ns, tgid)).collect()
+    }
+
     /// Zeroes: nobody.
     fn of(&self, chunk: u32) -> Owner {
         let first = chunk as usize * OWNER_WORDS;
@@ -49,6 +56,51 @@ impl Owners {
         let first = chunk as usize * OWNER_WORDS;
         self.0.set_word(first, 0);
         self.0.set_word(first + 1, 0);
+    }
+}
+
+/// The first write to a page, and the place of that page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct First {
+    page: u64,
+    place: u32,
+    touch: Touch,
+}
+
+/// What was noted of the two sides of one fork until a moment. A child that writes later is not in it.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// In ascending order of pages, by [`Owner::side`].
+    sides: [Vec<First>; 2],
+    /// The child's side.
+    owner: Owner,
+}
+
+impl Notes {
+    fn first(&self, page: u64, side: u32) -> Option<&First> {
+        let firsts = self.sides.get(side as usize)?;
+        firsts.get(firsts.binary_search_by_key(&page, |first| first.page).ok()?)
+    }
+
+    /// The first write to a page, as one side made it.
+    pub(super) fn first_write(&self, page: u64, side: u32) -> Option<Touch> {
+        self.first(page, side).map(|first| first.touch)
+    }
+
+    /// The pages that the child has written, in ascending order.
+    pub(super) fn written(&self) -> Vec<WrittenPage> {
+        let written = |first: &First| WrittenPage {
+            start: first.page,
+            place: first.place,
+            owner: self.owner,
+        };
+        self.sides.first().into_iter().flatten().map(written).collect()
+    }
+
+    /// A page that the child has written.
+    pub(super) fn written_page(&self, page: u64) -> Option<WrittenPage> {
+        let place = self.first(page, SIDE_CHILD)?.place;
+        Some(WrittenPage { start: page, place, owner: self.owner })
     }
 }
 
@@ -82,21 +134,15 @@ impl Places {
         })
     }
 
-    /// The first write to a page, as one side made it.
-    pub(super) fn first_write(&self, owner: &Owner, page: u64) -> Option<Touch> {
-        self.first(owner, page).map(|(_, touch)| touch)
-    }
-
-    /// The pages that a child has written, in ascending order.
-    pub(super) fn written(&self, fork_ns: u64, tgid: u32) -> Vec<WrittenPage> {
-        let owner = Owner { fork_ns, tgid, side: SIDE_CHILD };
-        let mut notes: Vec<(u64, u64, u32)> = self
-            .notes(&owner)
-            .map(|(place, note)| (note.page, note.touch.boot_ns, place))
-            .collect();
-        notes.sort_unstable();
-        notes.dedup_by_key(|(page, ..)| *page);
-        notes.into_iter().map(|(start, _, place)| WrittenPage { start, place, owner }).collect()
+    /// What is noted now of both sides of a fork.
+    pub(super) fn notes_of(&self, fork_ns: u64, tgid: u32) -> Notes {
+        let chunks = self.owners.chunks_of(fork_ns, tgid);
+        let sides = [SIDE_CHILD, SIDE_FORKER].map(|side| {
+            let of_side = chunks.iter().filter(|(_, owner)| owner.side == side);
+            let places = of_side.flat_map(|(chunk, _)| chunk * PLACES..(chunk + 1) * PLACES);
+            firsts(places.filter_map(|place| Some((place, self.note(place)?))).collect())
+        });
+        Notes { sides, owner: Owner { fork_ns, tgid, side: SIDE_CHILD } }
     }
 
     /// One of these as the child inherited it; `None`: the child has ended.
@@ -104,12 +150,6 @@ impl Places {
         let bytes = self.at(page.place)?;
         // Meanwhile the place may have been given to another child.
         (self.owners.of(page.place / PLACES) == page.owner).then_some(bytes)
-    }
-
-    /// A page as the child inherited it.
-    pub(super) fn page(&self, fork_ns: u64, tgid: u32, page: u64) -> Option<[u8; PAGE_SIZE]> {
-        let (place, _) = self.first(&Owner { fork_ns, tgid, side: SIDE_CHILD }, page)?;
-        self.at(place)
     }
 
     fn at(&self, place: u32) -> Option<[u8; PAGE_SIZE]> {
@@ -125,18 +165,6 @@ impl Places {
         Some(bytes)
     }
 
-    fn first(&self, owner: &Owner, page: u64) -> Option<(u32, Touch)> {
-        let of_page = self.notes(owner).filter(|(_, note)| note.page == page);
-        first_of(of_page.map(|(place, note)| (place, note.touch)))
-    }
-
-    /// All notes of one side, each with its place.
-    fn notes(&self, owner: &Owner) -> impl Iterator<Item = (u32, Note)> {
-        let chunks = (0..self.owners.len()).filter(|chunk| self.owners.of(*chunk) == *owner);
-        let places = chunks.flat_map(|chunk| chunk * PLACES..(chunk + 1) * PLACES);
-        places.filter_map(|place| Some((place, self.note(place)?)))
-    }
-
     fn note(&self, place: u32) -> Option<Note> {
         let (chunk, index) = (place / PLACES, place % PLACES);
         let first = chunk as usize * CHUNK_WORDS + index as usize * NOTE_WORDS;
@@ -147,19 +175,23 @@ impl Places {
     }
 }
 
-/// The first of all notes of one page. Several CPUs may have one: the kernel's clock tells which of them
+/// The first note of each page. Several CPUs may have one: the kernel's clock tells which of them
 /// was made first. It does that to some ns (`ktime_get_mono_fast_ns`, `kernel/time/timekeeping.c`, Linux
 /// 6.18), and from a note until its write is made the kernel copies a page.
-fn first_of(notes: impl Iterator<Item = (u32, Touch)>) -> Option<(u32, Touch)> {
-    let mut notes: Vec<_> = notes.collect();
-    notes.sort_by_key(|(_, touch)| touch.boot_ns);
-    let (&(place, first), later) = notes.split_first()?;
-    let by_others = later.iter().flat_map(|(_, touch)| {
+fn firsts(mut notes: Vec<(u32, Note)>) -> Vec<First> {
+    notes.sort_by_key(|(_, note)| (note.page, note.touch.boot_ns));
+    notes.chunk_by(|(_, one), (_, other)| one.page == other.page).filter_map(first_of).collect()
+}
+
+/// The first of all notes of one page, which are in the order of time.
+fn first_of(notes: &[(u32, Note)]) -> Option<First> {
+    let ((place, Note { touch: first, page }), later) = notes.split_first()?;
+    let by_others = later.iter().flat_map(|(_, Note { touch, .. })| {
         let own = (touch.tid != first.tid).then_some(touch.boot_ns);
         own.into_iter().chain([touch.other_ns])
     });
     let other_ns = by_others.chain([first.other_ns]).max().unwrap_or_default();
-    Some((place, Touch { other_ns, ..first }))
+    Some(First { page: *page, place: *place, touch: Touch { other_ns, ..*first } })
 }
 
 /// The chunks that nobody has. Only one of these may exist: a chunk must not be given back twice.
@@ -193,25 +225,27 @@ impl FreeChunks {
         Ok(chunks)
     }
 
+    /// How many chunks there are whose pages are in the area.
+    pub(super) fn of_area(&self) -> u32 {
+        self.of_area
+    }
+
     /// Who has chunks now, with the chunk.
     pub(super) fn owned(&self) -> Vec<(u32, Owner)> {
         let all = (0..self.owners.len()).map(|chunk| (chunk, self.owners.of(chunk)));
         all.filter(|(_, owner)| owner.fork_ns != 0).collect()
     }
 
-    /// Takes chunks back from children that have no thread any more that could write.
-    pub(super) fn take_back(&mut self, chunks: &[u32]) {
-        let beyond = chunks.iter().filter(|chunk| **chunk >= self.of_area);
-        let places: Vec<[u8; size_of::<u32>()]> = beyond
-            .flat_map(|chunk| chunk * PLACES..(chunk + 1) * PLACES)
-            .map(u32::to_ne_bytes)
-            .collect();
+    /// Takes chunks back from their owners: children that have no thread any more that could write.
+    pub(super) fn take_back(&mut self, chunks: &[(u32, Owner)]) {
+        let places = pages_beyond(chunks, self.of_area);
+        let places: Vec<_> = places.map(u32::to_ne_bytes).collect();
         for map in [&self.snapshots, &self.tails] {
             if let Err(error) = map.delete(&places) {
                 tracing::trace!("removing pages: {error}");
             }
         }
-        for chunk in chunks {
+        for (chunk, _) in chunks {
             self.owners.clear(*chunk);
             self.push(*chunk);
         }
@@ -224,6 +258,14 @@ impl FreeChunks {
             tracing::trace!("giving a chunk back: {error}");
         }
     }
+}
+
+/// The places of these chunks whose pages are in the tables. To ask for one that is in none takes the kernel a
+/// call for each, and of those who fork no page is kept.
+fn pages_beyond(chunks: &[(u32, Owner)], of_area: u32) -> impl Iterator<Item = u32> {
+    let beyond = chunks.iter().filter(move |(chunk, _)| *chunk >= of_area);
+    let with_pages = beyond.filter(|(_, owner)| owner.side == SIDE_CHILD);
+    with_pages.flat_map(|(chunk, _)| chunk * PLACES..(chunk + 1) * PLACES)
 }
 
 fn array(ebpf: &Ebpf, name: &str) -> Result<MapData, Error> {
@@ -257,18 +299,57 @@ mod tests {
         Touch { boot_ns, tid, other_ns, ..Touch::default() }
     }
 
+    /// The notes of one page, each with its place.
+    fn of_page<const N: usize>(page: u64, notes: [(u32, Touch); N]) -> [(u32, Note); N] {
+        notes.map(|(place, touch)| (place, Note { touch, page }))
+    }
+
     #[test]
     fn the_first_of_several_notes_counts_and_the_others_are_told() {
         let notes = [(7, touch(300, 2, 0)), (9, touch(100, 1, 0)), (4, touch(200, 1, 0))];
-        assert_eq!(first_of(notes.into_iter()), Some((9, touch(100, 1, 300))));
-        assert_eq!(first_of([].into_iter()), None);
+        let first = First { page: 4096, place: 9, touch: touch(100, 1, 300) };
+        assert_eq!(firsts(of_page(4096, notes).to_vec()), [first]);
+        assert_eq!(firsts(Vec::new()), []);
     }
 
     #[test]
     fn later_writes_of_the_same_thread_are_no_others() {
-        let own = [(1, touch(100, 1, 0)), (2, touch(200, 1, 0))];
-        assert_eq!(first_of(own.into_iter()), Some((1, touch(100, 1, 0))));
-        let noted = [(1, touch(100, 1, 150)), (2, touch(200, 1, 400))];
-        assert_eq!(first_of(noted.into_iter()), Some((1, touch(100, 1, 400))));
+        for (other_ns, latest) in [([0, 0], 0), ([150, 400], 400)] {
+            let notes = [(1, touch(100, 1, other_ns[0])), (2, touch(200, 1, other_ns[1]))];
+            let first = First { page: 4096, place: 1, touch: touch(100, 1, latest) };
+            assert_eq!(firsts(of_page(4096, notes).to_vec()), [first]);
+        }
+    }
+
+    #[test]
+    fn only_children_have_pages_in_the_tables_and_only_beyond_the_area() {
+        let chunk = |chunk, side| (chunk, Owner { fork_ns: 1, tgid: 2, side });
+        let chunks = [
+            chunk(3, SIDE_CHILD),
+            chunk(9, SIDE_FORKER),
+            chunk(10, SIDE_CHILD),
+            chunk(2, SIDE_FORKER),
+        ];
+        let wanted: Vec<u32> = (10 * PLACES..11 * PLACES).collect();
+        assert_eq!(pages_beyond(&chunks, 4).collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn each_page_of_each_side_is_found_by_itself() {
+        let child = [
+            of_page(0x5000, [(3, touch(300, 1, 0)), (8, touch(200, 2, 0))]).to_vec(),
+            of_page(0x1000, [(2, touch(400, 1, 0))]).to_vec(),
+        ];
+        let forker = of_page(0x5000, [(70, touch(100, 9, 0))]).to_vec();
+        let owner = Owner { fork_ns: 50, tgid: 7, side: SIDE_CHILD };
+        let notes = Notes { sides: [firsts(child.concat()), firsts(forker)], owner };
+        let times = [(0x1000, SIDE_CHILD), (0x5000, SIDE_CHILD), (0x5000, SIDE_FORKER)]
+            .map(|(page, side)| notes.first_write(page, side).map(|touch| touch.boot_ns));
+        assert_eq!(times, [Some(400), Some(200), Some(100)]);
+        assert_eq!(notes.first_write(0x1000, SIDE_FORKER), None);
+        let place = |start, place| WrittenPage { start, place, owner };
+        assert_eq!(notes.written(), [place(0x1000, 2), place(0x5000, 8)]);
+        assert_eq!(notes.written_page(0x5000), Some(place(0x5000, 8)));
+        assert_eq!(notes.written_page(0x2000), None);
     }
 }

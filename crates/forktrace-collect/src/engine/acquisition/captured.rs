@@ -49,9 +49,9 @@ impl Captured {
     pub(super) fn take(records: &ForkRecords, subject: &Subject, placement: Placement) -> Self {
         let Placement { target, owner } = placement;
         let (pid, uaddr) = (subject.task.pid, subject.wait.uaddr);
-        let around = |word| Pages::take(word, |start| records.inherited_page(pid, start));
-        let writes =
-            [SIDE_CHILD, SIDE_FORKER].map(|side| records.first_write(pid, page(uaddr), side));
+        let kept = records.of_child(pid);
+        let around = |word| Pages::take(word, |start| kept.inherited_page(start));
+        let writes = [SIDE_CHILD, SIDE_FORKER].map(|side| kept.first_write(page(uaddr), side));
         Captured {
             around_futex: around(uaddr),
             around_target: target.map(around),

@@ -23,7 +23,7 @@ use crate::{
         sample,
         stacks::{Ask, ForkMoment},
     },
-    kernel::{ForkRecords, Visitor},
+    kernel::{ChildRecords, ForkRecords, Visitor},
 };
 
 /// Pages of the forking thread's stack that are read.
@@ -139,8 +139,9 @@ impl LiveProbe {
     /// Adds what the maps know of the Python object that was found.
     fn add_inherited(&self, pid: u32, evidence: &mut Evidence) {
         let Some(lock) = &mut evidence.python_lock else { return };
+        let kept = self.records.of_child(pid);
         let inherited = |now: &Window| {
-            let pages = Pages::take(now.address, |start| self.records.inherited_page(pid, start));
+            let pages = Pages::take(now.address, |start| kept.inherited_page(start));
             pages.window(now.address, now.address.saturating_add(now.bytes.len() as u64))
         };
         lock.at_fork = inherited(&lock.now);
@@ -148,18 +149,17 @@ impl LiveProbe {
             method.at_fork = inherited(&method.now);
         }
         let owner = lock.at_fork.known().and_then(|then| lock.rlock(then));
-        lock.owner_tid = owner.and_then(|(owner, _)| self.tid_at_fork(pid, owner));
+        lock.owner_tid = owner.and_then(|(owner, _)| tid_at_fork(&kept, owner));
     }
+}
 
-    /// The tid of the thread with this descriptor, as a child inherited it. glibc's fork writes to the
-    /// descriptors of the threads that the child does not have, so that their pages are kept.
-    fn tid_at_fork(&self, pid: u32, descriptor: u64) -> Option<u32> {
-        let pages = Pages::take(descriptor.checked_add(DESCRIPTOR_TID)?, |start| {
-            self.records.inherited_page(pid, start)
-        });
-        let end = descriptor.checked_add(DESCRIPTOR_LEN as u64)?;
-        descriptor_tid(descriptor, pages.window(descriptor, end).known()?)
-    }
+/// The tid of the thread with this descriptor, as a child inherited it. glibc's fork writes to the
+/// descriptors of the threads that the child does not have, so that their pages are kept.
+fn tid_at_fork(kept: &ChildRecords<'_>, descriptor: u64) -> Option<u32> {
+    let word = descriptor.checked_add(DESCRIPTOR_TID)?;
+    let pages = Pages::take(word, |start| kept.inherited_page(start));
+    let end = descriptor.checked_add(DESCRIPTOR_LEN as u64)?;
+    descriptor_tid(descriptor, pages.window(descriptor, end).known()?)
 }
 
 /// What is known of the thread that forked a process, at the fork.
@@ -172,8 +172,8 @@ pub(in crate::engine) fn fork_moment(
     let size = PAGE_SIZE as u64;
     let first = registers.sp & !(size - 1);
     let starts = (0..STACK_PAGES).map(|page| first.saturating_add(page * size));
-    let pages: BTreeMap<_, _> =
-        starts.map(|start| (start, records.inherited_page(pid, start))).collect();
+    let kept = records.of_child(pid);
+    let pages: BTreeMap<_, _> = starts.map(|start| (start, kept.inherited_page(start))).collect();
     Ok(ForkMoment { registers, pages })
 }
 

@@ -171,7 +171,8 @@ impl Reader {
         word.now = memory::read(pid, start, len).ok().map(|bytes| Window { address: start, bytes });
         // Afterwards: where the child has not written to the page until now, it was as it is.
         if word.at_fork.known().is_none() {
-            let pages = Pages::take(uaddr, |page| self.records.inherited_page(pid, page));
+            let kept = self.records.of_child(pid);
+            let pages = Pages::take(uaddr, |page| kept.inherited_page(page));
             word.at_fork = match pages.window(start, start.saturating_add(len as u64)) {
                 AtFork::Known(window) if window.word(uaddr).is_none() => {
                     AtFork::Unknown(Missing::NoFault)
