@@ -141,6 +141,7 @@ fn costs(cli: &Cli, outcome: &mut Outcome, file: Option<&Path>) -> Result<()> {
         file.map_or(Ok(()), |file| outcome.write(file))
     })?;
     print!("{}", table::costs(&outcome.costs));
+    print!("{}", table::goals(&outcome.costs));
     let disturbed: usize = outcome.costs.iter().map(|cost| cost.disturbed).sum();
     if disturbed > 0 {
         println!(

@@ -36,6 +36,21 @@ const LIFE: &[&str] = &[
     "raw:page_fault_kernel",
 ];
 
+/// The same, with what every tracer must do that keeps pages.
+const KEEPING: &[&str] = &[
+    "task/task_newtask",
+    "sched/sched_process_fork",
+    "sched/sched_process_exec",
+    "sched/sched_process_exit",
+    "keep:page_fault_user",
+    "keep:page_fault_kernel",
+];
+
+/// The floor of the default.
+pub(crate) const FLOOR: &str = "floor";
+/// The floor of what keeps pages.
+pub(crate) const KEEPING_FLOOR: &str = "floor, pages read";
+
 /// Names a setting in tables and files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
@@ -75,7 +90,8 @@ pub(crate) const ALONE: Setting =
 
 /// All of them but [`ALONE`].
 pub(crate) static SETTINGS: &[Setting] = &[
-    Setting { name: "floor", needs: Need::Nothing, by: By::Floor(&[LIFE]) },
+    Setting { name: FLOOR, needs: Need::Nothing, by: By::Floor(&[LIFE]) },
+    Setting { name: KEEPING_FLOOR, needs: Need::Nothing, by: By::Floor(&[KEEPING]) },
     Setting {
         name: "forktrace",
         needs: Need::Nothing,

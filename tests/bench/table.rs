@@ -5,8 +5,12 @@ use std::fmt::Write as _;
 use crate::{
     cost::{CALLS, Cost},
     outcome::{Fact, Outcome},
+    settings::{FLOOR, KEEPING_FLOOR},
     stats::Spread,
 };
+
+/// The settings of the default that have goals.
+const DEFAULTS: [&str; 3] = ["forktrace", "forktrace, others", "forktrace -a"];
 
 /// A table for each kind of call.
 pub(crate) fn costs(costs: &[Cost]) -> String {
@@ -39,11 +43,39 @@ pub(crate) fn costs(costs: &[Cost]) -> String {
     text
 }
 
+/// What the default is to cost at most, beside what it costs and what no tracer can get below.
+pub(crate) fn goals(costs: &[Cost]) -> String {
+    let mut text = String::new();
+    for (call, goal) in CALLS.iter().filter_map(|call| Some((call.text, call.goal?))) {
+        let ratio = |setting: &str| {
+            let cost = costs.iter().find(|cost| cost.call == call && cost.setting == setting)?;
+            Some(cost.ratio.median)
+        };
+        let shown = |setting: &str| {
+            ratio(setting).map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
+        };
+        for setting in DEFAULTS {
+            let Some(measured) = ratio(setting) else { continue };
+            let met = if measured <= goal { "met" } else { "not met" };
+            let (floor, keeping) = (shown(FLOOR), shown(KEEPING_FLOOR));
+            let _ = writeln!(
+                text,
+                "| {call}, {setting} | {goal:.2} | {measured:.2} | {met} | {floor} | {keeping} |"
+            );
+        }
+    }
+    if text.is_empty() {
+        return text;
+    }
+    let head = "| a call | goal, × alone | measured | | floor | floor, pages read |";
+    format!("\n{head}\n|---|---|---|---|---|---|\n{text}")
+}
+
 /// How much more forktrace adds, as a ratio, than programs that do nothing.
 fn over_floor(cost: &Cost, of_call: &[&Cost]) -> Option<f64> {
     let floor = match cost.setting.strip_prefix("forktrace")? {
         rest if rest.contains("--exact") => "floor --exact",
-        _ => "floor",
+        _ => FLOOR,
     };
     let floor = of_call.iter().find(|cost| cost.setting == floor)?;
     Some(cost.ratio.median - floor.ratio.median)
@@ -147,6 +179,27 @@ mod tests {
         assert_eq!(over("forktrace, others"), Some("+0.10"));
         assert_eq!(over("forktrace --exact -a"), Some("+0.10"));
         assert_eq!(over("alone"), Some(""));
+    }
+
+    #[test]
+    fn each_goal_is_beside_both_floors_and_says_whether_it_is_met() {
+        let all = [
+            cost("floor", 1.0),
+            cost("floor, pages read", 1.01),
+            cost("forktrace", 1.02),
+            cost("forktrace -a", 1.03),
+            cost("forktrace --exact", 1.7),
+        ];
+        let table = goals(&all);
+        let lines: Vec<&str> = table.lines().skip(3).collect();
+        let wanted = [
+            "| FUTEX_WAKE, forktrace | 1.02 | 1.02 | met | 1.00 | 1.01 |",
+            "| FUTEX_WAKE, forktrace -a | 1.02 | 1.03 | not met | 1.00 | 1.01 |",
+        ];
+        assert_eq!(lines, wanted);
+        let alone = goals(&[cost("forktrace", 1.5)]);
+        assert!(alone.contains("| not met | – | – |"), "{alone}");
+        assert_eq!(goals(&[cost("floor", 1.0)]), "");
     }
 
     #[test]
