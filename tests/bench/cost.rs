@@ -87,11 +87,17 @@ pub(crate) fn measure(
     rounds: usize,
     quick: bool,
     (only, calls): (&[String], &[String]),
+    mut patience: Patience,
     mut keep: impl FnMut(Vec<Cost>) -> Result<()>,
 ) -> Result<()> {
     let milliseconds = if quick { 60 } else { 300 };
+    let named = |name: &str| SETTINGS.iter().any(|setting| setting.name == name);
+    let is_it = |setting: &Setting, part: &str| match named(part) {
+        true => setting.name == part,
+        false => setting.name.contains(part),
+    };
     let wanted =
-        |setting: &&Setting| only.is_empty() || only.iter().any(|part| setting.name.contains(part));
+        |setting: &&Setting| only.is_empty() || only.iter().any(|part| is_it(setting, part));
     let asked = |call: &Call| calls.is_empty() || calls.iter().any(|part| call.text.contains(part));
     let calls: Vec<(usize, Call)> =
         CALLS.iter().copied().enumerate().filter(|(_, call)| asked(call)).collect();
@@ -103,7 +109,6 @@ pub(crate) fn measure(
         }
     }
     let mut samples = Samples::new();
-    let mut patience = Patience::new();
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
         // A peer that fails is no reason to lose everything else.

@@ -15,6 +15,7 @@ mod watch;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -22,6 +23,7 @@ use clap::Parser;
 use forktrace_tests::{Need, clean_up};
 
 use outcome::Outcome;
+use strangers::Patience;
 
 /// Where the last run's figures are kept.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench");
@@ -41,7 +43,10 @@ struct Cli {
     /// How often each cost is measured.
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Only the settings whose name contains one of these, beside `alone`.
+    /// How long to wait in all until nobody else traces, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    patience: u64,
+    /// Only the setting of this name, or those whose name contains it, beside `alone`.
     #[arg(long, value_name = "NAME")]
     setting: Vec<String>,
     /// Only the calls whose name contains one of these.
@@ -135,7 +140,8 @@ fn check(cli: &Cli) -> Result<()> {
 /// Measures what programs cost under each setting, and prints it. What is known so far goes to the file.
 fn costs(cli: &Cli, outcome: &mut Outcome, file: Option<&Path>) -> Result<()> {
     let rounds = cli.rounds.unwrap_or(if cli.quick { 2 } else { 5 });
-    cost::measure(rounds, cli.quick, (&cli.setting, &cli.call), |costs| {
+    let patience = Patience::new(Duration::from_secs(cli.patience));
+    cost::measure(rounds, cli.quick, (&cli.setting, &cli.call), patience, |costs| {
         outcome.costs = costs;
         // A run takes minutes: what it knows is not lost if it is ended.
         file.map_or(Ok(()), |file| outcome.write(file))

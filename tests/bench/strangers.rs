@@ -9,18 +9,15 @@ use std::{
 
 use forktrace_tests::run::is_of_a_job;
 
-/// How long a run waits for them in all: some never end.
-const PATIENCE: Duration = Duration::from_secs(600);
-
-/// Waits for them.
+/// Waits for them, for so long in all: some never end.
 #[derive(Debug)]
 pub(crate) struct Patience {
     left: Duration,
 }
 
 impl Patience {
-    pub(crate) fn new() -> Self {
-        Patience { left: PATIENCE }
+    pub(crate) fn new(left: Duration) -> Self {
+        Patience { left }
     }
 
     /// Waits until no process but those of this program's jobs holds a program for tracepoints;
