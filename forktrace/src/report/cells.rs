@@ -93,7 +93,7 @@ fn thing(link: &Link) -> &'static str {
         ThingKind::PrivateWord => "own thread",
         ThingKind::SharedWord => "shared lock",
         ThingKind::Pipe => "pipe",
-        ThingKind::UnixSocket => "socket",
+        ThingKind::UnixSocket | ThingKind::TcpSocket => "socket",
         ThingKind::Eventfd => "eventfd",
         ThingKind::Children => "child",
         ThingKind::FileLock => "file lock",

@@ -295,6 +295,28 @@ fn of_lost_work(fact: &Fact) -> Option<String> {
     })
 }
 
+/// What is told of a task that polls.
+fn polls(fact: &Fact) -> Option<String> {
+    Some(match fact {
+        Fact::PollsInVain { times, for_ns } => {
+            format!("it has gone back to the same wait {times} times in {}", duration(*for_ns))
+        }
+        Fact::PollsInLibrary { library, tid: Some(tid) } => format!(
+            "it polls inside of {}, as whose thread {tid} runs, which the fork did not copy",
+            library.escape_debug()
+        ),
+        Fact::PollsInLibrary { library, tid: None } => {
+            format!("it polls inside of {}, and the fork lost threads", library.escape_debug())
+        }
+        Fact::MayLookElsewhere {} => {
+            "what it looks at between two waits is not seen: it may be a clock, a \
+             file, or memory that another process writes"
+                .into()
+        }
+        _ => return None,
+    })
+}
+
 /// Who could end a wait of any kind.
 fn of_stall(fact: &Fact) -> Option<String> {
     Some(match fact {
@@ -321,10 +343,6 @@ fn of_stall(fact: &Fact) -> Option<String> {
             plural(*tasks, "thread", "threads"),
             plural(*processes, "process", "processes")
         ),
-        Fact::PollsInVain { times, for_ns } => format!(
-            "it has gone back to the same wait {times} times in {}, and did nothing else",
-            duration(*for_ns)
-        ),
         Fact::WaitsInLibrary { module } => format!(
             "it waits inside of {module}, and the fork lost threads; other processes have what it waits for \
              only because they were forked, or forked"
@@ -346,7 +364,7 @@ fn of_stall(fact: &Fact) -> Option<String> {
         Fact::MayBeShutDown { pids } => {
             format!("{} also has this end of the socket, and could shut it down", some(pids))
         }
-        _ => return None,
+        _ => return polls(fact),
     })
 }
 

@@ -79,8 +79,12 @@ fn what(link: &Link, style: Style) -> String {
         (ThingKind::SharedWord, _) => format!("a lock or semaphore in shared memory{name}"),
         (ThingKind::Pipe, Way::Write) => format!("room in{name}{fd}: nobody reads it"),
         (ThingKind::Pipe, _) => format!("data from, or the end of,{name}{fd}"),
-        (ThingKind::UnixSocket, Way::Write) => format!("room in{name}{fd}: its peer does not read"),
-        (ThingKind::UnixSocket, _) => format!("data from, or the end of, the peer of{name}{fd}"),
+        (ThingKind::UnixSocket | ThingKind::TcpSocket, Way::Write) => {
+            format!("room in{name}{fd}: its peer does not read")
+        }
+        (ThingKind::UnixSocket | ThingKind::TcpSocket, _) => {
+            format!("data from, or the end of, the peer of{name}{fd}")
+        }
         (ThingKind::Eventfd, _) => format!("a count in{name}{fd}"),
         (ThingKind::Children, _) => match link.by.as_slice() {
             [] => "the end of a child".into(),

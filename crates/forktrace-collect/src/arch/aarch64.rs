@@ -34,6 +34,7 @@ pub const ARCH: Arch = Arch {
         (Blocking::Message, &[188, 189]),
         (Blocking::MessageTime, &[182, 183]),
         (Blocking::Sleep, &[101, 115]),
+        (Blocking::Ring, &[426]),
     ],
     descriptor: Descriptor {
         // Measured with glibc 2.36.

@@ -50,4 +50,6 @@ pub enum Blocking {
     MessageTime,
     /// `nanosleep`, `clock_nanosleep`: for its time to be over.
     Sleep,
+    /// `io_uring_enter`: for so many completions as the third argument says, if the flags in the fourth say so.
+    Ring,
 }

@@ -36,6 +36,7 @@ pub const ARCH: Arch = Arch {
         (Blocking::Message, &[69, 70]),
         (Blocking::MessageTime, &[242, 243]),
         (Blocking::Sleep, &[35, 230]),
+        (Blocking::Ring, &[426]),
     ],
     descriptor: Descriptor {
         // Behind `tcbhead_t`, glibc 2.36 and 2.42.

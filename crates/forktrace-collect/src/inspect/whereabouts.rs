@@ -31,11 +31,19 @@ pub fn is_still_in(task: &Task, doing: &Doing) -> Option<Doing> {
             (uaddr, op) == (word, its)
         }
         (Doing::Syscall(now), Doing::Syscall(before)) => now == before,
+        // Of a thread that is stopped in it the word is not told.
+        (Doing::Futex { .. }, Doing::Syscall(before)) => is_futex(*before),
         // It may not be read, or is in a page fault.
         (Doing::Unknown, _) => super::scan::thread_lives(task.pid, task.tid),
         _ => false,
     };
     same.then_some(now)
+}
+
+/// Whether a system call waits for a futex word.
+fn is_futex(number: u64) -> bool {
+    let decoded = i64::try_from(number).map(|number| threads::decode(number, [0; 6]));
+    matches!(decoded, Ok(Doing::Futex { .. }))
 }
 
 /// Reads where a thread is. Blocks its caller for up to some seconds: not for an async task.

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Mapping, Python, UnobservedFork, Window, stacks};
+use super::{LostThread, Mapping, Python, UnobservedFork, Window, stacks};
 use crate::json_number;
 
 /// A thread that does not move, and everything that could end its wait. The event's task is the thread.
@@ -35,6 +35,10 @@ pub struct Stall {
     /// What was learnt of the fork after the fact, where it was not seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late: Option<Box<UnobservedFork>>,
+    /// Threads that the fork did not copy, with their native stacks as they are now in the process that forked:
+    /// read where the thread polls. Not more than eight.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_threads: Vec<LostThread>,
 }
 
 /// Why not every task could be read.
@@ -263,6 +267,8 @@ pub enum ThingKind {
     Pipe,
     /// One end of a connected pair of Unix sockets; its users have the other end.
     UnixSocket,
+    /// One end of a TCP connection both ends of which are on this host; its users have the other end.
+    TcpSocket,
     /// An eventfd.
     Eventfd,
     /// Processes that a task is the parent of.

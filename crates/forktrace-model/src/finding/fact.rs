@@ -127,8 +127,11 @@ rules! {
     Supports SignalOfAnotherThread "signal-of-another-thread" { threads_lost: u64 }
     /// The fork lost so many threads, one of which may have been to wake the waiter.
     Supports ThreadsLost "threads-lost" { threads_lost: u64 }
-    /// The task has gone back to the same wait so many times, `for_ns` long, and did nothing else.
+    /// The task has gone back to the same wait so many times, `for_ns` long.
     Supports PollsInVain "polls-in-vain" { times: u64, for_ns: u64 }
+    /// It polls inside of this library. `tid`: a thread of it that the process does not have; `None`: which
+    /// of the lost threads that is is not known.
+    Supports PollsInLibrary "polls-in-library" { library: String, tid: Option<u32> }
     /// It waits inside of this library, and threads were lost; others have what it waits for only because
     /// they were forked, or forked.
     Supports WaitsInLibrary "waits-in-library" { module: String }
@@ -195,6 +198,9 @@ rules! {
     /// The file in whose memory the lock is still has its name: a process that is yet to come could open
     /// it, and wake the waiter.
     Weakens MayBeOpened "may-be-opened" { name: String }
+    /// What it looks at between two waits is not seen: it may be a clock, a file, or memory that another process
+    /// writes.
+    Weakens MayLookElsewhere "may-look-elsewhere" {}
     /// These processes have the waiter's own end of the socket, and could shut it down.
     Weakens MayBeShutDown "may-be-shut-down" { pids: Vec<u32> }
     /// The process has made a thread of the same name since.

@@ -175,7 +175,10 @@ impl Judge {
                 self.thread_ended(process, task.tid, event.boot_ns, exit.ended);
             }
             Body::ProcessExec(_) => self.silences.execed(process),
-            Body::Stall(stall) => self.silences.stall(process, task.pid, event, stall),
+            Body::Stall(stall) => {
+                let found = matches!(hazards::judge(event, model), Verdict::Finding(_));
+                self.silences.stall(process, (task.pid, found), event, stall);
+            }
             _ => {}
         }
         let resolved =

@@ -133,21 +133,29 @@ impl Silences {
         }
     }
 
-    /// Takes what a stall tells of the threads of its process.
-    pub(super) fn stall(&mut self, process: ProcId, pid: u32, event: &Event, stall: &Stall) {
+    /// Takes what a stall tells of the threads of its process. `found`: a finding tells of those that can never
+    /// run again.
+    pub(super) fn stall(
+        &mut self,
+        process: ProcId,
+        (pid, found): (u32, bool),
+        event: &Event,
+        stall: &Stall,
+    ) {
         let mut stalled = Stalled { boot_ns: event.boot_ns, ..Stalled::default() };
         for told in hazards::accounts(stall, pid) {
             match told.can_run {
                 Some(true) => drop(stalled.can_run.insert(told.task.tid)),
-                Some(false) => {}
-                None => stalled.unknown.push(Unaccounted {
+                Some(false) if found || !told.is_stuck => {}
+                nobody => stalled.unknown.push(Unaccounted {
                     task: told.task,
                     wait: UnjudgedWait {
                         doing: told.doing,
                         since_ns: told.since_ns,
-                        why: match told.stopped {
-                            true => Unjudged::Stopped,
-                            false => Unjudged::WakersUnknown,
+                        why: match nobody {
+                            _ if told.stopped => Unjudged::Stopped,
+                            Some(_) => Unjudged::NobodySeen,
+                            None => Unjudged::WakersUnknown,
                         },
                         ..UnjudgedWait::default()
                     },

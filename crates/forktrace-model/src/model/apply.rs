@@ -185,6 +185,9 @@ impl Model {
         let Some(fork) = process.fork.as_mut().filter(|fork| fork.boot_ns == lost.fork_ns) else {
             return;
         };
+        let mut words = lost.threads.iter().filter_map(|thread| thread.word.as_ref());
+        let has_changed = words.any(|word| word.changed_ns.is_some());
+        process.lost_threads = has_changed.then(|| Arc::new(lost.clone()));
         let before = Arc::clone(fork);
         let now = Arc::make_mut(fork);
         for thread in &mut now.lost {

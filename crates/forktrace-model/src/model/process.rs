@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::event::{Ended, ThreadName, Wait};
+use crate::event::{Ended, LostThreads, ThreadName, Wait};
 
 /// Identifies one process of a trace, also after its pid was used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +47,9 @@ pub struct Process {
     pub end_ns: Option<u64>,
     /// How it ended, where that was seen.
     pub ended: Option<Ended>,
+    /// The threads that its fork did not copy, by the latest look at which what one of them waits for had
+    /// changed.
+    pub lost_threads: Option<Arc<LostThreads>>,
     /// True once events that may have been about it were lost: what is known of it since is
     /// incomplete.
     pub incomplete: bool,
@@ -152,6 +155,7 @@ impl Process {
             children: Vec::new(),
             threads: BTreeMap::new(),
             had_threads: false,
+            lost_threads: None,
             end_ns: None,
             ended: None,
             incomplete: false,

@@ -6,7 +6,9 @@
 //! twice as old, and as soon as a thread moves that seemed to be stuck.
 
 mod busy;
+mod lost;
 mod polls;
+mod steady;
 mod watch;
 
 use forktrace_model::{
@@ -21,7 +23,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 
 pub(super) use self::watch::Unread;
 use self::{
-    busy::{Busy, Told},
+    steady::{Steady, Told},
     watch::{Sample, Watch},
 };
 use crate::{
@@ -46,10 +48,10 @@ pub(super) enum Report {
     Looked(Vec<Sample>),
     /// Processes that were read.
     Read(Vec<Read>),
-    /// Busy threads that were sampled.
-    Sampled(Vec<(Busy, Option<Event>)>),
+    /// Steady threads that were sampled.
+    Sampled(Vec<(Steady, Option<Event>)>),
     /// Threads that poll, whose wakers were read.
-    Polled(Vec<(Busy, Option<Event>)>),
+    Polled(Vec<(Steady, Option<Event>)>),
 }
 
 /// A process that was read.
@@ -80,6 +82,8 @@ struct Subject {
     id: ProcId,
     pid: u32,
     risk: Risk,
+    /// Threads that its fork did not copy, where the process that forked lives.
+    lost: Vec<Task>,
 }
 
 /// Looks at processes, and has them read.
@@ -194,7 +198,7 @@ impl Census {
         model: &Model,
         now_ns: u64,
         at_risk: impl Fn(&Process) -> Option<Risk>,
-    ) -> Vec<Busy> {
+    ) -> Vec<Steady> {
         self.watch.busy(now_ns).filter(|one| is_forked(model, one.id, &at_risk)).collect()
     }
 
@@ -224,7 +228,7 @@ impl Census {
         model: &Model,
         now_ns: u64,
         at_risk: impl Fn(&Process) -> Option<Risk>,
-    ) -> Vec<Busy> {
+    ) -> Vec<Steady> {
         self.watch.polling(now_ns).filter(|one| is_forked(model, one.id, &at_risk)).collect()
     }
 
@@ -261,7 +265,8 @@ impl Census {
         let subject = |id: ProcId| {
             let process = living(model, id)?;
             let risk = at_risk(process)?;
-            (!settled(process)).then_some(Subject { id, pid: process.pid, risk })
+            let lost = lost::threads(model, process);
+            (!settled(process)).then_some(Subject { id, pid: process.pid, risk, lost })
         };
         due.into_iter().filter_map(subject).take(MOST_AT_ONCE).collect()
     }
@@ -312,7 +317,8 @@ impl Census {
         let stall = if whole { stall } else { own_part(stall, task.pid, &accounts) };
         let was_stuck = self.watch.is_stuck(id);
         let news = self.watch.read(id, &stall, stuck, now_ns);
-        let silent = risk == Risk::Started && stuck.is_none() && !was_stuck;
+        let stands = stuck.is_some() || accounts.iter().any(|account| account.is_stuck);
+        let silent = risk == Risk::Started && !stands && !was_stuck;
         (news && !silent).then(|| Event {
             boot_ns: now_ns,
             task: Some(task),
@@ -402,6 +408,7 @@ fn described(subject: &Subject, mut stall: Stall, registers: &Visitor) -> Read {
         // In this order: reading Python's frames makes the kernel copy pages.
         stall.stack = stacks::of_thread(task.clone(), registers.clone());
         stall.python = python::look(pid, task.tid, ns_tid, 0).python;
+        stall.lost_threads = lost::stacks(&stall, &task, &subject.lost, registers);
     } else {
         stall.python = Python::default();
     }

@@ -9,7 +9,7 @@ use forktrace_model::{
     hazards::polls_for_nobody,
 };
 
-use super::busy::Busy;
+use super::steady::Steady;
 use crate::{
     inspect::{
         stall::{self, KnownThreads},
@@ -20,7 +20,7 @@ use crate::{
 
 /// Reads who could end the waits of threads that poll. The event of one says that nobody could. Blocks for
 /// at least some 30 ms.
-pub(super) fn read(polling: Vec<Busy>, known: &KnownThreads) -> Vec<(Busy, Option<Event>)> {
+pub(super) fn read(polling: Vec<Steady>, known: &KnownThreads) -> Vec<(Steady, Option<Event>)> {
     let mut pids: Vec<u32> = polling.iter().map(|one| one.pid).collect();
     pids.sort_unstable();
     pids.dedup();
@@ -28,15 +28,15 @@ pub(super) fn read(polling: Vec<Busy>, known: &KnownThreads) -> Vec<(Busy, Optio
         return Vec::new();
     }
     let stalls = stall::read(&pids, known, ASKS);
-    let event = |one: &Busy| {
+    let event = |one: &Steady| {
         let (_, stall) = stalls.iter().find(|(pid, _)| *pid == one.pid)?;
         event(one, stall)
     };
     polling.into_iter().map(|one| (one, event(&one))).collect()
 }
 
-fn event(one: &Busy, stall: &Stall) -> Option<Event> {
-    let Busy { pid, tid, since_ns, .. } = *one;
+fn event(one: &Steady, stall: &Stall) -> Option<Event> {
+    let Steady { pid, tid, since_ns, .. } = *one;
     let own = |task: &&StallTask| (task.pid, task.tid) == (pid, tid);
     let task = stall.tasks.iter().find(own).filter(|_| polls_for_nobody(stall, pid, tid))?;
     let wait = UnjudgedWait {

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use forktrace_model::{
     event::{
@@ -12,15 +13,13 @@ use forktrace_model::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::busy::Busy;
+use self::thread::{POLL_LOOKS, Thread, thread};
+use super::steady::Steady;
 use crate::{
     clock,
-    inspect::{
-        stall::{
-            self, Known, KnownThreads, Polling,
-            look::{self, Doing, Look},
-        },
-        threads,
+    inspect::stall::{
+        self, Known, KnownThreads, Polling,
+        look::{self, Doing, Look},
     },
 };
 
@@ -33,13 +32,6 @@ const PART: u64 = 8;
 
 /// Longest time from one reading to the next, ns.
 const READ_AGAIN_NS: u64 = 60_000_000_000;
-
-/// How much later than other calls a futex wait is read, ns.
-const LATER_NS: u64 = 500_000_000;
-
-/// How long a thread must have polled to be read, ns, and in how many looks it must have been seen so.
-const POLLS_NS: u64 = 11_000_000_000;
-const POLL_LOOKS: u32 = 8;
 
 /// How long a thread must have been busy to be told, ns.
 const BUSY_NS: u64 = 1_000_000_000;
@@ -83,65 +75,6 @@ fn returns(look: &Look, earlier: &Look) -> bool {
             now.is_like(then) && now.is_timed() && !look.is_still(earlier)
         }
         _ => false,
-    }
-}
-
-/// A thread.
-#[derive(Clone, Copy, Debug)]
-struct Thread {
-    look: Look,
-    /// Since when it does not move, `CLOCK_BOOTTIME`, ns.
-    since_ns: u64,
-    polls: Option<Polling>,
-    /// When the first of these waits was seen, `CLOCK_BOOTTIME`, ns.
-    polls_from_ns: u64,
-    /// In how many looks it was found to poll.
-    poll_looks: u32,
-    /// Since when it was found to run at each look, `CLOCK_BOOTTIME`, ns.
-    busy_since_ns: Option<u64>,
-    /// When it was looked at, `CLOCK_BOOTTIME`, ns.
-    at_ns: u64,
-}
-
-impl Thread {
-    /// Since when it waits, or polls, where that is long enough to be read, `CLOCK_BOOTTIME`, ns.
-    fn long(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
-        // What is known of single waits says why: it goes first where there is a futex word.
-        let later_ns = match self.call() {
-            event::Doing::Futex { .. } => LATER_NS.min(min_wait_ns / 2),
-            _ => 0,
-        };
-        let long = now_ns.saturating_sub(self.since_ns) >= min_wait_ns.saturating_add(later_ns);
-        let blocked = match self.look.doing {
-            Doing::Blocked(blocked) => blocked,
-            Doing::Stopped => return long.then_some(self.since_ns),
-            Doing::Runs | Doing::Unknown => return None,
-        };
-        if let Some(polls) = self.polls {
-            return self.polls_long(now_ns).then_some(polls.since_ns);
-        }
-        (long && !blocked.is_timed() && !blocked.is_outside()).then_some(self.since_ns)
-    }
-
-    /// Whether it has polled for long enough to be judged.
-    fn polls_long(&self, now_ns: u64) -> bool {
-        let long = |polls: Polling| now_ns.saturating_sub(polls.since_ns) >= POLLS_NS;
-        self.polls.is_some_and(long) && self.poll_looks >= POLL_LOOKS
-    }
-
-    /// Since when it polls, where that is worth to be named and not yet to be judged, `CLOCK_BOOTTIME`, ns.
-    fn polls_short(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
-        let long = now_ns.saturating_sub(self.polls_from_ns) >= min_wait_ns;
-        (self.polls.is_some() && long && !self.polls_long(now_ns)).then_some(self.polls_from_ns)
-    }
-
-    /// The call that it is in.
-    fn call(&self) -> event::Doing {
-        match self.look.doing {
-            Doing::Blocked(blocked) => threads::decode(blocked.number, blocked.arguments),
-            Doing::Runs => event::Doing::Running,
-            Doing::Stopped | Doing::Unknown => event::Doing::Unknown,
-        }
     }
 }
 
@@ -332,13 +265,13 @@ impl Watch {
     }
 
     /// Threads that have been busy for long.
-    pub(super) fn busy(&self, now_ns: u64) -> impl Iterator<Item = Busy> {
+    pub(super) fn busy(&self, now_ns: u64) -> impl Iterator<Item = Steady> {
         let of = move |(id, seen): (&ProcId, &Seen)| {
             let (id, pid) = (*id, seen.pid);
             let long = |(tid, thread): (&u32, &Thread)| {
                 let since_ns = thread.busy_since_ns?;
                 let long = now_ns.saturating_sub(since_ns) >= BUSY_NS;
-                long.then_some(Busy { id, pid, tid: *tid, since_ns })
+                long.then_some(Steady { id, pid, tid: *tid, since_ns })
             };
             seen.threads.iter().filter_map(long).collect::<Vec<_>>()
         };
@@ -346,13 +279,13 @@ impl Watch {
     }
 
     /// Threads that poll, and do not yet for long enough to be judged.
-    pub(super) fn polling(&self, now_ns: u64) -> impl Iterator<Item = Busy> {
+    pub(super) fn polling(&self, now_ns: u64) -> impl Iterator<Item = Steady> {
         let min_wait_ns = self.min_wait_ns;
         let of = move |(id, seen): (&ProcId, &Seen)| {
             let (id, pid) = (*id, seen.pid);
             let short = |(tid, thread): (&u32, &Thread)| {
                 let since_ns = thread.polls_short(min_wait_ns, now_ns)?;
-                Some(Busy { id, pid, tid: *tid, since_ns })
+                Some(Steady { id, pid, tid: *tid, since_ns })
             };
             seen.threads.iter().filter_map(short).collect::<Vec<_>>()
         };
@@ -404,7 +337,10 @@ impl Seen {
             return true;
         }
         let Some(newest) = self.newest(min_wait_ns, now_ns) else { return false };
-        newest > self.read_ns || self.read_due_ns <= now_ns
+        // From then on its timeouts tell something else.
+        let polls_ns =
+            self.threads.values().filter_map(|thread| thread.polls_long_since_ns(now_ns));
+        newest.max(polls_ns.max().unwrap_or(0)) > self.read_ns || self.read_due_ns <= now_ns
     }
 
     /// Whether there is another finding about a thread that has not moved since.
@@ -427,49 +363,6 @@ impl Seen {
     fn oldest(&self, min_wait_ns: u64, now_ns: u64) -> Option<u64> {
         self.long(min_wait_ns, now_ns).min()
     }
-}
-
-/// A thread by what was seen of it before and now.
-fn thread(look: Look, polling: Option<Polling>, before: Option<Thread>, now_ns: u64) -> Thread {
-    let Some(before) = before else {
-        return Thread {
-            look,
-            since_ns: now_ns,
-            polls: None,
-            polls_from_ns: now_ns,
-            poll_looks: 0,
-            busy_since_ns: None,
-            at_ns: now_ns,
-        };
-    };
-    let still = look.is_still(&before.look);
-    let polls_on = before
-        .polls
-        .filter(|_| still || look.may_poll(&before.look) || met_running(&look, &before));
-    let polls = polls_on.or(polling);
-    Thread {
-        // Between two waits there is nothing to compare with.
-        look: if polls_on.is_some() && look.doing == Doing::Runs { before.look } else { look },
-        since_ns: if still { before.since_ns } else { now_ns },
-        polls,
-        polls_from_ns: if polls_on.is_some() { before.polls_from_ns } else { before.since_ns },
-        poll_looks: if polls.is_some() { before.poll_looks + u32::from(!still) } else { 0 },
-        busy_since_ns: busy_since_ns(&look, &before),
-        at_ns: now_ns,
-    }
-}
-
-/// Whether a thread was found to run again, and since when it is found so each time. On a busy host it
-/// gets a part of a CPU alone.
-fn busy_since_ns(look: &Look, before: &Thread) -> Option<u64> {
-    let took_ns = look.cpu_ns?.saturating_sub(before.look.cpu_ns?);
-    let runs = look.doing == Doing::Runs && before.look.doing == Doing::Runs;
-    (runs && took_ns > 0).then(|| before.busy_since_ns.unwrap_or(before.at_ns))
-}
-
-/// Whether a thread that polls was met between two waits.
-fn met_running(look: &Look, before: &Thread) -> bool {
-    look.doing == Doing::Runs && before.polls.is_some()
 }
 
 fn signature(stall: &Stall, stuck: Option<u32>) -> Signature {

@@ -77,7 +77,15 @@ impl Waits {
         let models = Models::of(consumer);
         let mut count = Unfinished::default();
         let all = self.all(&kernel.maps, models);
-        for wait in all.iter().filter(|wait| !self.schedule.has_ended(wait)) {
+        // Of a thread that is known to be stopped this is told, and counted, already.
+        let stopped: FxHashSet<(u32, u32)> = consumer
+            .unjudged()
+            .into_iter()
+            .filter(|known| known.wait.why == Unjudged::Stopped)
+            .map(|known| (known.task.pid, known.task.tid))
+            .collect();
+        let is_told = |wait: &WaitState| stopped.contains(&(wait.tgid, wait.tid));
+        for wait in all.iter().filter(|wait| !self.schedule.has_ended(wait) && !is_told(wait)) {
             let Some((process, _)) = self.candidate(wait, models) else { continue };
             let interrupted = wait.restarting != 0;
             let long =

@@ -13,6 +13,9 @@ const F_SETLKW: u64 = 7;
 const F_OFD_SETLKW: u64 = 38;
 /// `include/uapi/linux/sched.h`.
 const CLONE_VFORK: u64 = 0x4000;
+/// `include/uapi/linux/io_uring.h`.
+const IORING_ENTER_GETEVENTS: u64 = 1;
+const IORING_ENTER_EXT_ARG: u64 = 8;
 /// Kinds of number that `waitid` takes (`include/uapi/linux/wait.h`).
 const P_ALL: u64 = 0;
 const P_PID: u64 = 1;
@@ -59,6 +62,8 @@ pub(super) enum Target {
     Message,
     /// A System V semaphore of a set, of which `count` operations tell (`struct sembuf`).
     Semaphore { set: i32, operations: u64, count: u64 },
+    /// Completions of an io_uring; the address of `struct io_uring_getevents_arg`, or 0.
+    Ring { argument: u64 },
     /// Something that no task does.
     Outside,
 }
@@ -161,6 +166,12 @@ fn of(blocking: Blocking, arguments: [u64; 6]) -> Call {
         Blocking::Message => call(false, Target::Message),
         Blocking::MessageTime => call(fifth != 0, Target::Message),
         Blocking::Sleep => Call { timed: true, targets: Vec::new() },
+        // `io_uring_getevents_arg` has the timeout (io_uring_enter(2)).
+        Blocking::Ring if low(fourth) & IORING_ENTER_GETEVENTS == 0 => call(false, Target::Outside),
+        Blocking::Ring => {
+            let extended = low(fourth) & IORING_ENTER_EXT_ARG != 0;
+            call(false, Target::Ring { argument: if extended { fifth } else { 0 } })
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use super::{
     call::{Call, Target},
     file_locks,
     files::{self, Info, Link},
-    host, look, polled, transfers, unix_sockets,
+    host, look, polled, tcp_sockets, transfers, unix_sockets,
 };
 
-/// A `fdinfo`, a link of a descriptor, `/proc/locks`, `maps`, `schedstat`, `io`, an answer of the kernel
+/// A `fdinfo`, a link of a descriptor, `/proc/locks`, `maps`, `schedstat`, `io`, a list of TCP connections, an answer of the kernel
 /// about Unix sockets, an array of `poll`, a set of `select`, the arguments of a call: taken for each.
 pub fn files(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
@@ -25,6 +25,9 @@ pub fn files(data: &[u8]) {
             assert!(lock.pid != Some(0));
         }
     }
+    let mut lists = tcp_sockets::Lists::default();
+    text.lines().for_each(|line| lists.add(line));
+    assert!(lists.peers().values().all(|peer| peer.inode != 0));
     look::schedstat(&text);
     transfers(&text);
     let mut sockets = FxHashMap::default();

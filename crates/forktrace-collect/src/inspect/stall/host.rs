@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     file_locks::{self, FileLock},
-    files::{Info, Link, Object},
+    files::{self, Info, Link, Object},
     rings,
     unix_sockets::{self, UnixSocket},
 };
@@ -58,7 +58,7 @@ pub(super) struct Host {
     sockets: OnceCell<FxHashMap<u64, UnixSocket>>,
     locks: OnceCell<Vec<FileLock>>,
     tracers: OnceCell<FxHashSet<u32>>,
-    in_messages: OnceCell<bool>,
+    with_messages: OnceCell<Option<Vec<u64>>>,
 }
 
 /// Who has which files open.
@@ -173,7 +173,13 @@ impl Host {
     /// Whether descriptors are on their way in messages of Unix sockets (unix(7), `SCM_RIGHTS`): who will
     /// have them is not known. Each socket of the host is looked at.
     pub(super) fn has_in_messages(&self) -> bool {
-        *self.in_messages.get_or_init(|| in_messages(&self.files().sockets))
+        self.with_messages().is_none_or(|sockets| !sockets.is_empty())
+    }
+
+    /// The sockets in which such messages wait, by inode; `None`: that takes too long.
+    pub(super) fn with_messages(&self) -> Option<&[u64]> {
+        let sockets = self.with_messages.get_or_init(|| with_messages(&self.files().sockets));
+        sockets.as_deref()
     }
 
     pub(super) fn locks(&self) -> &[FileLock] {
@@ -198,13 +204,19 @@ fn process(pid: u32) -> Option<Process> {
     })
 }
 
-/// Whether descriptors are in messages that wait in one of these sockets; true if that takes too long.
-pub(super) fn in_messages(sockets: &[Open]) -> bool {
+/// Those of some sockets in which messages with descriptors wait, by inode; `None`: that takes too long.
+pub(super) fn with_messages(sockets: &[Open]) -> Option<Vec<u64>> {
     let end = Instant::now() + PATIENCE;
-    let has_some = |open: &Open| {
-        Info::of(open.pid, open.tid, open.fd).is_some_and(|info| info.in_messages > 0)
-    };
-    sockets.iter().any(|open| Instant::now() > end || has_some(open))
+    let mut found = Vec::new();
+    for open in sockets {
+        (Instant::now() <= end).then_some(())?;
+        let Open { pid, tid, fd } = *open;
+        let has_some = Info::of(pid, tid, fd).is_some_and(|info| info.in_messages > 0);
+        if let Some((_, Link::Socket(inode))) = files::link(pid, tid, fd).filter(|_| has_some) {
+            found.push(inode);
+        }
+    }
+    Some(found)
 }
 
 fn threads(pid: u32) -> Vec<u32> {

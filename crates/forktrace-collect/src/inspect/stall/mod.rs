@@ -24,6 +24,7 @@ mod rings;
 mod semaphores;
 mod socket_timeout;
 mod sysv;
+mod tcp_sockets;
 #[cfg(test)]
 mod tests;
 mod things;

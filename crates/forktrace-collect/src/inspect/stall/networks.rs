@@ -1,4 +1,5 @@
-//! Unix sockets of all network namespaces. Those of another one are told to a thread alone that enters it.
+//! Sockets of all network namespaces. Unix sockets of another one than this one's are told to a thread alone
+//! that enters it.
 //!
 //! Where that is not allowed, the list of its sockets (`/proc/<pid>/net/unix`) still shows that there is a
 //! socket, but not who has its other end.
@@ -9,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     host::Host,
+    tcp_sockets::{self, Peer},
     unix_sockets::{self, UnixSocket},
 };
 use crate::inspect::proc_text;
@@ -32,11 +34,13 @@ pub(super) struct Networks {
     enter: InNetworkOf,
     /// By what `/proc/<pid>/ns/net` points to.
     others: FxHashMap<PathBuf, FxHashMap<u64, UnixSocket>>,
+    /// The other ends of TCP connections, of each network namespace.
+    tcp: FxHashMap<PathBuf, FxHashMap<u64, Peer>>,
 }
 
 impl Networks {
     pub(super) fn new(enter: InNetworkOf) -> Self {
-        Networks { enter, others: FxHashMap::default() }
+        Networks { enter, others: FxHashMap::default(), tcp: FxHashMap::default() }
     }
 
     /// A socket that process `pid` has open, or its other end.
@@ -49,6 +53,14 @@ impl Networks {
             None if is_listed(pid, inode) => Found::Unknown,
             None => Found::Outside,
         }
+    }
+
+    /// The other end of a TCP connection that process `pid` has open, where that is in the same network
+    /// namespace.
+    pub(super) fn tcp_peer(&mut self, pid: u32, inode: u64) -> Option<Peer> {
+        let network = network_of(&pid.to_string())?;
+        let peers = self.tcp.entry(network).or_insert_with(|| tcp_sockets::peers(pid));
+        peers.get(&inode).copied()
     }
 
     /// The sockets of the network namespace of a process, if that is another one than this one's.

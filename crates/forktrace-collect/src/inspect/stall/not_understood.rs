@@ -11,7 +11,10 @@ use super::{
     things::{Key, Things, Waiter, Waits, thing},
     users::users,
 };
-use crate::inspect::{proc_text, scan};
+use crate::inspect::{memory, proc_text, scan};
+
+/// Where `struct io_uring_getevents_arg` has the address of a time (`include/uapi/linux/io_uring.h`, Linux 6.18).
+const RING_TIME: u64 = 16;
 
 /// Where a task waits that opens a FIFO whose other end nobody has open (`fifo_open` and, where the compiler
 /// leaves it alone, `wait_for_partner`; `fs/pipe.c`, Linux 6.18).
@@ -79,6 +82,44 @@ impl Things<'_> {
         let has = |peer: u64| !self.host.files().of_inode(peer).is_empty();
         (!socket.peer.is_some_and(has)).then_some(())?;
         self.not_understood(waiter, Some(fd), Vec::new(), waits)
+    }
+
+    /// Completions of an io_uring: which requests are under way is not known.
+    pub(super) fn ring(&mut self, waiter: Waiter, argument: u64, waits: &mut Waits) -> Option<()> {
+        if argument != 0 {
+            let time = memory::read(waiter.pid, argument.checked_add(RING_TIME)?, 8).ok()?;
+            let time = u64::from_ne_bytes(time.try_into().ok()?);
+            if time != 0 {
+                waits.timed = true;
+                return Some(());
+            }
+        }
+        self.not_understood(waiter, None, Vec::new(), waits)
+    }
+
+    /// A pipe whose other end nobody is seen to have, though it has not come to its end: the end is in a message
+    /// of a Unix socket. Who has a socket with such a message may take it out.
+    pub(super) fn in_message(
+        &mut self,
+        waiter: Waiter,
+        (inode, way): (u64, Way),
+        fd: i32,
+        waits: &mut Waits,
+    ) -> Option<()> {
+        let files = self.host.files();
+        let has_other = files.of_inode(inode).iter().any(|open| {
+            let ends =
+                Info::of(open.pid, open.tid, open.fd).map_or((true, true), |info| info.ends());
+            if way == Way::Write { ends.0 } else { ends.1 }
+        });
+        if has_other || files.is_in_ring(inode) {
+            return None;
+        }
+        let sockets = self.host.with_messages()?;
+        let opens: Vec<Open> =
+            sockets.iter().flat_map(|socket| files.of_inode(*socket)).copied().collect();
+        (!opens.is_empty()).then_some(())?;
+        self.not_understood(waiter, Some(fd), users(&opens, |_| (true, true)), waits)
     }
 
     /// A pseudo-terminal, whose other end programs have. A person is at any other terminal.

@@ -121,6 +121,7 @@ impl<'a> Things<'a> {
             Target::Opened => self.opened(waiter, waits),
             Target::Connected(fd) => self.connected(waiter, fd, waits),
             Target::Message => self.not_understood(waiter, None, Vec::new(), waits),
+            Target::Ring { argument } => self.ring(waiter, argument, waits),
             Target::Semaphore { set, operations, count } => {
                 self.semaphore(waiter, (set, operations, count), waits)
             }
@@ -198,8 +199,11 @@ impl<'a> Things<'a> {
     ) -> Option<()> {
         let (name, link) = files::link(holder.pid, holder.tid, fd)?;
         let place = match link {
-            Link::Pipe(inode) => self.pipe(name, inode, way)?,
-            Link::Socket(inode) => match self.socket(holder.pid, name, inode) {
+            Link::Pipe(inode) => match self.pipe(name, inode, way) {
+                Some(place) => place,
+                None => return self.in_message(waiter, (inode, way), fd, waits),
+            },
+            Link::Socket(inode) => match self.socket(holder.pid, name, inode, way) {
                 Some(place) => place,
                 None => return self.lonely(waiter, (holder.pid, inode), fd, waits),
             },
@@ -244,14 +248,14 @@ impl<'a> Things<'a> {
         others.any(|user| if way == Way::Write { user.reads } else { user.writes }).then_some(place)
     }
 
-    fn socket(&mut self, holder: u32, name: String, inode: u64) -> Option<u32> {
+    fn socket(&mut self, holder: u32, name: String, inode: u64, way: Way) -> Option<u32> {
         let socket = match self.networks.find(self.host, holder, inode) {
             Found::Known(socket) => socket,
             Found::Unknown => {
                 let unknown = |_: &Self| Some(thing(ThingKind::Other, name, Vec::new()));
                 return self.place(Key::Socket(inode), unknown);
             }
-            Found::Outside => return None,
+            Found::Outside => return self.connection(holder, name, inode, way),
         };
         let peer = socket.peer?;
         let unnamed = |found| matches!(found, Found::Known(peer) if !peer.named);
@@ -266,13 +270,32 @@ impl<'a> Things<'a> {
         })
     }
 
+    /// A TCP connection with a process of this host. What was sent already may yet arrive.
+    fn connection(&mut self, holder: u32, name: String, inode: u64, way: Way) -> Option<u32> {
+        let peer = self.networks.tcp_peer(holder, inode)?;
+        let files = self.host.files();
+        let known = way == Way::Write || !peer.sends;
+        let make = |own: &Self| {
+            let mut users = users(files.of_inode(peer.inode), |_| (true, true));
+            let has_peer = !users.is_empty();
+            add_shutters(&mut users, files.of_inode(inode));
+            let known = own.are_all(&users) && has_peer && !files.is_in_ring(peer.inode);
+            known.then(|| thing(ThingKind::TcpSocket, name, users))
+        };
+        known.then(|| self.place(Key::Socket(inode), make)).flatten()
+    }
+
     fn eventfd(&mut self, holder: Waiter, name: String, fd: i32) -> Option<u32> {
         let number = Info::of(holder.pid, holder.tid, fd)?.eventfd?;
         let files = self.host.files();
         self.place(Key::Eventfd(number), |own| {
             let same = files.of_kind(Object::Eventfd).iter().filter(|open| {
                 let info = Info::of(open.pid, open.tid, open.fd);
-                info.is_none_or(|info| info.eventfd == Some(number))
+                match info {
+                    Some(info) => info.eventfd == Some(number),
+                    // It may have been closed meanwhile.
+                    None => files::link(open.pid, open.tid, open.fd).is_some(),
+                }
             });
             let same: Vec<Open> = same.copied().collect();
             let users = users(&same, |_| (true, true));

@@ -60,6 +60,7 @@ fn is_met(target: Target, (parent, tid): (u32, u32), (pid, group): (u32, u32)) -
         | Target::Opened
         | Target::Connected(_)
         | Target::Message
+        | Target::Ring { .. }
         | Target::Semaphore { .. }
         | Target::Outside => false,
     }

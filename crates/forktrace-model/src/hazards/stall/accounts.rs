@@ -25,11 +25,15 @@ pub struct Account {
     pub can_run: Option<bool>,
     /// It is stopped: only who continues it ends that.
     pub stopped: bool,
+    /// It can never run again though no handler ends a wait, and it is no event loop that rests: whatever the
+    /// process was made for, it has come to its end.
+    pub is_stuck: bool,
 }
 
 /// What a stall tells of the threads of process `pid` that wait.
 pub fn accounts(stall: &Stall, pid: u32) -> Vec<Account> {
     let live = case::live(stall, pid, View::MOST_DARING);
+    let quiet = case::live(stall, pid, View::LastOperator);
     let ends: Vec<Ends> = (0..stall.tasks.len()).map(|at| known_ends(stall, pid, at)).collect();
     let known = live::live(&ends);
     let account = |(at, task): (usize, &StallTask)| {
@@ -46,8 +50,9 @@ pub fn accounts(stall: &Stall, pid: u32) -> Vec<Account> {
             TaskState::Waits(wait) => (doing(stall, wait), wait.since_ns, wait.stopped),
             TaskState::Unknown => (Doing::Unknown, 0, false),
         };
+        let is_stuck = can_run == Some(false) && !is(&quiet) && !case::rests(stall, task);
         let task = Task { pid: task.pid, tid: task.tid, comm: task.comm.clone() };
-        Some(Account { task, doing, since_ns, can_run, stopped })
+        Some(Account { task, doing, since_ns, can_run, stopped, is_stuck })
     };
     let own = |(_, task): &(usize, &StallTask)| task.pid == pid;
     stall.tasks.iter().enumerate().filter(own).filter_map(account).collect()
@@ -56,10 +61,14 @@ pub fn accounts(stall: &Stall, pid: u32) -> Vec<Account> {
 /// Whether a thread of process `pid` polls, and could never go on if its timeouts ran out for ever.
 pub fn polls_for_nobody(stall: &Stall, pid: u32, tid: u32) -> bool {
     let mut untimed = stall.clone();
-    let own = |task: &&mut StallTask| (task.pid, task.tid) == (pid, tid);
-    let Some(task) = untimed.tasks.iter_mut().find(own) else { return false };
-    match &mut task.state {
-        TaskState::Waits(wait) if wait.timed && case::polls_idly(wait) => wait.timed = false,
+    let own = |task: &StallTask| (task.pid, task.tid) == (pid, tid);
+    let Some(at) = stall.tasks.iter().position(own) else { return false };
+    match (stall.tasks.get(at), untimed.tasks.get_mut(at).map(|task| &mut task.state)) {
+        (Some(task), Some(TaskState::Waits(wait)))
+            if wait.timed && case::polls_idly(stall, task, wait) =>
+        {
+            wait.timed = false;
+        }
         _ => return false,
     }
     accounts(&untimed, pid)
@@ -77,7 +86,7 @@ fn known_ends(stall: &Stall, pid: u32, at: usize) -> Ends {
         TaskState::Waits(wait) if wait.stopped => return nobody,
         TaskState::Waits(wait) => wait,
     };
-    let in_vain = task.pid == pid && case::polls_in_vain(wait);
+    let in_vain = task.pid == pid && case::polls_in_vain(stall, task, wait);
     let process = case::process(stall, task.pid);
     let rests = process.is_some_and(|process| process.handlers.is_some())
         && case::handler_may_run(stall, task, wait, pid, View::NoHandlers);

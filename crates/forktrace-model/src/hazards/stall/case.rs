@@ -1,5 +1,6 @@
 //! Who could end each wait of a stall.
 
+use forktrace_common::futex::{FUTEX_PRIVATE_FLAG, FUTEX_WAIT};
 use rustc_hash::FxHashSet;
 
 use crate::{
@@ -67,6 +68,8 @@ const POLLS: u64 = 10;
 const POLLS_NS: u64 = 10_000_000_000;
 /// At least so many times the CPU time that it took.
 const IDLE: u64 = 100;
+/// The same of a task that waits for nothing but the time.
+const IDLE_SLEEPER: u64 = 20;
 
 /// A stall, the model, and the process that it is about.
 pub(crate) struct StallCase<'a> {
@@ -137,7 +140,8 @@ pub(super) fn ends(stall: &Stall, pid: u32, at: usize, view: View) -> Ends {
         || wait.stopped
         || wait.others
         || wait.on.is_empty()
-        || wait.timed && !(view >= View::Polling && task.pid == pid && polls_in_vain(wait))
+        || wait.timed
+            && !(view >= View::Polling && task.pid == pid && polls_in_vain(stall, task, wait))
         || handler_may_run(stall, task, wait, pid, view)
     {
         return Ends::Anything;
@@ -220,7 +224,11 @@ fn of_thing(stall: &Stall, task: &StallTask, on: &On, view: View) -> Option<Vec<
 /// none (`shmem_zero_setup`, `mm/shmem.c`, Linux 6.18, names it so), nor has a segment of System V.
 fn may_be_in_message(thing: &Thing) -> bool {
     match thing.kind {
-        ThingKind::Pipe | ThingKind::UnixSocket | ThingKind::Eventfd | ThingKind::FileLock => true,
+        ThingKind::Pipe
+        | ThingKind::UnixSocket
+        | ThingKind::TcpSocket
+        | ThingKind::Eventfd
+        | ThingKind::FileLock => true,
         ThingKind::SharedWord => {
             !thing.name.starts_with("/dev/zero") && !thing.name.starts_with("/SYSV")
         }
@@ -268,13 +276,15 @@ fn recorded(thing: &Thing) -> Option<u32> {
     if !matches!(thing.kind, ThingKind::SharedWord | ThingKind::PrivateWord) {
         return None;
     }
-    if thing.owner.is_some() {
-        return thing.owner;
-    }
+    thing.owner.or_else(|| recorded_by(thing, thing.op?))
+}
+
+/// The owner that the words of a lock name, for which one waits by a futex operation.
+fn recorded_by(thing: &Thing, op: u32) -> Option<u32> {
     let (now, word) = (thing.now.as_ref()?, thing.word?);
     // Who waits for a lock expects the word that says so.
     let val = now.word(word).map_or(0, u64::from);
-    let wait = Wait { uaddr: word, op: thing.op?, val, ..Wait::default() };
+    let wait = Wait { uaddr: word, op, val, ..Wait::default() };
     let scene = Scene {
         machine: Machine::default(),
         wait: &wait,
@@ -304,7 +314,7 @@ fn is_own_thing(thing: &Thing, task: &StallTask, way: Way) -> bool {
     let TaskState::Waits(wait) = &task.state else { return false };
     let wakes = match thing.kind {
         ThingKind::Eventfd => true,
-        ThingKind::Pipe | ThingKind::UnixSocket => wait.polled,
+        ThingKind::Pipe | ThingKind::UnixSocket | ThingKind::TcpSocket => wait.polled,
         _ => false,
     };
     let has_both = |user: &User| user.pid == task.pid && user.writes && user.reads;
@@ -317,8 +327,8 @@ pub(super) fn rests(stall: &Stall, task: &StallTask) -> bool {
     let TaskState::Waits(wait) = &task.state else { return false };
     let own = |on: &On| {
         let waker = |thing: &&Thing| {
-            use ThingKind::{Epoll, Eventfd, Pipe, UnixSocket};
-            matches!(thing.kind, Pipe | UnixSocket | Eventfd | Epoll)
+            use ThingKind::{Epoll, Eventfd, Pipe, TcpSocket, UnixSocket};
+            matches!(thing.kind, Pipe | UnixSocket | TcpSocket | Eventfd | Epoll)
         };
         thing(stall, on)
             .filter(waker)
@@ -369,19 +379,35 @@ fn descends(stall: &Stall, pid: u32, from: u32) -> bool {
     line.skip(1).take(stall.processes.len()).any(|parent| parent == from)
 }
 
-/// Whether a task's timeouts have run out often and for long, and it did nothing else.
-pub(super) fn polls_in_vain(wait: &TaskWait) -> bool {
+/// Whether a task's timeouts have run out often and for long, and it did nothing else. Who tries for a lock that
+/// names somebody who is not here as its owner may write that it does.
+pub(super) fn polls_in_vain(stall: &Stall, task: &StallTask, wait: &TaskWait) -> bool {
     wait.polls.is_some_and(|polls| {
         let lasted = wait.since_ns.saturating_sub(polls.since_ns);
-        polls.times >= POLLS && lasted >= POLLS_NS && polls_idly(wait)
+        polls.times >= POLLS && lasted >= POLLS_NS && polls_idly(stall, task, wait)
     })
 }
 
-/// Whether a task has done nothing but to go back to the same wait, as far as is known.
-pub(super) fn polls_idly(wait: &TaskWait) -> bool {
+/// The owner that a lock in memory of one process names, where that is no thread of the process.
+pub(super) fn absent_owner(stall: &Stall, task: &StallTask, wait: &TaskWait) -> Option<u32> {
+    let [on] = wait.on.as_slice() else { return None };
+    let thing = thing(stall, on).filter(|thing| thing.kind == ThingKind::PrivateWord)?;
+    // Who tries for a while waits by another operation than who waits for ever (`__futex_abstimed_wait64`,
+    // `nptl/futex-internal.c`, glibc 2.36); the words of the lock are the same.
+    let untimed = FUTEX_WAIT | thing.op? & FUTEX_PRIVATE_FLAG;
+    let owner = recorded(thing).or_else(|| recorded_by(thing, untimed))?;
+    let mut own = stall.tasks.iter().filter(|other| other.pid == task.pid);
+    (!own.any(|other| is(other, owner))).then_some(owner)
+}
+
+/// Whether a task has done nothing but to go back to the same wait, as far as is known and matters.
+pub(super) fn polls_idly(stall: &Stall, task: &StallTask, wait: &TaskWait) -> bool {
     wait.polls.is_some_and(|polls| {
         let lasted = wait.since_ns.saturating_sub(polls.since_ns);
-        polls.cpu_ns.saturating_mul(IDLE) <= lasted && polls.transfers == Some(0)
+        // Who only sleeps between two looks at a flag wakes up more often than who waits to be woken.
+        let idle = if wait.on.is_empty() { IDLE_SLEEPER } else { IDLE };
+        let rests = polls.cpu_ns.saturating_mul(idle) <= lasted;
+        rests && (polls.transfers == Some(0) || absent_owner(stall, task, wait).is_some())
     })
 }
 
@@ -428,7 +454,7 @@ pub(super) fn rank(kind: ThingKind) -> u8 {
         | ThingKind::FileLock
         | ThingKind::Children
         | ThingKind::SysvSemaphore => 0,
-        ThingKind::Pipe | ThingKind::UnixSocket => 1,
+        ThingKind::Pipe | ThingKind::UnixSocket | ThingKind::TcpSocket => 1,
         ThingKind::Eventfd => 2,
         ThingKind::PrivateWord => 3,
         ThingKind::Epoll | ThingKind::Other => 4,

@@ -8,6 +8,7 @@
 mod accounts;
 mod case;
 mod chain;
+mod polls;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -324,32 +324,6 @@ fn a_library_that_lost_its_thread_waits_in_vain_on_its_own_eventfd() {
 }
 
 #[test]
-fn timeouts_that_run_out_again_and_again_end_nothing() {
-    let polling = |polls| {
-        let mut made = Made::default()
-            .process(CHILD, 0)
-            .thing(ThingKind::PrivateWord, &[(CHILD, "w")])
-            .waits(CHILD, CHILD, Way::Wake);
-        let wait = made.wait(0);
-        (wait.timed, wait.since_ns, wait.polls) = (true, 12 * SECOND, Some(polls));
-        made
-    };
-    let polls = Polls { times: 100, since_ns: SECOND, cpu_ns: 0, transfers: Some(0) };
-    let finding = polling(polls).finding();
-    assert_eq!(said(&finding), (HazardId::LostWaker, Confidence::Likely));
-    assert!(finding.has(Rule::PollsInVain));
-    for other in [
-        Polls { times: 9, ..polls },
-        Polls { since_ns: 3 * SECOND, ..polls },
-        Polls { cpu_ns: SECOND, ..polls },
-        Polls { transfers: Some(1), ..polls },
-        Polls { transfers: None, ..polls },
-    ] {
-        assert!(polling(other).ends_by_itself(), "{other:?}");
-    }
-}
-
-#[test]
 fn a_parent_that_rests_until_somebody_ends_it_can_run() {
     let resting = |handlers| {
         Made::default()

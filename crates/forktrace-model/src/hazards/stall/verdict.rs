@@ -68,7 +68,7 @@ impl StallCase<'_> {
             return None;
         }
         let hazard = self.hazard(&chain)?;
-        let (confidence, mut proofs) = self.weigh(hazard, view, wait, &chain);
+        let (confidence, mut proofs) = self.weigh(hazard, view, (task, wait), &chain);
         proofs.sort_by_key(Fact::rule);
         Some(self.envelope(hazard, confidence, proofs, task, wait, chain))
     }
@@ -139,7 +139,8 @@ impl StallCase<'_> {
     /// Whether the end of a pipe or socket is waited for that only forked children have open, and the
     /// waiter itself perhaps.
     fn is_held_open(&self, first: &Link) -> bool {
-        let ends = matches!(first.thing, ThingKind::Pipe | ThingKind::UnixSocket);
+        use ThingKind::{Pipe, TcpSocket, UnixSocket};
+        let ends = matches!(first.thing, Pipe | UnixSocket | TcpSocket);
         let others = || first.by.iter().filter(|pid| **pid != self.task.pid);
         let sibling = |pid: &u32| {
             let other = self.model.live(*pid).filter(|other| other.inherited().is_some());
@@ -168,7 +169,7 @@ impl StallCase<'_> {
         &self,
         hazard: HazardId,
         view: View,
-        wait: &TaskWait,
+        (task, wait): (&StallTask, &TaskWait),
         chain: &Chain,
     ) -> (Confidence, Vec<Fact>) {
         let mut facts = vec![self.nobody(chain)];
@@ -187,7 +188,7 @@ impl StallCase<'_> {
             View::NoHandlers => self.beside_handlers(hazard, chain, &mut facts),
             View::OwnThings => self.of_own_thing(&mut facts),
             View::NotUsed => self.of_unused(chain, &mut facts),
-            View::Polling => self.of_polling(wait, alone, &mut facts),
+            View::Polling => self.of_polling(task, wait, &mut facts),
         };
         let unheld = |link: &Link| link.by.is_empty() && link.thing != ThingKind::SysvSemaphore;
         if view >= View::Records && chain.links.iter().any(unheld) {
@@ -307,18 +308,22 @@ impl StallCase<'_> {
     }
 
     /// The wait has a timeout, which has run out often.
-    fn of_polling(&self, wait: &TaskWait, alone: bool, facts: &mut Vec<Fact>) -> Confidence {
+    fn of_polling(&self, task: &StallTask, wait: &TaskWait, facts: &mut Vec<Fact>) -> Confidence {
         if let Some(polls) = wait.polls {
             let for_ns = wait.since_ns.saturating_sub(polls.since_ns);
             facts.push(Fact::PollsInVain { times: polls.times, for_ns });
         }
         let quiet = self.handlers(self.task.pid) == Some(0);
-        match self.threads_lost() {
-            Some(1..) if quiet => Confidence::Likely,
-            // It waits for another process, which waits for it.
-            _ if quiet && !alone => Confidence::Likely,
+        let in_vain = self.in_vain(task, wait);
+        let sure = match (self.threads_lost(), &in_vain) {
+            (Some(1..), Some(_)) if quiet => Confidence::Likely,
             _ => Confidence::Suspect,
+        };
+        if in_vain.is_none() {
+            facts.push(Fact::MayLookElsewhere {});
         }
+        facts.extend(in_vain);
+        sure
     }
 
     /// The handlers of a process that count; `None`: not known.

@@ -182,6 +182,16 @@ pub fn work_waiting(lost: &LostThreads, now_ns: u64) -> (usize, usize) {
     (works.len(), long)
 }
 
+/// Work for a lost thread that has waited for long at `now_ns`, `CLOCK_BOOTTIME`, ns, and that is at least
+/// likely to be work.
+pub(super) fn surely_waits(lost: &LostThreads, now_ns: u64) -> Option<Fact> {
+    let works = works(lost, now_ns);
+    let (confidence, facts) = weigh(lost, &works)?;
+    let long =
+        |fact: &Fact| matches!(fact, Fact::WorkForLostThread { for_ns, .. } if *for_ns >= LONG_NS);
+    facts.into_iter().find(long).filter(|_| confidence >= Confidence::Likely)
+}
+
 /// The work for lost threads at `now_ns`, `CLOCK_BOOTTIME`, ns. None while the child ends: then pools wake
 /// their threads to let them end too.
 fn works(lost: &LostThreads, now_ns: u64) -> Vec<ForThread<'_>> {

@@ -14,7 +14,7 @@ use crate::{
 
 /// Whether `owner` is a thread whose heir is in the child: the one that forked it, and, where that
 /// was its process's first thread, the one that forked that process, and so on.
-pub(super) fn has_heir(line: &[&Fork], owner: u32) -> bool {
+pub(in crate::hazards) fn has_heir(line: &[&Fork], owner: u32) -> bool {
     for fork in line {
         if fork.by_tid == owner {
             return true;

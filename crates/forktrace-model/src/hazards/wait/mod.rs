@@ -12,7 +12,7 @@ mod conclusion;
 pub(super) mod exclusions;
 pub(super) mod fork;
 pub(super) mod held;
-mod holder;
+pub(super) mod holder;
 pub(super) mod known_idle_waits;
 pub(super) mod left;
 pub(super) mod library;

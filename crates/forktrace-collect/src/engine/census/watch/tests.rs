@@ -1,4 +1,4 @@
-use super::*;
+use super::{thread::LATER_NS, *};
 use crate::inspect::stall::look::Blocked;
 
 const ID: ProcId = ProcId(3);
