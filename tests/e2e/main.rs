@@ -6,6 +6,7 @@ mod cases;
 mod check;
 mod clear;
 mod command;
+mod concludes;
 mod crowd;
 mod demos;
 mod denied;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             bad_days::trials(),
             clear::trials(),
             command::trials(),
+            concludes::trials(),
             crowd::trials(),
             demos::trials(),
             denied::trials(),

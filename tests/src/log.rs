@@ -85,7 +85,8 @@ impl Log {
     pub fn findings(&self) -> Vec<&Value> {
         let mut findings: Vec<(String, &Value)> = Vec::new();
         for line in self.of("finding") {
-            let about = ["/pid", "/tid", "/lock/futex"];
+            // What hangs may hand out work too.
+            let about = ["/pid", "/tid", "/lock/futex", "/severity"];
             let about = about.map(|path| line.pointer(path).unwrap_or(&Value::Null).to_string());
             let about = about.join(" ");
             match findings.iter_mut().find(|(known, _)| *known == about) {

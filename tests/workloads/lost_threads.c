@@ -13,6 +13,9 @@
  *   flush-slow    the same, waits of 1 s
  *   flush-sem     the same with sem_timedwait, 200 ms
  *   flush-poll    the same with poll on a pipe to which the lost thread would write, 100 ms
+ *   flush-work    like flush, for a task that it has put into the lost thread's queue
+ *   timed-lock    it tries for a lock that a lost thread has, 100 ms at a time, and writes a byte to a file each
+ *                 time
  *   spin          it yields until a lost thread sets a flag
  * Every wait ends:
  *   join, thrd    it joins a thread that it does not have; glibc's fork has marked it as ended
@@ -21,6 +24,8 @@
  *   beats         waits of 1 s for a request to stop, which SIGTERM brings after SECONDS; every time it
  *                 writes a byte to a file
  *   beats-idle    the same without writing
+ *   ticks         waits of 1 s for a lost thread's signal, until SECONDS are over by the clock
+ *   watches       the same until there is a file, which the parent makes after SECONDS
  *   team-ends     like team, and a fourth thread signals after SECONDS
  *   pool          three threads of the child's own rest on a condition until it tells them to stop
  *   pool-queue    a pool of the child's own, which gets a task after SECONDS
@@ -31,6 +36,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <threads.h>
 
 enum { ROOM = 8 };
@@ -47,12 +53,16 @@ static pthread_t worker;
 /* The lost thread would write to it, once it has done a task. */
 static int ends[2];
 static thrd_t other;
+/* The lost thread has it. */
+static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+static char file[64];
 
 static int is(const char *name) { return !strcmp(how, name); }
 
 /* The thread of the library: it takes tasks, and says when it has done one. */
 static void *work(void *arg) {
     (void)arg;
+    if (is("timed-lock")) pthread_mutex_lock(&held);
     pthread_mutex_lock(&lock);
     for (;;) {
         while (tasks == 0 && !stops) pthread_cond_wait(&task, &lock);
@@ -115,6 +125,28 @@ static void flush_sem(void) {
 static void flush_poll(void) {
     while (poll(&(struct pollfd){ends[0], POLLIN, 0}, 1, 100) == 0) {
     }
+}
+
+static void timed_lock(void) {
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    for (struct timespec at = in(0.1); pthread_mutex_timedlock(&held, &at) != 0; at = in(0.1))
+        check(write(null, "x", 1) == 1, "write");
+}
+
+/* It does not say so in any call: a clock is read without one. */
+static int is_over(time_t end) {
+    struct stat found;
+    return is("watches") ? stat(file, &found) == 0 : time(NULL) >= end;
+}
+
+static void wait_until_over(void) {
+    time_t end = time(NULL) + (time_t)seconds;
+    pthread_mutex_lock(&lock);
+    while (!is_over(end)) {
+        struct timespec at = in(1);
+        pthread_cond_timedwait(&done, &lock, &at);
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 static void *help(void *arg) {
@@ -205,6 +237,12 @@ static void in_child(void) {
     if (is("exit")) exit(0);
     if (is("flush") || is("flush-ends")) flush(0.1);
     if (is("flush-slow")) flush(1);
+    if (is("flush-work")) {
+        submit(ROOM);
+        flush(0.1);
+    }
+    if (is("timed-lock")) timed_lock();
+    if (is("ticks") || is("watches")) wait_until_over();
     if (is("flush-sem")) flush_sem();
     if (is("flush-poll")) flush_poll();
     if (is("spin") || is("spin-ends")) spin();
@@ -222,9 +260,9 @@ static void on_signal(int signal) { told = signal; }
 int main(int argc, char **argv) {
     check(argc >= 2, "usage");
     how = argv[1];
-    seconds = (double)number(argc, argv, 2, strncmp(how, "flush-", 6) && !is("flush") ? 6 : 15);
+    seconds = (double)number(argc, argv, 2, strncmp(how, "flush-", 6) && !is("flush") && !is("timed-lock") ? 6 : 15);
     int is_healthy = is("flush-ends") || is("beats") || is("beats-idle") || is("team-ends") || is("pool") ||
-               is("pool-queue") || is("spin-ends") || is("restarted") || is("join") ||
+               is("pool-queue") || is("ticks") || is("watches") || is("spin-ends") || is("restarted") || is("join") ||
                is("thrd") || is("exit");
     wait_until_told();
     sem_init(&finished, 0, 0);
@@ -235,6 +273,7 @@ int main(int argc, char **argv) {
         start(&worker, work, NULL);
     }
     nap(0.1);
+    snprintf(file, sizeof file, "/tmp/lost_threads.%d", getpid());
     if (is("restarted")) pthread_atfork(NULL, NULL, restart);
     if (is("exit")) atexit(shut_down);
     if (is("beats") || is("beats-idle")) signal(SIGTERM, on_signal);
@@ -248,10 +287,15 @@ int main(int argc, char **argv) {
     if (is("parent-gone")) _exit(0);
     close(ends[0]);
     close(ends[1]);
+    if (is("watches")) {
+        nap(seconds);
+        close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    }
     if (is("beats") || is("beats-idle")) {
         nap(seconds);
         kill(child, SIGTERM);
     }
     reap();
+    unlink(file);
     _exit(0);
 }

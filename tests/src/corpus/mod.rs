@@ -253,6 +253,9 @@ const SELF: Judgement = self_deadlock("glibc mutex");
 const SELF_ADAPTIVE: Judgement = self_deadlock("glibc mutex (adaptive)");
 const SELF_ROBUST: Judgement = self_deadlock("glibc mutex (robust)");
 const LIKELY: Option<Confidence> = Some(Confidence::Likely);
+
+/// A suspect, which is hidden.
+const SUSPECT: Option<Confidence> = Some(Confidence::Suspect);
 const DEADLOCK: Judgement = nobody(Truth::Deadlock(Hang::UNNAMED));
 const ORPHANED: Judgement = nobody(Truth::OrphanedLock(Hang::UNNAMED));
 const SHARED: Judgement = nobody(Truth::Shared(Hang::UNNAMED));

@@ -70,7 +70,6 @@ pub(super) static REPORTS: &[Case] = &[
         .limit(None, SPINS),
 ];
 
-const SUSPECT: Option<Confidence> = Some(Confidence::Suspect);
 const SPINS: &str = "a thread that spins waits in no system call; it is named as busy, not judged";
 
 /// The documented right way with some of the same libraries.

@@ -3,6 +3,9 @@
 
 use super::*;
 
+const POLLS: &str =
+    "a loop of timeouts may as well count its turns or watch a clock: neither is seen";
+
 /// Children that hang.
 #[rustfmt::skip]
 pub(super) static HANGS: &[Case] = &[
@@ -62,6 +65,18 @@ pub(super) static HANGS: &[Case] = &[
         .limit(None, "a terminal is read by who has its other end; the wait is named as not judged"),
     case("deadlock_ofd_lock", "not_understood.c", &["ofd", "hang"], DEADLOCK)
         .limit(None, "the kernel names no holder of a lock of an open file; the wait is named as not judged"),
+    case("deadlock_io_uring", "not_understood.c", &["ring", "hang"], DEADLOCK)
+        .limit(None, "requests of an io_uring are not seen; the wait is named as not judged"),
+    case("deadlock_end_in_message", "not_understood.c", &["taken", "hang"], DEADLOCK)
+        .limit(None, "an end of a pipe is in a message that nobody has read; the wait is named as not judged"),
+    case("lost_started_eventfd", "started.c", &["eventfd"], LOST)
+        .limit(None, "it runs another program: its wait is named as not judged"),
+    case("lost_started_lock", "started.c", &["lock"], LOST)
+        .limit(None, "it runs another program: its wait is named as not judged"),
+    case("deadlock_tcp", "tcp.c", &["circle"], DEADLOCK),
+    case("deadlock_tcp_mapped", "tcp.c", &["mapped"], DEADLOCK),
+    case("deadlock_tcp_full", "tcp.c", &["full"], DEADLOCK),
+    case("held_open_tcp", "tcp.c", &["self"], HELD_OPEN).or("deadlock"),
     case("lost_cond_destroy", "lost_threads.c", &["destroy"], LOST).or("inherited-lock"),
     case("lost_condition", "lost_threads.c", &["cond"], LOST),
     // A semaphore does not say whether it is a lock, see limit_lost_semaphore.
@@ -70,10 +85,13 @@ pub(super) static HANGS: &[Case] = &[
     case("lost_bounded_queue", "lost_threads.c", &["queue"], LOST),
     case("lost_condition_parent_gone", "lost_threads.c", &["parent-gone"], LOST),
     case("lost_signal_to_ghost", "lost_threads.c", &["ghost"], LOST),
-    case("lost_flush_100ms", "lost_threads.c", &["flush"], LOST).least(LIKELY).late_poll(LIKELY),
-    case("lost_flush_1s", "lost_threads.c", &["flush-slow"], LOST).least(LIKELY).late_poll(LIKELY),
-    case("lost_flush_semaphore", "lost_threads.c", &["flush-sem"], LOST).least(LIKELY).late_poll(LIKELY),
-    case("lost_flush_poll", "lost_threads.c", &["flush-poll"], LOST).or("held-open").least(LIKELY).late_poll(LIKELY),
+    case("lost_flush_100ms", "lost_threads.c", &["flush"], LOST).limit(SUSPECT, POLLS).late_poll(SUSPECT),
+    case("lost_flush_1s", "lost_threads.c", &["flush-slow"], LOST).limit(SUSPECT, POLLS).late_poll(SUSPECT),
+    case("lost_flush_semaphore", "lost_threads.c", &["flush-sem"], LOST).limit(SUSPECT, POLLS).late_poll(SUSPECT),
+    case("lost_flush_poll", "lost_threads.c", &["flush-poll"], LOST).or("held-open").limit(SUSPECT, POLLS)
+        .late_poll(SUSPECT),
+    case("lost_flush_work", "lost_threads.c", &["flush-work"], LOST).least(LIKELY),
+    case("lost_timed_lock", "lost_threads.c", &["timed-lock"], LOST).least(LIKELY).late_poll(LIKELY),
     // It is busy, and named as that.
     case("lost_spin", "lost_threads.c", &["spin"], LOST)
         .limit(None, "a thread that spins waits in no system call; it is named as not judged"),
@@ -119,6 +137,14 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_flock_of_thread", "shared_locks.c", &["flock", "thread"], NOTHING),
     case("quiet_semaphore_of_thread_shared", "shared_locks.c", &["sem", "thread"], NOTHING),
     case("quiet_mutex_of_sibling", "shared_locks.c", &["mutex", "sibling"], NOTHING),
+    case("quiet_io_uring", "not_understood.c", &["ring", "late"], NOTHING),
+    case("quiet_end_in_message", "not_understood.c", &["taken", "late"], NOTHING),
+    case("quiet_started_eventfd", "started.c", &["late-eventfd"], NOTHING),
+    case("quiet_started_lock", "started.c", &["late-lock"], NOTHING),
+    case("quiet_tcp", "tcp.c", &["late"], NOTHING),
+    case("quiet_tcp_of_own_thread", "tcp.c", &["late-self"], NOTHING),
+    case("quiet_tcp_read_late", "tcp.c", &["late-full"], NOTHING),
+    case("quiet_tcp_timeout", "tcp.c", &["timeout"], NOTHING),
     case("quiet_message_queue", "not_understood.c", &["message", "late"], NOTHING),
     case("quiet_terminal", "not_understood.c", &["terminal", "late"], NOTHING),
     case("quiet_ofd_lock", "not_understood.c", &["ofd", "late"], NOTHING),
@@ -139,6 +165,8 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_thrd_join_of_lost_thread", "lost_threads.c", &["thrd"], NOTHING),
     case("quiet_pool_shut_down_at_exit", "lost_threads.c", &["exit"], NOTHING),
     case("quiet_flush_of_own_thread", "lost_threads.c", &["flush-ends"], NOTHING),
+    case("quiet_ticks", "lost_threads.c", &["ticks", "15"], MAYBE),
+    case("quiet_watches_file", "lost_threads.c", &["watches", "15"], MAYBE),
     case("quiet_heartbeat", "lost_threads.c", &["beats", "13"], NOTHING),
     case("quiet_heartbeat_idle", "lost_threads.c", &["beats-idle", "13"], MAYBE),
     case("quiet_condition_team", "lost_threads.c", &["team-ends"], NOTHING),
