@@ -93,7 +93,7 @@ impl Leavings {
 
     fn take_back_all(mut self, tasks: &Receiver<Task>) {
         let at_once = self.chunks.of_area() / PART;
-        let mut together = LONGEST;
+        let mut together = SHORTEST;
         while let Ok(first) = tasks.recv() {
             thread::sleep(together);
             let (mut with_pages, mut with_wakes) = (HashSet::new(), HashSet::new());
@@ -166,10 +166,10 @@ impl Leavings {
 }
 
 /// For how long children that end are gathered next, so that about `at_once` chunks are taken back together:
-/// `taken` were, of those that ended in the time `before`.
+/// `taken` were, of those that ended in the time `before`. It grows slowly: a few that leave much may follow.
 fn next_time(before: Duration, taken: usize, at_once: u32) -> Duration {
     let taken = u32::try_from(taken).unwrap_or(u32::MAX).max(1);
-    (before * at_once / taken).clamp(SHORTEST, LONGEST)
+    (before * at_once / taken).clamp(SHORTEST, LONGEST.min(before * 2))
 }
 
 #[cfg(test)]
@@ -186,7 +186,8 @@ mod tests {
             (ms(20), 128, ms(20)),
             (ms(20), 64, ms(40)),
             (ms(20), usize::MAX, ms(2)),
-            (ms(2), 0, ms(50)),
+            (ms(2), 0, ms(4)),
+            (ms(40), 0, ms(50)),
         ] {
             assert_eq!(next_time(before, taken, 128), wanted, "{taken} in {before:?}");
         }
