@@ -1,9 +1,9 @@
 //! Who takes the events of a live trace, and what the engine asks back.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use forktrace_model::{
-    event::{EndReason, Event},
+    event::{Counter, EndReason, Event},
     judge::{Conclusion, Unaccounted},
     model::{Change, Model, ProcId},
 };
@@ -42,11 +42,38 @@ pub trait Consumer {
         true
     }
 
+    /// Whether [`Consumer::vitals`] is to be called now; asked soon after each event, and once a second.
+    fn wants_vitals(&self) -> bool {
+        false
+    }
+
+    /// Takes the state of the engine itself.
+    fn vitals(&mut self, _vitals: Vitals) {}
+
+    /// Whether to give back all memory that can be read again, now; asked as [`Consumer::wants_vitals`] is.
+    fn is_short_of_memory(&mut self) -> bool {
+        false
+    }
+
     /// Takes what is no event of a traced process.
     fn notice(&mut self, notice: Notice);
 
     /// Why tracing is to stop now, if it is.
     fn wants_end(&mut self) -> Option<EndReason>;
+}
+
+/// The state of the engine itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Records that were lost since the attach, by kind; `not_run`: runs of programs that the kernel left
+    /// out.
+    pub lost: BTreeMap<String, u64>,
+    /// The kernel's other counts since the attach.
+    pub counters: BTreeMap<Counter, u64>,
+    /// For how long the look at processes that is under way has lasted, ns; `None`: none is under way.
+    pub looking_ns: Option<u64>,
+    /// How long each look took that has ended since the last time, ns.
+    pub looks_ns: Vec<u64>,
 }
 
 /// What the engine has come to know of the trace itself.

@@ -25,9 +25,21 @@ impl Memory {
         // A reader answers before it has freed what it read.
         let is_freed = |read_ns: u64| read_ns.saturating_add(FREED_NS) <= now_ns;
         if due && self.read_ns.is_some_and(is_freed) {
-            stacks::forget_images();
-            kernel::give_back_memory();
-            (self.read_ns, self.given_back_ns) = (None, now_ns);
+            self.forget(now_ns);
         }
+    }
+
+    /// Gives back what can be read again, also while something is being read.
+    pub(super) fn give_back_now(&mut self, now_ns: u64) {
+        let due = self.given_back_ns.saturating_add(GIVE_BACK_NS) <= now_ns;
+        if due {
+            self.forget(now_ns);
+        }
+    }
+
+    fn forget(&mut self, now_ns: u64) {
+        stacks::forget_images();
+        kernel::give_back_memory();
+        (self.read_ns, self.given_back_ns) = (None, now_ns);
     }
 }

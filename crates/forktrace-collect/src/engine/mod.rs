@@ -44,7 +44,7 @@ use tokio::{
 
 pub use self::{
     adoption::AdoptError,
-    consumer::{Consumer, Notice},
+    consumer::{Consumer, Notice, Vitals},
 };
 use self::{
     command::{Command, FAREWELL},
@@ -208,7 +208,10 @@ impl<C: Consumer> Engine<C> {
         self.command.check();
         self.check_losses(now_ns, false)?;
         let is_reading = self.waits.is_reading() || self.lost_threads.is_reading();
-        self.memory.give_back(now_ns, is_reading);
+        match self.consumer.is_short_of_memory() {
+            true => self.memory.give_back_now(now_ns),
+            false => self.memory.give_back(now_ns, is_reading),
+        }
         let models = Models::of(&self.consumer);
         for event in self.waits.tick(&self.kernel, models, now_ns) {
             self.intake.push(event);
@@ -220,10 +223,20 @@ impl<C: Consumer> Engine<C> {
             self.intake.push(event);
         }
         self.release()?;
+        if self.consumer.wants_vitals() {
+            let vitals = self.vitals(now_ns);
+            self.consumer.vitals(vitals);
+        }
         self.consumer.tick()?;
         let due_ns = self.due_ns(now_ns);
         self.pace.ticked(due_ns, now_ns);
         Ok(())
+    }
+
+    fn vitals(&mut self, now_ns: u64) -> Vitals {
+        let kernel::Counters { dropped: lost, others: counters } = self.kernel.maps.counters();
+        let (looking_ns, looks_ns) = self.waits.looks(now_ns);
+        Vitals { lost, counters, looking_ns, looks_ns }
     }
 
     /// When something is due next, `CLOCK_BOOTTIME`, ns, as far as no event tells.

@@ -237,6 +237,11 @@ impl Census {
         self.reading
     }
 
+    /// Whether processes are being looked at.
+    pub(super) fn is_looking(&self) -> bool {
+        self.looking
+    }
+
     /// Whether any process is at risk, as far as it was asked.
     pub(super) fn watches(&self) -> bool {
         !self.watch.is_empty()

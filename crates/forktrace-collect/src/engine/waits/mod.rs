@@ -1,5 +1,6 @@
 //! Waits: which are known, which are long, and which are sampled when.
 
+mod looks;
 mod preexisting;
 mod sampler;
 mod schedule;
@@ -15,6 +16,7 @@ use rustc_hash::FxHashSet;
 
 pub(super) use self::unfinished::{Unfinished, named};
 use self::{
+    looks::Looks,
     preexisting::PreexistingWaits,
     sampler::{Round, Sampler},
     schedule::{PATIENCE_NS, SamplingSchedule},
@@ -48,6 +50,7 @@ pub(super) struct Waits {
     census: Census,
     /// Waits that ended with their thread before they had been sampled to the end.
     gone: u64,
+    looks: Looks,
 }
 
 /// What has come back from the background.
@@ -76,6 +79,7 @@ impl Waits {
             sampler: kernel.lean.then(|| Sampler::new(min_wait_ns)),
             census: Census::new(min_wait_ns, kernel.registers.clone()),
             gone: 0,
+            looks: Looks::default(),
         }
     }
 
@@ -113,11 +117,26 @@ impl Waits {
                 Vec::new()
             }
             Report::Round(round) => match &mut self.sampler {
-                Some(sampler) => sampler.take(round, models.everything),
+                Some(sampler) => {
+                    self.looks.ended(looks::Kind::Round, now_ns);
+                    sampler.take(round, models.everything)
+                }
                 None => Vec::new(),
             },
-            Report::Census(report) => self.census.take(report, models.wanted, now_ns),
+            Report::Census(report) => {
+                let events = self.census.take(report, models.wanted, now_ns);
+                if !self.census.is_looking() {
+                    self.looks.ended(looks::Kind::Census, now_ns);
+                }
+                events
+            }
         }
+    }
+
+    /// For how long the look at processes that is under way has lasted, if one is, and how long each took
+    /// that has ended since this was asked last, ns.
+    pub(super) fn looks(&mut self, now_ns: u64) -> (Option<u64>, Vec<u64>) {
+        (self.looks.under_way_ns(now_ns), self.looks.take())
     }
 
     /// Does what is due. Returns the events that waits have become long.
@@ -162,7 +181,9 @@ impl Waits {
             };
             models.wanted.live(process.pid).map(|_| since_ns)
         };
-        sampler.begin(models.everything, now_ns, at_risk);
+        if sampler.begin(models.everything, now_ns, at_risk) {
+            self.looks.begun(looks::Kind::Round, now_ns);
+        }
     }
 
     /// Looks at what may not move, and reads what does not.
@@ -174,6 +195,9 @@ impl Waits {
             schedule.is_pending(process.pid, now_ns) || young.contains(&process.pid)
         };
         self.census.begin(models.wanted, now_ns, at_risk, pending);
+        if self.census.is_looking() {
+            self.looks.begun(looks::Kind::Census, now_ns);
+        }
     }
 
     /// Without `--exact`: processes with waits that rounds of samples have found, and that may soon be long

@@ -120,16 +120,16 @@ impl Sampler {
         }
     }
 
-    /// Begins the next round in the background, if it is due. `at_risk`: since when a process may wait
-    /// for something inherited, if it may (`CLOCK_BOOTTIME`, ns).
+    /// Begins the next round in the background, if it is due; whether it was. `at_risk`: since when a
+    /// process may wait for something inherited, if it may (`CLOCK_BOOTTIME`, ns).
     pub(super) fn begin(
         &mut self,
         model: &Model,
         now_ns: u64,
         at_risk: impl Fn(&Process) -> Option<u64>,
-    ) {
+    ) -> bool {
         if self.busy || now_ns < self.due_ns {
-            return;
+            return false;
         }
         self.settle_standing(model, scan::thread_lives);
         let subject = |process: &Process| {
@@ -143,7 +143,7 @@ impl Sampler {
         if subjects.is_empty() {
             self.waits.clear();
             self.sampled_ns.clear();
-            return;
+            return false;
         }
         if subjects.iter().any(|subject| !self.sampled_ns.contains_key(&subject.id)) {
             self.changed_ns = now_ns;
@@ -155,6 +155,7 @@ impl Sampler {
             // The receiver is gone only when tracing has ended.
             let _ = sender.send(Round(subjects.into_iter().map(sampled).collect()));
         });
+        true
     }
 
     /// When the next round is due, if any process is to be sampled and none is under way,
