@@ -175,12 +175,23 @@ pub struct FilterArgs {
     /// Only processes of this container (first digits of its id); repeatable
     #[arg(long, value_name = "ID")]
     pub container: Vec<String>,
+
+    /// Not processes with this name; repeatable
+    ///
+    /// Their children are judged by their own names.
+    #[arg(long, value_name = "GLOB")]
+    pub exclude_comm: Vec<String>,
+
+    /// Not processes in this cgroup or below it; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub exclude_cgroup: Vec<String>,
 }
 
 impl FilterArgs {
     /// Whether the filter needs the owner of each process: user, cgroup or container.
     pub(super) fn needs_owner(&self) -> bool {
-        !(self.uid.is_empty() && self.cgroup.is_empty() && self.container.is_empty())
+        let owner = [&self.uid, &self.cgroup, &self.container, &self.exclude_cgroup];
+        owner.iter().any(|values| !values.is_empty())
     }
 }
 

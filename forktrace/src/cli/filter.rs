@@ -10,15 +10,17 @@ const LEAST_ID: usize = 6;
 
 /// What the command line asks for; `None`: everything.
 pub(super) fn filter(args: &FilterArgs) -> Result<Option<Filter>, Failure> {
+    let globs = |globs: &[String]| globs.iter().map(|glob| WildMatch::new(glob)).collect();
+    let cgroups = |paths: &[String]| paths.iter().map(|path| cgroup(path)).collect();
     let filter = Filter {
-        comms: args.comm.iter().map(|glob| WildMatch::new(glob)).collect(),
+        comms: globs(&args.comm),
         uids: args.uid.iter().map(|user| uid(user)).collect::<Result<_, _>>()?,
-        cgroups: args.cgroup.iter().map(|path| cgroup(path)).collect(),
+        cgroups: cgroups(&args.cgroup),
         containers: args.container.iter().map(|id| container(id)).collect::<Result<_, _>>()?,
+        excluded_comms: globs(&args.exclude_comm),
+        excluded_cgroups: cgroups(&args.exclude_cgroup),
     };
-    let Filter { comms, uids, cgroups, containers } = &filter;
-    let all = comms.is_empty() && uids.is_empty() && cgroups.is_empty() && containers.is_empty();
-    Ok((!all).then_some(filter))
+    Ok((!filter.is_empty()).then_some(filter))
 }
 
 fn uid(user: &str) -> Result<u32, Failure> {
@@ -156,6 +158,37 @@ mod tests {
         assert_eq!(through(&mut filter(args), &events), ["3s", "3"]);
         let args = FilterArgs { container: vec![ID[4..16].into()], ..FilterArgs::default() };
         assert!(through(&mut filter(args), &events).is_empty());
+    }
+
+    #[test]
+    fn who_is_excluded_is_left_out_and_its_children_by_their_own_names() {
+        let args = FilterArgs { exclude_comm: vec!["noisy".into()], ..FilterArgs::default() };
+        let events = [
+            alive(1, 0, "init", 0, "/"),
+            alive(2, 1, "noisy", 0, "/"),
+            fork(2, "noisy", 3),
+            exec(3, "worker"),
+            fork(1, "init", 4),
+            exec(4, "noisy"),
+            exit(4, "noisy"),
+            exit(3, "worker"),
+        ];
+        let mut narrowed = filter(args);
+        // Process 4 was followed before it became one that is excluded: to its end.
+        assert_eq!(through(&mut narrowed, &events[..6]), ["1", "3s", "3", "1", "4"]);
+        assert!(narrowed.leaves_out(4) && narrowed.leaves_out(2) && !narrowed.leaves_out(3));
+        assert_eq!(through(&mut narrowed, &events[6..]), ["4", "3"]);
+        let args = FilterArgs {
+            comm: vec!["init".into()],
+            exclude_cgroup: vec!["/b".into()],
+            ..FilterArgs::default()
+        };
+        let events = [
+            alive(1, 0, "init", 0, "/a"),
+            alive(2, 1, "web", 0, "/b/c"),
+            alive(3, 0, "web", 0, "/a"),
+        ];
+        assert_eq!(through(&mut filter(args), &events), ["1"]);
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! A process is wanted if it is what was asked for, or was made by one that is; it stays wanted until
 //! its end. All events are followed, so that of a process that becomes what was asked for later, as
 //! by exec, everything is known that would be known otherwise.
+//!
+//! An exclusion leaves out a process itself, while it has that name or is in that cgroup. What it makes is
+//! judged by its own name and cgroup: who excludes a supervisor does not mean the workers.
 
 use rustc_hash::FxHashSet;
 use wildmatch::WildMatch;
@@ -26,9 +29,25 @@ pub struct Filter {
     pub cgroups: Vec<String>,
     /// First digits of ids of containers.
     pub containers: Vec<String>,
+    /// Patterns of names of processes that are left out.
+    pub excluded_comms: Vec<WildMatch>,
+    /// Cgroups whose processes are left out, written as `cgroups` are.
+    pub excluded_cgroups: Vec<String>,
 }
 
 impl Filter {
+    /// Whether it lets everything through.
+    pub fn is_empty(&self) -> bool {
+        let asks = self.criteria().next().is_some();
+        !asks && self.excluded_comms.is_empty() && self.excluded_cgroups.is_empty()
+    }
+
+    /// Whether a process is left out, whatever else is asked for.
+    fn excludes(&self, process: &Process) -> bool {
+        self.excluded_comms.iter().any(|glob| glob.matches(&process.comm))
+            || self.excluded_cgroups.iter().any(|path| is_below(process, path))
+    }
+
     fn wants(&self, process: &Process) -> bool {
         any(&self.comms, |glob| glob.matches(&process.comm))
             && any(&self.uids, |uid| process.uid == Some(*uid))
@@ -111,13 +130,66 @@ pub struct Narrowed {
     filter: Filter,
     /// Everything, wanted or not.
     model: Model,
+    /// What is asked for or was made by such, excluded or not.
     wanted: FxHashSet<ProcId>,
+    /// What the events that were handed on were about. It is followed to its end: its waits would seem to
+    /// last for ever otherwise.
+    followed: FxHashSet<ProcId>,
 }
 
 impl Narrowed {
     /// Lets through what this filter asks for.
     pub fn new(filter: Filter) -> Self {
-        Narrowed { filter, model: Model::default(), wanted: FxHashSet::default() }
+        Narrowed {
+            filter,
+            model: Model::default(),
+            wanted: FxHashSet::default(),
+            followed: FxHashSet::default(),
+        }
+    }
+
+    /// Lets through what this filter asks for from here on. So far everything was let through, of which
+    /// `model` knows.
+    pub(super) fn from_here_on(filter: Filter, model: Model) -> Self {
+        let followed = model.living().map(|process| process.id).collect();
+        let mut narrowed = Narrowed { model, followed, ..Narrowed::new(filter) };
+        narrowed.choose();
+        narrowed
+    }
+
+    /// Takes another filter. Returns, as events of `boot_ns` (`CLOCK_BOOTTIME`, ns), what is known of the
+    /// processes that it asks for and the one before did not. Of descendants of a process that has
+    /// ended it is no longer known.
+    pub(super) fn replace(&mut self, filter: Filter, boot_ns: u64) -> Vec<Event> {
+        self.filter = filter;
+        self.choose();
+        let mut new: Vec<&Process> = self.model.living().filter(|one| self.is_new(one)).collect();
+        // Parents before their children, as after a loss.
+        new.sort_by_key(|process| (process.start_ns, process.id));
+        let events: Vec<Event> =
+            new.iter().map(|process| self.model.carried_process(process, boot_ns, false)).collect();
+        let ids: Vec<ProcId> = new.iter().map(|process| process.id).collect();
+        self.followed.extend(ids);
+        events
+    }
+
+    /// Wanted, and not followed.
+    fn is_new(&self, process: &Process) -> bool {
+        self.lets_through(process) && !self.followed.contains(&process.id)
+    }
+
+    /// Chooses among the living processes anew.
+    fn choose(&mut self) {
+        let mut living: Vec<&Process> = self.model.living().collect();
+        living.sort_by_key(|process| (process.start_ns, process.id));
+        let mut wanted = FxHashSet::default();
+        for process in living {
+            let by_descent = maker(process).is_some_and(|maker| wanted.contains(&maker));
+            if by_descent || self.filter.wants(process) {
+                wanted.insert(process.id);
+            }
+        }
+        self.wanted = wanted;
     }
 
     /// Everything, wanted or not.
@@ -143,15 +215,21 @@ impl Narrowed {
         })
     }
 
+    /// Whether findings about this process are left out: it was asked for, or not excluded, before.
+    pub fn leaves_out(&self, pid: u32) -> bool {
+        self.model.live(pid).is_some_and(|process| !self.lets_through(process))
+    }
+
     /// Takes one event. Returns what it changed in [`Narrowed::model`], and the events to be handed
     /// on: none, the event itself, or what was known of its process before it too.
     pub fn take(&mut self, event: &Event) -> (Vec<Change>, Vec<Event>) {
         let Some(task) = &event.task else {
             return (self.apply(event), vec![event.clone()]);
         };
-        let was_wanted = self.is_wanted(task.pid);
+        let was_followed =
+            self.model.live(task.pid).is_some_and(|process| self.followed.contains(&process.id));
         // Whoever is wanted from here on is known as before this event.
-        let before = match (&event.body, was_wanted) {
+        let before = match (&event.body, was_followed) {
             (Body::ProcessSnapshot(_), _) | (_, true) => None,
             _ => self
                 .model
@@ -159,14 +237,20 @@ impl Narrowed {
                 .map(|process| self.model.carried_process(process, event.boot_ns, false)),
         };
         let changes = self.apply(event);
-        if was_wanted || self.is_wanted(task.pid) {
-            return (changes, before.into_iter().chain([event.clone()]).collect());
+        let now = self.model.live(task.pid);
+        let is_new = now.filter(|process| self.lets_through(process)).map(|process| process.id);
+        if !was_followed && is_new.is_none() {
+            return (changes, Vec::new());
         }
-        (changes, Vec::new())
+        self.followed.extend(is_new);
+        if let Body::ProcessFork(fork) = &event.body {
+            self.followed.extend(self.model.live(fork.child_pid).map(|child| child.id));
+        }
+        (changes, before.into_iter().chain([event.clone()]).collect())
     }
 
-    fn is_wanted(&self, pid: u32) -> bool {
-        self.model.live(pid).is_some_and(|process| self.wanted.contains(&process.id))
+    fn lets_through(&self, process: &Process) -> bool {
+        self.wanted.contains(&process.id) && !self.filter.excludes(process)
     }
 
     fn apply(&mut self, event: &Event) -> Vec<Change> {
@@ -174,6 +258,7 @@ impl Narrowed {
         for change in &changes {
             if let Change::Ended(id) = change {
                 self.wanted.remove(id);
+                self.followed.remove(id);
             }
         }
         let child = match &event.body {
@@ -183,13 +268,18 @@ impl Narrowed {
         let pid = event.task.as_ref().map(|task| task.pid);
         for pid in pid.into_iter().chain(child) {
             let Some(process) = self.model.live(pid) else { continue };
-            let maker = process.fork.as_ref().and_then(|fork| fork.by).or(process.parent);
             let is_new = Some(pid) == child || matches!(event.body, Body::ProcessSnapshot(_));
-            let by_descent = is_new && maker.is_some_and(|maker| self.wanted.contains(&maker));
+            let by_descent =
+                is_new && maker(process).is_some_and(|maker| self.wanted.contains(&maker));
             if by_descent || self.filter.wants(process) {
                 self.wanted.insert(process.id);
             }
         }
         changes
     }
+}
+
+/// Who made a process, as far as that is known.
+fn maker(process: &Process) -> Option<ProcId> {
+    process.fork.as_ref().and_then(|fork| fork.by).or(process.parent)
 }

@@ -25,7 +25,7 @@ pub use sink::{At, Sink};
 pub use standing::Standing;
 
 use caveats::{Caveat, TraceLimits};
-use filter::Narrowed;
+use filter::{Filter, Narrowed};
 
 /// Everything right of the source of events.
 #[derive(Debug)]
@@ -47,6 +47,33 @@ impl<S: Sink> Pipeline<S> {
     /// Only what this lets through is judged and reaches the sink.
     pub fn narrowed(self, narrowed: Option<Narrowed>) -> Self {
         Pipeline { narrowed, ..self }
+    }
+
+    /// Takes another filter while the trace goes on; `None`: nothing is left out. What was judged under the
+    /// filter before and is not asked for any more is followed to its end, and not reported.
+    ///
+    /// # Errors
+    /// When a sink fails.
+    pub fn set_filter(&mut self, filter: Option<Filter>, boot_ns: u64) -> io::Result<()> {
+        let new = match (&mut self.narrowed, filter) {
+            (None, None) => Vec::new(),
+            (None, Some(filter)) => {
+                let model = self.follow.model().clone();
+                self.narrowed = Some(Narrowed::from_here_on(filter, model));
+                Vec::new()
+            }
+            (Some(narrowed), filter) => narrowed.replace(filter.unwrap_or_default(), boot_ns),
+        };
+        for event in new {
+            self.hand_on(&event)?;
+        }
+        Ok(())
+    }
+
+    /// Whether findings about a process are left out, since another filter was set or the process has become
+    /// one that is excluded.
+    pub fn leaves_out(&self, pid: u32) -> bool {
+        self.narrowed.as_ref().is_some_and(|narrowed| narrowed.leaves_out(pid))
     }
 
     /// Makes forks beside other threads findings.
@@ -89,6 +116,8 @@ impl<S: Sink> Pipeline<S> {
         let at = At { event, step: &step, follow: &self.follow };
         self.sink.event(&at)?;
         match &step.outcome {
+            Some(Outcome::Found(finding) | Outcome::Ended { finding, .. })
+                if self.leaves_out(finding.subject.pid) => {}
             Some(Outcome::Found(finding)) => self.sink.finding(finding, &at)?,
             Some(Outcome::Ended { finding, waited_ns }) => {
                 self.sink.resumed(finding, *waited_ns, &at)?;
@@ -123,6 +152,11 @@ impl<S: Sink> Pipeline<S> {
     /// When a sink fails.
     pub fn end(&mut self) -> io::Result<()> {
         self.sink.end(&self.follow)
+    }
+
+    /// The sink, what it may read, and the filter, if there is one.
+    pub fn parts(&mut self) -> (&mut S, &Follow, Option<&Narrowed>) {
+        (&mut self.sink, &self.follow, self.narrowed.as_ref())
     }
 
     /// Model and judge, and the sink.

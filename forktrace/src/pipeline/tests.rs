@@ -55,10 +55,14 @@ fn log() -> (Vec<Event>, Vec<u32>) {
 }
 
 fn run(filter: Option<Filter>) -> Pipeline<Spy> {
+    run_part(filter, &log().0)
+}
+
+fn run_part(filter: Option<Filter>, events: &[Event]) -> Pipeline<Spy> {
     let narrowed = filter.map(Narrowed::new);
     let mut pipeline = Pipeline::new(Follow::default(), Spy::default()).narrowed(narrowed);
-    for event in log().0 {
-        pipeline.event(&event).unwrap();
+    for event in events {
+        pipeline.event(event).unwrap();
     }
     pipeline
 }
@@ -85,6 +89,33 @@ fn what_a_filter_leaves_out_is_known_but_not_judged() {
     assert!(pipeline.everything().seen() > 0);
     assert!(matches!(pipeline.nothing_fitted(), Some(Caveat::NothingFitted { .. })));
     assert_eq!(run(None).nothing_fitted(), None);
+}
+
+#[test]
+fn a_filter_may_be_replaced_while_events_come() {
+    let nobody = || Filter { uids: vec![u32::MAX], ..Filter::default() };
+    let events = log().0;
+    let half = events.len() / 2;
+    let findings =
+        |pipeline: &Pipeline<Spy>| pipeline.sink.got.iter().filter(|got| *got == "finding").count();
+    // What is asked for later is judged from there on, with all that is known of it.
+    let mut pipeline = run_part(Some(nobody()), &events[..half]);
+    assert_eq!(pipeline.model().live_count(), 0);
+    pipeline.set_filter(None, 1).unwrap();
+    assert_eq!(pipeline.model().live_count(), pipeline.everything().live_count());
+    for event in &events[half..] {
+        pipeline.event(event).unwrap();
+    }
+    assert!(findings(&pipeline) > 0);
+    // What is not asked for any more is followed, and not reported.
+    let mut pipeline = run_part(None, &events[..half]);
+    let before = findings(&pipeline);
+    pipeline.set_filter(Some(nobody()), 1).unwrap();
+    for event in &events[half..] {
+        pipeline.event(event).unwrap();
+    }
+    assert_eq!(findings(&pipeline), before);
+    assert_eq!(pipeline.model().live_count(), run(None).model().live_count());
 }
 
 #[test]

@@ -17,8 +17,10 @@ pub fn text(filter: &Filter) -> String {
             None => kinds.push((kind, value)),
         }
     }
-    let kinds: Vec<String> =
+    let mut kinds: Vec<String> =
         kinds.into_iter().map(|(kind, values)| format!("{kind} {values}")).collect();
+    kinds.extend(filter.excluded_comms.iter().map(|glob| format!("not comm {glob}")));
+    kinds.extend(filter.excluded_cgroups.iter().map(|path| format!("not cgroup {}", shown(path))));
     kinds.join(", ")
 }
 

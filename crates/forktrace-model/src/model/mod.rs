@@ -56,7 +56,7 @@ pub enum Change {
 }
 
 /// All processes of a trace. Of those that have ended only some are kept, see `forget.rs`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Model {
     /// By id.
     processes: Vec<Process>,
