@@ -12,5 +12,7 @@ pub mod export;
 pub mod fuzzing;
 pub mod pipeline;
 pub mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 #[cfg(feature = "top")]
 pub mod top;

@@ -353,6 +353,11 @@ impl Recorder {
         }
     }
 
+    /// The files that are there, the oldest first.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
     /// The names of the first and the last file that are there.
     pub fn names(&self) -> (String, String) {
         let name = |file: Option<&Written>| {

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "top")]
 mod top;
-mod values;
+pub(super) mod values;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -36,6 +36,7 @@ use super::{failure::Failure, usage};
                       forktrace demo [NAME]\n       \
                       forktrace report FILE…\n       \
                       forktrace export FILE… --format FORMAT [-o OUT]\n       \
+                      forktrace serve [--config FILE]\n       \
                       forktrace doctor\n       \
                       forktrace schema\n       \
                       forktrace man [COMMAND]\n       \
@@ -74,6 +75,9 @@ pub enum Command {
     Report(ReportArgs),
     /// Convert a recorded log to another format (no root needed)
     Export(ExportArgs),
+    /// Trace this host until it is stopped: metrics, one line for each finding, and more (docs/service.md)
+    #[cfg(feature = "serve")]
+    Serve(Box<super::serve::ServeArgs>),
     /// Check whether this host can be traced, and how to fix what is missing
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the event log

@@ -20,6 +20,9 @@ pub(super) enum Failure {
     Kernel(#[from] kernel::Error),
     #[error("cannot write {path}: {cause}", path = path.display())]
     CannotWrite { path: PathBuf, cause: String },
+    #[cfg(feature = "serve")]
+    #[error("cannot listen on {address}: {cause}; choose another address with --listen")]
+    CannotListen { address: String, cause: String },
     #[error("cannot read {path}: {cause}", path = path.display())]
     CannotRead { path: PathBuf, cause: String },
     #[error("{0}")]
@@ -37,6 +40,8 @@ impl Failure {
             Failure::Kernel(kernel::Error::Command { .. }) | Failure::NoProcess { .. } => 4,
             Failure::Kernel(_) => 3,
             Failure::Output(_) if self.is_quiet() => 0,
+            #[cfg(feature = "serve")]
+            Failure::CannotListen { .. } => 1,
             Failure::CannotWrite { .. }
             | Failure::CannotRead { .. }
             | Failure::Demo(_)

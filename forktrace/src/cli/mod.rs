@@ -21,6 +21,8 @@ mod phases;
 mod progress;
 mod report;
 mod schema;
+#[cfg(feature = "serve")]
+mod serve;
 mod sinks;
 #[cfg(feature = "top")]
 mod top;
@@ -66,6 +68,8 @@ pub fn main() -> ExitCode {
         Some(Command::Demo { name, output }) => demo::run(name.as_deref(), &output),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Export(args)) => export::run(&args),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(args)) => serve::run(*args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Schema) => schema::run(),
         #[cfg(feature = "top")]

@@ -33,6 +33,13 @@ impl Clock {
         Some(Timestamp::from_nanosecond(ns).ok()?.to_string())
     }
 
+    /// RFC 3339 in UTC with milliseconds, for programs. `boot_ns` is `CLOCK_BOOTTIME`, ns.
+    pub fn timestamp(&self, boot_ns: u64) -> String {
+        let ns = i128::from(boot_ns) + i128::from(self.offset_ns);
+        let time = Timestamp::from_nanosecond(ns).unwrap_or(Timestamp::UNIX_EPOCH);
+        format!("{time:.3}")
+    }
+
     fn moment(&self, boot_ns: u64) -> Option<DateTime> {
         let ns = i128::from(boot_ns) + i128::from(self.offset_ns);
         Some(self.zone.to_datetime(Timestamp::from_nanosecond(ns).ok()?))
@@ -47,6 +54,7 @@ mod tests {
     fn what_is_days_old_has_a_date() {
         let clock = Clock { offset_ns: 86_400_000_000_000, zone: TimeZone::UTC };
         assert_eq!(clock.date_and_time(3_600_500_000_000), "1970-01-02 01:00:00");
+        assert_eq!(clock.timestamp(3_600_500_000_000), "1970-01-02T01:00:00.500Z");
         let nowhen = Clock { offset_ns: i64::MAX, zone: TimeZone::UTC };
         assert!(!nowhen.date_and_time(u64::MAX).is_empty(), "a damaged log");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forktrace_log::{FindingLine, LockLine, ProofLine, StallLine, WaitLine};
 use forktrace_model::{
-    finding::{Fact, Finding, Lock, LockPlace, StallDetail, WaitDetail},
+    finding::{Fact, Finding, HazardId, Lock, LockPlace, StallDetail, WaitDetail},
     futex_op::wait_op,
 };
 use serde::Serialize;
@@ -43,6 +43,11 @@ pub fn line(finding: &Finding) -> FindingLine {
         remedy: finding.remedy.as_ref().map(name),
         advice: finding.remedy.map(advice::text).unwrap_or_default().to_owned(),
     }
+}
+
+/// The name of a hazard: `kind` in the log.
+pub fn kind(hazard: HazardId) -> String {
+    name(&hazard)
 }
 
 /// Where a lock lies, in a word or two; empty: not known.

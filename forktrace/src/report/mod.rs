@@ -5,6 +5,7 @@
 
 pub mod advice;
 mod bars;
+pub mod brief;
 mod calls;
 pub mod caveats;
 #[cfg(feature = "top")]

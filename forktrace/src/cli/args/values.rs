@@ -23,7 +23,7 @@ pub(super) fn pids(text: &str) -> Result<Pids, String> {
     }
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let scale = match unit.trim() {
@@ -49,11 +49,11 @@ pub(super) fn ring_size(text: &str) -> Result<u64, String> {
 }
 
 /// From one page of 4 KiB on.
-pub(super) fn snapshot_limit(text: &str) -> Result<u64, String> {
+pub(in crate::cli) fn snapshot_limit(text: &str) -> Result<u64, String> {
     within(text, 4 << 10, 64 << 30, "4K to 64G")
 }
 
-pub(super) fn memory(text: &str) -> Result<u64, String> {
+pub(in crate::cli) fn memory(text: &str) -> Result<u64, String> {
     within(text, 32 << 20, 1 << 40, "32M to 1024G")
 }
 
@@ -68,7 +68,7 @@ pub(super) fn table_size(text: &str) -> Result<(String, u32), String> {
     }
 }
 
-pub(super) fn rotate_size(text: &str) -> Result<u64, String> {
+pub(in crate::cli) fn rotate_size(text: &str) -> Result<u64, String> {
     within(text, 64 << 10, 1 << 40, "64K to 1024G")
 }
 

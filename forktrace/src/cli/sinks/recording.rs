@@ -109,6 +109,20 @@ impl Recording {
     }
 }
 
+/// What a service keeps of it.
+#[cfg(feature = "serve")]
+impl Recording {
+    /// The files that are there, the oldest first.
+    pub(in crate::cli) fn files(&self) -> impl Iterator<Item = &std::path::Path> {
+        self.recorder.files()
+    }
+
+    /// Lines that could not be written.
+    pub(in crate::cli) fn unwritten(&self) -> u64 {
+        self.recorder.totals().unwritten
+    }
+}
+
 /// All that a reader must know who has not read what came before: what is alive, what waits, and
 /// what the open findings were concluded from.
 fn carried(follow: &Follow, boot_ns: u64, resync: bool) -> Vec<Carried> {
