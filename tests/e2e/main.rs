@@ -18,6 +18,7 @@ mod late_corpus;
 mod losses;
 mod machine;
 mod neighbours;
+mod packaging;
 mod prefork;
 mod privilege;
 mod probes;
@@ -25,6 +26,7 @@ mod random;
 mod recording;
 mod reuse;
 mod sampled;
+mod service;
 mod stacks;
 mod stopped;
 mod tables;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
             late_corpus::trials(),
             exact::trials(),
             sampled::trials(),
+            service::trials(),
             losses::trials(),
             neighbours::trials(),
             machine::trials(),
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
             stopped::trials(),
             tables::trials(),
             top::trials(),
+            packaging::trials(),
             prefork::trials(),
             privilege::trials(),
             probes::trials(),

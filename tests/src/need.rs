@@ -72,6 +72,12 @@ pub enum Need {
     Landlock,
     /// Chromium.
     Browser,
+    /// `promtool` of Prometheus.
+    Promtool,
+    /// Helm, which Debian does not have.
+    Helm,
+    /// A `systemd-analyze` that judges a unit without running it.
+    SystemdAnalyze,
     /// A python3 that has this package of PyPI.
     Reader(&'static str),
 }
@@ -156,6 +162,9 @@ impl Need {
                 why: "no chromium".into(),
                 install: vec![Install::Package("chromium")],
             }),
+            Need::Helm => not_there("helm", &["version"], &[]),
+            Need::SystemdAnalyze => not_found("systemd-analyze", &["systemd"]),
+            Need::Promtool => not_found("promtool", &["prometheus"]),
             Need::Reader(package) => Need::Python.missing().or_else(|| no_package(package)),
         }
     }

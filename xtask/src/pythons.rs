@@ -9,13 +9,15 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{is_root, root, status};
 
 /// Packages of PyPI that read exports, and those that workloads import.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 13] = [
     "duckdb==2.0.1",
     "perfetto==0.59.1",
     "confluent-kafka==2.16.1",
     "fsspec==2026.9.0",
     "grpcio==1.85.3",
+    "kubernetes-validate==1.37.0",
     "numpy==2.4.6",
+    "opentelemetry-proto==1.45.2",
     "opentelemetry-sdk==1.45.2",
     "pymongo==4.20.1",
     "pyzmq==27.3.0",
@@ -24,7 +26,7 @@ const PACKAGES: [&str; 11] = [
 ];
 /// What Python calls them.
 const MODULES: &str = "import duckdb, perfetto, confluent_kafka, fsspec, grpc, numpy, opentelemetry.sdk, \
-                       pymongo, zmq, sentry_sdk, tqdm";
+                       pymongo, zmq, sentry_sdk, tqdm, kubernetes_validate, opentelemetry.proto";
 
 /// Versions, and the Debian release that has each. The first is for virtual machines alone.
 pub(crate) const PYTHONS: [(&str, &str); 3] =
