@@ -123,10 +123,11 @@ fn dashboards() -> Result<()> {
     run("promtool", &["check", "rules", &path.display().to_string()]).map(drop)
 }
 
-/// The metrics that rules and dashboards ask for.
+/// The metrics that rules, dashboards and the page on the service name.
 pub(crate) fn metrics_asked_for() -> Result<BTreeSet<String>> {
     let mut text = expressions()?.join("\n");
     text.push_str(&fs::read_to_string(folder().join("prometheus/alerts.yaml"))?);
+    text.push_str(&fs::read_to_string(folder().join("../docs/service.md"))?);
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let names: BTreeSet<String> =
         words.filter(|word| word.starts_with("forktrace_")).map(str::to_owned).collect();

@@ -209,12 +209,18 @@ fn metrics_of_dashboards() -> Result<()> {
     let has = |name: &String| {
         lines.iter().any(|line| {
             let rest = line.strip_prefix(name.as_str());
-            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+            // A histogram has no series of its own name.
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) || rest.starts_with("_count "))
         })
     };
     let missing: Vec<String> =
         packaging::metrics_asked_for()?.into_iter().filter(|name| !has(name)).collect();
     ensure!(missing.is_empty(), "{missing:?} are not in {lines:#?}");
+    let named = packaging::metrics_asked_for()?;
+    let described = lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let of_ours: Vec<&str> = described.filter(|name| name.starts_with("forktrace_")).collect();
+    let unnamed: Vec<&&str> = of_ours.iter().filter(|name| !named.contains(**name)).collect();
+    ensure!(of_ours.len() > 20 && unnamed.is_empty(), "docs/service.md does not name {unnamed:?}");
     service.stop()
 }
 

@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 /// The features that this program is built with.
-const FEATURES: [(&str, bool); 3] = [
+const FEATURES: [(&str, bool); 4] = [
     ("parquet", cfg!(feature = "parquet")),
     ("python", cfg!(feature = "python")),
+    ("serve", cfg!(feature = "serve")),
     ("top", cfg!(feature = "top")),
 ];
 

@@ -166,6 +166,7 @@ fn build(config: &Config) -> Vec<(&'static str, String)> {
     let exact = config.options.exact.unwrap_or(false);
     vec![
         ("version", env!("CARGO_PKG_VERSION").into()),
+        ("revision", env!("FORKTRACE_COMMIT").into()),
         ("arch", arch::machine().arch.name.into()),
         ("mode", if exact { "exact" } else { "lean" }.into()),
     ]
