@@ -1,7 +1,7 @@
 //! `--on-finding`: a program that is run for each finding that is reported.
 //!
-//! There is no shell. The program gets the finding as JSON on stdin, has a time limit, and one runs at a time,
-//! in the order of the findings.
+//! There is no shell. The program gets the finding as JSON on stdin, has a time limit, and one runs at a
+//! time, in the order of the findings.
 
 use std::{
     fmt, io,

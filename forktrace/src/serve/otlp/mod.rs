@@ -1,8 +1,8 @@
 //! Findings as OpenTelemetry log records, by OTLP over HTTP with protobuf.
 //!
-//! A record is about the process that hangs: the resource is its workload, so that a collector can add what it
-//! knows of its container or pod. What a receiver does not take now is kept, up to a bound, and sent when it
-//! does.
+//! A record is about the process that hangs: the resource is its workload, so that a collector can add what
+//! it knows of its container or pod. What a receiver does not take now is kept, up to a bound, and sent when
+//! it does.
 
 mod record;
 mod send;
