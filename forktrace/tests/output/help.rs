@@ -44,6 +44,12 @@ fn top() {
 }
 
 #[test]
+#[cfg(feature = "serve")]
+fn serve() {
+    assert_is("help-serve", &help(&["serve"]));
+}
+
+#[test]
 fn the_demos() {
     let output = forktrace(&["demo"]).output().unwrap();
     assert_is("demo-list", &String::from_utf8(output.stdout).unwrap());
