@@ -1,8 +1,9 @@
 //! Chores of the workspace: `cargo xtask ebpf [--check]`, `cargo xtask pythons`, `cargo xtask test`,
 //! `cargo xtask score`, `cargo xtask bench`, `cargo xtask fuzz`, `cargo xtask soak`,
-//! `cargo xtask structure`.
+//! `cargo xtask structure`, `cargo xtask dist`.
 
 mod bench;
+mod dist;
 mod ebpf;
 mod fuzz;
 mod pythons;
@@ -92,6 +93,15 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Make what users install, in target/packages: a static program, an archive, packages, checksums.
+    Dist {
+        /// Then install each, as root, where nothing of the build is, and find the demo's hang there.
+        #[arg(long)]
+        install: bool,
+        /// Do not build the program: take the one that the last run built.
+        #[arg(long)]
+        built: bool,
+    },
     /// Check the sizes of files, and the directions in which the rooms of a crate use each other.
     Structure,
 }
@@ -118,6 +128,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Bench { args } => bench::run(&args),
         Chore::Fuzz { target, runs, keep } => fuzz::run(target.as_deref(), runs, keep),
         Chore::Soak { args } => soak::run(&args),
+        Chore::Dist { install, built } => dist::run(install, built),
         Chore::Structure => structure::run(),
     }
 }
