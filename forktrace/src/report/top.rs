@@ -61,19 +61,32 @@ pub(crate) struct Numbers<'a> {
     pub(crate) scope: &'a str,
     /// How long it has been watched, ns.
     pub(crate) watched_ns: u64,
+    /// That is so short that a hang need not have been judged.
+    pub(crate) is_early: bool,
     /// Nothing on the screen changes.
     pub(crate) paused: bool,
 }
 
 /// The first line. What would be bad comes first, so that a narrow screen has it.
 pub(crate) fn status(numbers: &Numbers<'_>) -> String {
-    let Numbers { processes, hang, hazards, hung, unjudged, lost, scope, watched_ns, paused } =
-        numbers;
+    let Numbers {
+        processes,
+        hang,
+        hazards,
+        hung,
+        unjudged,
+        lost,
+        scope,
+        watched_ns,
+        is_early,
+        paused,
+    } = numbers;
     let mut parts = Vec::new();
     if *paused {
         parts.push("PAUSED".to_owned());
     }
-    parts.push(format!("{} hanging", count(*hang)));
+    let so_far = if *is_early { " so far" } else { "" };
+    parts.push(format!("{} hanging{so_far}", count(*hang)));
     if *hazards > 0 {
         parts.push(plural(*hazards, "hazard", "hazards"));
     }
@@ -119,6 +132,7 @@ mod tests {
             lost: 5,
             scope: "all processes",
             watched_ns: 61_000_000_000,
+            is_early: false,
             paused: true,
         };
         assert_eq!(
@@ -126,10 +140,10 @@ mod tests {
             "PAUSED | 1 hanging | 2 hazards | 3 ended in a hang | 1 wait not judged | 5 events LOST | \
              1,200 processes | watched 61.0s | all processes"
         );
-        let quiet = Numbers { scope: "processes 7", ..Numbers::default() };
+        let quiet = Numbers { scope: "processes 7", is_early: true, ..Numbers::default() };
         assert_eq!(
             status(&quiet),
-            "0 hanging | 0 waits not judged | 0 processes | watched 0ms | processes 7"
+            "0 hanging so far | 0 waits not judged | 0 processes | watched 0ms | processes 7"
         );
     }
 }

@@ -75,6 +75,7 @@ pub fn json(
         boot_ns: state.now_ns,
         time: clock.utc(state.now_ns),
         watched_ns: state.watched_ns,
+        early: state.is_early,
         scope: &state.scope,
         waits_not_judged: state.unjudged,
         events_lost: state.lost,
@@ -92,6 +93,7 @@ struct All<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
     watched_ns: u64,
+    early: bool,
     scope: &'a str,
     waits_not_judged: u64,
     events_lost: u64,

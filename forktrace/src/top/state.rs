@@ -38,6 +38,8 @@ pub struct State {
     pub lost: u64,
     /// What is traced, in words.
     pub scope: String,
+    /// It was watched for so short a time that a hang need not have been judged.
+    pub is_early: bool,
 }
 
 /// One process.
@@ -88,6 +90,7 @@ impl State {
             unjudged,
             lost: model.counts().lost,
             scope: String::new(),
+            is_early: false,
         }
     }
 

@@ -355,6 +355,7 @@ pub(super) fn status(state: &State, paused: bool, style: Style) -> String {
         lost: state.lost,
         scope: &style.clean(&state.scope),
         watched_ns: state.watched_ns,
+        is_early: state.is_early,
         paused,
     })
 }

@@ -76,8 +76,7 @@ impl<W: Write> Sink for Tables<W> {
             return Ok(());
         }
         self.due = Instant::now() + self.delay;
-        let state = State::of(follow, &self.told.shown, boot_ns());
-        self.write(&State { scope: self.told.scope.clone(), ..state })
+        self.write(&self.told.state(follow, boot_ns()))
     }
 
     fn is_gone(&self) -> bool {

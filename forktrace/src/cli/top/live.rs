@@ -183,8 +183,8 @@ impl Sink for Feed {
     fn tick(&mut self, follow: &Follow) -> io::Result<()> {
         if Instant::now() >= self.due {
             self.due = Instant::now() + self.delay;
-            let state = State::of(follow, &self.told.shown, clocks::boot_ns());
-            locked(&self.shared).state = Some(State { scope: self.told.scope.clone(), ..state });
+            let state = self.told.state(follow, clocks::boot_ns());
+            locked(&self.shared).state = Some(state);
         }
         let export = locked(&self.shared).export.take();
         if let Some(path) = export {

@@ -8,14 +8,18 @@ mod replay;
 mod screen;
 mod terminal;
 
-use std::io::{IsTerminal as _, stdout};
+use std::{
+    io::{IsTerminal as _, stdout},
+    time::Duration,
+};
 
 use forktrace_model::event::{Body, Event};
 
-use super::{args::TopArgs, failure::Failure, output, usage};
+use super::{args::TopArgs, dump, failure::Failure, output, usage};
 use crate::{
+    pipeline::Follow,
     report::{Clock, Style},
-    top::{Arrangement, Column, Shown, View},
+    top::{Arrangement, Column, Shown, State, View},
 };
 
 /// Shows a log if one is named, otherwise this host.
@@ -65,6 +69,8 @@ struct Told {
     scope: String,
     /// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME`, ns.
     offset_ns: i64,
+    /// How long a wait must last to be judged.
+    min_wait: Duration,
     shown: Shown,
 }
 
@@ -75,7 +81,19 @@ impl Told {
         Told {
             scope: start.filter.clone(),
             offset_ns: start.clock_offset_ns,
+            min_wait: Duration::from_nanos(start.min_wait_ns),
             shown: Shown { suspects, asked: start.asked.iter().copied().collect() },
+        }
+    }
+
+    /// All that is known at the moment `now_ns` (`CLOCK_BOOTTIME`, ns).
+    fn state(&self, follow: &Follow, now_ns: u64) -> State {
+        let state = State::of(follow, &self.shown, now_ns);
+        let watched = Duration::from_nanos(state.watched_ns);
+        State {
+            scope: self.scope.clone(),
+            is_early: watched < dump::long_enough(self.min_wait),
+            ..state
         }
     }
 }

@@ -106,8 +106,7 @@ impl Replay {
             self.pipeline.event(event)?;
             self.next += 1;
         }
-        let state = State::of(self.pipeline.follow(), &self.told.shown, at_ns);
-        self.state = Some(State { scope: self.told.scope.clone(), ..state });
+        self.state = Some(self.told.state(self.pipeline.follow(), at_ns));
         Ok(())
     }
 }
