@@ -13,6 +13,7 @@ packages=$(realpath "$1")
 version=$2
 roots=$(realpath "$3")
 layer=$(mktemp -d)
+trap 'umount --recursive --lazy "$layer" && rmdir "$layer"' EXIT
 mount -t tmpfs tmpfs "$layer"
 
 # A fresh root over the one that is named.
