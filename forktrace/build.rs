@@ -1,6 +1,4 @@
 //! Finds out which commit is built, for `forktrace --version`.
-//!
-//! Not for a debug build: each commit would build the command anew.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -20,6 +18,7 @@ fn published() -> Option<String> {
     Some(commit.to_owned())
 }
 
+/// Not for a debug build: each commit would build the command anew.
 fn of_clone() -> Option<String> {
     if env::var("PROFILE").as_deref() == Ok("debug") {
         return None;

@@ -72,8 +72,11 @@ impl Dist {
         ];
         let mut cargo = Command::new("cargo");
         cargo
-            .args(["build", "--locked", "--profile", "dist", "--package", "forktrace"])
-            .args(["--target", TARGET])
+            .args(["rustc", "--locked", "--profile", "dist", "--package", "forktrace"])
+            .args(["--bin", "forktrace", "--target", TARGET])
+            // 0.3 MB less. It takes the glibc that is linked in to be 2.36 or later: an older one would not
+            // relocate the program, which then does not even print its manual page.
+            .args(["--", "-Clink-arg=-Wl,-z,pack-relative-relocs"])
             .current_dir(root())
             .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", flags.join(" "))
             .env_remove("RUSTFLAGS")
