@@ -5,6 +5,7 @@
 //! writes before loading, and the names of all of these. The crate is `no_std` and holds no policy.
 #![no_std]
 
+pub mod aarch64;
 pub mod clone_flags;
 pub mod config;
 pub mod futex;

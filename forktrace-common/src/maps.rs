@@ -142,6 +142,10 @@ pub struct Risk {
     /// 1: a write by the forking process could not be noted. From here on a later one may pass for the
     /// first, and none is noted.
     pub writes_lost: u32,
+    /// 1: the child has made another task, which may have this memory too.
+    pub threads: u32,
+    /// Notes of the side [`SIDE_ABSENT`].
+    pub absent: u32,
     /// `CLOCK_BOOTTIME` of the entry of the fork system call, ns; 0: not known (without `--locks`).
     /// The memory was copied between this and `fork_ns`.
     pub enter_ns: u64,
@@ -189,7 +193,7 @@ pub struct Owner {
     pub fork_ns: u64,
     /// The child's tgid.
     pub tgid: u32,
-    /// [`SIDE_CHILD`] or [`SIDE_FORKER`]: who made the writes that are noted.
+    /// [`SIDE_CHILD`] or [`SIDE_FORKER`]: who made the writes that are noted; or [`SIDE_ABSENT`].
     pub side: u32,
 }
 
@@ -215,6 +219,9 @@ pub struct Note {
 pub const SIDE_CHILD: u32 = 0;
 /// The process that forked wrote, before it forked again.
 pub const SIDE_FORKER: u32 = 1;
+/// A thread of the child used a page that was not there, or not readable. What another thread's fault
+/// keeps of that page may be what this one wrote.
+pub const SIDE_ABSENT: u32 = 2;
 
 /// The first write to a page after a fork, as its fault told before it was made.
 #[derive(

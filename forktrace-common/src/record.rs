@@ -80,8 +80,8 @@ pub struct Leftover {
     pub woken_words: u32,
     /// Pages whose first write by the forking process was noted.
     pub written: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Notes of the child's faults on pages that were not there.
+    pub absent: u32,
 }
 
 /// Payload of [`Kind::Exec`].

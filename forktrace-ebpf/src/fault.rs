@@ -1,14 +1,10 @@
 //! The fork-time snapshot: pages of a forked child as it inherited them.
 //!
 //! After a fork both sides share their pages read-only, so the child's first write to a page
-//! faults. The tracepoints fire before the fault is handled (`trace_page_fault_entries` in
-//! `exc_page_fault`, `arch/x86/mm/fault.c`, Linux 6.18), hence the page still has the bytes of the
-//! instant of the fork, and the very attempt that will block on a lock is what triggers the copy.
-//!
-//! The programs are on the raw tracepoints: no record is made of a fault for which there is nothing to
-//! do, and that some other program is at work on the CPU does not keep these from running
-//! (`__bpf_trace_run`, `kernel/trace/bpf_trace.c`, Linux 6.18). So what is missed is no more than a
-//! fault in the middle of the same program, which only reads user memory.
+//! faults. The programs run before the fault is handled, hence the page still has the bytes of the
+//! instant of the fork, and the very attempt that will block on a lock is what triggers the copy. They
+//! are on tracepoints where the processor has them ([`crate::arch`]), and on the kernel's count of page
+//! faults elsewhere.
 
 use aya_ebpf::{
     EbpfContext,
@@ -16,20 +12,20 @@ use aya_ebpf::{
         bpf_probe_read_kernel,
         generated::{bpf_get_current_task, bpf_probe_read_user},
     },
-    macros::{perf_event, raw_tracepoint},
-    programs::{PerfEventContext, RawTracePointContext},
+    macros::perf_event,
+    programs::PerfEventContext,
 };
 use aya_log_ebpf::debug;
 use forktrace_common::{
     config::NO_FIELD,
     maps::{
-        Counter, Forker, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, Risk, SIDE_CHILD, SIDE_FORKER,
-        Touch,
+        Counter, Forker, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, Risk, SIDE_ABSENT, SIDE_CHILD,
+        SIDE_FORKER, Touch,
     },
 };
 
 use crate::{
-    arch::{FAULT_IP, WRITE_TO_PRESENT, sampled_instruction},
+    arch::writer,
     config::{config, current},
     maps::{AREA, AT_RISK, FORKERS, RISK_HINTS, SCRATCH, SNAPSHOTS, TAILS, count},
     pid_bitmap::{self, FORKED, bits},
@@ -37,60 +33,78 @@ use crate::{
     ring::now,
 };
 
-/// A write by the child's own code.
-#[raw_tracepoint]
-pub(crate) fn page_fault_user(ctx: RawTracePointContext) -> i32 {
-    raw_fault(&ctx);
-    0
-}
-
-/// A write by the kernel on the child's behalf, such as `read(2)` into its memory.
-#[raw_tracepoint]
-pub(crate) fn page_fault_kernel(ctx: RawTracePointContext) -> i32 {
-    raw_fault(&ctx);
-    0
-}
-
-/// `TP_PROTO(unsigned long address, struct pt_regs *regs, unsigned long error_code)`
-/// (`arch/x86/include/asm/trace/exceptions.h`, Linux 5.10 and 6.18).
-#[inline(always)]
-fn raw_fault(ctx: &RawTracePointContext) {
-    let error: u64 = ctx.arg(2);
-    if error & WRITE_TO_PRESENT != WRITE_TO_PRESENT {
-        return;
-    }
-    let regs: *const u8 = ctx.arg(1);
-    // SAFETY: the helper checks the read.
-    let ip = || unsafe { bpf_probe_read_kernel(regs.wrapping_add(FAULT_IP).cast::<u64>()) };
-    fault(ctx, ctx.arg(0), || ip().unwrap_or_default());
-}
-
 /// Any fault, where no tracepoint tells of them (`PERF_COUNT_SW_PAGE_FAULTS`): it is counted before it
 /// is handled, too (`do_user_addr_fault`, `arch/x86/mm/fault.c`, and `do_page_fault`,
 /// `arch/arm64/mm/fault.c`, Linux 6.18). What was tried is not told. If the page can be read all the
-/// same, it is there and was to be written.
+/// same, it was to be written, unless it came while the program was on its way: see [`absent`].
 #[perf_event]
 pub(crate) fn page_fault_event(ctx: PerfEventContext) -> u32 {
     // SAFETY: the verifier knows the type of the context.
-    let (address, ip) = unsafe { ((*ctx.ctx).addr, sampled_instruction(&*ctx.ctx)) };
+    let address = unsafe { (*ctx.ctx).addr };
     let mut word = 0u64;
-    let page = address & !(PAGE_SIZE as u64 - 1);
+    let page = page_of(address);
     // SAFETY: the helper checks the source.
     let there = unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, page as *const _) == 0 };
     if there {
-        fault(&ctx, address, || ip);
+        // SAFETY: as above.
+        write_to_present(&ctx, address, || unsafe { writer(&*ctx.ctx) });
+    } else {
+        absent(address);
     }
     0
+}
+
+/// A fault on a page that cannot be read yet. Where the processor does not keep the access flag itself,
+/// that is any first access to what a child inherited: fork clears the flag (`copy_present_ptes`,
+/// `mm/memory.c`, Linux 6.18).
+///
+/// A write to it is seen no more: the page is there for good afterwards. But another thread whose own
+/// fault began before that, and whose program runs only after it, finds a page that can be read, with
+/// what was written. Such a page is told by this note, of the thread that wrote. A process with one
+/// thread needs none.
+#[inline(always)]
+fn absent(address: u64) {
+    let (tgid, tid) = current();
+    if config!(snapshots) == 0 || bits(&RISK_HINTS, tgid) & pid_bitmap::AT_RISK == 0 {
+        return;
+    }
+    let Some(risk) = AT_RISK.get_ptr_mut(&tgid) else {
+        return;
+    };
+    // SAFETY: the entry is removed by the process's own exec or end only; likewise below.
+    if unsafe { (&raw const (*risk).threads).read_volatile() == 0 || is_over(risk) } {
+        return;
+    }
+    let (fork_ns, noted) = unsafe { ((*risk).fork_ns, (*risk).absent) };
+    let (owner, page) = (Owner { fork_ns, tgid, side: SIDE_ABSENT }, page_of(address));
+    if is_noted(&owner, page, tid, now) {
+        return;
+    }
+    let place = if noted < config!(child_page_cap) { next(&owner, false) } else { None };
+    unsafe {
+        match place {
+            Some(place) => {
+                put(&owner, page, place, &touch(tid, address, 0));
+                (*risk).absent = noted + 1;
+            }
+            None => (*risk).table_full = 1,
+        }
+    }
+}
+
+#[inline(always)]
+fn page_of(address: u64) -> u64 {
+    address & !(PAGE_SIZE as u64 - 1)
 }
 
 /// A write to a page that is there.
 #[inline(always)]
-fn fault(ctx: &impl EbpfContext, address: u64, ip: impl Fn() -> u64) {
+pub(crate) fn write_to_present(ctx: &impl EbpfContext, address: u64, ip: impl Fn() -> u64) {
     if config!(snapshots) == 0 {
         return;
     }
     let (tgid, tid) = current();
-    let page = address & !(PAGE_SIZE as u64 - 1);
+    let page = page_of(address);
     let write = || touch(tid, address, ip());
     let hints = bits(&RISK_HINTS, tgid);
     if hints & pid_bitmap::AT_RISK != 0

@@ -4,7 +4,7 @@
 //! finds them came with Linux 5.15, and is not called where the collector says that it is missing.
 
 use aya_ebpf::{
-    bindings::{pt_regs, seq_file, task_struct},
+    bindings::{seq_file, task_struct},
     helpers::{
         bpf_probe_read_kernel,
         generated::{bpf_get_current_task_btf, bpf_seq_write, bpf_task_pt_regs},
@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use forktrace_common::maps::Registers;
 
-use crate::arch;
+use crate::arch::{self, SavedRegisters};
 
 /// What an iterator over tasks is given: `struct bpf_iter__task`, `kernel/bpf/task_iter.c`, 6.18.
 #[repr(C)]
@@ -58,7 +58,7 @@ pub(crate) fn of_current() -> Registers {
 #[inline(always)]
 unsafe fn of(task: *mut task_struct) -> Registers {
     // SAFETY: the caller's promise; the second helper checks what the first returned.
-    let saved = unsafe { bpf_probe_read_kernel(bpf_task_pt_regs(task) as *const pt_regs) };
+    let saved = unsafe { bpf_probe_read_kernel(bpf_task_pt_regs(task) as *const SavedRegisters) };
     match saved {
         Ok(saved) => arch::preserved_registers(&saved),
         Err(_) => Registers::default(),
@@ -83,6 +83,6 @@ pub(crate) enum Sent {
 #[inline(always)]
 pub(crate) fn socket_call() -> Option<(i32, Sent)> {
     // SAFETY: the helpers have no argument, or the current task.
-    let saved = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) as *const pt_regs };
+    let saved = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) as *const _ };
     arch::socket_call(saved)
 }

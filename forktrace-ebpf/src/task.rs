@@ -133,6 +133,13 @@ fn new_task(new: impl FnOnce() -> (u32, u64)) {
 #[inline(always)]
 fn forked(ctx: &impl EbpfContext, child: impl FnOnce() -> u32) {
     let (tgid, tid) = current();
+    if pid_bitmap::bits(&RISK_HINTS, tgid) & pid_bitmap::AT_RISK != 0
+        && let Some(risk) = AT_RISK.get_ptr_mut(&tgid)
+    {
+        // A thread or another process that has this memory, which has not run yet; at worst it has none.
+        // SAFETY: a word of its own in a live entry; every writer writes the same value.
+        unsafe { (*risk).threads = 1 };
+    }
     if !traced(tgid) {
         return;
     }
@@ -215,7 +222,7 @@ fn leave(tgid: u32) -> Leftover {
             pages: risk.pages,
             woken_words: risk.woken_words,
             written: risk.written,
-            reserved: 0,
+            absent: risk.absent,
         },
         None => return Leftover::default(),
     };

@@ -1,10 +1,10 @@
-//! Building the eBPF object, reproducibly.
+//! Building the eBPF objects, reproducibly.
 //!
-//! The object is checked in so that building forktrace needs stable Rust alone. That is only worth
+//! The objects are checked in so that building forktrace needs stable Rust alone. That is only worth
 //! something if anybody can prove where its bytes come from: the same source, the pinned compiler
 //! and the pinned linker give the same bytes in any folder.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -13,10 +13,21 @@ use crate::{output, root, status};
 /// The last release whose default links the LLVM of the pinned compiler; later ones want a newer.
 const LINKER: &str = "0.10.3";
 
+/// The processors of which there is an object: the programs read saved registers.
+const ARCHES: [&str; 2] = ["x86_64", "aarch64"];
+
 pub(crate) fn run(check: bool) -> Result<()> {
     tools()?;
-    let built = build()?;
-    let object = root().join("crates/forktrace-collect/src/kernel/forktrace.bpf.o");
+    // An empty folder of its own, so that nothing left from before can take part.
+    let target = tempfile::tempdir()?;
+    ARCHES.into_iter().try_for_each(|arch| one(arch, target.path(), check))
+}
+
+/// The object of one processor.
+fn one(arch: &str, target: &Path, check: bool) -> Result<()> {
+    let built = build(arch, target)?;
+    let kernel = root().join("crates/forktrace-collect/src/kernel");
+    let object = kernel.join(format!("forktrace-{arch}.bpf.o"));
     if check {
         let present = fs::read(&object).with_context(|| format!("reading {}", object.display()))?;
         ensure!(
@@ -53,25 +64,23 @@ fn tools() -> Result<()> {
     Ok(())
 }
 
-/// Builds in an empty folder of its own, so that nothing left from before can take part.
-fn build() -> Result<Vec<u8>> {
-    let target = tempfile::tempdir()?;
+fn build(arch: &str, target: &Path) -> Result<Vec<u8>> {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--package", "forktrace-ebpf", "--profile", "bpf", "--locked"])
         .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
         .arg("--target-dir")
-        .arg(target.path())
+        .arg(target)
         .current_dir(root())
         // -Z build-std on the stable compiler: core for the eBPF target is not distributed.
         .env("RUSTC_BOOTSTRAP", "1")
         // Otherwise aya takes the machine that builds.
-        .env("AYA_BPF_TARGET_ARCH", "x86_64")
+        .env("AYA_BPF_TARGET_ARCH", arch)
         // A caller's flags must not change the bytes.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR");
     status(&mut cargo)?;
-    let object = target.path().join("bpfel-unknown-none/bpf/forktrace-ebpf");
+    let object = target.join("bpfel-unknown-none/bpf/forktrace-ebpf");
     fs::read(&object).with_context(|| format!("reading {}", object.display()))
 }

@@ -104,7 +104,7 @@ impl Leavings {
                     Task::Of(tgid, left) => {
                         let child = (tgid, left.fork_ns);
                         // Threads that count at the same time make it too few, but not none.
-                        if left.pages > 0 || left.written > 0 {
+                        if left.pages > 0 || left.written > 0 || left.absent > 0 {
                             with_pages.insert(child);
                         }
                         if left.woken_words > 0 {

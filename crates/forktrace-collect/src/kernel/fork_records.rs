@@ -31,12 +31,16 @@ pub struct ForkRecords {
 }
 
 impl ForkRecords {
-    /// Opens handles of maps that stay where they are. `snapshots_on`: pages are kept; `futex_on`:
-    /// wakes are seen.
-    pub(super) fn open(ebpf: &Ebpf, snapshots_on: bool, futex_on: bool) -> Result<Self, Error> {
+    /// Opens handles of maps that stay where they are. `snapshots_on`: pages are kept;
+    /// `faults_are_counted`: by the kernel's count of page faults; `futex_on`: wakes are seen.
+    pub(super) fn open(
+        ebpf: &Ebpf,
+        (snapshots_on, faults_are_counted): (bool, bool),
+        futex_on: bool,
+    ) -> Result<Self, Error> {
         Ok(ForkRecords {
             at_risk: again(ebpf, AT_RISK)?,
-            places: Places::open(ebpf)?,
+            places: Places::open(ebpf, faults_are_counted)?,
             wakes: again(ebpf, WAKES)?,
             attempts: again(ebpf, ATTEMPTS)?,
             holds: again(ebpf, HOLDS)?,

@@ -41,8 +41,12 @@ use super::{
 };
 use crate::arch::page_size;
 
-/// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace.bpf.o");
+/// The programs, built from `forktrace-ebpf` by `cargo xtask ebpf`: they know the registers of one
+/// processor. On one that has none of its own nothing is loaded, see [`crate::arch::check_host`].
+#[cfg(target_arch = "aarch64")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace-aarch64.bpf.o");
+#[cfg(not(target_arch = "aarch64"))]
+static OBJECT: &[u8] = aya::include_bytes_aligned!("forktrace-x86_64.bpf.o");
 
 /// Program and tracepoint. These must exist. Each has another program, for the raw tracepoint of the same
 /// name, see `forktrace-ebpf/src/task.rs`.
@@ -257,7 +261,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     // Before threads are made, each of which would have to do it for itself.
     options.later().settle();
     let ring = Ring::take(&mut ebpf)?;
-    let records = Arc::new(ForkRecords::open(&ebpf, snapshots, !options.lean)?);
+    let records = Arc::new(ForkRecords::open(&ebpf, (snapshots, !tracepoints), !options.lean)?);
     let maps = Maps::take(&mut ebpf, leavings, !options.lean)?;
     let exit_tells_last_thread = offsets.exit_group_dead != NO_FIELD;
     let (locks, ebpf) = match options.locks {

@@ -160,8 +160,8 @@ impl Maps {
         ignore_missing(self.forkers.remove(&pid));
         if let Some(risk) = self.risk(pid) {
             ignore_missing(self.at_risk.remove(&pid));
-            let Risk { fork_ns, pages, woken_words, written, .. } = risk;
-            let leftover = Leftover { fork_ns, pages, woken_words, written, reserved: 0 };
+            let Risk { fork_ns, pages, woken_words, written, absent, .. } = risk;
+            let leftover = Leftover { fork_ns, pages, woken_words, written, absent };
             self.clean(pid, leftover);
         }
     }

@@ -9,7 +9,7 @@ use aya::{
 };
 use forktrace_common::maps::{
     AREA, CHUNKS, Chunk, FREE, FREE_BEYOND, Note, OWNERS, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL,
-    PLACES, SIDE_CHILD, SIDE_FORKER, SNAPSHOTS, TAILS, Touch,
+    PLACES, SIDE_ABSENT, SIDE_CHILD, SIDE_FORKER, SNAPSHOTS, TAILS, Touch,
 };
 use zerocopy::IntoBytes as _;
 
@@ -120,10 +120,12 @@ pub(super) struct Places {
     area: Array<MapData, [u8; PAGE_SIZE]>,
     snapshots: Map<u32, [u8; PAGE_HEAD]>,
     tails: Map<u32, [u8; PAGE_TAIL]>,
+    faults_are_counted: bool,
 }
 
 impl Places {
-    pub(super) fn open(ebpf: &Ebpf) -> Result<Self, Error> {
+    /// `faults_are_counted`: pages are kept by the kernel's count of page faults.
+    pub(super) fn open(ebpf: &Ebpf, faults_are_counted: bool) -> Result<Self, Error> {
         let area = AyaMap::Array(array(ebpf, AREA)?);
         Ok(Places {
             owners: Owners::open(ebpf)?,
@@ -131,18 +133,31 @@ impl Places {
             area: Array::try_from(area).map_err(|e| refused("map AREA", &e))?,
             snapshots: again(ebpf, SNAPSHOTS)?,
             tails: again(ebpf, TAILS)?,
+            faults_are_counted,
         })
     }
 
     /// What is noted now of both sides of a fork.
     pub(super) fn notes_of(&self, fork_ns: u64, tgid: u32) -> Notes {
         let chunks = self.owners.chunks_of(fork_ns, tgid);
-        let sides = [SIDE_CHILD, SIDE_FORKER].map(|side| {
-            let of_side = chunks.iter().filter(|(_, owner)| owner.side == side);
-            let places = of_side.flat_map(|(chunk, _)| chunk * PLACES..(chunk + 1) * PLACES);
-            firsts(places.filter_map(|place| Some((place, self.note(place)?))).collect())
-        });
+        let mut sides =
+            [SIDE_CHILD, SIDE_FORKER].map(|side| firsts(self.notes_in(&chunks, side).collect()));
+        if self.faults_are_counted {
+            // Looked for anew: what spoils a page of the above was noted before that page.
+            let chunks = self.owners.chunks_of(fork_ns, tgid);
+            let absent: Vec<Note> =
+                self.notes_in(&chunks, SIDE_ABSENT).map(|(_, note)| note).collect();
+            let [child, _] = &mut sides;
+            child.retain(|first| !is_by_others(&absent, first.page, first.touch.tid));
+        }
         Notes { sides, owner: Owner { fork_ns, tgid, side: SIDE_CHILD } }
+    }
+
+    /// The notes of one side in these chunks, each with its place.
+    fn notes_in(&self, chunks: &[(u32, Owner)], side: u32) -> impl Iterator<Item = (u32, Note)> {
+        let of_side = chunks.iter().filter(move |(_, owner)| owner.side == side);
+        let places = of_side.flat_map(|(chunk, _)| chunk * PLACES..(chunk + 1) * PLACES);
+        places.filter_map(|place| Some((place, self.note(place)?)))
     }
 
     /// One of these as the child inherited it; `None`: the child has ended.
@@ -173,6 +188,12 @@ impl Places {
         let words: [u64; NOTE_WORDS] = std::array::from_fn(|word| self.chunks.word(first + word));
         (page != 0).then(|| Note { page, ..value(words.as_bytes()) })
     }
+}
+
+/// Whether another thread than `tid` used the page when it was not there.
+fn is_by_others(absent: &[Note], page: u64, tid: u32) -> bool {
+    let mut of_page = absent.iter().filter(|note| note.page == page);
+    of_page.any(|Note { touch, .. }| touch.tid != tid || touch.other_ns != 0)
 }
 
 /// The first note of each page. Several CPUs may have one: the kernel's clock tells which of them
@@ -310,6 +331,25 @@ mod tests {
         let first = First { page: 4096, place: 9, touch: touch(100, 1, 300) };
         assert_eq!(firsts(of_page(4096, notes).to_vec()), [first]);
         assert_eq!(firsts(Vec::new()), []);
+    }
+
+    #[test]
+    fn a_page_that_another_thread_used_when_it_was_not_there_is_doubtful() {
+        let absent = [(0x1000, 1, 0), (0x2000, 1, 70), (0x3000, 2, 0)];
+        let note = |(page, tid, other_ns)| Note { touch: touch(50, tid, other_ns), page };
+        let absent = absent.map(note);
+        for (page, tid, doubtful) in [
+            (0x1000, 1, false),
+            (0x1000, 2, true),
+            // Both did.
+            (0x2000, 1, true),
+            (0x3000, 1, true),
+            (0x4000, 1, false),
+        ] {
+            assert_eq!(is_by_others(&absent, page, tid), doubtful, "{page:#x} of {tid}");
+        }
+        let twice = [(0x1000, 1, 0), (0x1000, 2, 0)].map(note);
+        assert!(is_by_others(&twice, 0x1000, 1) && is_by_others(&twice, 0x1000, 2));
     }
 
     #[test]
