@@ -110,6 +110,19 @@ fn a_part_that_is_bad_at_its_start_is_as_good_as_missing() {
 }
 
 #[test]
+fn a_log_of_arm64_is_judged_on_any_machine() {
+    let output = report().arg(golden("arm64_mutex.jsonl")).assert().success();
+    let stdout = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    let words: Vec<&str> = stdout.split_whitespace().collect();
+    for text in
+        ["HANG inherited_mutex", "certain", "glibc mutex (recursive)", "in the page as inherited"]
+    {
+        assert!(words.join(" ").contains(text), "{text} is not in {stdout}");
+    }
+    report().arg("--check").arg(golden("arm64_mutex.jsonl")).assert().success();
+}
+
+#[test]
 fn a_log_of_an_unknown_machine_shows_its_events_and_says_that_waits_are_not_judged() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.jsonl");
@@ -117,6 +130,7 @@ fn a_log_of_an_unknown_machine_shows_its_events_and_says_that_waits_are_not_judg
     for (machine, words) in [
         (r#""arch":"riscv64","page_size":4096"#, "riscv64 with pages of 4096 bytes"),
         (r#""arch":"x86_64","page_size":65536"#, "x86_64 with pages of 65536 bytes"),
+        (r#""arch":"aarch64","page_size":16384"#, "aarch64 with pages of 16384 bytes"),
     ] {
         let start = format!(r#""type":"trace.start",{machine},"#);
         fs::write(&path, log.replacen(r#""type":"trace.start","#, &start, 1)).unwrap();

@@ -138,7 +138,9 @@ fn run(chore: Chore) -> Result<()> {
 fn as_root(cargo: &mut Command) -> Result<()> {
     if !is_root()? {
         println!("tracing on the real kernel needs root: sudo may ask for your password");
-        cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo --preserve-env");
+        let arch = std::env::consts::ARCH.to_uppercase();
+        let runner = format!("CARGO_TARGET_{arch}_UNKNOWN_LINUX_GNU_RUNNER");
+        cargo.env(runner, "sudo --preserve-env");
     }
     Ok(())
 }

@@ -170,7 +170,8 @@ fn picture(args: &ExportArgs, format: Format) -> Result<(), Failure> {
     });
     let Some(Walked { pipeline, caveats }) = walk.run()? else { return Ok(()) };
     let (waits, total) = pipeline.unaccounted();
-    let waits = unjudged::lines(&waits, total, pipeline.model().span_ns().1);
+    let waits =
+        unjudged::lines(&waits, total, pipeline.model().span_ns().1, pipeline.model().machine());
     let shortfalls = caveats.iter().map(caveats::text).chain(waits).collect();
     let story = pipeline.finish(LogEnd { shortfalls });
     for (kind, count) in &story.left_out {

@@ -231,7 +231,7 @@ pub(super) fn summary(
     let Some(mut text) = pipeline.sink.text.take() else { return Ok(()) };
     let model = pipeline.model();
     let (unjudged, total) = pipeline.unaccounted();
-    let unjudged = report::unjudged::lines(&unjudged, total, model.span_ns().1);
+    let unjudged = report::unjudged::lines(&unjudged, total, model.span_ns().1, model.machine());
     let summary = Summary {
         processes: model.all(),
         seen: model.seen(),

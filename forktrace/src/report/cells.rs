@@ -1,6 +1,7 @@
 //! One process in the columns of a table: each cell a word or two.
 
 use forktrace_model::{
+    arch::Machine,
     event::stall::ThingKind,
     finding::{Detail, Finding, Held, Link, WaitDetail},
 };
@@ -72,13 +73,13 @@ pub(crate) fn forked(boot_ns: u64, now_ns: u64, clock: &Clock) -> String {
     }
 }
 
-/// What a finding is about: the kind of lock, what is waited for, or the hazard.
-pub(crate) fn lock(finding: &Finding) -> String {
+/// What a finding is about: the kind of lock, what is waited for, or the hazard. `machine`: where that is.
+pub(crate) fn lock(finding: &Finding, machine: Machine) -> String {
     match &finding.detail {
         Detail::Wait(wait) if wait.lock.family.name.is_empty() => "futex".into(),
         Detail::Wait(wait) => wait.lock.family.name.into(),
         Detail::Stall(stall) => match stall.chain.first() {
-            Some(link) => thing(link).into(),
+            Some(link) => thing(link, machine).into(),
             None => hazards::words(finding.hazard).headline.into(),
         },
         Detail::Threads(_) | Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => {
@@ -88,7 +89,7 @@ pub(crate) fn lock(finding: &Finding) -> String {
 }
 
 /// What a task waits for.
-fn thing(link: &Link) -> &'static str {
+fn thing(link: &Link, machine: Machine) -> &'static str {
     match link.thing {
         ThingKind::PrivateWord => "own thread",
         ThingKind::SharedWord => "shared lock",
@@ -99,7 +100,7 @@ fn thing(link: &Link) -> &'static str {
         ThingKind::FileLock => "file lock",
         ThingKind::Epoll => "epoll",
         ThingKind::SysvSemaphore => "SysV semaphore",
-        ThingKind::Other => calls::name(link.call).unwrap_or("a call"),
+        ThingKind::Other => calls::name(machine, link.call).unwrap_or("a call"),
     }
 }
 
@@ -198,7 +199,7 @@ mod tests {
     fn the_holder_is_named_and_escaped() {
         let style = Style::default();
         let mut hang = finding(HazardId::InheritedLock, 1);
-        assert_eq!(lock(&hang), "glibc condition variable");
+        assert_eq!(lock(&hang, Machine::default()), "glibc condition variable");
         assert_eq!(holder(&hang, style), "not known");
         if let Detail::Wait(wait) = &mut hang.detail {
             wait.holder = Some(Holder::new(1, 13, Some("a\x1b[31m".into())));
@@ -217,7 +218,7 @@ mod tests {
             let mut finding = finding(HazardId::Deadlock, 1);
             finding.detail =
                 Detail::Stall(Box::new(StallDetail { chain, ..StallDetail::default() }));
-            (lock(&finding), holder(&finding, Style::default()))
+            (lock(&finding, Machine::default()), holder(&finding, Style::default()))
         };
         let pipe = link(ThingKind::Pipe, &[7, 8], None);
         assert_eq!(stall(vec![pipe.clone()]), ("pipe".into(), "7,8".into()));

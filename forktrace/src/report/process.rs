@@ -2,19 +2,19 @@
 
 use std::io::{self, Write};
 
-use forktrace_model::{event::Ended, judge::Unaccounted, model::Process};
+use forktrace_model::{arch::Machine, event::Ended, judge::Unaccounted, model::Process};
 
 use super::{Clock, Style, cells, duration, hang, plural, proofs::signal_name, unjudged};
 use crate::pipeline::Standing;
 
 /// Writes who a process is, how it was made, how it stands, and which of its waits were not judged.
-/// `now_ns`: `CLOCK_BOOTTIME`, ns.
+/// `now_ns`: `CLOCK_BOOTTIME`, ns; `machine`: where that is.
 pub(crate) fn write(
     w: &mut impl Write,
     process: &Process,
     standing: Standing,
     waits: &[Unaccounted],
-    now_ns: u64,
+    (now_ns, machine): (u64, Machine),
     (style, clock): (Style, &Clock),
 ) -> io::Result<()> {
     let state = cells::state(standing, !process.is_alive());
@@ -36,7 +36,7 @@ pub(crate) fn write(
             hang::row(w, style, label, &text)?;
         }
     }
-    for text in unjudged::lines(waits, waits.len() as u64, now_ns) {
+    for text in unjudged::lines(waits, waits.len() as u64, now_ns, machine) {
         hang::row(w, style, "not judged", &text)?;
     }
     Ok(())

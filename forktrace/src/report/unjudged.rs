@@ -1,6 +1,7 @@
 //! Waits that were not judged, by name.
 
 use forktrace_model::{
+    arch::Machine,
     event::{Doing, Unjudged},
     judge::Unaccounted,
 };
@@ -13,11 +14,11 @@ const MOST: usize = 10;
 
 /// The lines about waits that were not judged, at most ten and one that counts the others: who, in which
 /// call, for how long, where in the program, and why. `total`: how many there are; `end_ns`: when tracing
-/// stopped, `CLOCK_BOOTTIME`, ns.
-pub fn lines(waits: &[Unaccounted], total: u64, end_ns: u64) -> Vec<String> {
+/// stopped, `CLOCK_BOOTTIME`, ns; `machine`: where that was.
+pub fn lines(waits: &[Unaccounted], total: u64, end_ns: u64, machine: Machine) -> Vec<String> {
     let style = Style::default();
     let shown = waits.iter().take(MOST);
-    let mut lines: Vec<String> = shown.map(|wait| line(wait, end_ns, style)).collect();
+    let mut lines: Vec<String> = shown.map(|wait| line(wait, (end_ns, machine), style)).collect();
     let more = total.max(waits.len() as u64).saturating_sub(lines.len() as u64);
     if more > 0 && !lines.is_empty() {
         lines.push(format!("and {}", plural(more, "other", "others")));
@@ -25,7 +26,7 @@ pub fn lines(waits: &[Unaccounted], total: u64, end_ns: u64) -> Vec<String> {
     lines
 }
 
-fn line(unaccounted: &Unaccounted, end_ns: u64, style: Style) -> String {
+fn line(unaccounted: &Unaccounted, (end_ns, machine): (u64, Machine), style: Style) -> String {
     let Unaccounted { task, wait, until_ns, .. } = unaccounted;
     let comm = style.clean(&task.comm);
     let who = match task.tid == task.pid {
@@ -35,7 +36,7 @@ fn line(unaccounted: &Unaccounted, end_ns: u64, style: Style) -> String {
     let call = match wait.doing {
         _ if wait.why == Unjudged::Stopped => "stopped".to_owned(),
         Doing::Futex { .. } => "in a futex wait".to_owned(),
-        Doing::Syscall(number) => match calls::name(number) {
+        Doing::Syscall(number) => match calls::name(machine, number) {
             Some(name) => format!("in {name}"),
             None => format!("in system call {number}"),
         },

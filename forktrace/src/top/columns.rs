@@ -118,7 +118,10 @@ impl Arrangement {
             Column::State => Reverse(a.standing).cmp(&Reverse(b.standing)),
             Column::Wait => wait(a).cmp(&wait(b)),
             Column::Confidence => Reverse(a.confidence()).cmp(&Reverse(b.confidence())),
-            Column::Lock => by_text(a, b, |seen| seen.finding().map(crate::report::cells::lock)),
+            Column::Lock => by_text(a, b, |seen| {
+                let lock = |finding| crate::report::cells::lock(finding, state.machine);
+                seen.finding().map(lock)
+            }),
             Column::Holder => by_text(a, b, |seen| {
                 let holder = |finding| crate::report::cells::holder(finding, Default::default());
                 seen.finding().map(holder).filter(|text| !text.is_empty())

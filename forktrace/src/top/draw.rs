@@ -160,7 +160,7 @@ fn cells_of<'r>(row: &Row<'_>, columns: &[(Column, usize)], view: &View) -> Cell
         standing => look(standing, seen.confidence(), view.style.color),
     };
     let text = columns.iter().map(|(column, width)| {
-        let text = row.cell(*column, view.state.now_ns, view.style, &view.clock);
+        let text = row.cell(*column, view.state(), view.style, &view.clock);
         let (text, width) = match column {
             Column::Command => (in_room(row, text, *width), *width),
             _ => (text, *width),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Arrangement, Column, State, rows::rows, view::status};
 use crate::report::{Clock, Style, cells, hang, hazards};
-use forktrace_model::finding::Finding;
+use forktrace_model::{arch::Machine, finding::Finding, judge::Judged};
 
 /// Writes a table: the first line says when it is of, and what is missing in it.
 ///
@@ -23,7 +23,7 @@ pub fn table(
     let rows = rows(state, arrangement, style);
     let lines: Vec<[String; 8]> = rows
         .iter()
-        .map(|row| Column::ALL.map(|column| row.cell(column, state.now_ns, style, clock)))
+        .map(|row| Column::ALL.map(|column| row.cell(column, state, style, clock)))
         .collect();
     let titles = Column::ALL.map(|column| column.title().to_owned());
     let widths: [usize; 8] = std::array::from_fn(|at| {
@@ -56,6 +56,7 @@ pub fn json(
 ) -> io::Result<()> {
     let style = Style::default();
     let rows = rows(state, arrangement, style);
+    let found = |judged: &Judged| Found::of(&judged.finding, state.machine);
     let processes = rows.iter().map(|row| {
         let (seen, process) = (row.seen, &row.seen.process);
         Line {
@@ -67,7 +68,7 @@ pub fn json(
             wait_ns: seen.waited_ns(state.now_ns),
             forked_ns: Some(process.start_ns).filter(|start| *start > 0),
             ended_ns: process.end_ns,
-            findings: seen.findings.iter().map(|judged| Found::of(&judged.finding)).collect(),
+            findings: seen.findings.iter().map(found).collect(),
             waits_not_judged: seen.waits.len(),
         }
     });
@@ -130,14 +131,14 @@ struct Found {
 }
 
 impl Found {
-    fn of(finding: &Finding) -> Self {
+    fn of(finding: &Finding, machine: Machine) -> Self {
         Found {
             kind: finding.hazard,
             severity: finding.severity,
             confidence: hang::word(finding.confidence),
             headline: hazards::words(finding.hazard).headline,
             tid: finding.subject.tid,
-            lock: cells::lock(finding),
+            lock: cells::lock(finding, machine),
             holder: cells::holder(finding, Style::default()),
         }
     }

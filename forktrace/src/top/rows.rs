@@ -38,8 +38,9 @@ pub fn rows<'a>(state: &'a State, arrangement: &Arrangement, style: Style) -> Ve
 }
 
 impl Row<'_> {
-    /// The text in a column. What comes from traced programs is escaped in it.
-    pub fn cell(&self, column: Column, now_ns: u64, style: Style, clock: &Clock) -> String {
+    /// The text in a column at the moment of `state`. What comes from traced programs is escaped in it.
+    pub fn cell(&self, column: Column, state: &State, style: Style, clock: &Clock) -> String {
+        let State { now_ns, machine, .. } = *state;
         let Seen { process, standing, .. } = self.seen;
         let finding = self.seen.finding();
         match column {
@@ -52,7 +53,7 @@ impl Row<'_> {
             Column::Confidence => {
                 self.seen.confidence().map(hang::word).unwrap_or_default().to_owned()
             }
-            Column::Lock => finding.map(cells::lock).unwrap_or_default(),
+            Column::Lock => finding.map(|it| cells::lock(it, machine)).unwrap_or_default(),
             Column::Holder => finding.map(|it| cells::holder(it, style)).unwrap_or_default(),
             Column::Forked => cells::forked(process.start_ns, now_ns, clock),
             Column::Command => format!("{}{}", self.branches, style.clean(&process.comm)),

@@ -4,6 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::pipeline::{Follow, Standing};
 use forktrace_model::{
+    arch::Machine,
     finding::{Confidence, Finding, Severity},
     judge::{Judged, Unaccounted},
     model::{ProcId, Process},
@@ -28,6 +29,8 @@ pub struct Shown {
 pub struct State {
     /// The moment, `CLOCK_BOOTTIME`, ns.
     pub now_ns: u64,
+    /// Where that is.
+    pub machine: Machine,
     /// How long was watched until then, ns.
     pub watched_ns: u64,
     /// The processes, alive and ended a short while ago, in the order of their appearance.
@@ -85,6 +88,7 @@ impl State {
         });
         State {
             now_ns,
+            machine: model.machine(),
             watched_ns: now_ns.saturating_sub(from_ns),
             processes: processes.collect(),
             unjudged,

@@ -180,7 +180,8 @@ impl View {
             writeln!(w)?;
         }
         let how = (style, &self.clock);
-        process::write(w, &seen.process, seen.standing, &seen.waits, self.state.now_ns, how)
+        let moment = (self.state.now_ns, self.state.machine);
+        process::write(w, &seen.process, seen.standing, &seen.waits, moment, how)
     }
 
     /// Takes a key.

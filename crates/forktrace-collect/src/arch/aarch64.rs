@@ -1,9 +1,9 @@
-//! arm64. Not ported: no trace begins on it, see [`super::check_host`].
+//! arm64.
 
 use std::sync::Arc;
 
 use forktrace_common::maps::Registers;
-use framehop::aarch64::{CacheAarch64, UnwindRegsAarch64, UnwinderAarch64};
+use framehop::aarch64::{CacheAarch64, PtrAuthMask, UnwindRegsAarch64, UnwinderAarch64};
 
 use super::{Arch, Blocking, Descriptor, FutexCalls};
 
@@ -37,10 +37,13 @@ pub const ARCH: Arch = Arch {
         (Blocking::Ring, &[426]),
     ],
     descriptor: Descriptor {
-        // Measured with glibc 2.36.
+        // Behind `__padding` of 24 words and `list`, `nptl/descr.h`, glibc 2.36 and 2.42.
         tid: 0xd0,
-        // `tcbhead_t` has no such field, `sysdeps/aarch64/nptl/tls.h`: another mark is needed.
-        own_address: &[],
+        // `tcbhead_t` has no such word (`sysdeps/aarch64/nptl/tls.h`), but the list of robust mutexes
+        // has: `robust_prev`, and `list` of `robust_head`, which are its own address where it is empty
+        // (`__tls_init_tp`, `sysdeps/nptl/dl_tls_init_tp.c`, and `allocate_stack`). A thread that has a
+        // robust mutex is not recognised.
+        own_addresses: &[(0xd8, 0xe0), (0xe0, 0xe0)],
     },
     // None in `arch/arm64`, Linux 6.18: page faults are counted by a perf event.
     has_fault_tracepoints: false,
@@ -54,9 +57,12 @@ pub type UnwindCache = CacheAarch64;
 pub type UnwindRegisters = UnwindRegsAarch64;
 
 /// The registers that unwinding begins with: the link register (`x30`, the first of the preserved
-/// ones), the stack pointer and the frame pointer (`x29`). Its return addresses may carry a pointer
-/// authentication code, which a port must mask.
+/// ones), the stack pointer and the frame pointer (`x29`).
+///
+/// Return addresses may carry an authentication code, in the bits above those of an address
+/// (`Documentation/arch/arm64/pointer-authentication.rst`, Linux 6.18).
 pub fn unwind_registers(start: &Registers) -> UnwindRegisters {
     let [link, ..] = start.preserved;
-    UnwindRegsAarch64::new(link, start.sp, start.frame)
+    let address = PtrAuthMask(ARCH.facts.address_limit - 1);
+    UnwindRegsAarch64::new_with_ptr_auth_mask(address, link, start.sp, start.frame)
 }

@@ -57,7 +57,7 @@ impl HostMachine {
         let refused = |detail, remedy| Err(Unsupported { detail, remedy });
         let ported = ARCHES.into_iter().filter(|known| !known.page_sizes.is_empty());
         let names: Vec<&str> = ported.clone().map(|known| known.name).collect();
-        let names = names.join(", ");
+        let names = names.join(" and ");
         let Some(known) = ported.clone().find(|known| known.name == arch) else {
             let detail = format!("forktrace traces only on {names}, and this machine is {arch}");
             return refused(detail, ELSEWHERE);

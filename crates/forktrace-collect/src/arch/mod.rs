@@ -45,13 +45,29 @@ pub struct FutexCalls {
 }
 
 /// Where things are in `struct pthread` (`nptl/descr.h`), of which `pthread_t` is the address;
-/// offsets in bytes.
+/// offsets in bytes. Words have eight.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// The thread's tid.
     pub tid: u64,
-    /// The descriptor's own address, by which one is recognised. None: it cannot be recognised.
-    pub own_address: &'static [u64],
+    /// By what one is recognised: words that are the address of a place in the descriptor itself. Each
+    /// with the offset of that place.
+    pub own_addresses: &'static [(u64, u64)],
+}
+
+impl Descriptor {
+    /// Bytes to its last part of those that are read.
+    pub const fn size(&self) -> usize {
+        let mut end = self.tid + 4;
+        let mut rest = self.own_addresses;
+        while let [(offset, _), next @ ..] = rest {
+            if *offset + 8 > end {
+                end = *offset + 8;
+            }
+            rest = next;
+        }
+        end as usize
+    }
 }
 
 impl Arch {

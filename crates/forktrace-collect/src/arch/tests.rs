@@ -9,15 +9,18 @@ fn host(arch: &str, built_for: &'static str, page_size: u64, big_endian: bool) -
 #[test]
 fn only_a_machine_that_is_known_is_traced() {
     host("x86_64", "x86_64", 4096, false).check().unwrap();
+    host("aarch64", "aarch64", 4096, false).check().unwrap();
     for (host, cause) in [
         (host("x86_64", "x86_64", 16384, false), "this kernel has 16384;"),
         (host("x86_64", "x86_64", 0, false), "this kernel has 0;"),
         (host("x86_64", "x86_64", 4096, true), "big-endian"),
         (host("x86_64", "x86", 4096, false), "built for x86,"),
-        (host("aarch64", "aarch64", 4096, false), "this machine is aarch64;"),
-        (host("aarch64", "aarch64", 65536, false), "this machine is aarch64;"),
+        (host("aarch64", "aarch64", 16384, false), "this kernel has 16384;"),
+        (host("aarch64", "aarch64", 65536, false), "this kernel has 65536;"),
+        (host("aarch64", "aarch64", 4096, true), "big-endian"),
         // An emulator runs the program.
-        (host("aarch64", "x86_64", 4096, false), "this machine is aarch64;"),
+        (host("aarch64", "x86_64", 4096, false), "built for x86_64, this machine is aarch64;"),
+        (host("x86_64", "aarch64", 4096, false), "built for aarch64, this machine is x86_64;"),
         (host("s390x", "s390x", 4096, true), "this machine is s390x;"),
         (host("riscv64", "riscv64", 4096, false), "this machine is riscv64;"),
     ] {
@@ -62,4 +65,7 @@ fn unwinding_begins_with_what_a_function_preserves() {
 
     let registers = aarch64::unwind_registers(&start);
     assert_eq!((registers.lr(), registers.sp(), registers.fp()), (4, 2, 3));
+    // As `pacia` leaves it.
+    let signed = Registers { preserved: [0x005a_ffff_a320_6004, 0, 0, 0, 0], ..start };
+    assert_eq!(aarch64::unwind_registers(&signed).lr(), 0xffff_a320_6004);
 }

@@ -42,7 +42,7 @@ pub const ARCH: Arch = Arch {
         // Behind `tcbhead_t`, glibc 2.36 and 2.42.
         tid: 0x2d0,
         // `tcb` and `self` of `tcbhead_t`, `sysdeps/x86_64/nptl/tls.h`.
-        own_address: &[0, 0x10],
+        own_addresses: &[(0, 0), (0x10, 0)],
     },
     // `arch/x86/include/asm/trace/exceptions.h`, Linux 5.10 and 6.18.
     has_fault_tracepoints: true,

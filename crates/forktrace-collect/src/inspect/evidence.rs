@@ -144,7 +144,7 @@ pub fn owner_of(pid: u32, lock: u64) -> Option<u64> {
 /// Offset of the tid in glibc's descriptor of a thread.
 pub const DESCRIPTOR_TID: u64 = HOST.descriptor.tid;
 /// Bytes of a descriptor that are read.
-pub const DESCRIPTOR_LEN: usize = DESCRIPTOR_TID as usize + 4;
+pub const DESCRIPTOR_LEN: usize = HOST.descriptor.size();
 
 /// What a descriptor says: its thread's tid, which is cleared when the thread ends, and in a forked
 /// child for all threads that it does not have (`__reclaim_stacks`, `nptl/nptl-stack.c`).
@@ -162,9 +162,11 @@ fn owner_thread(pid: u32, address: u64, inherited: &dyn Inherited) -> OwnerThrea
 /// The tid in the descriptor at `address`, if a descriptor is there.
 pub fn descriptor_tid(address: u64, memory: &Window) -> Option<u32> {
     let at = |offset: u64| address.checked_add(offset);
-    let own = |offset| at(offset).and_then(|at| memory.long(at)) == Some(address);
-    let marks = HOST.descriptor.own_address;
-    let is_one = !marks.is_empty() && marks.iter().copied().all(own);
+    let own = |(offset, place): &(u64, u64)| {
+        let word = at(*offset).and_then(|at| memory.long(at));
+        word.is_some() && word == at(*place)
+    };
+    let is_one = HOST.descriptor.own_addresses.iter().all(own);
     is_one.then(|| memory.word(at(DESCRIPTOR_TID)?)).flatten()
 }
 

@@ -1,4 +1,4 @@
-//! arm64. Not ported: what is here is known, but nothing was judged by it yet.
+//! arm64.
 //!
 //! glibc's mutexes, read-write locks and semaphores have their fields at the same offsets as on
 //! x86-64 (measured with glibc 2.36: lock 0, owner 8, users 12, kind 16; writer 24, shared 28). A
@@ -10,7 +10,7 @@ use super::Arch;
 /// What is known of arm64.
 pub static AARCH64: Arch = Arch {
     name: "aarch64",
-    page_sizes: &[],
+    page_sizes: &[4096],
     // `DEFAULT_MAP_WINDOW_64`, `arch/arm64/include/asm/processor.h`, Linux 6.18, with 48 bits of
     // virtual address; of 52 bits, those above are given out only where a program asks for them.
     address_limit: 1 << 48,

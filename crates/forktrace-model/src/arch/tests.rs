@@ -8,8 +8,10 @@ fn only_a_known_processor_with_pages_of_4_kib_is_judged() {
         ("x86_64", 0, false),
         ("X86_64", 4096, false),
         ("i686", 4096, false),
-        ("aarch64", 4096, false),
+        ("aarch64", 4096, true),
         ("aarch64", 16384, false),
+        ("aarch64", 65536, false),
+        ("armv7l", 4096, false),
         ("riscv64", 4096, false),
         ("", 4096, false),
     ] {

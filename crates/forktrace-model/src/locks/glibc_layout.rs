@@ -1,7 +1,8 @@
-//! The words of glibc's `pthread_mutex_t` on x86-64, whatever its kind.
+//! The words of glibc's `pthread_mutex_t` on x86-64 and arm64, whatever its kind.
 //!
 //! Facts, read at glibc 2.36 and the same in 2.42: layout `struct __pthread_mutex_s`
-//! (`sysdeps/x86/nptl/bits/struct_mutex.h`); kinds and their flags (`sysdeps/nptl/pthreadP.h`).
+//! (`sysdeps/x86/nptl/bits/struct_mutex.h`, and `sysdeps/nptl/bits/struct_mutex.h` for arm64, with all
+//! fields at the same offsets); kinds and their flags (`sysdeps/nptl/pthreadP.h`).
 
 use crate::event::Window;
 

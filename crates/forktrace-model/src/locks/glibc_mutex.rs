@@ -1,4 +1,4 @@
-//! glibc's `pthread_mutex_t` on x86-64: normal, recursive, errorcheck and adaptive.
+//! glibc's `pthread_mutex_t` on x86-64 and arm64: normal, recursive, errorcheck and adaptive.
 //!
 //! Facts, read at glibc 2.36 and the same in 2.42: `__lll_lock_wait` (`nptl/lowlevellock.c`) sets
 //! the word to 2 and waits with `FUTEX_WAIT` for as long as it is 2; `pthread_mutex_lock` (`nptl/pthread_mutex_lock.c`) writes `__owner` and counts

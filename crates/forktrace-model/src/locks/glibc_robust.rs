@@ -1,4 +1,4 @@
-//! glibc's robust and priority inheriting `pthread_mutex_t` on x86-64, whose word names the owner.
+//! glibc's robust and priority inheriting `pthread_mutex_t`, whose word names the owner.
 //!
 //! Facts, read at glibc 2.36 and the same in 2.42: kinds
 //! `PTHREAD_MUTEX_ROBUST_NORMAL_NP` (16) and `PTHREAD_MUTEX_PRIO_INHERIT_NP` (32)

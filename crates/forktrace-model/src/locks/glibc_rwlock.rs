@@ -1,7 +1,8 @@
-//! glibc's `pthread_rwlock_t` on x86-64.
+//! glibc's `pthread_rwlock_t` on x86-64 and arm64.
 //!
 //! Facts, read at glibc 2.36 and the same in 2.42: layout `struct __pthread_rwlock_arch_t`
-//! (`sysdeps/x86/nptl/bits/struct_rwlock.h`); bits of `__readers` (`sysdeps/nptl/pthreadP.h`);
+//! (`sysdeps/x86/nptl/bits/struct_rwlock.h`, and `sysdeps/nptl/bits/struct_rwlock.h` for arm64, with all
+//! fields at the same offsets); bits of `__readers` (`sysdeps/nptl/pthreadP.h`);
 //! who waits on which word with which value (`nptl/pthread_rwlock_common.c`); all waits are
 //! `FUTEX_WAIT_BITSET` (`nptl/futex-internal.c`). A reader waits on `__wrphase_futex` while a
 //! writer holds the lock (expecting 3), or on `__readers` itself behind a queued writer where

@@ -48,7 +48,8 @@ pub(super) fn write_report<'e>(path: &Path, events: impl Iterator<Item = &'e Eve
             pipeline.event(event)?;
         }
         let (waits, total) = pipeline.unaccounted();
-        let waits = unjudged::lines(&waits, total, pipeline.model().span_ns().1);
+        let model = pipeline.model();
+        let waits = unjudged::lines(&waits, total, model.span_ns().1, model.machine());
         let caveats = pipeline.caveats(true);
         let shortfalls = caveats.iter().map(caveats::text).chain(waits).collect();
         let story = pipeline.finish(LogEnd { shortfalls });

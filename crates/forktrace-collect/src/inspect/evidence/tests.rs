@@ -50,6 +50,30 @@ impl Inherited for TooShort {
 }
 
 #[test]
+#[cfg(target_env = "gnu")]
+fn the_descriptor_of_a_thread_tells_its_tid() {
+    use std::os::unix::thread::JoinHandleExt as _;
+
+    let (tell, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        tell.send(nix::unistd::gettid().as_raw()).unwrap();
+        let _ = ended.recv();
+    });
+    let address = thread.as_pthread_t();
+    let tid = told.recv().unwrap().cast_unsigned();
+    let pid = std::process::id();
+    let read = |address| {
+        let bytes = memory::read(pid, address, DESCRIPTOR_LEN).unwrap();
+        descriptor_tid(address, &Window { address, bytes })
+    };
+    assert_eq!(read(address), Some(tid));
+    assert_eq!(read(address + 8), None);
+    drop(end);
+    thread.join().unwrap();
+}
+
+#[test]
 fn a_thread_of_this_process_that_waits() {
     let pid = std::process::id();
     let lock = Arc::new(Mutex::new(()));
