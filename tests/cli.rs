@@ -276,8 +276,15 @@ fn report_of_stdin() -> Result<()> {
 fn demo_list() -> Result<()> {
     let ended = Job::forktrace(&["demo"])?.wait(LIMIT)?;
     ended.expect_code(0)?;
-    let names =
-        ["copied-state", "shared-file", "inherited-lock", "lost-threads", "same-random", "spawn"];
+    let names = [
+        "copied-state",
+        "shared-file",
+        "shared-lock",
+        "inherited-lock",
+        "lost-threads",
+        "same-random",
+        "spawn",
+    ];
     for name in names {
         ensure!(ended.stdout.contains(name), "{name} is not listed\n{}", ended.said());
     }

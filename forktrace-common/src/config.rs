@@ -62,6 +62,8 @@ pub struct Offsets {
     pub task_pid: u32,
     /// `filename` of `struct linux_binprm`, likewise.
     pub binprm_filename: u32,
+    /// `blocked` of `struct task_struct`, likewise.
+    pub task_blocked: u32,
 }
 
 /// The programs' configuration.
@@ -88,8 +90,8 @@ pub struct Config {
     pub locks: u32,
     /// Field offsets of this kernel.
     pub offsets: Offsets,
-    /// Zero.
-    pub reserved: u32,
     /// Where this kernel's structures of sockets have their fields.
     pub sockets: crate::socket::SocketOffsets,
+    /// The same of locks on files.
+    pub file_locks: crate::file_lock::LockOffsets,
 }

@@ -8,7 +8,9 @@
 pub mod aarch64;
 pub mod clone_flags;
 pub mod config;
+pub mod file_lock;
 pub mod futex;
 pub mod maps;
 pub mod record;
+pub mod signals;
 pub mod socket;

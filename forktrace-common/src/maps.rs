@@ -151,6 +151,9 @@ pub struct Risk {
     pub enter_ns: u64,
     /// The registers of the thread that called fork, at the fork; all zero: not known.
     pub at_fork: Registers,
+    /// The signals that that thread had blocked at the fork, a bit for each from 1 on; 0: none, or not
+    /// known.
+    pub blocked: u64,
 }
 
 /// The registers of user space that unwinding begins with: where a task was, and those that a

@@ -25,14 +25,16 @@ pub enum Kind {
     Wake = 5,
     /// [`crate::socket::SocketShared`]: something new about a socket that several processes use.
     SocketUse = 6,
+    /// [`crate::file_lock::LockAct`]: something about a lock on a file that concerns several processes.
+    FileLock = 7,
 }
 
 /// Number of [`Kind`]s.
-pub const KINDS: u32 = 7;
+pub const KINDS: u32 = 8;
 
 /// The names of the kinds as counted in logs and summaries, by [`Kind`].
 pub const KIND_NAMES: [&str; KINDS as usize] =
-    ["fork", "exec", "exit", "wait_end", "wait_begin", "wake", "socket_use"];
+    ["fork", "exec", "exit", "wait_end", "wait_begin", "wake", "socket_use", "file_lock"];
 
 /// Begins every record.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -44,8 +44,8 @@ static CONFIG: Config = Config {
         task_exit_code: 0,
         task_pid: 0,
         binprm_filename: 0,
+        task_blocked: 0,
     },
-    reserved: 0,
     sockets: forktrace_common::socket::SocketOffsets {
         socket: 0,
         kind: 0,
@@ -63,6 +63,18 @@ static CONFIG: Config = Config {
         unix_addr: 0,
         address_len: 0,
         address_name: 0,
+    },
+    file_locks: forktrace_common::file_lock::LockOffsets {
+        owner: 0,
+        flags: 0,
+        kind: 0,
+        file: 0,
+        start: 0,
+        end: 0,
+        inode: 0,
+        superblock: 0,
+        device: 0,
+        reserved: 0,
     },
 };
 

@@ -13,6 +13,8 @@ mod config;
 #[cfg(target_arch = "bpf")]
 mod fault;
 #[cfg(target_arch = "bpf")]
+mod file_lock;
+#[cfg(target_arch = "bpf")]
 mod futex;
 #[cfg(target_arch = "bpf")]
 mod lock;

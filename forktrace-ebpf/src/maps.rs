@@ -9,6 +9,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack},
 };
 use forktrace_common::{
+    file_lock::{Held, HeldKey, HeldRanges},
     maps::{
         AREA_PAGES, Attempt, COUNTERS_LEN, Counter, ForkWindow, Forker, HINT_CHUNK, Hold, LockKey,
         NewTask, Note, Owner, PAGE_HEAD, PAGE_SIZE, PAGE_TAIL, PLACES, PastKey, Risk, WaitState,
@@ -49,6 +50,13 @@ pub(crate) static SOCKETS: LruHashMap<u64, SocketState> = LruHashMap::with_max_e
 
 #[map]
 pub(crate) static SOCKET_USES: LruHashMap<UseKey, SocketUse> =
+    LruHashMap::with_max_entries(1 << 12, 0);
+
+#[map]
+pub(crate) static FILE_LOCKS: LruHashMap<HeldKey, Held> = LruHashMap::with_max_entries(1 << 12, 0);
+
+#[map]
+pub(crate) static POSIX_LOCKS: LruHashMap<HeldKey, HeldRanges> =
     LruHashMap::with_max_entries(1 << 12, 0);
 
 #[map]

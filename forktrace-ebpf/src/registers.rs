@@ -86,3 +86,12 @@ pub(crate) fn socket_call() -> Option<(i32, Sent)> {
     let saved = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) as *const _ };
     arch::socket_call(saved)
 }
+
+/// The descriptor of the file of which the current task's system call takes a lock or gives one back;
+/// `None`: not known, or another call.
+#[inline(always)]
+pub(crate) fn lock_call() -> Option<i32> {
+    // SAFETY: the helpers have no argument, or the current task.
+    let saved = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) as *const _ };
+    arch::lock_call(saved)
+}

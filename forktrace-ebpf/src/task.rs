@@ -163,8 +163,15 @@ fn forked(ctx: &impl EbpfContext, child: impl FnOnce() -> u32) {
             pid_bitmap::note(&FORK_FAMILY, child_tid);
             let at_fork =
                 if config!(registers) != 0 { registers::of_current() } else { Default::default() };
-            let risk =
-                Risk { fork_ns: boot_ns, fork_tid: tid, enter_ns, at_fork, ..Risk::default() };
+            let blocked = blocked_signals();
+            let risk = Risk {
+                fork_ns: boot_ns,
+                fork_tid: tid,
+                enter_ns,
+                at_fork,
+                blocked,
+                ..Risk::default()
+            };
             register(ctx, child_tid, &risk, tgid);
         }
     }
@@ -172,6 +179,21 @@ fn forked(ctx: &impl EbpfContext, child: impl FnOnce() -> u32) {
         // SAFETY: reserved memory of the payload's size.
         unsafe { fork.write(Fork { clone_flags: flags, child_tid, reserved: 0 }) }
     });
+}
+
+/// The signals that the current task has blocked; 0: none, or not known.
+#[inline(always)]
+fn blocked_signals() -> u64 {
+    let offset = config!(offsets.task_blocked);
+    if offset == NO_FIELD {
+        return 0;
+    }
+    // SAFETY: the place is what the kernel's own description says, and the helper checks the read.
+    let mask = unsafe {
+        let task = bpf_get_current_task() as *const u8;
+        bpf_probe_read_kernel(task.wrapping_add(offset as usize).cast::<u64>())
+    };
+    mask.unwrap_or(0)
 }
 
 /// Puts a new process under the same filter as its creator.

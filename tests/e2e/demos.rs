@@ -12,6 +12,10 @@ const LIMIT: Duration = Duration::from_secs(40);
 static DEMOS: &[(&str, &[&str])] = &[
     ("copied-state", &["blue, set by the parent before the fork", "still blue"]),
     ("shared-file", &["second line, by the child", "moved the position to byte 52"]),
+    (
+        "shared-lock",
+        &["is it free for others? False", "is it free for others? True", "DATA", "gave it back"],
+    ),
     ("inherited-lock", &["HANG", "certain", "I want the lock", "inherited_lock.py:"]),
     (
         "lost-threads",

@@ -121,7 +121,8 @@ fn cannot_trace((_, _, shell, name, words): &Place) -> Result<()> {
 }
 
 /// What may be lost on a host where every end-to-end test can run.
-const MAY_BE_LIMITED: [&str; 8] = [
+const MAY_BE_LIMITED: [&str; 9] = [
+    "file-locks",
     "socket-uses",
     "btf",
     "registers",

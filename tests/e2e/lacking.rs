@@ -93,7 +93,12 @@ static LACKS: &[Lack] = &[
         name: "lacking_type_information",
         needs: MOUNTING,
         shell: "mount -t tmpfs none /sys/kernel/btf",
-        differ: &[("btf", "limited"), ("registers", "limited"), ("socket-uses", "limited")],
+        differ: &[
+            ("btf", "limited"),
+            ("registers", "limited"),
+            ("socket-uses", "limited"),
+            ("file-locks", "limited"),
+        ],
         words: &["/sys/kernel/btf/vmlinux"],
     },
     Lack {
@@ -150,6 +155,7 @@ static LACKS: &[Lack] = &[
             ("sys_enter_futex", "limited"),
             ("sys_exit_futex", "limited"),
             ("socket-uses", "limited"),
+            ("file-locks", "limited"),
             ("newer-futex-calls", "limited"),
             ("page-faults", "limited"),
             ("fork-calls", "limited"),

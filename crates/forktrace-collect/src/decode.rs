@@ -1,5 +1,6 @@
 //! Bytes of the ring buffer into events. Total: any bytes give a record or an error, never a panic.
 
+mod file_lock;
 mod socket;
 
 use forktrace_common::{
@@ -67,6 +68,7 @@ fn body(header: &Header, payload: &[u8]) -> Option<Option<(Body, Option<Leftover
     const WAIT_END: u32 = Kind::WaitEnd as u32;
     const WAIT_BEGIN: u32 = Kind::WaitBegin as u32;
     const WAKE: u32 = Kind::Wake as u32;
+    const FILE_LOCK: u32 = Kind::FileLock as u32;
     const SOCKET_USE: u32 = Kind::SocketUse as u32;
     Some(match header.kind {
         FORK => read::<record::Fork>(payload).map(|fork| (fork_body(&fork), None)),
@@ -108,6 +110,8 @@ fn body(header: &Header, payload: &[u8]) -> Option<Option<(Body, Option<Leftover
             .map(|wake| (Body::FutexWake(FutexWake { uaddr: wake.uaddr, op: wake.op }), None)),
         SOCKET_USE => read::<forktrace_common::socket::SocketShared>(payload)
             .map(|shared| (Body::SocketUse(Box::new(socket::socket_use(&shared))), None)),
+        FILE_LOCK => read::<forktrace_common::file_lock::LockAct>(payload)
+            .map(|seen| (Body::FileLock(Box::new(file_lock::file_lock(&seen))), None)),
         _ => return None,
     })
 }

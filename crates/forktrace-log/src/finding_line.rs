@@ -8,8 +8,8 @@ use forktrace_model::{
         stacks::{Frame, Place, TaskNow},
     },
     finding::{
-        Confidence, DescriptorDetail, Effect, ForkSite, HazardId, Holder, Link, Severity,
-        ThreadsDetail, UnobservedForkSite,
+        Confidence, DescriptorDetail, Effect, FileLockDetail, ForkSite, HazardId, Holder, Link,
+        Severity, SignalsDetail, ThreadsDetail, UnobservedForkSite,
     },
     json_number,
 };
@@ -69,6 +69,12 @@ pub struct FindingLine {
     /// What several processes use, where the hazard is about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<DescriptorDetail>,
+    /// A lock on a file, where the hazard is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_lock: Option<FileLockDetail>,
+    /// Signals that the process does not take, where the hazard is about such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signals: Option<SignalsDetail>,
     /// Which advice fits, in a word that does not change. Logs of 0.1 do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,

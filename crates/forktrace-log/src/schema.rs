@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{
-        EventsLost, Evidence, FutexWait, FutexWake, Generators, LostThreads, ProcessExec,
-        ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Resync, Rotated, SocketUse, Stall,
-        Task, ThreadExit, ThreadStart, TraceEnd, TraceStart, UnjudgedWait,
+        BlockedSignals, EventsLost, Evidence, FileLock, FutexWait, FutexWake, Generators,
+        LostThreads, ProcessExec, ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Resync,
+        Rotated, SocketUse, Stall, Task, ThreadExit, ThreadStart, TraceEnd, TraceStart,
+        UnjudgedWait,
     },
     json_number,
 };
@@ -78,6 +79,8 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("stall", reference::<Stall>(generator), true);
     add("generators", reference::<Generators>(generator), true);
     add("socket.use", reference::<SocketUse>(generator), true);
+    add("file.lock", reference::<FileLock>(generator), true);
+    add("signals.blocked", reference::<BlockedSignals>(generator), true);
     add("wait.unjudged", reference::<UnjudgedWait>(generator), true);
     add("threads.lost", reference::<LostThreads>(generator), true);
     add(FINDING, reference::<FindingLine>(generator), false);

@@ -104,6 +104,8 @@ impl<W: Write> Writer<W> {
             Body::Stall(body) => self.line(&head("stall", true), body),
             Body::Generators(body) => self.line(&head("generators", true), body),
             Body::SocketUse(body) => self.line(&head("socket.use", true), body),
+            Body::FileLock(body) => self.line(&head("file.lock", true), body),
+            Body::BlockedSignals(body) => self.line(&head("signals.blocked", true), body),
             Body::WaitUnjudged(body) => self.line(&head("wait.unjudged", true), body),
             Body::LostThreads(body) => self.line(&head("threads.lost", true), body),
             Body::EventsLost(body) => self.line(&head("events.lost", true), body),

@@ -6,6 +6,7 @@
 
 mod evidence;
 mod exit;
+mod file_lock;
 mod generators;
 mod known;
 mod lock_facts;
@@ -14,6 +15,7 @@ mod socket_use;
 pub mod stacks;
 pub mod stall;
 mod trace_end;
+mod trace_start;
 mod unjudged;
 mod unobserved_fork;
 
@@ -22,6 +24,9 @@ pub use evidence::{
     PythonFrame, ThreadSample, Window,
 };
 pub use exit::{Ended, ProcessExit, ThreadExit};
+pub use file_lock::{
+    BlockedSignals, FileLock, LockAct, LockLook, LockOpener, LockSort, PendingSignal, TakenLock,
+};
 pub use generators::{Generator, GeneratorKind, GeneratorSide, Generators};
 pub use known::{Known, KnownExec, KnownFork, KnownThread};
 pub use lock_facts::{
@@ -32,6 +37,7 @@ pub use lost_threads::{HeldLock, LostThread, LostThreads, LostWord, OtherThread,
 pub use socket_use::{PeerEnd, SocketFamily, SocketUse, SocketUser};
 pub use stall::Stall;
 pub use trace_end::{Counter, EndReason, TraceConclusion};
+pub use trace_start::TraceStart;
 pub use unjudged::{Unjudged, UnjudgedWait};
 pub use unobserved_fork::{Learnt, Relative, RelativeThread, UnobservedFork, is_older};
 
@@ -39,7 +45,7 @@ use forktrace_common::futex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{arch::Machine, json_number};
+use crate::json_number;
 
 /// Something that happened to a task, or to the trace itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +112,12 @@ pub enum Body {
     /// Something new about a connection that several processes use.
     #[serde(rename = "socket.use")]
     SocketUse(Box<SocketUse>),
+    /// An act on a lock on a file that concerns several processes.
+    #[serde(rename = "file.lock")]
+    FileLock(Box<FileLock>),
+    /// Signals that a child has blocked since its fork, and that are there for it.
+    #[serde(rename = "signals.blocked")]
+    BlockedSignals(Box<BlockedSignals>),
     /// A wait about which nothing can be said.
     #[serde(rename = "wait.unjudged")]
     WaitUnjudged(Box<UnjudgedWait>),
@@ -146,6 +158,8 @@ impl Body {
             Body::Stall(_) => "stall",
             Body::Generators(_) => "generators",
             Body::SocketUse(_) => "socket.use",
+            Body::FileLock(_) => "file.lock",
+            Body::BlockedSignals(_) => "signals.blocked",
             Body::WaitUnjudged(_) => "wait.unjudged",
             Body::LostThreads(_) => "threads.lost",
             Body::EventsLost(_) => "events.lost",
@@ -164,106 +178,6 @@ impl Body {
             _ => None,
         }
     }
-}
-
-/// Where a trace comes from and how it was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TraceStart {
-    /// Version of forktrace.
-    pub version: String,
-    /// The tracer's own command line.
-    pub command: Vec<String>,
-    /// Kernel release, as `uname -r`.
-    pub kernel: String,
-    /// Processor, as `uname -m`; logs of forktrace 0.1 do not name it, and are of `x86_64`.
-    #[serde(default = "default_arch")]
-    pub arch: String,
-    /// Size of a page, bytes; logs of forktrace 0.1 do not name it, and have 4096.
-    #[serde(default = "default_page_size")]
-    pub page_size: u64,
-    /// `/proc/sys/kernel/random/boot_id`.
-    pub boot_id: String,
-    /// `CLOCK_REALTIME` minus `CLOCK_BOOTTIME` at the start, ns.
-    #[serde(with = "json_number::signed")]
-    #[schemars(with = "json_number::Number")]
-    pub clock_offset_ns: i64,
-    /// Waits at least this long are recorded and judged, ns.
-    #[serde(with = "json_number")]
-    #[schemars(with = "json_number::Number")]
-    pub min_wait_ns: u64,
-    /// Which processes are traced, in words.
-    pub filter: String,
-    /// Processes that were asked for by their pid: suspects about them are shown where nobody is
-    /// left in them who could go on.
-    #[serde(default)]
-    pub asked: Box<[u32]>,
-    /// Whether pages were kept as children inherited them.
-    pub snapshots: bool,
-    /// No futex call was watched: blocked threads were found by looking now and then (without `--exact`).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub lean: bool,
-    /// Waits in every system call were looked at; logs of forktrace 0.1 do not have it, and tell of futex
-    /// waits alone.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub calls: bool,
-    /// It was seen who uses a connection; logs before 0.3 do not have it, and tell of none.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub connections: bool,
-    /// Byte offsets used to read tracepoints, by `event.field`.
-    pub offsets: std::collections::BTreeMap<String, u32>,
-    /// Names the trace, the same in all of its parts; empty: not told.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub trace_id: String,
-    /// Which part of the trace this file is, from 1; 0: the only one.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub part: u32,
-    /// How many lines after this one repeat what was known at the end of the part before.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub carried: u32,
-}
-
-impl TraceStart {
-    /// The machine that was traced.
-    pub fn machine(&self) -> Machine {
-        Machine::new(&self.arch, self.page_size)
-    }
-}
-
-impl Default for TraceStart {
-    fn default() -> Self {
-        TraceStart {
-            version: String::new(),
-            command: Vec::new(),
-            kernel: String::new(),
-            arch: default_arch(),
-            page_size: default_page_size(),
-            boot_id: String::new(),
-            clock_offset_ns: 0,
-            min_wait_ns: 0,
-            filter: String::new(),
-            asked: Box::default(),
-            snapshots: false,
-            lean: false,
-            calls: false,
-            connections: false,
-            offsets: std::collections::BTreeMap::new(),
-            trace_id: String::new(),
-            part: 0,
-            carried: 0,
-        }
-    }
-}
-
-fn default_arch() -> String {
-    Machine::default().arch.name.into()
-}
-
-fn default_page_size() -> u64 {
-    Machine::default().page_size
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// A living process as `/proc` shows it.

@@ -2,6 +2,7 @@
 
 mod descriptor;
 mod fact;
+mod file_lock;
 mod generators;
 mod hazard_id;
 mod remedy;
@@ -11,6 +12,7 @@ mod wait;
 
 pub use descriptor::{DescriptorClass, DescriptorDetail, DescriptorUser};
 pub use fact::{Effect, Fact, Origin, OwnerName, PageEvidence, Rule};
+pub use file_lock::{FileLockDetail, LockLoss, LockParty, SignalsDetail};
 pub use generators::GeneratorsDetail;
 pub use hazard_id::HazardId;
 pub use remedy::Remedy;
@@ -103,6 +105,10 @@ pub enum Detail {
     Generators(Box<GeneratorsDetail>),
     /// Processes use one open description.
     Descriptor(Box<DescriptorDetail>),
+    /// A lock on a file.
+    FileLock(Box<FileLockDetail>),
+    /// Signals that a process does not take.
+    Signals(Box<SignalsDetail>),
 }
 
 /// What a hazard does to the process.
@@ -212,6 +218,8 @@ enum About {
     Stall,
     /// An open description, by its inode.
     Descriptor,
+    /// Locks on a file, by its inode.
+    FileLock,
     /// The process, as far as one hazard is concerned.
     Hazard(HazardId),
 }
@@ -237,7 +245,8 @@ impl Finding {
             Detail::Descriptor(shared) => {
                 Key { about: About::Descriptor, tid: 0, place: shared.inode }
             }
-            Detail::Threads(_) | Detail::Generators(_) | Detail::None => {
+            Detail::FileLock(lock) => Key { about: About::FileLock, tid: 0, place: lock.inode },
+            Detail::Threads(_) | Detail::Generators(_) | Detail::Signals(_) | Detail::None => {
                 Key { about: About::Hazard(self.hazard), tid: 0, place: 0 }
             }
         }
@@ -283,6 +292,32 @@ impl Finding {
         }
     }
 
+    /// The lock on a file, if the hazard is about one.
+    pub fn file_lock(&self) -> Option<&FileLockDetail> {
+        match &self.detail {
+            Detail::FileLock(lock) => Some(lock),
+            _ => None,
+        }
+    }
+
+    /// The signals, if the hazard is about such.
+    pub fn signals(&self) -> Option<&SignalsDetail> {
+        match &self.detail {
+            Detail::Signals(signals) => Some(signals),
+            _ => None,
+        }
+    }
+
+    /// Names what several processes share, if there is one finding about it, whomever of them it names.
+    pub(crate) fn shared(&self) -> Option<(HazardId, u64)> {
+        let inode = match &self.detail {
+            Detail::Descriptor(shared) => shared.inode,
+            Detail::FileLock(lock) => lock.inode,
+            _ => return None,
+        };
+        Some((self.hazard, inode))
+    }
+
     /// The fork, where it was observed.
     pub fn fork_site(&self) -> Option<&ForkSite> {
         match &self.fork {
@@ -314,9 +349,12 @@ impl Finding {
         match &self.detail {
             Detail::Wait(wait) => &wait.stack,
             Detail::Stall(stall) => &stall.stack,
-            Detail::Threads(_) | Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => {
-                &[]
-            }
+            Detail::Threads(_)
+            | Detail::Generators(_)
+            | Detail::Descriptor(_)
+            | Detail::FileLock(_)
+            | Detail::Signals(_)
+            | Detail::None => &[],
         }
     }
 
@@ -326,7 +364,11 @@ impl Finding {
             Detail::Wait(wait) => &wait.python,
             Detail::Stall(stall) => &stall.python,
             Detail::Threads(threads) => &threads.python,
-            Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => &[],
+            Detail::Generators(_)
+            | Detail::Descriptor(_)
+            | Detail::FileLock(_)
+            | Detail::Signals(_)
+            | Detail::None => &[],
         }
     }
 
@@ -380,7 +422,7 @@ impl Finding {
                 }
             }
             Detail::Generators(generators) => generators.found.truncate(1),
-            Detail::Descriptor(_) | Detail::None => {}
+            Detail::Descriptor(_) | Detail::FileLock(_) | Detail::Signals(_) | Detail::None => {}
         }
     }
 

@@ -62,6 +62,20 @@ pub(crate) unsafe fn caller(registers: *const pt_regs) -> u64 {
     unsafe { (*registers.cast::<user_pt_regs>()).regs[LINK] }
 }
 
+/// The descriptor that a call for a lock on a file uses; `None`: another call. The numbers: as below.
+#[inline(always)]
+pub(crate) fn lock_call(saved: *const SavedRegisters) -> Option<i32> {
+    // SAFETY: the helper checks the sources; nothing is read through `saved` here.
+    let (number, first) = unsafe {
+        (
+            bpf_probe_read_kernel(&raw const (*saved).syscallno).unwrap_or(-1),
+            bpf_probe_read_kernel(&raw const (*saved).orig_x0).unwrap_or(0),
+        )
+    };
+    // fcntl, flock
+    matches!(number, 25 | 32).then_some(first as i32)
+}
+
 /// The descriptor of the socket that a system call sends over or receives from, and where what it sends
 /// is; `None`: another call. The numbers: `scripts/syscall.tbl`, Linux 6.18.
 #[inline(always)]

@@ -8,6 +8,10 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(bpf_target_arch = "aarch64")]
-pub(crate) use aarch64::{SavedRegisters, caller, preserved_registers, socket_call, writer};
+pub(crate) use aarch64::{
+    SavedRegisters, caller, lock_call, preserved_registers, socket_call, writer,
+};
 #[cfg(bpf_target_arch = "x86_64")]
-pub(crate) use x86_64::{SavedRegisters, caller, preserved_registers, socket_call, writer};
+pub(crate) use x86_64::{
+    SavedRegisters, caller, lock_call, preserved_registers, socket_call, writer,
+};

@@ -84,6 +84,18 @@ pub(crate) unsafe fn caller(registers: *const pt_regs) -> u64 {
     unsafe { bpf_probe_read_user((*registers).rsp as *const u64) }.unwrap_or_default()
 }
 
+/// The descriptor that a call for a lock on a file uses; `None`: another call. The numbers: as below.
+#[inline(always)]
+pub(crate) fn lock_call(saved: *const SavedRegisters) -> Option<i32> {
+    // SAFETY: the helper checks the source.
+    let field = |at: *const u64| unsafe { bpf_probe_read_kernel(at) }.unwrap_or(0);
+    // SAFETY: fields of what `saved` points to; nothing is read through it here.
+    let (number, first) =
+        unsafe { (field(&raw const (*saved).orig_rax), field(&raw const (*saved).rdi)) };
+    // fcntl, flock
+    matches!(number, 72 | 73).then_some(first as i32)
+}
+
 /// The descriptor of the socket that a system call sends over or receives from, and where what it sends
 /// is; `None`: another call. The numbers: `arch/x86/entry/syscalls/syscall_64.tbl`.
 #[inline(always)]

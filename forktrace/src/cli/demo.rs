@@ -49,7 +49,7 @@ const MIN_WAIT: Duration = Duration::from_secs(1);
 /// Time from the finding to the end of a demo that hangs.
 const AFTER_FINDING: Duration = Duration::from_millis(500);
 
-static DEMOS: [Demo; 6] = [
+static DEMOS: [Demo; 7] = [
     Demo {
         name: "copied-state",
         title: "the child starts with a copy of the parent's memory",
@@ -69,6 +69,16 @@ static DEMOS: [Demo; 6] = [
         program: include_str!("../../demos/shared_file.py"),
         hangs: false,
         seen: shared_file,
+    },
+    Demo {
+        name: "shared-lock",
+        title: "a child gives back its parent's lock on a file",
+        shows: "A lock of flock() belongs to the open file, which both sides of a fork share. A process \
+                takes the lock and forks. Its child unlocks the file when it cleans up. Nobody else has \
+                unlocked anything, and the lock is gone: others get it.",
+        program: include_str!("../../demos/shared_lock.py"),
+        hangs: false,
+        seen: shared_lock,
     },
     Demo {
         name: "inherited-lock",
@@ -291,6 +301,24 @@ fn shared_file(model: &Model, _: &Judge) -> Vec<String> {
             )
         })
         .collect()
+}
+
+fn shared_lock(_: &Model, judge: &Judge) -> Vec<String> {
+    let locks = judge.findings().iter().filter_map(|judged| judged.finding.file_lock());
+    let lines: Vec<String> = locks
+        .map(|lock| {
+            format!(
+                "process {} took the lock, and process {} gave it back by its copy of the descriptor",
+                lock.taker.pid, lock.other.pid
+            )
+        })
+        .collect();
+    match lines.is_empty() {
+        true => {
+            vec!["nothing: this kernel does not tell of locks on files (forktrace doctor)".into()]
+        }
+        false => lines,
+    }
 }
 
 fn inherited_lock(_: &Model, judge: &Judge) -> Vec<String> {

@@ -201,6 +201,7 @@ pub(super) fn start_event(
         lean: kernel.lean,
         calls: true,
         connections: kernel.connections,
+        file_locks: kernel.file_locks,
         offsets: kernel.offsets.clone(),
         trace_id: trace_id.trim().into(),
         part: 0,

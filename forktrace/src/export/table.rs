@@ -304,6 +304,8 @@ fn row(event: &Event, offset_ns: i64) -> Row {
         | Body::Stall(_)
         | Body::Generators(_)
         | Body::SocketUse(_)
+        | Body::FileLock(_)
+        | Body::BlockedSignals(_)
         | Body::WaitUnjudged(_)
         | Body::LostThreads(_)
         | Body::Resync(_)

@@ -2,7 +2,7 @@
 
 use forktrace_model::finding::Remedy;
 
-use super::shared_advice;
+use super::{file_lock_advice, shared_advice};
 
 /// The advice, in words.
 pub fn text(remedy: Remedy) -> &'static str {
@@ -57,7 +57,7 @@ pub fn text(remedy: Remedy) -> &'static str {
         Remedy::PerlRandom => PERL_RANDOM,
         Remedy::RustRandom => RUST_RANDOM,
         Remedy::ReseedAfterFork => RESEED_AFTER_FORK,
-        connection => shared_advice::text(connection),
+        other => file_lock_advice::text(other).unwrap_or_else(|| shared_advice::text(other)),
     }
 }
 

@@ -41,7 +41,12 @@ pub(crate) fn waited(finding: Option<&Finding>, ns: u64) -> String {
     let at_least = finding.is_some_and(|finding| match &finding.detail {
         Detail::Wait(wait) => wait.since_before || wait.not_before_ns.is_some(),
         Detail::Stall(_) => true,
-        Detail::Threads(_) | Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => false,
+        Detail::Threads(_)
+        | Detail::Generators(_)
+        | Detail::Descriptor(_)
+        | Detail::FileLock(_)
+        | Detail::Signals(_)
+        | Detail::None => false,
     });
     format!("{}{}", if at_least { ">" } else { "" }, short(ns))
 }
@@ -82,9 +87,12 @@ pub(crate) fn lock(finding: &Finding, machine: Machine) -> String {
             Some(link) => thing(link, machine).into(),
             None => hazards::words(finding.hazard).headline.into(),
         },
-        Detail::Threads(_) | Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => {
-            hazards::words(finding.hazard).headline.into()
-        }
+        Detail::Threads(_)
+        | Detail::Generators(_)
+        | Detail::Descriptor(_)
+        | Detail::FileLock(_)
+        | Detail::Signals(_)
+        | Detail::None => hazards::words(finding.hazard).headline.into(),
     }
 }
 
@@ -109,9 +117,12 @@ pub(crate) fn holder(finding: &Finding, style: Style) -> String {
     match &finding.detail {
         Detail::Wait(wait) => holder_of(finding, wait, style),
         Detail::Stall(stall) => stall.chain.last().map_or_else(String::new, end),
-        Detail::Threads(_) | Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => {
-            String::new()
-        }
+        Detail::Threads(_)
+        | Detail::Generators(_)
+        | Detail::Descriptor(_)
+        | Detail::FileLock(_)
+        | Detail::Signals(_)
+        | Detail::None => String::new(),
     }
 }
 

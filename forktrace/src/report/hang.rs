@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    Clock, Style, advice, duration, generators, hazards, lost_work, plural, proofs, python,
-    rounded_up, shared, stacks, stall, stuck, style::Tone, threads, unobserved_fork, wrap,
+    Clock, Style, advice, duration, file_lock, generators, hazards, lost_work, plural, proofs,
+    python, rounded_up, shared, stacks, stall, stuck, style::Tone, threads, unobserved_fork, wrap,
 };
 use forktrace_model::{
     event::Task,
@@ -91,6 +91,12 @@ impl Block {
         }
         if let Some(descriptor) = finding.descriptor() {
             rows.extend(shared::rows(finding, descriptor, style));
+        }
+        if let Some(lock) = finding.file_lock() {
+            rows.extend(file_lock::rows(finding, lock, style, clock));
+        }
+        if let Some(detail) = finding.signals() {
+            rows.extend(file_lock::signal_rows(detail));
         }
         if !finding.waited_by.is_empty() {
             rows.push(("holds up", waited_by(finding, style)));
@@ -185,6 +191,8 @@ fn who(finding: &Finding, style: Style) -> String {
         Detail::Threads(threads) => return format!("{name} {}", lost_work::headline(threads)),
         Detail::Generators(detail) => return generators::header(finding, detail, style),
         Detail::Descriptor(descriptor) => return shared::headline(finding, descriptor, style),
+        Detail::FileLock(lock) => return file_lock::headline(finding, lock, style),
+        Detail::Signals(detail) => return format!("{name} {}", file_lock::signals(detail)),
         Detail::None => return format!("{name}: {}", hazards::words(finding.hazard).headline),
     };
     let verdict = match finding.confidence {

@@ -32,6 +32,8 @@ pub(crate) fn words(hazard: HazardId) -> Words {
         HazardId::SharedDescriptor => {
             ("it shares an open connection or file", " on a shared connection or file")
         }
+        HazardId::FileLockLost => ("a lock on a file is lost", " without a lock on a file"),
+        HazardId::BlockedSignals => ("signals have been blocked since the fork", ""),
     };
     Words { headline, together }
 }

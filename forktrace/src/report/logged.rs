@@ -40,6 +40,8 @@ pub fn line(finding: &Finding) -> FindingLine {
         threads: finding.threads().cloned(),
         generators: finding.generators().map(|detail| detail.found.clone()).unwrap_or_default(),
         shared: finding.descriptor().cloned(),
+        file_lock: finding.file_lock().cloned(),
+        signals: finding.signals().cloned(),
         remedy: finding.remedy.as_ref().map(name),
         advice: finding.remedy.map(advice::text).unwrap_or_default().to_owned(),
     }

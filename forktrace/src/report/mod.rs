@@ -12,6 +12,8 @@ pub mod caveats;
 pub(crate) mod cells;
 mod clock;
 pub mod doctor;
+mod file_lock;
+mod file_lock_advice;
 pub mod filter;
 mod flood;
 mod generators;

@@ -7,7 +7,7 @@ use forktrace_model::{
 };
 use nix::sys::signal::Signal;
 
-use super::{duration, lock_words, lost_work, shared};
+use super::{duration, file_lock, lock_words, lost_work, shared};
 
 /// Most processes that a proof names.
 const PIDS: usize = 8;
@@ -58,6 +58,7 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
             .or_else(|| of_generator(fact))
             .or_else(|| of_stall(fact))
             .or_else(|| of_lost_work(fact))
+            .or_else(|| file_lock::proof(fact))
             .unwrap_or_else(|| use_of_lock(fact)),
     }
 }

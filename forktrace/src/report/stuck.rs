@@ -79,9 +79,12 @@ fn missing(finding: &Finding) -> (Option<&str>, Option<&str>) {
     let (cut, python) = match &finding.detail {
         Detail::Wait(wait) => (&wait.stack_cut, &wait.python_missing),
         Detail::Stall(stall) => (&stall.stack_cut, &stall.python_missing),
-        Detail::Threads(_) | Detail::Generators(_) | Detail::Descriptor(_) | Detail::None => {
-            return (None, None);
-        }
+        Detail::Threads(_)
+        | Detail::Generators(_)
+        | Detail::Descriptor(_)
+        | Detail::FileLock(_)
+        | Detail::Signals(_)
+        | Detail::None => return (None, None),
     };
     (cut.as_deref(), python.as_deref())
 }

@@ -232,6 +232,8 @@ impl<W: Write> Text<W> {
             | Body::Stall(_)
             | Body::Generators(_)
             | Body::SocketUse(_)
+            | Body::FileLock(_)
+            | Body::BlockedSignals(_)
             | Body::WaitUnjudged(_)
             | Body::LostThreads(_)
             | Body::ProcessOwner(_)

@@ -27,6 +27,7 @@ use crate::{
     kernel::{
         Error,
         error::{causes, refused},
+        file_locks::{self, FILE_LOCKS},
         loader::{self, FAULTS, FORKS, NEWER_FUTEX, Options},
         lock_probes::PROBE_TYPE,
         namespace, privilege,
@@ -56,7 +57,8 @@ pub fn examine() -> Vec<Check> {
             place: tracefs.place().to_owned(),
             survey: tracefs.survey(),
             socket_fields: sockets::offsets().is_some(),
-            present: [&NEWER_FUTEX[..], &FORKS, &FAULTS, &SOCKETS]
+            lock_fields: file_locks::offsets().is_some(),
+            present: [&NEWER_FUTEX[..], &FORKS, &FAULTS, &SOCKETS, &FILE_LOCKS]
                 .concat()
                 .into_iter()
                 .map(|(_, event)| event)

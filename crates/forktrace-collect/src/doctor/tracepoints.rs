@@ -8,6 +8,7 @@ use crate::{
     doctor::Check,
     kernel::{
         Error, FormatError,
+        file_locks::FILE_LOCKS,
         loader::{FAULTS, FORKS, FUTEX, REQUIRED},
         sockets::SOCKETS,
         tracefs::Survey,
@@ -18,6 +19,7 @@ const NEWER_FUTEX: &str = "newer-futex-calls";
 const PAGE_FAULTS: &str = "page-faults";
 const CLONE: &str = "fork-calls";
 const SOCKETS_CHECK: &str = "socket-uses";
+const LOCKS_CHECK: &str = "file-locks";
 
 /// The content of tracefs.
 pub(super) struct Layouts {
@@ -29,6 +31,8 @@ pub(super) struct Layouts {
     pub(super) present: Vec<&'static str>,
     /// Whether it is known where the kernel's structures of sockets have their fields.
     pub(super) socket_fields: bool,
+    /// The same of locks on files.
+    pub(super) lock_fields: bool,
 }
 
 /// `mounts`: `/proc/self/mounts`, whose third column is the type.
@@ -65,7 +69,7 @@ pub(super) fn tracepoints(layouts: Option<&Layouts>) -> Vec<Check> {
     let Some(layouts) = layouts else {
         let unread = |name| Check::missing(name, "unknown: needs tracefs", ABOVE);
         let mut checks: Vec<Check> = needed.map(short).map(unread).collect();
-        let groups = [NEWER_FUTEX, PAGE_FAULTS, CLONE, SOCKETS_CHECK];
+        let groups = [NEWER_FUTEX, PAGE_FAULTS, CLONE, SOCKETS_CHECK, LOCKS_CHECK];
         for group in of_exact.map(short).chain(groups) {
             checks.push(Check::limited(group, "unknown: needs tracefs", ABOVE));
         }
@@ -77,6 +81,7 @@ pub(super) fn tracepoints(layouts: Option<&Layouts>) -> Vec<Check> {
     checks.push(page_faults(layouts));
     checks.push(clone(layouts));
     checks.push(sockets(layouts));
+    checks.push(file_locks(layouts));
     checks
 }
 
@@ -207,6 +212,25 @@ fn sockets(layouts: &Layouts) -> Check {
             SOCKETS_CHECK,
             "the kernel does not describe its structures (BTF): forktrace does not see who uses a \
              connection",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF",
+        ),
+    }
+}
+
+fn file_locks(layouts: &Layouts) -> Check {
+    let has_all = FILE_LOCKS.iter().all(|(_, event)| layouts.present.contains(event));
+    match (has_all, layouts.lock_fields) {
+        (true, true) => Check::ok(LOCKS_CHECK, "present"),
+        (false, _) => Check::limited(
+            LOCKS_CHECK,
+            "no tracepoints filelock/flock_lock_inode and posix_lock_inode: forktrace does not see who \
+             loses a lock on a file",
+            "use a kernel that has them",
+        ),
+        (true, false) => Check::limited(
+            LOCKS_CHECK,
+            "the kernel does not describe its structures (BTF): forktrace does not see who loses a lock on \
+             a file",
             "use a kernel with CONFIG_DEBUG_INFO_BTF",
         ),
     }

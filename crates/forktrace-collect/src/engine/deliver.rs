@@ -7,7 +7,7 @@ use forktrace_model::{
     model::{Change, ProcId},
 };
 
-use super::{Consumer, Engine, kernel_tasks::Means, lock_observations};
+use super::{Consumer, Engine, kernel_tasks::Means, later, lock_observations};
 use crate::{clock, inspect};
 
 impl<C: Consumer> Engine<C> {
@@ -29,6 +29,11 @@ impl<C: Consumer> Engine<C> {
                 }
             }
         }
+        if let Body::FileLock(act) = &event.body
+            && !later::is_of_concern(act, self.consumer.wanted())
+        {
+            return Ok(());
+        }
         if let Body::EventsLost(lost) = &mut event.body {
             let dropped = self.kernel.maps.counters().dropped;
             lost.by_kind = self.tracked.losses.explain(lost.count, &dropped);
@@ -40,6 +45,7 @@ impl<C: Consumer> Engine<C> {
         }
         self.waits.concluded(&event, &self.consumer, clock::boot_ns());
         self.lost_threads.consider(&event, self.consumer.wanted());
+        self.later.consider(&event, self.consumer.wanted());
         if let Some(locks) = &self.kernel.locks {
             lock_observations::consider(locks, &event);
         }
@@ -54,6 +60,7 @@ impl<C: Consumer> Engine<C> {
         if let Some(process) = self.consumer.wanted().latest(pid) {
             self.waits.forget(process.id);
             self.generators.forget(process.id);
+            self.later.forget(process.id);
         }
         // What is in the maps by this number may be of the next one by now.
         if !self.kernel.exit_tells_last_thread && !inspect::scan::lives(pid) {

@@ -28,6 +28,9 @@ impl<C: Consumer> Engine<C> {
         for event in self.lost_threads.finish(self.consumer.wanted(), clock::boot_ns()) {
             self.intake.push(event);
         }
+        for event in self.later.finish(self.consumer.wanted(), clock::boot_ns()) {
+            self.intake.push(event);
+        }
         let models = Models::of(&self.consumer);
         for event in self.generators.finish(&self.kernel.records, models.wanted, clock::boot_ns()) {
             self.intake.push(event);

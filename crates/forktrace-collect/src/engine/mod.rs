@@ -24,6 +24,7 @@ mod ending;
 mod generators;
 mod intake;
 mod kernel_tasks;
+mod later;
 mod lock_observations;
 mod losses;
 mod lost_threads;
@@ -51,6 +52,7 @@ use self::{
     consumer::Models,
     generators::{Generators, Searched},
     intake::{Intake, Records},
+    later::Later,
     lost_threads::LostThreadsWatch,
     memory::Memory,
     pace::Pace,
@@ -94,6 +96,7 @@ pub struct Engine<C> {
     waits: Waits,
     lost_threads: LostThreadsWatch,
     generators: Generators,
+    later: Later,
     command: Command,
     memory: Memory,
     pace: Pace,
@@ -117,6 +120,7 @@ impl<C: Consumer> Engine<C> {
                 scope.audit,
             ),
             generators: Generators::new(),
+            later: Later::new(Arc::clone(&kernel.records)),
             command: Command::default(),
             memory: Memory::default(),
             pace: Pace::new(),
@@ -168,6 +172,7 @@ impl<C: Consumer> Engine<C> {
                 done = self.lost_threads.next() => self.take_lost_threads(done),
                 () = self.command.ended() => self.pace.stir(),
                 searched = self.generators.next() => self.take_generators(searched),
+                seen = self.later.next() => self.take_later(seen),
                 ready = self.intake.batch(&mut records) => ready?,
             }
             if !records.is_empty() {
@@ -219,6 +224,7 @@ impl<C: Consumer> Engine<C> {
         let maps = &self.kernel.maps;
         self.lost_threads.begin(models.wanted, now_ns, || maps.waits());
         self.generators.begin(&self.kernel.records, models.wanted, now_ns);
+        self.later.begin(models.wanted, now_ns);
         for event in self.tracked.credentials.changed(now_ns, models.everything) {
             self.intake.push(event);
         }
@@ -249,6 +255,7 @@ impl<C: Consumer> Engine<C> {
             self.waits.due_ns(now_ns),
             self.lost_threads.next_ns(),
             self.generators.due_ns(),
+            self.later.due_ns(),
             self.tracked.credentials.due_ns(),
         ];
         due.into_iter().flatten().min()
@@ -265,6 +272,13 @@ impl<C: Consumer> Engine<C> {
     fn take_generators(&mut self, searched: Vec<Searched>) {
         self.pace.stir();
         for event in self.generators.take(searched, clock::boot_ns()) {
+            self.intake.push(event);
+        }
+    }
+
+    fn take_later(&mut self, seen: Vec<later::Seen>) {
+        self.pace.stir();
+        for event in self.later.take(seen, clock::boot_ns()) {
             self.intake.push(event);
         }
     }

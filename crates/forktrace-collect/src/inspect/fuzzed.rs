@@ -5,9 +5,9 @@ use std::io::Write as _;
 use procfs::{FromRead as _, process::Syscall};
 
 use super::{
-    ancestry, memory,
+    ancestry, file_lock, memory,
     module::{Places, loads},
-    proc_text, scan, stacks, symbol, threads,
+    proc_text, scan, signals, stacks, symbol, threads,
 };
 
 /// A file of `/proc`, taken for each that is read.
@@ -36,6 +36,8 @@ pub fn proc(data: &[u8]) {
         threads::decode(syscall_number, argument_registers);
     }
     ancestry::random_at(data);
+    file_lock::parse(data);
+    signals::parse(&text);
     for load in loads(data).into_iter().flatten() {
         assert!(load.start <= load.end);
     }

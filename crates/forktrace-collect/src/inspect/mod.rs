@@ -6,6 +6,7 @@
 mod access_probe;
 mod ancestry;
 pub mod evidence;
+pub mod file_lock;
 mod fuse;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -21,6 +22,7 @@ mod proc_text;
 pub mod python;
 pub mod sample;
 pub mod scan;
+pub mod signals;
 pub mod stacks;
 pub mod stall;
 pub mod symbol;

@@ -135,6 +135,13 @@ impl ForkRecords {
             .filter(|registers| *registers != Registers::default())
     }
 
+    /// The signals that the thread that forked a child had blocked at the fork, a bit for each from 1 on;
+    /// `None`: not known, or none.
+    pub fn blocked_at_fork(&self, pid: u32) -> Option<u64> {
+        let _unpreempted = Unpreempted::here();
+        self.risk(pid).map(|risk| risk.blocked).filter(|blocked| *blocked != 0)
+    }
+
     /// How often the child has woken a futex word since it was forked; `None`: not known.
     pub fn wakes_since_fork(&self, pid: u32, uaddr: u64) -> Option<u64> {
         let _unpreempted = Unpreempted::here();

@@ -14,6 +14,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use forktrace_common::{
     config::{CONFIG_GLOBAL, Config, NO_FIELD, Offsets},
+    file_lock::LockOffsets,
     maps::{
         AREA, AREA_PAGES, CHUNKS, EVENTS, FREE, FREE_BEYOND, HINT_CHUNK, OWNERS, PAGE_SIZE, PLACES,
         RISK_HINTS, SNAPSHOTS, TAILS, TRACED_HINTS, WAIT_HINTS,
@@ -30,6 +31,7 @@ use super::{
     Error, allocator,
     cleaner::Leavings,
     error::{causes, refused},
+    file_locks,
     fork_records::ForkRecords,
     lock_probes::{self, LockProbes},
     maps::Maps,
@@ -158,6 +160,8 @@ pub struct Kernel {
     pub snapshots: bool,
     /// Whether it is seen who uses a connection.
     pub connections: bool,
+    /// Whether it is seen who acts on a lock on a file.
+    pub file_locks: bool,
     /// Whether the exit tracepoint tells a process's last thread (from 6.16). Otherwise ended
     /// processes are to be forgotten by [`Maps::forget`].
     pub exit_tells_last_thread: bool,
@@ -230,7 +234,8 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     let tracepoints = FAULTS.iter().all(|(_, event)| tracefs.has(event)) && !options.fault_events;
     let registers = shows_registers();
     let sockets = sockets::offsets().filter(|_| registers);
-    let shown = Shown { registers, sockets };
+    let locks_on_files = file_locks::offsets();
+    let shown = Shown { registers, sockets, file_locks: locks_on_files };
     let mut ebpf = load_object(options, offsets, options.snapshots, shown)?;
     // There are places for pages before a program looks for one.
     let leavings = Leavings::open(&ebpf)?;
@@ -249,6 +254,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
     }
     let snapshots = options.snapshots && attach_faults(&mut ebpf, tracepoints)?;
     let connections = sockets::attach(&mut ebpf, tracefs, sockets.is_some());
+    let file_locks = file_locks::attach(&mut ebpf, tracefs, locks_on_files.is_some());
     let diagnostics = match options.diagnostics {
         true => EbpfLogger::init(&mut ebpf).ok(),
         false => None,
@@ -276,6 +282,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
         offsets: named,
         snapshots,
         connections,
+        file_locks,
         exit_tells_last_thread,
         lean: options.lean,
         locks,
@@ -291,7 +298,7 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
 pub(crate) fn try_lock_probes(options: &Options) -> Result<(), String> {
     let _lifted = privilege::MemoryLock::lift();
     let survey = with_tracefs(|tracefs| tracefs.survey()).map_err(|error| error.to_string())?;
-    let shown = Shown { registers: shows_registers(), sockets: None };
+    let shown = Shown { registers: shows_registers(), sockets: None, file_locks: None };
     let mut ebpf =
         load_object(options, survey.offsets, false, shown).map_err(|error| error.to_string())?;
     lock_probes::load(&mut ebpf).map_err(|error| error.to_string())?;
@@ -311,6 +318,8 @@ struct Shown {
     registers: bool,
     /// The fields of a socket.
     sockets: Option<SocketOffsets>,
+    /// The fields of a lock on a file.
+    file_locks: Option<LockOffsets>,
 }
 
 fn load_object(
@@ -331,8 +340,8 @@ fn load_object(
         registers: shown.registers.into(),
         locks: options.locks.into(),
         offsets,
-        reserved: 0,
         sockets: shown.sockets.unwrap_or_default(),
+        file_locks: shown.file_locks.unwrap_or_default(),
     };
     let usual = if options.lean { RING } else { RING_OF_CALLS };
     let ring_bytes = options.ring_bytes.unwrap_or(usual);

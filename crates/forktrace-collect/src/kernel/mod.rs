@@ -10,6 +10,7 @@ mod batch;
 mod btf;
 mod cleaner;
 pub(crate) mod error;
+pub(crate) mod file_locks;
 mod fork_records;
 mod handles;
 #[expect(unsafe_code, reason = "reads the auxiliary vector")]

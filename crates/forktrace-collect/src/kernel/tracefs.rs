@@ -64,6 +64,12 @@ impl Format {
         Format { event: event.to_owned(), fields }
     }
 
+    /// Its fields, without those that all tracepoints have, by `category/tracepoint.field`.
+    fn own_fields(&self) -> impl Iterator<Item = (String, u32)> {
+        let own = self.fields.iter().filter(|(field, _)| !field.starts_with("common_"));
+        own.map(|(field, offset)| (format!("{}.{field}", self.event), *offset))
+    }
+
     /// Byte offset of a field in the tracepoint's record.
     pub fn offset(&self, field: &str) -> Result<u32, FormatError> {
         self.fields.get(field).copied().ok_or_else(|| FormatError::NoField {
@@ -220,11 +226,10 @@ impl Tracefs {
             task_pid: offset("task_struct", "pid"),
             binprm_filename: offset("linux_binprm", "filename"),
             task_exit_code: offset("task_struct", "exit_code"),
+            task_blocked: offset("task_struct", "blocked"),
         };
         for format in [fault, wait, waitv, wake, requeue].into_iter().flatten() {
-            for (field, offset) in format.fields.iter().filter(|(f, _)| !f.starts_with("common_")) {
-                named.insert(format!("{}.{field}", format.event), *offset);
-            }
+            named.extend(format.own_fields());
         }
         Survey::of(offsets, named, missing)
     }

@@ -2,7 +2,7 @@
 
 use proptest::{collection::btree_map, collection::vec, option, prelude::*};
 
-use super::any_socket;
+use super::{any_file_lock, any_socket};
 use forktrace_model::event::*;
 
 use super::any_generators::generators;
@@ -287,6 +287,7 @@ fn trace_start() -> impl Strategy<Value = TraceStart> {
             lean: min_wait_ns % 5 == 0,
             calls: min_wait_ns % 3 == 0,
             connections: min_wait_ns % 7 == 0,
+            file_locks: min_wait_ns % 3 == 0,
             offsets,
             trace_id: ["", "6c0e"][min_wait_ns as usize % 2].into(),
             part: min_wait_ns as u32 % 3,
@@ -446,6 +447,8 @@ fn task_event() -> impl Strategy<Value = Body> {
         lost_threads().prop_map(|lost| Body::LostThreads(Box::new(lost))).boxed(),
         generators().prop_map(|found| Body::Generators(Box::new(found))).boxed(),
         any_socket::socket_use().prop_map(|seen| Body::SocketUse(Box::new(seen))).boxed(),
+        any_file_lock::file_lock().prop_map(|seen| Body::FileLock(Box::new(seen))).boxed(),
+        any_file_lock::blocked().prop_map(|seen| Body::BlockedSignals(Box::new(seen))).boxed(),
     ]
 }
 

@@ -3,7 +3,8 @@
 use forktrace_model::{
     event::ThreadName,
     finding::{
-        DescriptorDetail, DescriptorUser, Effect, ForkSite, Holder, Severity, UnobservedForkSite,
+        DescriptorDetail, DescriptorUser, Effect, FileLockDetail, ForkSite, Holder, LockParty,
+        Severity, SignalsDetail, UnobservedForkSite,
     },
 };
 use proptest::{collection::btree_map, collection::vec, option, prelude::*};
@@ -139,6 +140,12 @@ pub(super) fn finding() -> impl Strategy<Value = FindingLine> {
                 users: vec![DescriptorUser { pid, ..DescriptorUser::default() }],
                 ..DescriptorDetail::default()
             }),
+            file_lock: ns_pid.map(|pid| FileLockDetail {
+                other: LockParty { pid, ..LockParty::default() },
+                ..FileLockDetail::default()
+            }),
+            signals: ns_pid
+                .map(|pid| SignalsDetail { zombies: vec![pid], ..SignalsDetail::default() }),
             remedy: words.2,
             advice: words.4,
         },

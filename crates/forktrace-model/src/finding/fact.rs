@@ -170,6 +170,42 @@ rules! {
     Supports EndedAfter "ended-after" { by: u32, after_ns: u64, pid: u32, error: u32 }
     /// Both use it, one after the other; it has gone from hand to hand so many times.
     Supports UsedInTurns "used-in-turns" { turns: u64 }
+    /// Process `by` gave back a lock that process `pid` had taken, by a call and not by a close.
+    Supports ReleasedByOther "released-by-other" { by: u32, pid: u32 }
+    /// Process `pid` itself gave it back `after_ns` later: until then it relied on it.
+    Supports ReliedOn "relied-on" { pid: u32, after_ns: u64 }
+    /// Process `pid` still had the file open `after_ns` later, and had not taken the lock again.
+    Supports StillOpen "still-open" { pid: u32, after_ns: u64 }
+    /// Another process took the lock meanwhile.
+    Supports TakenMeanwhile "taken-meanwhile" { by: u32 }
+    /// So many times one process took the lock while another one had it, by one description.
+    Supports LockOverlaps "lock-overlaps" { times: u64 }
+    /// Process `pid` had a POSIX lock on the file until its end, which gave it back.
+    Supports EndedWithLock "ended-with-lock" { pid: u32 }
+    /// Process `pid` has the inherited file open `after_ns` later, and nobody has a lock on it.
+    Supports OpenWithoutLock "open-without-lock" { pid: u32, fd: i32, after_ns: u64 }
+    /// The file's text is the number of process `pid`.
+    Supports NamesProcess "names-process" { pid: u32 }
+    /// It belongs to a database of SQLite, and process `pid` locks it by the inherited descriptor.
+    Supports UsesDatabase "uses-database" { pid: u32 }
+    /// Process `pid` has the lock by its copy of the descriptor, and has not asked for it.
+    Supports KeptByCopy "kept-by-copy" { pid: u32, fd: i32 }
+    /// Process `pid`, which took it, has ended; `signal`: by this one.
+    Supports TakerGone "taker-gone" { pid: u32, signal: Option<u8> }
+    /// Process `pid` does not get it; `same`: it runs the same program as who took it.
+    Supports NotGot "not-got" { pid: u32, same: bool }
+    /// The thread that forked had these signals blocked, and the process has not unblocked them.
+    Supports BlockedSinceFork "blocked-since-fork" { signals: Vec<i32> }
+    /// These signals were there at each of so many looks, for so long.
+    Supports SignalPending "signal-pending" { signals: Vec<i32>, looks: u32, for_ns: u64 }
+    /// No thread waits for them, and no signalfd has them.
+    Supports NobodyTakesSignals "nobody-takes-signals" {}
+    /// Ended children have not been waited for.
+    Supports Unreaped "unreaped" { pids: Vec<u32> }
+    /// Process `pid`, which took the lock, waits for the end of a child: it may have lent it.
+    Weakens MayBeLent "may-be-lent" { pid: u32 }
+    /// Nothing tells that anybody still relies on the lock.
+    Weakens NeedUnknown "need-unknown" {}
     /// So many other threads of the process are alive.
     Weakens OthersAlive "others-alive" { others: u64 }
     /// Signals with a handler that may run, by number; `None`: not known.

@@ -30,4 +30,9 @@ pub enum HazardId {
     DuplicatedPrng,
     /// Processes of one fork family use one open description: a connection, for example.
     SharedDescriptor,
+    /// A process goes on without the lock on a file that it has taken or relies on, or keeps one for a
+    /// process that is gone.
+    FileLockLost,
+    /// Signals are there for a child that has had them blocked since its fork.
+    BlockedSignals,
 }

@@ -131,4 +131,18 @@ pub enum Remedy {
     ConnectionPhp,
     /// In a Python program.
     ConnectionPython,
+    /// A lock of flock(2) that fork shares.
+    FileLockShared,
+    /// The same in a Python program.
+    FileLockSharedPython,
+    /// A lock of fcntl(2) that a child does not have.
+    FileLockNotInherited,
+    /// A database of SQLite.
+    ConnectionSqlite,
+    /// A lock that a child keeps.
+    FileLockKept,
+    /// Signals that a child has blocked.
+    UnblockSignals,
+    /// The same in a Python program.
+    UnblockSignalsPython,
 }

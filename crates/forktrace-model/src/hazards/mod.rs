@@ -4,8 +4,11 @@
 //! model in, verdict out. What waits have in common stands in [`wait`]. A false alarm costs more trust
 //! than a miss, so that a rule that cannot be checked counts as not met.
 
+mod blocked_signals;
 mod deadlock;
 mod duplicated_prng;
+mod family;
+mod file_lock_lost;
 mod handlers;
 mod held_open;
 mod inherited_lock;
@@ -45,6 +48,8 @@ pub static HAZARDS: &[&dyn Hazard] = &[
     &threads_lost::ThreadsLost,
     &duplicated_prng::DuplicatedPrng,
     &shared_descriptor::SharedDescriptor,
+    &file_lock_lost::FileLockLost,
+    &blocked_signals::BlockedSignalsHazard,
 ];
 
 /// One hazard.

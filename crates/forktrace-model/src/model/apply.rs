@@ -53,6 +53,7 @@ impl Model {
                 self.rename(task);
                 self.socket_use(at, task, seen);
             }
+            (Body::FileLock(seen), Some(task)) => self.file_lock(at, task, seen),
             _ => {}
         }
         changes

@@ -2,6 +2,7 @@
 
 mod apply;
 mod checkpoint;
+mod file_locks;
 mod forget;
 mod process;
 mod sockets;
@@ -9,6 +10,7 @@ mod sockets;
 mod tests;
 mod threaded_forks;
 
+pub use file_locks::{KnownAct, KnownLock, LockHolder};
 pub use process::{Exec, Fork, ProcId, Process, Thread};
 pub use sockets::{KnownUser, SharedSocket};
 
@@ -83,6 +85,7 @@ pub struct Model {
     complete: Vec<ProcId>,
     /// Connections that several processes use, by inode.
     sockets: FxHashMap<u64, SharedSocket>,
+    file_locks: FxHashMap<(u64, u64), KnownLock>,
 }
 
 impl Model {

@@ -18,10 +18,14 @@ const STALL: u64 = u64::MAX;
 const LOST: u64 = u64::MAX - 1;
 /// The same of random number generators.
 const GENERATORS: u64 = u64::MAX - 2;
+/// The same of blocked signals.
+const SIGNALS: u64 = u64::MAX - 3;
 
 /// Stands for the thread where a finding is about something that processes share, which has its inode in
 /// place of the address of a word: no thread has this number.
 const SHARED: u32 = u32::MAX;
+/// The same of a lock on a file.
+const FILE_LOCK: u32 = u32::MAX - 1;
 
 /// What a finding of a process is about: a thread and the address of its word, or no thread and [`STALL`].
 type About = (u32, u64);
@@ -36,7 +40,7 @@ pub(super) struct Waits {
     /// Findings about what goes on, by process, and what the judge keeps them under.
     open: FxHashMap<ProcId, FxHashMap<About, usize>>,
     /// Where the finding is drawn about what processes share, by inode.
-    shared: FxHashMap<u64, ProcId>,
+    shared: FxHashMap<About, ProcId>,
     pub(super) left_out: u64,
 }
 
@@ -56,32 +60,8 @@ impl Waits {
             _ => {}
         }
         match (&step.outcome, &event.body) {
-            (Some(Outcome::Found(finding)), Body::Evidence(look)) => {
-                let subject = (id, (task.tid, look.wait.uaddr));
-                self.found(subject, finding, look.wait.enter_ns, event.boot_ns, asked);
-            }
-            (Some(Outcome::Found(finding)), Body::Stall(_)) => {
-                let subject = (id, (0, STALL));
-                self.found(
-                    subject,
-                    finding,
-                    since_ns(finding, event.boot_ns),
-                    event.boot_ns,
-                    asked,
-                );
-            }
-            (Some(Outcome::Found(finding)), Body::LostThreads(_)) => {
-                let about = (u32::from(finding.hazard == HazardId::ThreadsLost), LOST);
-                self.found((id, about), finding, event.boot_ns, event.boot_ns, asked);
-            }
-            (Some(Outcome::Found(finding)), Body::Generators(_)) => {
-                let at = event.boot_ns;
-                self.found((id, (0, GENERATORS)), finding, at, at, asked);
-            }
-            (Some(Outcome::Found(finding)), Body::SocketUse(seen)) => {
-                let id = *self.shared.entry(seen.inode).or_insert(id);
-                let subject = (id, (SHARED, seen.inode));
-                self.found(subject, finding, event.boot_ns, event.boot_ns, asked);
+            (Some(Outcome::Found(finding)), _) => {
+                self.found_at((id, task.tid), event, finding, asked);
             }
             (Some(Outcome::Ended { .. }), Body::Stall(_)) => {
                 let place = self.close(id, (0, STALL));
@@ -99,6 +79,36 @@ impl Waits {
             }
             _ => {}
         }
+    }
+
+    /// A finding that an event of this process and thread has led to.
+    fn found_at(
+        &mut self,
+        (id, tid): (ProcId, u32),
+        event: &Event,
+        finding: &Finding,
+        asked: &FxHashSet<u32>,
+    ) {
+        let at = event.boot_ns;
+        let (subject, since_ns) = match &event.body {
+            Body::Evidence(look) => ((id, (tid, look.wait.uaddr)), look.wait.enter_ns),
+            Body::Stall(_) => ((id, (0, STALL)), since_ns(finding, at)),
+            Body::LostThreads(_) => {
+                let about = (u32::from(finding.hazard == HazardId::ThreadsLost), LOST);
+                ((id, about), at)
+            }
+            Body::Generators(_) => ((id, (0, GENERATORS)), at),
+            Body::BlockedSignals(_) => ((id, (0, SIGNALS)), at),
+            Body::SocketUse(seen) => (self.of_shared(id, (SHARED, seen.inode)), at),
+            Body::FileLock(seen) => (self.of_shared(id, (FILE_LOCK, seen.inode)), at),
+            _ => return,
+        };
+        self.found(subject, finding, since_ns, at, asked);
+    }
+
+    /// Where the finding is drawn about what several processes share: at the first that is named.
+    fn of_shared(&mut self, id: ProcId, about: About) -> (ProcId, About) {
+        (*self.shared.entry(about).or_insert(id), about)
     }
 
     /// A thread is in this wait.
@@ -172,7 +182,9 @@ impl Waits {
     /// Of a process that hangs there are findings about single waits, or one about who waits for whom: the
     /// judge has dropped the others ([`forktrace_model::judge`]).
     fn drop_other_view(&mut self, id: ProcId, (tid, uaddr): About) {
-        let own_view = |tid: u32, uaddr: u64| uaddr == LOST || uaddr == GENERATORS || tid == SHARED;
+        let own_view = |tid: u32, uaddr: u64| {
+            [LOST, GENERATORS, SIGNALS].contains(&uaddr) || [SHARED, FILE_LOCK].contains(&tid)
+        };
         if own_view(tid, uaddr) {
             return;
         }

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     doctor::Status::{self, Limited, Missing, Ok as Good},
     inspect::{Reach, Sight},
-    kernel::sockets::SOCKETS,
     kernel::{FormatError, tracefs::Survey},
+    kernel::{file_locks::FILE_LOCKS, sockets::SOCKETS},
 };
 
 /// The status of a check. A check that is not `ok` must have a remedy.
@@ -132,6 +132,7 @@ fn layouts(missing: Vec<FormatError>, present: &[&'static str]) -> Layouts {
         survey: Survey::of(Offsets::default(), named, missing),
         present: present.to_vec(),
         socket_fields: true,
+        lock_fields: true,
     }
 }
 
@@ -177,6 +178,9 @@ fn tracepoints_that_need_not_be_there_are_named_if_they_are() {
     let newer = tracepoints(Some(&layouts(Vec::new(), &sockets)));
     assert_eq!(status(find(&newer, "socket-uses")), Good);
     assert_eq!(status(find(&checks, "socket-uses")), Limited);
+    let locks = tracepoints(Some(&layouts(Vec::new(), &FILE_LOCKS.map(|(_, event)| event))));
+    assert_eq!(status(find(&locks, "file-locks")), Good);
+    assert_eq!(status(find(&newer, "file-locks")), Limited);
     let old = tracepoints(Some(&layouts(Vec::new(), &[])));
     assert_eq!(status(find(&old, "newer-futex-calls")), Good);
     // The same checks whether or not they could be read.

@@ -104,15 +104,17 @@ fn words_of_tracepoints() {
     let faults = FAULTS.map(|(_, event)| event);
     let all = ["syscalls/sys_enter_futex_waitv", "syscalls/sys_enter_clone3"];
     let sockets = SOCKETS.map(|(_, event)| event);
-    let good = layouts(Vec::new(), &[&all[..], &faults, &sockets].concat());
+    let locks = FILE_LOCKS.map(|(_, event)| event);
+    let good = layouts(Vec::new(), &[&all[..], &faults, &sockets, &locks].concat());
     let mut checks = tracepoints(Some(&good));
     checks.insert(0, tracefs(&Ok(good), mounts));
     checks.push(tracefs(&Ok(layouts(Vec::new(), &[])), ""));
     checks.push(tracefs(&closed(), mounts));
     checks.push(tracefs(&closed(), ""));
     checks.extend(tracepoints(Some(&layouts(missing, &[]))));
-    let undescribed = layouts(Vec::new(), &sockets);
-    checks.extend(tracepoints(Some(&Layouts { socket_fields: false, ..undescribed })).pop());
+    let described = layouts(Vec::new(), &[&sockets[..], &locks].concat());
+    let undescribed = Layouts { socket_fields: false, lock_fields: false, ..described };
+    checks.extend(tracepoints(Some(&undescribed)).into_iter().rev().take(2));
     checks.extend(tracepoints(None));
     insta::assert_snapshot!(text(&checks));
 }

@@ -12,14 +12,14 @@
 //! waits for replies (lines of a log); a child that has ended before the other goes on; standard input and
 //! output.
 
-use super::{advice, family};
+use super::advice;
 use crate::{
     event::{PeerEnd, SocketFamily, SocketUser},
     finding::{
         Confidence, DescriptorClass, DescriptorDetail, DescriptorUser, Detail, Fact, Finding,
         ForkInfo, HazardId, Severity, Subject,
     },
-    hazards::wait::fork::fork_site,
+    hazards::{family, wait::fork::fork_site},
     model::{KnownUser, Model, Process, SharedSocket},
 };
 

@@ -4,7 +4,6 @@
 
 mod advice;
 mod connection;
-mod family;
 #[cfg(test)]
 mod tests;
 

@@ -43,7 +43,8 @@ pub(super) fn parted_ns(model: &Model, one: ProcId, other: ProcId) -> u64 {
     }
 }
 
-fn is_above(model: &Model, one: ProcId, other: ProcId) -> bool {
+/// Whether a process is the other one, or one from which that has its memory by forks alone.
+pub(super) fn is_above(model: &Model, one: ProcId, other: ProcId) -> bool {
     let mut line =
         std::iter::successors(Some(other), |id| above(model, model.get(*id)?)).take(DEPTH);
     line.any(|id| id == one)
