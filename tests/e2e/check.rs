@@ -77,13 +77,20 @@ fn check(
 ) -> Result<()> {
     let hang = truth.hang().context("nothing hangs")?;
     let text = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    if matches!(truth, Truth::Shared(_)) {
+    let detail = match truth {
+        Truth::Shared(_) => Some("shared"),
+        Truth::LostLock(_) => Some("file_lock"),
+        Truth::Blocked(_) => Some("signals"),
+        _ => None,
+    };
+    if let Some(detail) = detail {
         // Whoever used it first may stand for all.
         let also = facts.timed("also").filter_map(|(_, pid)| pid);
         let users: Vec<u64> = facts.all("stuck").chain(also).collect();
         let pid = number(finding, "/pid");
         ensure!(pid.is_some_and(|pid| users.contains(&pid)), "{pid:?} is none of {users:?}");
-        ensure!(finding.get("shared").is_some_and(Value::is_object), "not what is shared");
+        ensure!(finding.get(detail).is_some_and(Value::is_object), "no {detail}");
+        ensure!(!text("/advice").is_empty(), "no advice");
         return Ok(());
     }
     is_one_of(finding, "/pid", facts, "stuck")?;

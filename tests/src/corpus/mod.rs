@@ -6,6 +6,7 @@
 
 mod c;
 mod cxx;
+mod file_locks;
 mod limits;
 mod lost_work;
 mod musl;
@@ -81,6 +82,10 @@ pub enum Truth {
     LostWork(Hang),
     /// Processes of one fork family use one connection, and harm each other by it.
     Shared(Hang),
+    /// A process goes on without a lock on a file, or keeps one that it does not know of. `stuck` names it.
+    LostLock(Hang),
+    /// A child has signals blocked since its fork that are there for it. `stuck` names it.
+    Blocked(Hang),
     /// A child hangs for what it did itself since the fork, whatever that is called.
     OwnFault,
     /// Nothing: every wait ends.
@@ -259,6 +264,13 @@ const SUSPECT: Option<Confidence> = Some(Confidence::Suspect);
 const DEADLOCK: Judgement = nobody(Truth::Deadlock(Hang::UNNAMED));
 const ORPHANED: Judgement = nobody(Truth::OrphanedLock(Hang::UNNAMED));
 const SHARED: Judgement = nobody(Truth::Shared(Hang::UNNAMED));
+const LOST_LOCK: Judgement = Judgement {
+    truth: Truth::LostLock(Hang::UNNAMED),
+    least: LIKELY,
+    most: Some(Confidence::Certain),
+};
+const BLOCKED: Judgement =
+    Judgement { truth: Truth::Blocked(Hang::UNNAMED), least: LIKELY, most: LIKELY };
 const HELD_OPEN: Judgement = nobody(Truth::HeldOpen(Hang::UNNAMED));
 /// Nobody is left who could wake it, and so it is proven.
 const LOST: Judgement = nobody(Truth::LostWaker(Hang::UNNAMED));
@@ -352,6 +364,7 @@ impl Case {
         let last = match self.truth {
             // Since Linux 6.3.
             Truth::Shared(_) => Need::Tracepoint("sock/sock_send_length"),
+            Truth::LostLock(_) => Need::Tracepoint("filelock/flock_lock_inode"),
             _ => Need::Setpriv,
         };
         [Need::Tracing, own, last]
@@ -375,13 +388,22 @@ impl Truth {
             Truth::HeldOpen(_) => Some("held-open"),
             Truth::LostWork(_) => Some("threads-lost"),
             Truth::Shared(_) => Some("shared-descriptor"),
+            Truth::LostLock(_) => Some("file-lock-lost"),
+            Truth::Blocked(_) => Some("blocked-signals"),
             Truth::OwnFault | Truth::Nothing => None,
         }
     }
 
     /// Whether anything hangs.
     pub fn hangs(self) -> bool {
-        !matches!(self, Truth::Nothing | Truth::LostWork(_) | Truth::Shared(_))
+        !matches!(
+            self,
+            Truth::Nothing
+                | Truth::LostWork(_)
+                | Truth::Shared(_)
+                | Truth::LostLock(_)
+                | Truth::Blocked(_)
+        )
     }
 
     /// What must be said of the lock.
@@ -394,7 +416,9 @@ impl Truth {
             | Truth::OrphanedLock(hang)
             | Truth::HeldOpen(hang)
             | Truth::LostWork(hang)
-            | Truth::Shared(hang) => Some(hang),
+            | Truth::Shared(hang)
+            | Truth::LostLock(hang)
+            | Truth::Blocked(hang) => Some(hang),
             Truth::OwnFault | Truth::Nothing => None,
         }
     }
@@ -445,6 +469,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         stalls::HANGS,
         lost_work::LOST,
         shared::FOUND,
+        file_locks::LOST,
     ];
     let quiet = [
         c::QUIET,
@@ -455,6 +480,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         pythons::QUIET,
         stalls::QUIET,
         shared::QUIET,
+        file_locks::QUIET,
         reports::QUIET,
         lost_work::QUIET,
     ];
