@@ -15,10 +15,12 @@ def end_with_parent():
 
 def child(fd):
     end_with_parent()
+    # The pauses let forktrace look at the position in between.
+    time.sleep(0.5)
     position = os.lseek(fd, 0, os.SEEK_CUR)
     print(f"child  {os.getpid()}: I did not open the file; its position is byte {position}", flush=True)
     os.write(fd, b"second line, by the child\n")
-    time.sleep(0.3)
+    time.sleep(1)
 
 
 def main():
@@ -27,10 +29,11 @@ def main():
         os.write(fd, b"first line, by the parent\n")
         process = multiprocessing.get_context("fork").Process(target=child, args=(fd,))
         process.start()
-        process.join()
+        time.sleep(0.9)
         position = os.lseek(fd, 0, os.SEEK_CUR)
         print(f"parent {os.getpid()}: the child has moved the position to byte {position}", flush=True)
         os.write(fd, b"third line, by the parent\n")
+        process.join()
         with open(path) as written:
             for line in written:
                 print(f"parent {os.getpid()}: in the file: {line.rstrip()}", flush=True)

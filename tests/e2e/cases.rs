@@ -34,7 +34,7 @@ static BY_FAULT_EVENTS: &[&str] = &[
 pub(crate) fn trials() -> Vec<Trial> {
     let of = |case: &'static Case| trial(case.name, &case.needed(), || run(case, &[]));
     let of_events = |case: &'static Case| {
-        let [_, own, other] = case.needed();
+        let [_, own, other, _] = case.needed();
         let needs = [Need::FaultEvents, own, other];
         trial(format!("events_{}", case.name), &needs, || run(case, &["--fault-events"]))
     };

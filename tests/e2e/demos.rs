@@ -11,10 +11,27 @@ const LIMIT: Duration = Duration::from_secs(40);
 /// Name of a demo, and words that its output must have.
 static DEMOS: &[(&str, &[&str])] = &[
     ("copied-state", &["blue, set by the parent before the fork", "still blue"]),
-    ("shared-file", &["second line, by the child", "moved the position to byte 52"]),
     (
         "shared-lock",
         &["is it free for others? False", "is it free for others? True", "DATA", "gave it back"],
+    ),
+    (
+        "shared-file",
+        &[
+            "second line, by the child",
+            "moved the position to byte 52",
+            "moved its position by 26 bytes",
+        ],
+    ),
+    (
+        "shared-connection",
+        &[
+            "answers were wrong",
+            "DATA",
+            "certain",
+            "one connection to 127.0.0.1:",
+            "data goes wrong",
+        ],
     ),
     ("inherited-lock", &["HANG", "certain", "I want the lock", "inherited_lock.py:"]),
     (

@@ -33,7 +33,7 @@ static ROWS: &[(&str, Option<Confidence>)] = &[
 pub(crate) fn trials() -> Vec<Trial> {
     let row = |(name, expected): &'static (&str, Option<Confidence>)| {
         let case = corpus::cases().find(|case| case.name == *name);
-        let needs = case.map_or([Need::Tracing; 3], Case::needed);
+        let needs = case.map_or([Need::Tracing; 4], Case::needed);
         trial(format!("exact_{name}"), &needs, move || {
             run(case.with_context(|| format!("no row {name}"))?, *expected)
         })

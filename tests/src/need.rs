@@ -36,6 +36,10 @@ pub enum Need {
     Php,
     /// Ruby.
     Ruby,
+    /// PostgreSQL's server.
+    Postgres,
+    /// Redis's server.
+    Redis,
     /// Any python3 that runs the workloads.
     Python,
     /// A python3 whose `threading` locks are semaphores: up to 3.12, and 3.13.0.
@@ -137,6 +141,8 @@ impl Need {
             Need::Perl => not_found("perl", &["perl"]),
             Need::Php => not_found("php", &["php-cli"]),
             Need::Ruby => not_found("ruby", &["ruby"]),
+            Need::Postgres => no_postgres(),
+            Need::Redis => not_found("redis-server", &["redis-server"]),
             Need::Python => not_found("python3", &["python3"]),
             Need::SemaphorePython => Need::Python.missing().or_else(other_python_locks),
             Need::FramesOfPython => Need::Python.missing().or_else(other_python_frames),
@@ -272,6 +278,16 @@ fn not_here(why: &str) -> Missing {
 }
 
 /// Mounts tracefs for the look alone, where nobody has mounted it.
+/// Debian has the programs of each version in a folder of its own, beside the client's library.
+fn no_postgres() -> Option<Missing> {
+    let mut versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let is_there = versions.any(|version| version.path().join("bin/initdb").exists());
+    (!is_there).then(|| Missing {
+        why: "no PostgreSQL".into(),
+        install: vec![Install::Package("postgresql")],
+    })
+}
+
 fn no_tracepoint(event: &str) -> Option<Missing> {
     let script = "at=/sys/kernel/tracing; [ -e $at/events ] || mount -t tracefs tracefs $at || exit 2; \
                   [ -e $at/events/$1 ]";

@@ -120,6 +120,13 @@ def workers(connect):
     reap(*[fork(ask, connection) for _ in range(5)])
 
 
+def service(connect):
+    """A running service: its workers have used the connection for long, and go on."""
+    shares()
+    connection = connect()
+    reap(*[fork(ask, connection, 150, 0.05) for _ in range(3)])
+
+
 def grandchild(connect):
     shares()
     connection = connect()

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{
-        BlockedSignals, EventsLost, Evidence, FileLock, FutexWait, FutexWake, Generators,
+        BlockedSignals, EventsLost, Evidence, FileLock, FileUse, FutexWait, FutexWake, Generators,
         LostThreads, ProcessExec, ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Resync,
         Rotated, SocketUse, Stall, Task, ThreadExit, ThreadStart, TraceEnd, TraceStart,
         UnjudgedWait,
@@ -81,6 +81,7 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("socket.use", reference::<SocketUse>(generator), true);
     add("file.lock", reference::<FileLock>(generator), true);
     add("signals.blocked", reference::<BlockedSignals>(generator), true);
+    add("file.use", reference::<FileUse>(generator), true);
     add("wait.unjudged", reference::<UnjudgedWait>(generator), true);
     add("threads.lost", reference::<LostThreads>(generator), true);
     add(FINDING, reference::<FindingLine>(generator), false);

@@ -106,6 +106,7 @@ impl<W: Write> Writer<W> {
             Body::SocketUse(body) => self.line(&head("socket.use", true), body),
             Body::FileLock(body) => self.line(&head("file.lock", true), body),
             Body::BlockedSignals(body) => self.line(&head("signals.blocked", true), body),
+            Body::FileUse(body) => self.line(&head("file.use", true), body),
             Body::WaitUnjudged(body) => self.line(&head("wait.unjudged", true), body),
             Body::LostThreads(body) => self.line(&head("threads.lost", true), body),
             Body::EventsLost(body) => self.line(&head("events.lost", true), body),

@@ -7,6 +7,7 @@
 mod evidence;
 mod exit;
 mod file_lock;
+mod file_use;
 mod generators;
 mod known;
 mod lock_facts;
@@ -27,6 +28,7 @@ pub use exit::{Ended, ProcessExit, ThreadExit};
 pub use file_lock::{
     BlockedSignals, FileLock, LockAct, LockLook, LockOpener, LockSort, PendingSignal, TakenLock,
 };
+pub use file_use::{FileClass, FileHolder, FileUse, WatchedFile};
 pub use generators::{Generator, GeneratorKind, GeneratorSide, Generators};
 pub use known::{Known, KnownExec, KnownFork, KnownThread};
 pub use lock_facts::{
@@ -36,7 +38,7 @@ pub use lock_facts::{
 pub use lost_threads::{HeldLock, LostThread, LostThreads, LostWord, OtherThread, ThreadedForks};
 pub use socket_use::{PeerEnd, SocketFamily, SocketUse, SocketUser};
 pub use stall::Stall;
-pub use trace_end::{Counter, EndReason, TraceConclusion};
+pub use trace_end::{Counter, EndReason, Rotated, TraceConclusion};
 pub use trace_start::TraceStart;
 pub use unjudged::{Unjudged, UnjudgedWait};
 pub use unobserved_fork::{Learnt, Relative, RelativeThread, UnobservedFork, is_older};
@@ -118,6 +120,9 @@ pub enum Body {
     /// Signals that a child has blocked since its fork, and that are there for it.
     #[serde(rename = "signals.blocked")]
     BlockedSignals(Box<BlockedSignals>),
+    /// Something new about a file or an epoll instance that several processes have as one.
+    #[serde(rename = "file.use")]
+    FileUse(Box<FileUse>),
     /// A wait about which nothing can be said.
     #[serde(rename = "wait.unjudged")]
     WaitUnjudged(Box<UnjudgedWait>),
@@ -160,6 +165,7 @@ impl Body {
             Body::SocketUse(_) => "socket.use",
             Body::FileLock(_) => "file.lock",
             Body::BlockedSignals(_) => "signals.blocked",
+            Body::FileUse(_) => "file.use",
             Body::WaitUnjudged(_) => "wait.unjudged",
             Body::LostThreads(_) => "threads.lost",
             Body::EventsLost(_) => "events.lost",
@@ -370,13 +376,6 @@ pub struct Resync {
     #[serde(default, with = "json_number", skip_serializing_if = "is_none_lost")]
     #[schemars(with = "json_number::Number")]
     pub listed_ns: u64,
-}
-
-/// The end of a file that is not the trace's last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Rotated {
-    /// The part that follows.
-    pub next: u32,
 }
 
 /// How a trace ended.

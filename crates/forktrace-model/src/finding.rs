@@ -216,10 +216,10 @@ enum About {
     Wait,
     /// What the tasks of the process wait for: there is one finding about it, of whatever hazard.
     Stall,
-    /// An open description, by its inode.
-    Descriptor,
     /// Locks on a file, by its inode.
     FileLock,
+    /// An open description.
+    Descriptor(DescriptorClass),
     /// The process, as far as one hazard is concerned.
     Hazard(HazardId),
 }
@@ -243,7 +243,7 @@ impl Finding {
             Detail::Wait(wait) => Key::of_wait(self.subject.tid, wait.lock.futex),
             Detail::Stall(_) => Key::of_stall(),
             Detail::Descriptor(shared) => {
-                Key { about: About::Descriptor, tid: 0, place: shared.inode }
+                Key { about: About::Descriptor(shared.class), tid: 0, place: shared.id }
             }
             Detail::FileLock(lock) => Key { about: About::FileLock, tid: 0, place: lock.inode },
             Detail::Threads(_) | Detail::Generators(_) | Detail::Signals(_) | Detail::None => {
@@ -306,16 +306,6 @@ impl Finding {
             Detail::Signals(signals) => Some(signals),
             _ => None,
         }
-    }
-
-    /// Names what several processes share, if there is one finding about it, whomever of them it names.
-    pub(crate) fn shared(&self) -> Option<(HazardId, u64)> {
-        let inode = match &self.detail {
-            Detail::Descriptor(shared) => shared.inode,
-            Detail::FileLock(lock) => lock.inode,
-            _ => return None,
-        };
-        Some((self.hazard, inode))
     }
 
     /// The fork, where it was observed.

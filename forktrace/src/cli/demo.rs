@@ -16,6 +16,7 @@ use forktrace_collect::{
     kernel::{self, GatedChild, ProcessGroup},
 };
 use forktrace_model::{
+    event::FileClass,
     judge::{Judge, Judged},
     model::{Model, Process},
 };
@@ -40,7 +41,7 @@ const NARROWEST: usize = 40;
 /// First word of a demo's output.
 const DEMO: &str = "DEMO  ";
 /// Column of the titles in the list.
-const LIST_TITLE: usize = 18;
+const LIST_TITLE: usize = 21;
 
 /// The longest run of a demo.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -49,7 +50,7 @@ const MIN_WAIT: Duration = Duration::from_secs(1);
 /// Time from the finding to the end of a demo that hangs.
 const AFTER_FINDING: Duration = Duration::from_millis(500);
 
-static DEMOS: [Demo; 7] = [
+static DEMOS: [Demo; 8] = [
     Demo {
         name: "copied-state",
         title: "the child starts with a copy of the parent's memory",
@@ -79,6 +80,16 @@ static DEMOS: [Demo; 7] = [
         program: include_str!("../../demos/shared_lock.py"),
         hangs: false,
         seen: shared_lock,
+    },
+    Demo {
+        name: "shared-connection",
+        title: "parent and child get each other's answers from a server",
+        shows: "A connection that is open at the fork is open in the child too, and it is the same one. Parent \
+                and child ask a server over it. Each answer goes to whichever process reads first, so \
+                that both get answers to questions of the other, and no call fails.",
+        program: include_str!("../../demos/shared_connection.py"),
+        hangs: false,
+        seen: shared_connection,
     },
     Demo {
         name: "inherited-lock",
@@ -291,16 +302,50 @@ fn copied_state(model: &Model, _: &Judge) -> Vec<String> {
 }
 
 fn shared_file(model: &Model, _: &Judge) -> Vec<String> {
-    forked(model)
-        .filter(|child| child.exec.is_none())
-        .map(|child| {
-            format!(
-                "process {} was forked and did not exec: it shares every file that its parent had \
+    let moved = model.file_uses().filter(|seen| seen.class == FileClass::File).map(|seen| {
+        let who = seen.holders.iter().map(|holder| {
+            let bytes = holder.written.saturating_add(holder.read);
+            format!("process {} moved its position by {bytes} bytes", holder.pid)
+        });
+        let who: Vec<String> = who.collect();
+        format!("{}: {}; it is one open file", seen.name, who.join(", "))
+    });
+    let moved: Vec<String> = moved.collect();
+    let shared = forked(model).filter(|child| child.exec.is_none()).map(|child| {
+        format!(
+            "process {} was forked and did not exec: it shares every file that its parent had \
                  open at the fork",
-                child.pid
-            )
+            child.pid
+        )
+    });
+    shared.chain(moved).collect()
+}
+
+fn shared_connection(model: &Model, judge: &Judge) -> Vec<String> {
+    let found = judge.findings().iter().filter_map(|judged| judged.finding.descriptor());
+    let said: Vec<String> = found
+        .map(|shared| {
+            let used = shared
+                .users
+                .iter()
+                .map(|user| format!("process {} asked {} times", user.pid, user.sends));
+            let used: Vec<String> = used.collect();
+            format!("one connection to {}: {} by then", shared.name, used.join(", "))
         })
-        .collect()
+        .collect();
+    match said.is_empty() {
+        false => said,
+        true => forked(model)
+            .filter(|child| child.exec.is_none())
+            .map(|child| {
+                format!(
+                    "process {} was forked and did not exec: it has its parent's connection. This kernel \
+                     does not tell who uses a connection (from Linux 6.3)",
+                    child.pid
+                )
+            })
+            .collect(),
+    }
 }
 
 fn shared_lock(_: &Model, judge: &Judge) -> Vec<String> {

@@ -306,6 +306,7 @@ fn row(event: &Event, offset_ns: i64) -> Row {
         | Body::SocketUse(_)
         | Body::FileLock(_)
         | Body::BlockedSignals(_)
+        | Body::FileUse(_)
         | Body::WaitUnjudged(_)
         | Body::LostThreads(_)
         | Body::Resync(_)

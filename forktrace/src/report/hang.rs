@@ -90,7 +90,7 @@ impl Block {
             rows.extend(generators::rows(detail, style));
         }
         if let Some(descriptor) = finding.descriptor() {
-            rows.extend(shared::rows(finding, descriptor, style));
+            rows.extend(shared::rows(finding, descriptor, style, clock));
         }
         if let Some(lock) = finding.file_lock() {
             rows.extend(file_lock::rows(finding, lock, style, clock));
@@ -108,10 +108,9 @@ impl Block {
         let mut rows: Vec<Row> = RowKind::Fact.rows(rows).collect();
         rows.extend(RowKind::Place.rows(stuck::rows(finding, style)));
         let mut last = Vec::new();
-        let proof: Vec<_> =
-            proofs::of(finding).map(|text| style.clean(&text).into_owned()).collect();
+        let proof = proof(finding, style);
         if !proof.is_empty() {
-            last.push(("proof", proof.join("; ")));
+            last.push(("proof", proof));
         }
         if !finding.same_fault_in.is_empty() {
             last.push(("also in", also_in(finding)));
@@ -131,6 +130,30 @@ pub fn write(w: &mut impl Write, finding: &Finding, style: Style, clock: &Clock)
         row(w, style, label, &text)?;
     }
     Ok(())
+}
+
+/// Writes the block of a finding that has become surer: what has been said with less confidence is not said
+/// again.
+pub(super) fn write_surer(
+    w: &mut impl Write,
+    finding: &Finding,
+    before: Confidence,
+    style: Style,
+) -> io::Result<()> {
+    header(w, finding, style)?;
+    row(w, style, "surer", &format!("this was {} above; more is known now", word(before)))?;
+    if let Some(shared) = finding.descriptor() {
+        for (label, text) in shared::uses(finding, shared, style) {
+            row(w, style, label, &text)?;
+        }
+    }
+    row(w, style, "proof", &proof(finding, style))
+}
+
+/// What the conclusion rests on, in one line.
+fn proof(finding: &Finding, style: Style) -> String {
+    let proofs = proofs::of(finding).map(|text| style.clean(&text).into_owned());
+    proofs.collect::<Vec<_>>().join("; ")
 }
 
 /// Tasks that wait for the end of the process.

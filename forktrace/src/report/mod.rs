@@ -30,6 +30,7 @@ mod python;
 pub mod reasons;
 mod shared;
 mod shared_advice;
+mod shared_files;
 mod siblings;
 mod size;
 pub(crate) mod stacks;

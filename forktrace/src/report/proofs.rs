@@ -7,7 +7,7 @@ use forktrace_model::{
 };
 use nix::sys::signal::Signal;
 
-use super::{duration, file_lock, lock_words, lost_work, shared};
+use super::{duration, file_lock, lock_words, lost_work, shared, shared_files};
 
 /// Most processes that a proof names.
 const PIDS: usize = 8;
@@ -54,6 +54,14 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         | Fact::ShutDown { .. }
         | Fact::EndedAfter { .. }
         | Fact::UsedInTurns { .. } => shared::proof(fact),
+        Fact::SameOpenFile {}
+        | Fact::OffsetMovedByBoth { .. }
+        | Fact::WaitOnOneEpoll { .. }
+        | Fact::EpollOfOne { .. }
+        | Fact::EpollChanged { .. }
+        | Fact::OnlyListening {}
+        | Fact::OnlyWritten {}
+        | Fact::HeldElsewhere {} => shared_files::proof(fact),
         _ => threads(fact)
             .or_else(|| of_generator(fact))
             .or_else(|| of_stall(fact))

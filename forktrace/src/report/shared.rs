@@ -5,7 +5,7 @@ use forktrace_model::{
     text::plural,
 };
 
-use super::{Style, duration};
+use super::{Clock, Style, duration, shared_files};
 
 /// Most processes that the first line names, and that have a row.
 const NAMES: usize = 3;
@@ -17,7 +17,7 @@ pub(super) fn headline(finding: &Finding, shared: &DescriptorDetail, style: Styl
     let names: Vec<String> = users.iter().take(NAMES).map(|user| name(user, style)).collect();
     let who = match (names.as_slice(), users.len().saturating_sub(NAMES)) {
         ([one, other], _) => format!("{one} and {other} both"),
-        (names, 0) => format!("{} all", names.join(", ")),
+        ([names @ .., last], 0) => format!("{} and {last} all", names.join(", ")),
         (names, more) => format!("{} and {more} more all", names.join(", ")),
     };
     let all = if users.len() == 2 { "both" } else { "all" };
@@ -34,7 +34,8 @@ fn name(user: &DescriptorUser, style: Style) -> String {
     format!("{}[{}]", style.clean(&user.comm), user.pid)
 }
 
-fn what(shared: &DescriptorDetail, style: Style) -> String {
+/// What is shared, in words.
+pub(super) fn what(shared: &DescriptorDetail, style: Style) -> String {
     let name = style.clean(&shared.name);
     let tls = if shared.tls { "TLS " } else { "" };
     match (shared.class, name.is_empty()) {
@@ -50,6 +51,21 @@ pub(super) fn rows(
     finding: &Finding,
     shared: &DescriptorDetail,
     style: Style,
+    clock: &Clock,
+) -> Vec<(&'static str, String)> {
+    let mut rows = uses(finding, shared, style);
+    if shared.since_ns > 0 {
+        rows.push(("since", clock.time(shared.since_ns)));
+    }
+    rows.push(("leads to", leads_to(finding, shared).into()));
+    rows
+}
+
+/// What each process did.
+pub(super) fn uses(
+    finding: &Finding,
+    shared: &DescriptorDetail,
+    style: Style,
 ) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     let mut label = "used by";
@@ -58,28 +74,33 @@ pub(super) fn rows(
         None => "while it was traced",
     };
     for user in shared.users.iter().take(USERS) {
-        rows.push((label, used(user, since, style)));
+        rows.push((label, used(shared.class, user, since, style)));
         label = "";
     }
     if let Some(hidden) = shared.users.len().checked_sub(USERS).filter(|hidden| *hidden > 0) {
         rows.push((label, format!("… {hidden} more")));
     }
-    rows.push(("leads to", leads_to(finding, shared).into()));
     rows
 }
 
-fn used(user: &DescriptorUser, since: &str, style: Style) -> String {
+fn used(class: DescriptorClass, user: &DescriptorUser, since: &str, style: Style) -> String {
     let fd = user.fd.map_or(String::new(), |fd| format!(", fd {fd}"));
     let ended = if user.ended { "; it has ended" } else { "" };
+    let name = name(user, style);
+    if class != DescriptorClass::Connection {
+        return format!("{name}{fd}: {}{ended}", shared_files::used(class, user));
+    }
     let sent = plural(user.sends, "time", "times");
     let received = plural(user.receives, "time", "times");
-    let name = name(user, style);
     format!("{name}{fd}: sent {sent} and received {received} {since}{ended}")
 }
 
 /// The consequence, in a user's words.
 fn leads_to(finding: &Finding, shared: &DescriptorDetail) -> &'static str {
     use forktrace_model::finding::Rule;
+    if let Some(leads_to) = shared_files::leads_to(finding, shared) {
+        return leads_to;
+    }
     match () {
         () if finding.has(Rule::ShutDown) || finding.has(Rule::EndedAfter) => {
             "one process ends the connection of the other: its next request fails (connection closed, \
@@ -168,6 +189,7 @@ mod tests {
             says(&[70, 71]),
             "server[70] and server[71] both use one connection to 10.0.0.5:5432"
         );
+        assert!(says(&[70, 71, 72]).starts_with("server[70], server[71] and server[72] all use"));
         assert_eq!(
             says(&[70, 71, 72, 73]),
             "server[70], server[71], server[72] and 1 more all use one connection to 10.0.0.5:5432"

@@ -1,4 +1,4 @@
-//! What to do about a connection that several processes use.
+//! What to do about a connection, an epoll instance or a file that several processes use.
 
 use forktrace_model::finding::Remedy;
 
@@ -16,6 +16,9 @@ pub(super) fn text(remedy: Remedy) -> &'static str {
         Remedy::ConnectionRuby => RUBY,
         Remedy::ConnectionPhp => PHP,
         Remedy::ConnectionPython => PYTHON,
+        Remedy::Epoll => EPOLL,
+        Remedy::EpollPython => EPOLL_PYTHON,
+        Remedy::FileOffset => FILE_OFFSET,
         _ => CONNECTION,
     }
 }
@@ -55,3 +58,12 @@ const RUBY: &str = "open connections after the fork: in Puma's on_worker_boot (b
 const PHP: &str = "open connections after pcntl_fork(), in each process; let children end with posix_kill() or exec, since their destructors say goodbye on the inherited connection";
 
 const PYTHON: &str = "open the connection after the fork: in the target function of multiprocessing, in the pool's initializer, or with os.register_at_fork(after_in_child=…); or use the start method \"spawn\" or \"forkserver\"; let os.fork() children end with os._exit()";
+
+// epoll(7), "Questions and answers"; libevent 2.1 `event_reinit`, libuv 1.x `uv_loop_fork`, libev `ev_loop_fork`.
+const EPOLL: &str = "make the epoll instance after the fork, one in each process, and close the inherited one in the child without EPOLL_CTL_DEL, which changes it for the parent too. libevent: event_reinit() in the child; libuv: uv_loop_fork(); libev: ev_loop_fork()";
+
+// CPython 3.14, asyncio, "Platform support" and `asyncio.Runner`; `os.register_at_fork`.
+const EPOLL_PYTHON: &str = "make the event loop after the fork, in the child: asyncio.run() or asyncio.new_event_loop(), never the parent's loop, and neither close() it nor unregister from its selector there; with libraries as gevent and uvloop fork before the loop is made, or use the start method \"spawn\"";
+
+// open(2), "Open file descriptions"; fork(2); pread(2).
+const FILE_OFFSET: &str = "open the file after the fork, in each process, so that each has an offset of its own; or read and write at places that you name (pread, pwrite); for a log that several processes write, open it with O_APPEND";

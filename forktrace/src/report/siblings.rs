@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{Style, hang, plural, stuck};
 use forktrace_model::{
     event::PythonFrame,
-    finding::{Confidence, Finding, HazardId},
+    finding::{Confidence, Finding, HazardId, Key},
 };
 
 /// Tasks remembered at most. After that, all are forgotten and complete blocks are printed again.
@@ -20,6 +20,8 @@ pub(crate) struct Shown {
     first: FxHashMap<Fault, First>,
     /// The faults shown for each task, by process and thread.
     of_task: FxHashMap<(u32, u32), Vec<Fault>>,
+    /// How sure the latest block was about what processes share, by the process and what it is.
+    of_shared: FxHashMap<(u32, Key), Confidence>,
 }
 
 /// A finding that was shown in a complete block.
@@ -70,8 +72,19 @@ impl Shown {
         (first.tid != finding.subject.tid).then_some(first)
     }
 
+    /// How sure an earlier block was about the same thing that processes share.
+    pub(super) fn before(&self, finding: &Finding) -> Option<Confidence> {
+        self.of_shared.get(&(finding.subject.pid, finding.key())).copied()
+    }
+
     /// Remembers a finding that has been shown.
     pub(crate) fn add(&mut self, finding: &Finding) {
+        if finding.descriptor().is_some() {
+            if self.of_shared.len() >= MOST_SHOWN {
+                self.of_shared.clear();
+            }
+            self.of_shared.insert((finding.subject.pid, finding.key()), finding.confidence);
+        }
         if self.first_with(finding).is_some() {
             return;
         }
@@ -265,5 +278,22 @@ mod tests {
             shown.add(&forked_by(pid, of(pid, &[])));
             assert!(shown.of_task.len() <= MOST_SHOWN && shown.first.len() <= MOST_SHOWN);
         }
+    }
+
+    #[test]
+    fn what_becomes_surer_is_not_told_twice() {
+        let shared = |confidence| Finding {
+            hazard: HazardId::SharedDescriptor,
+            confidence,
+            detail: Detail::Descriptor(Box::default()),
+            ..of(7, &[])
+        };
+        let blocks = printed(&[shared(Confidence::Likely), shared(Confidence::Certain)]);
+        let [first, second] = blocks.as_slice() else { unreachable!("{blocks:#?}") };
+        assert!(first.contains("leads to") && !first.contains("surer"), "{first}");
+        assert!(
+            second.contains("this was likely above") && !second.contains("leads to"),
+            "{second}"
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Style, count, hang, hazards, plural, style::Tone, threads, tree, unjudged, wrap};
+use super::{
+    Style, count, hang, hazards, plural, shared, style::Tone, threads, tree, unjudged, wrap,
+};
 use crate::pipeline::conclusion::Coverage;
 use forktrace_model::{
     event::ThreadedForks,
@@ -185,30 +187,36 @@ impl<'a> Totals<'a> {
         rows
     }
 
-    /// The result, one sentence each: first whether a child hangs, then the caveats.
+    /// The result, one sentence each: first what is wrong, then the caveats.
     pub(crate) fn conclusion(&self, style: Style) -> Vec<(Tone, String)> {
         let incomplete = self.incomplete(style);
-        let (hanging, others) = (self.hanging(style), self.no_hangs(style));
+        let (hanging, spoiled) = (self.hanging(style), self.spoiled(style));
+        let others = self.others_named(style);
         // The first sentence is the heading of the caveats if it has nothing else to show.
-        let is_heading = hanging.is_none() && others.is_none() && self.hidden == 0;
-        let first = match hanging {
-            Some(hanging) => hanging,
+        let is_wrong = hanging.is_some() || spoiled.is_some();
+        let is_heading = !is_wrong && others.is_none() && self.hidden == 0;
+        let no_hang = match hanging {
+            Some(_) => None,
             None if self.hidden > 0 => {
                 let suspects = plural(self.hidden, "suspect is", "suspects are");
                 let them = if self.hidden == 1 { "it" } else { "them" };
                 let remedy = self.remedy;
                 let text = format!("{NO_HANG}, but {suspects} hidden: show {them} with {remedy}");
-                (Tone::Warning, text)
+                Some((Tone::Warning, text))
             }
             None if !incomplete.is_empty() && is_heading => {
-                (Tone::Warning, format!("{NO_HANG}, but {INCOMPLETE}"))
+                Some((Tone::Warning, format!("{NO_HANG}, but {INCOMPLETE}")))
             }
-            None if !incomplete.is_empty() => (Tone::Warning, NO_HANG.to_owned()),
+            None if !incomplete.is_empty() => Some((Tone::Warning, NO_HANG.to_owned())),
             None if self.processes == 0 => {
-                (Tone::Warning, format!("{NO_HANG}, but no process was checked"))
+                Some((Tone::Warning, format!("{NO_HANG}, but no process was checked")))
             }
-            None => (Tone::Good, format!("{ALL_CLEAR}: {}", self.accounted())),
+            None => {
+                let tone = if is_wrong { Tone::Plain } else { Tone::Good };
+                Some((tone, format!("{ALL_CLEAR}: {}", self.accounted())))
+            }
         };
+        let first = hanging.into_iter().chain(spoiled).chain(no_hang);
         let heading = (!incomplete.is_empty() && !is_heading).then(|| INCOMPLETE.to_owned());
         let (waits, total) = self.unjudged;
         let named = (!waits.is_empty()).then(|| unjudged::heading(total));
@@ -216,7 +224,7 @@ impl<'a> Totals<'a> {
             named.into_iter().chain(waits.iter().map(|wait| format!("- {}", style.clean(wait))));
         let rest = others.into_iter().chain(heading).chain(incomplete).chain(named);
         let rest = rest.map(|sentence| (Tone::Warning, sentence));
-        std::iter::once(first).chain(rest).collect()
+        first.chain(rest).collect()
     }
 
     /// What an all-clear covers.
@@ -260,22 +268,54 @@ impl<'a> Totals<'a> {
         (!parts.is_empty()).then(|| format!("no hang: {}", parts.join(", ")))
     }
 
-    /// The sentence about findings of other severities, if there are any.
-    fn no_hangs(&self, style: Style) -> Option<String> {
-        let others = self.findings.iter().filter(|finding| finding.severity != Severity::Hang);
+    /// The sentence about data that goes wrong, if any does.
+    fn spoiled(&self, style: Style) -> Option<(Tone, String)> {
+        let mut said = String::new();
+        let mut tone = None;
+        for (confidence, own, first, more) in [
+            (Confidence::Certain, Tone::Alarm, "data goes wrong", ""),
+            (Confidence::Likely, Tone::Warning, "data probably goes wrong", "; probably also"),
+            (Confidence::Suspect, Tone::Strong, "data may go wrong", "; perhaps also"),
+        ] {
+            let alike = |finding: &Finding| {
+                finding.severity == Severity::Corruption && finding.confidence == confidence
+            };
+            let Some((_, named)) = self.named(alike, style) else { continue };
+            said.push_str(&format!("{}: {named}", if tone.is_none() { first } else { more }));
+            tone = tone.or(Some(own));
+        }
+        Some((tone?, said))
+    }
+
+    /// The sentence about what is wrong without a hang or spoiled data, if there is anything.
+    fn others_named(&self, style: Style) -> Option<String> {
+        let (n, named) = self.named(|finding| finding.severity == Severity::Risk, style)?;
+        Some(format!("{}: {named}", plural(n, "other hazard", "other hazards")))
+    }
+
+    /// How many findings these are, by process and hazard, and the first of them.
+    fn named(&self, which: impl Fn(&Finding) -> bool, style: Style) -> Option<(u64, String)> {
         let name = |finding: &&Finding| {
             let subject = &finding.subject;
-            let headline = hazards::words(finding.hazard).headline;
-            format!("{}[{}] ({headline})", style.clean(&subject.comm), subject.pid)
+            let about = match finding.descriptor() {
+                Some(descriptor) => format!("shares {}", shared::what(descriptor, style)),
+                None => hazards::words(finding.hazard).headline.to_owned(),
+            };
+            format!("{}[{}] ({about})", style.clean(&subject.comm), subject.pid)
         };
-        let all: BTreeSet<String> = others.map(name).collect();
+        let all: BTreeSet<String> = self
+            .findings
+            .iter()
+            .copied()
+            .filter(|finding| which(finding))
+            .map(|f| name(&f))
+            .collect();
         let shown: Vec<&str> = all.iter().take(MOST_NAMES).map(String::as_str).collect();
         let more = match all.len() - shown.len() {
             0 => String::new(),
             more => format!(", and {}", plural(more as u64, "other", "others")),
         };
-        let number = plural(all.len() as u64, "other hazard", "other hazards");
-        (!all.is_empty()).then(|| format!("{number}: {}{more}", shown.join(", ")))
+        (!all.is_empty()).then(|| (all.len() as u64, format!("{}{more}", shown.join(", "))))
     }
 
     /// The sentence about processes that hang, if there are any.

@@ -112,15 +112,16 @@ impl<W: Write> Text<W> {
         Ok(())
     }
 
-    /// Writes a finding's HANG block between empty lines. It is short if another task with the same
-    /// fault has been shown.
+    /// Writes a finding's block between empty lines. It is short if another task with the same fault has
+    /// been shown, or if the same thing was less sure before.
     pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
         self.count_hidden()?;
         self.set_apart()?;
         self.begun = true;
-        match self.shown.first_with(finding) {
-            Some(first) => first.write_again(&mut self.out, finding, self.style)?,
-            None => hang::write(&mut self.out, finding, self.style, &self.clock)?,
+        match (self.shown.first_with(finding), self.shown.before(finding)) {
+            (Some(first), _) => first.write_again(&mut self.out, finding, self.style)?,
+            (None, Some(before)) => hang::write_surer(&mut self.out, finding, before, self.style)?,
+            (None, None) => hang::write(&mut self.out, finding, self.style, &self.clock)?,
         }
         self.shown.add(finding);
         self.empty_line()
@@ -234,6 +235,7 @@ impl<W: Write> Text<W> {
             | Body::SocketUse(_)
             | Body::FileLock(_)
             | Body::BlockedSignals(_)
+            | Body::FileUse(_)
             | Body::WaitUnjudged(_)
             | Body::LostThreads(_)
             | Body::ProcessOwner(_)

@@ -49,6 +49,8 @@ pub struct Case {
     pub flags: &'static [&'static str],
     /// The package of PyPI that it imports.
     pub package: Option<&'static str>,
+    /// The server that it starts.
+    pub server: Option<Need>,
     /// What must be said when forktrace is attached to the hang. `None`: no test tries that.
     pub late: Option<Late>,
 }
@@ -301,6 +303,7 @@ const fn case(
         limit: None,
         flags: &[],
         package: None,
+        server: None,
         late: None,
     }
 }
@@ -342,6 +345,11 @@ impl Case {
         Case { package: Some(package), ..self }
     }
 
+    /// It starts this server.
+    const fn server(self, server: Need) -> Self {
+        Case { server: Some(server), ..self }
+    }
+
     /// So much must be said after the fact.
     const fn late(self, least: Option<Confidence>) -> Self {
         Case { late: Some(Late { least, stays: "4s" }), ..self }
@@ -353,7 +361,7 @@ impl Case {
     }
 
     /// What is needed to trace it.
-    pub fn needed(&self) -> [Need; 3] {
+    pub fn needed(&self) -> [Need; 4] {
         let python_lock = self.truth.hang().is_some_and(|hang| hang.python);
         let own = match (self.python, self.package) {
             (Some(python), _) => Need::Rooted(python),
@@ -363,11 +371,13 @@ impl Case {
         };
         let last = match self.truth {
             // Since Linux 6.3.
-            Truth::Shared(_) => Need::Tracepoint("sock/sock_send_length"),
             Truth::LostLock(_) => Need::Tracepoint("filelock/flock_lock_inode"),
+            Truth::Shared(_) if self.program != "open_files.py" => {
+                Need::Tracepoint("sock/sock_send_length")
+            }
             _ => Need::Setpriv,
         };
-        [Need::Tracing, own, last]
+        [Need::Tracing, own, last, self.server.unwrap_or(Need::Tracing)]
     }
 
     /// Why it cannot be traced here, or `None` if it can.
@@ -470,6 +480,8 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         lost_work::LOST,
         shared::FOUND,
         file_locks::LOST,
+        shared::FILES,
+        shared::SERVERS,
     ];
     let quiet = [
         c::QUIET,
@@ -481,6 +493,8 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         stalls::QUIET,
         shared::QUIET,
         file_locks::QUIET,
+        shared::QUIET_FILES,
+        shared::QUIET_SERVERS,
         reports::QUIET,
         lost_work::QUIET,
     ];

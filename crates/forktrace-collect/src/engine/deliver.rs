@@ -46,6 +46,7 @@ impl<C: Consumer> Engine<C> {
         self.waits.concluded(&event, &self.consumer, clock::boot_ns());
         self.lost_threads.consider(&event, self.consumer.wanted());
         self.later.consider(&event, self.consumer.wanted());
+        self.open_files.consider(&event);
         if let Some(locks) = &self.kernel.locks {
             lock_observations::consider(locks, &event);
         }

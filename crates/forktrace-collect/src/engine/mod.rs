@@ -29,6 +29,7 @@ mod lock_observations;
 mod losses;
 mod lost_threads;
 mod memory;
+mod open_files;
 mod pace;
 mod resync;
 mod tracked;
@@ -55,6 +56,7 @@ use self::{
     later::Later,
     lost_threads::LostThreadsWatch,
     memory::Memory,
+    open_files::{Looked, OpenFiles},
     pace::Pace,
     tracked::Tracked,
     waits::Waits,
@@ -97,6 +99,7 @@ pub struct Engine<C> {
     lost_threads: LostThreadsWatch,
     generators: Generators,
     later: Later,
+    open_files: OpenFiles,
     command: Command,
     memory: Memory,
     pace: Pace,
@@ -121,6 +124,7 @@ impl<C: Consumer> Engine<C> {
             ),
             generators: Generators::new(),
             later: Later::new(Arc::clone(&kernel.records)),
+            open_files: OpenFiles::new(),
             command: Command::default(),
             memory: Memory::default(),
             pace: Pace::new(),
@@ -173,6 +177,7 @@ impl<C: Consumer> Engine<C> {
                 () = self.command.ended() => self.pace.stir(),
                 searched = self.generators.next() => self.take_generators(searched),
                 seen = self.later.next() => self.take_later(seen),
+                looked = self.open_files.next() => self.take_open_files(looked),
                 ready = self.intake.batch(&mut records) => ready?,
             }
             if !records.is_empty() {
@@ -217,6 +222,10 @@ impl<C: Consumer> Engine<C> {
             true => self.memory.give_back_now(now_ns),
             false => self.memory.give_back(now_ns, is_reading),
         }
+        let is_reading = self.waits.is_reading()
+            || self.lost_threads.is_reading()
+            || self.open_files.is_reading();
+        self.memory.give_back(now_ns, is_reading);
         let models = Models::of(&self.consumer);
         for event in self.waits.tick(&self.kernel, models, now_ns) {
             self.intake.push(event);
@@ -225,6 +234,7 @@ impl<C: Consumer> Engine<C> {
         self.lost_threads.begin(models.wanted, now_ns, || maps.waits());
         self.generators.begin(&self.kernel.records, models.wanted, now_ns);
         self.later.begin(models.wanted, now_ns);
+        self.open_files.begin(models.wanted, now_ns);
         for event in self.tracked.credentials.changed(now_ns, models.everything) {
             self.intake.push(event);
         }
@@ -256,6 +266,7 @@ impl<C: Consumer> Engine<C> {
             self.lost_threads.next_ns(),
             self.generators.due_ns(),
             self.later.due_ns(),
+            self.open_files.due_ns(),
             self.tracked.credentials.due_ns(),
         ];
         due.into_iter().flatten().min()
@@ -279,6 +290,14 @@ impl<C: Consumer> Engine<C> {
     fn take_later(&mut self, seen: Vec<later::Seen>) {
         self.pace.stir();
         for event in self.later.take(seen, clock::boot_ns()) {
+            self.intake.push(event);
+        }
+    }
+
+    fn take_open_files(&mut self, looked: Vec<Looked>) {
+        self.pace.stir();
+        let wanted = self.consumer.wanted();
+        for event in self.open_files.take(looked, wanted, clock::boot_ns()) {
             self.intake.push(event);
         }
     }

@@ -7,7 +7,7 @@ use procfs::{FromRead as _, process::Syscall};
 use super::{
     ancestry, file_lock, memory,
     module::{Places, loads},
-    proc_text, scan, signals, stacks, symbol, threads,
+    open_files, proc_text, scan, signals, stacks, symbol, threads,
 };
 
 /// A file of `/proc`, taken for each that is read.
@@ -46,6 +46,14 @@ pub fn proc(data: &[u8]) {
 /// What is read of the files of a thread that does not move.
 pub fn stall(data: &[u8]) {
     super::stall::fuzzed::files(data);
+    let text = String::from_utf8_lossy(data);
+    let offset = open_files::offset_in(&text);
+    assert!(offset.is_none_or(|offset| offset.reads || offset.writes));
+    open_files::bytes_in(&text);
+    for line in text.lines() {
+        open_files::tcp_listens(line, 0);
+        open_files::unix_listens(line, 0);
+    }
 }
 
 /// A program or library, as a hostile process may map one, with memory to unwind over that says

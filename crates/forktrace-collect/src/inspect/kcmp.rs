@@ -28,6 +28,20 @@ pub(super) fn share(one: u32, other: u32, what: Shared) -> Option<bool> {
     (result >= 0).then_some(result == 0)
 }
 
+/// Whether a descriptor of one task and one of another are of one open description (`KCMP_FILE`). `None`: not
+/// known, as above, or one of them has no such descriptor.
+pub(super) fn share_file((one, its): (u32, i32), (other, others): (u32, i32)) -> Option<bool> {
+    /// `enum kcmp_type`.
+    const FILE: c_long = 0;
+    let task = |number: u32| c_long::from(number);
+    let fd = |number: i32| usize::try_from(number).ok();
+    // SAFETY: the call takes numbers only.
+    let result = unsafe {
+        libc::syscall(libc::SYS_kcmp, task(one), task(other), FILE, fd(its)?, fd(others)?)
+    };
+    (result >= 0).then_some(result == 0)
+}
+
 /// The number by which `/proc` shows the memory and the files of a process: its own, or that of another
 /// thread if its first one has ended. Such a one has given up both (`exit_mm` and `exit_files`,
 /// `kernel/exit.c`, Linux 6.18), whatever the others have. `/proc` opens the numbers of threads, though

@@ -16,6 +16,7 @@ pub mod generator;
 mod kcmp;
 pub mod memory;
 pub mod module;
+pub mod open_files;
 mod pages;
 pub mod preexisting_waits;
 mod proc_text;

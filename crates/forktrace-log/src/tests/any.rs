@@ -449,6 +449,7 @@ fn task_event() -> impl Strategy<Value = Body> {
         any_socket::socket_use().prop_map(|seen| Body::SocketUse(Box::new(seen))).boxed(),
         any_file_lock::file_lock().prop_map(|seen| Body::FileLock(Box::new(seen))).boxed(),
         any_file_lock::blocked().prop_map(|seen| Body::BlockedSignals(Box::new(seen))).boxed(),
+        any_socket::file_use().prop_map(|seen| Body::FileUse(Box::new(seen))).boxed(),
     ]
 }
 

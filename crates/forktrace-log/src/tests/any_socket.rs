@@ -1,6 +1,8 @@
-//! Strategies: any use of a socket.
+//! Strategies: any use of a socket, of a file or of an epoll instance.
 
-use forktrace_model::event::{PeerEnd, SocketFamily, SocketUse, SocketUser};
+use forktrace_model::event::{
+    FileClass, FileHolder, FileUse, PeerEnd, SocketFamily, SocketUse, SocketUser, WatchedFile,
+};
 use proptest::{collection::vec, prelude::*};
 
 use super::any::text;
@@ -40,6 +42,30 @@ pub(super) fn socket_use() -> impl Strategy<Value = SocketUse> {
             shut_by,
             receives_no_more: turns % 3 == 0,
             ended: ended.map(|(after, sent, after_ns)| PeerEnd { after, sent, after_ns }),
+        },
+    )
+}
+
+/// Any use of a file or of an epoll instance.
+pub(super) fn file_use() -> impl Strategy<Value = FileUse> {
+    let holder = (any::<([u32; 2], [u64; 2], i32)>(), text()).prop_map(|(numbers, comm)| {
+        let ([pid, waits], [read, written], fd) = numbers;
+        FileHolder { pid, comm, fd, read, written, waits }
+    });
+    let watched = any::<(i32, bool, Vec<u32>, Option<u32>)>().prop_map(
+        |(fd, listens, missing_in, removed_by)| WatchedFile {
+            fd,
+            listens,
+            missing_in,
+            removed_by,
+            removed_from: removed_by,
+        },
+    );
+    let class = prop_oneof![Just(FileClass::File), Just(FileClass::Epoll)];
+    let numbers = any::<([u64; 3], [u32; 2], bool)>();
+    (class, numbers, text(), vec(holder, 0..3), vec(watched, 0..3)).prop_map(
+        |(class, ([id, inode, since_ns], [turns, both], elsewhere), name, holders, watched)| {
+            FileUse { class, id, inode, name, holders, since_ns, elsewhere, turns, both, watched }
         },
     )
 }

@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::TraceEnd;
 
+/// The end of a file that is not the trace's last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rotated {
+    /// The part that follows.
+    pub next: u32,
+}
+
 /// What a whole trace says of hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -11,11 +11,15 @@ use crate::json_number;
 pub struct DescriptorDetail {
     /// What it is.
     pub class: DescriptorClass,
-    /// Its inode.
+    /// Tells it from others of its class in one trace: of a connection, its inode.
+    #[serde(with = "json_number")]
+    #[schemars(with = "json_number::Number")]
+    pub id: u64,
+    /// Its inode; 0 for an epoll instance.
     #[serde(with = "json_number")]
     #[schemars(with = "json_number::Number")]
     pub inode: u64,
-    /// To what it is connected, or its path.
+    /// To what it is connected, or its path; empty for an epoll instance.
     pub name: String,
     /// Its own address, where it has one.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -23,6 +27,10 @@ pub struct DescriptorDetail {
     /// Records of TLS were sent over it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
+    /// Since when more than one process uses it, `CLOCK_BOOTTIME`, ns; 0: not known.
+    #[serde(with = "json_number")]
+    #[schemars(with = "json_number::Number")]
+    pub since_ns: u64,
     /// Who uses it, the eldest first.
     pub users: Vec<DescriptorUser>,
 }
@@ -55,11 +63,11 @@ pub struct DescriptorUser {
     /// Its descriptor, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fd: Option<i32>,
-    /// Calls that sent or wrote something.
+    /// Of a connection, calls that sent something; of a file, bytes that it wrote at least.
     #[serde(with = "json_number")]
     #[schemars(with = "json_number::Number")]
     pub sends: u64,
-    /// Calls that received or read something.
+    /// The same for receiving and reading; of an epoll instance, in how many looks it waited.
     #[serde(with = "json_number")]
     #[schemars(with = "json_number::Number")]
     pub receives: u64,

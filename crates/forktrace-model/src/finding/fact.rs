@@ -206,6 +206,17 @@ rules! {
     Weakens MayBeLent "may-be-lent" { pid: u32 }
     /// Nothing tells that anybody still relies on the lock.
     Weakens NeedUnknown "need-unknown" {}
+    /// It is one open description, as kcmp(2) tells.
+    Supports SameOpenFile "same-open-file" {}
+    /// More than one process moved the offset of the file: between so many pairs of looks; so often it was
+    /// another one than before.
+    Supports OffsetMovedByBoth "offset-moved-by-both" { both: u32, turns: u32 }
+    /// So many processes were seen to wait on one epoll instance.
+    Supports WaitOnOneEpoll "wait-on-one-epoll" { waiters: u32 }
+    /// The epoll instance watches a file that process `pid` has as `fd`, and process `missing` does not.
+    Supports EpollOfOne "epoll-of-one" { fd: i32, pid: u32, missing: u32 }
+    /// Process `by` took `fd` out of the epoll instance on which process `pid` waits, which still has it.
+    Supports EpollChanged "epoll-changed" { fd: i32, by: u32, pid: u32 }
     /// So many other threads of the process are alive.
     Weakens OthersAlive "others-alive" { others: u64 }
     /// Signals with a handler that may run, by number; `None`: not known.
@@ -237,6 +248,12 @@ rules! {
     /// What it looks at between two waits is not seen: it may be a clock, a file, or memory that another process
     /// writes.
     Weakens MayLookElsewhere "may-look-elsewhere" {}
+    /// The epoll instance watches only sockets that listen: any of the processes can serve them.
+    Weakens OnlyListening "only-listening" {}
+    /// The processes were only seen to write the file, each behind the other's.
+    Weakens OnlyWritten "only-written" {}
+    /// A process that ran another program since has the file open, too, and may have moved its offset.
+    Weakens HeldElsewhere "held-elsewhere" {}
     /// These processes have the waiter's own end of the socket, and could shut it down.
     Weakens MayBeShutDown "may-be-shut-down" { pids: Vec<u32> }
     /// The process has made a thread of the same name since.

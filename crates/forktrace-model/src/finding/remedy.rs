@@ -145,4 +145,10 @@ pub enum Remedy {
     UnblockSignals,
     /// The same in a Python program.
     UnblockSignalsPython,
+    /// An epoll instance on both sides of a fork.
+    Epoll,
+    /// The same in a Python program.
+    EpollPython,
+    /// A file whose offset both sides of a fork move.
+    FileOffset,
 }

@@ -7,7 +7,7 @@ const DEPTH: usize = 512;
 
 /// The eldest process from which this one's memory and descriptors came by forks alone. Of a fork that
 /// was not seen: the parent, where that runs the same program.
-pub(super) fn root(model: &Model, id: ProcId) -> ProcId {
+pub fn root(model: &Model, id: ProcId) -> ProcId {
     std::iter::successors(Some(id), |id| above(model, model.get(*id)?))
         .take(DEPTH)
         .last()

@@ -24,6 +24,7 @@ mod tests;
 mod threads_lost;
 pub(crate) mod wait;
 
+pub use family::root as family_root;
 pub use stall::{Account, accounts, polls_for_nobody, stuck_among_others, stuck_thread};
 pub use threads_lost::{MOMENT_NS, audit, is_ending, work_waiting};
 pub use wait::{others_run, wants_python, wants_stack};

@@ -54,6 +54,7 @@ impl Model {
                 self.socket_use(at, task, seen);
             }
             (Body::FileLock(seen), Some(task)) => self.file_lock(at, task, seen),
+            (Body::FileUse(seen), _) => self.file_use(seen),
             _ => {}
         }
         changes

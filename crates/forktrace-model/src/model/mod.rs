@@ -14,11 +14,16 @@ pub use file_locks::{KnownAct, KnownLock, LockHolder};
 pub use process::{Exec, Fork, ProcId, Process, Thread};
 pub use sockets::{KnownUser, SharedSocket};
 
+use std::collections::BTreeMap;
+
 use forktrace_common::clone_flags;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
-use crate::{arch::Machine, event::ThreadedForks};
+use crate::{
+    arch::Machine,
+    event::{FileUse, ThreadedForks},
+};
 use threaded_forks::ForksWithThreads;
 
 /// How far a start time from `/proc` may be from the one seen at the fork: `/proc` counts in clock
@@ -86,6 +91,8 @@ pub struct Model {
     /// Connections that several processes use, by inode.
     sockets: FxHashMap<u64, SharedSocket>,
     file_locks: FxHashMap<(u64, u64), KnownLock>,
+    /// Files and epoll instances that several processes have as one.
+    files: BTreeMap<u64, FileUse>,
 }
 
 impl Model {

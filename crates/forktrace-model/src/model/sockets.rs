@@ -1,14 +1,17 @@
-//! Connections that several processes use, as their events tell.
+//! Connections and files that several processes use, as their events tell.
 
 use rustc_hash::FxHashMap;
 
 use super::{Model, ProcId};
-use crate::event::{SocketUse, SocketUser, Task};
+use crate::event::{FileUse, SocketUse, SocketUser, Task};
 
 /// Most connections that are kept; of others nothing is concluded.
 const MOST: usize = 4_096;
 /// Most processes that are kept of one.
 const MOST_USERS: usize = 256;
+
+/// Most files and epoll instances that are kept.
+const MOST_FILES: usize = 256;
 
 /// A connection that more than one process has used.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,18 @@ impl Model {
     /// A connection that several processes have used, by its inode.
     pub fn shared_socket(&self, inode: u64) -> Option<&SharedSocket> {
         self.sockets.get(&inode)
+    }
+
+    /// What is known of files and epoll instances that several processes have as one, by
+    /// [`FileUse::id`]; at most the first few.
+    pub fn file_uses(&self) -> impl Iterator<Item = &FileUse> {
+        self.files.values()
+    }
+
+    pub(super) fn file_use(&mut self, seen: &FileUse) {
+        if self.files.len() < MOST_FILES || self.files.contains_key(&seen.id) {
+            self.files.insert(seen.id, seen.clone());
+        }
     }
 
     pub(super) fn socket_use(&mut self, at: u64, task: &Task, seen: &SocketUse) {

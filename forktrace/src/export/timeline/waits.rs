@@ -6,7 +6,7 @@ use super::{Found, MAX_ITEMS, Wait, WaitEnd};
 use crate::{pipeline::Step, report::wait_op};
 use forktrace_model::{
     event::{self, Body, Event},
-    finding::{Finding, HazardId},
+    finding::{Finding, HazardId, Key},
     judge::Outcome,
     model::ProcId,
 };
@@ -21,11 +21,9 @@ const GENERATORS: u64 = u64::MAX - 2;
 /// The same of blocked signals.
 const SIGNALS: u64 = u64::MAX - 3;
 
-/// Stands for the thread where a finding is about something that processes share, which has its inode in
+/// Stands for the thread where a finding is about something that processes share, which has a number in
 /// place of the address of a word: no thread has this number.
 const SHARED: u32 = u32::MAX;
-/// The same of a lock on a file.
-const FILE_LOCK: u32 = u32::MAX - 1;
 
 /// What a finding of a process is about: a thread and the address of its word, or no thread and [`STALL`].
 type About = (u32, u64);
@@ -39,8 +37,8 @@ pub(super) struct Waits {
     latest: FxHashMap<(ProcId, u32), usize>,
     /// Findings about what goes on, by process, and what the judge keeps them under.
     open: FxHashMap<ProcId, FxHashMap<About, usize>>,
-    /// Where the finding is drawn about what processes share, by inode.
-    shared: FxHashMap<About, ProcId>,
+    /// Where the finding about what processes share is drawn, and its number.
+    shared: FxHashMap<Key, (ProcId, u64)>,
     pub(super) left_out: u64,
 }
 
@@ -99,16 +97,19 @@ impl Waits {
             }
             Body::Generators(_) => ((id, (0, GENERATORS)), at),
             Body::BlockedSignals(_) => ((id, (0, SIGNALS)), at),
-            Body::SocketUse(seen) => (self.of_shared(id, (SHARED, seen.inode)), at),
-            Body::FileLock(seen) => (self.of_shared(id, (FILE_LOCK, seen.inode)), at),
+            Body::SocketUse(_) | Body::FileUse(_) | Body::FileLock(_) => {
+                (self.of_shared(id, finding), at)
+            }
             _ => return,
         };
         self.found(subject, finding, since_ns, at, asked);
     }
 
     /// Where the finding is drawn about what several processes share: at the first that is named.
-    fn of_shared(&mut self, id: ProcId, about: About) -> (ProcId, About) {
-        (*self.shared.entry(about).or_insert(id), about)
+    fn of_shared(&mut self, id: ProcId, finding: &Finding) -> (ProcId, About) {
+        let next = self.shared.len() as u64;
+        let (id, number) = *self.shared.entry(finding.key()).or_insert((id, next));
+        (id, (SHARED, number))
     }
 
     /// A thread is in this wait.
@@ -182,9 +183,8 @@ impl Waits {
     /// Of a process that hangs there are findings about single waits, or one about who waits for whom: the
     /// judge has dropped the others ([`forktrace_model::judge`]).
     fn drop_other_view(&mut self, id: ProcId, (tid, uaddr): About) {
-        let own_view = |tid: u32, uaddr: u64| {
-            [LOST, GENERATORS, SIGNALS].contains(&uaddr) || [SHARED, FILE_LOCK].contains(&tid)
-        };
+        let own_view =
+            |tid: u32, uaddr: u64| [LOST, GENERATORS, SIGNALS].contains(&uaddr) || tid == SHARED;
         if own_view(tid, uaddr) {
             return;
         }

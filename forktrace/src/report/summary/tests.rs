@@ -80,6 +80,35 @@ fn a_hazard_that_is_no_hang_is_no_child_that_hangs() {
 }
 
 #[test]
+fn spoiled_data_is_said_before_that_nothing_hangs() {
+    let counts = Counts::default();
+    let spoils = |pid, confidence| Finding {
+        severity: Severity::Corruption,
+        hazard: HazardId::DuplicatedPrng,
+        ..about(pid, pid, confidence)
+    };
+    let said = |findings: &[Finding]| -> Vec<String> {
+        let said = totals(findings, &counts).conclusion(Style::default());
+        said.into_iter().map(|(_, text)| text).collect()
+    };
+    let shares = "(equal random numbers)";
+    let findings = [spoils(7, Confidence::Certain), spoils(8, Confidence::Likely)];
+    assert_eq!(
+        said(&findings),
+        [
+            format!("data goes wrong: worker[7] {shares}; probably also: worker[8] {shares}"),
+            "no child hangs: accounted for 0 forked children with 0 threads".into(),
+        ]
+    );
+    let likely = format!("data probably goes wrong: worker[8] {shares}");
+    assert_eq!(said(&findings[1..])[0], likely);
+    assert_eq!(
+        said(&[about(3, 3, Confidence::Certain), spoils(8, Confidence::Likely)]),
+        ["1 child hangs on an inherited lock: worker[3]".to_owned(), likely]
+    );
+}
+
+#[test]
 fn the_rows_count_what_the_conclusion_counts() {
     let counts = Counts::default();
     let findings = [

@@ -8,7 +8,7 @@ use forktrace_model::event::stall::Way;
 
 /// What a file descriptor is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Link {
+pub(in crate::inspect) enum Link {
     /// A pipe without a name, by its inode.
     Pipe(u64),
     /// A socket, by its inode.
@@ -23,7 +23,7 @@ pub(super) enum Link {
 
 /// Objects of the kernel that are files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Object {
+pub(in crate::inspect) enum Object {
     Eventfd,
     Timerfd,
     Epoll,
@@ -37,7 +37,7 @@ pub(super) enum Object {
 
 impl Link {
     /// By its text (`fs/pipe.c`, `net/socket.c`, `anon_inode_getfile`; `pidfs` since Linux 6.9).
-    pub(super) fn parse(text: &str) -> Self {
+    pub(in crate::inspect) fn parse(text: &str) -> Self {
         let inode = |prefix: &str| text.strip_prefix(prefix)?.strip_suffix(']')?.parse().ok();
         if let Some(inode) = inode("pipe:[") {
             return Link::Pipe(inode);
@@ -61,7 +61,7 @@ impl Link {
 }
 
 /// A thread's file descriptor: its text and what it is of.
-pub(super) fn link(pid: u32, tid: u32, fd: i32) -> Option<(String, Link)> {
+pub(in crate::inspect) fn link(pid: u32, tid: u32, fd: i32) -> Option<(String, Link)> {
     let path = fs::read_link(format!("/proc/{pid}/task/{tid}/fd/{fd}")).ok()?;
     let text = path.to_string_lossy().into_owned();
     let link = Link::parse(&text);
@@ -70,38 +70,38 @@ pub(super) fn link(pid: u32, tid: u32, fd: i32) -> Option<(String, Link)> {
 
 /// What is needed of a `fdinfo`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Info {
+pub(in crate::inspect) struct Info {
     /// How it was opened, `O_ACCMODE` of its flags; `None`: not known.
-    pub(super) mode: Option<u64>,
+    pub(in crate::inspect) mode: Option<u64>,
     /// Its inode, since Linux 5.14.
-    pub(super) inode: Option<u64>,
+    pub(in crate::inspect) inode: Option<u64>,
     /// An eventfd's number (`eventfd_show_fdinfo`, `fs/eventfd.c`, since Linux 5.2).
-    pub(super) eventfd: Option<u64>,
+    pub(in crate::inspect) eventfd: Option<u64>,
     /// Whether a timerfd is armed (`timerfd_show`, `fs/timerfd.c`, Linux 6.18).
-    pub(super) armed: Option<bool>,
+    pub(in crate::inspect) armed: Option<bool>,
     /// The process of a pidfd (`pidfd_show_fdinfo`, `fs/pidfs.c`); `Some(0)`: it has ended.
-    pub(super) pid: Option<u32>,
+    pub(in crate::inspect) pid: Option<u32>,
     /// The files that an epoll instance watches (`ep_show_fdinfo`, `fs/eventpoll.c`, Linux 6.18).
-    pub(super) watched: Vec<Watched>,
+    pub(in crate::inspect) watched: Vec<Watched>,
     /// How many descriptors are in messages that wait in a Unix socket, or in a connection that it has not
     /// yet accepted (`unix_show_fdinfo`, `net/unix/af_unix.c`, Linux 6.18).
-    pub(super) in_messages: u64,
+    pub(in crate::inspect) in_messages: u64,
     /// The locks that come of this descriptor, as device and inode (`show_fd_locks`, `fs/locks.c`).
-    pub(super) locks: Vec<String>,
+    pub(in crate::inspect) locks: Vec<String>,
 }
 
 /// A file that an epoll instance watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Watched {
+pub(in crate::inspect) struct Watched {
     /// The number by which it was added.
-    pub(super) fd: i32,
-    pub(super) events: u32,
+    pub(in crate::inspect) fd: i32,
+    pub(in crate::inspect) events: u32,
     /// Its inode; `None`: not told.
-    pub(super) inode: Option<u64>,
+    pub(in crate::inspect) inode: Option<u64>,
 }
 
 impl Watched {
-    pub(super) fn ways(&self) -> impl Iterator<Item = Way> + use<> {
+    pub(in crate::inspect) fn ways(&self) -> impl Iterator<Item = Way> + use<> {
         polled::ways(self.events)
     }
 }
@@ -112,18 +112,18 @@ const ACCESS: u64 = 3;
 const MOST: u64 = 256 << 10;
 
 /// The `fdinfo` of a thread's file descriptor.
-pub(super) fn text(pid: u32, tid: u32, fd: i32) -> Option<String> {
+pub(in crate::inspect) fn text(pid: u32, tid: u32, fd: i32) -> Option<String> {
     let bytes = proc_text::bytes(pid, &format!("{pid}/task/{tid}/fdinfo/{fd}"), MOST).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Info {
     /// That of a thread's file descriptor.
-    pub(super) fn of(pid: u32, tid: u32, fd: i32) -> Option<Self> {
+    pub(in crate::inspect) fn of(pid: u32, tid: u32, fd: i32) -> Option<Self> {
         Some(Info::parse(&text(pid, tid, fd)?))
     }
 
-    pub(super) fn parse(text: &str) -> Self {
+    pub(in crate::inspect) fn parse(text: &str) -> Self {
         let mut info = Info::default();
         for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
             let value = value.trim();
@@ -145,7 +145,7 @@ impl Info {
     }
 
     /// Whether it can be read from and be written to.
-    pub(super) fn ends(&self) -> (bool, bool) {
+    pub(in crate::inspect) fn ends(&self) -> (bool, bool) {
         // Not known: both.
         (self.mode != Some(1), self.mode != Some(0))
     }
@@ -177,7 +177,7 @@ fn locked(value: &str) -> Option<String> {
 }
 
 /// Whether a word is a device and an inode, `08:01:131090`.
-pub(super) fn is_file(word: &str) -> bool {
+pub(in crate::inspect) fn is_file(word: &str) -> bool {
     let parts: Vec<&str> = word.split(':').collect();
     let hex = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     parts.len() == 3 && parts.iter().all(hex)

@@ -2,7 +2,7 @@
 
 use procfs::{FromRead as _, process::Syscall};
 
-use super::call::Call;
+use super::call::{Call, Target};
 use crate::inspect::{
     Result,
     proc_text::{self, Status},
@@ -41,6 +41,14 @@ impl Blocked {
     /// Whether only something that no task does ends it, as far as its arguments say.
     pub fn is_outside(&self) -> bool {
         Call::of(self.number, self.arguments).is_outside()
+    }
+
+    /// The descriptor of the epoll instance that it waits on.
+    pub fn epoll(&self) -> Option<i32> {
+        Call::of(self.number, self.arguments).targets.iter().find_map(|target| match target {
+            Target::Epoll(fd) => Some(*fd),
+            _ => None,
+        })
     }
 
     /// The same call of the same place, whatever its arguments are.

@@ -9,7 +9,7 @@
 
 mod call;
 mod file_locks;
-mod files;
+pub(super) mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzed;

@@ -26,6 +26,16 @@ const PROGRAMS: [(&str, Remedy); 7] = [
     ("python", Remedy::ConnectionPython),
 ];
 
+/// The advice for a file whose offset several processes move.
+pub(super) fn of_file() -> Remedy {
+    Remedy::FileOffset
+}
+
+/// The advice for an epoll instance in the program of a process.
+pub(super) fn of_epoll(process: &Process) -> Remedy {
+    if is_of(process, "python") { Remedy::EpollPython } else { Remedy::Epoll }
+}
+
 /// The advice for a connection to `peer` in the program of a process.
 pub(super) fn of(peer: &str, process: &Process) -> Remedy {
     let port = peer.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -36,9 +46,13 @@ pub(super) fn of(peer: &str, process: &Process) -> Remedy {
     if let Some((.., remedy)) = service {
         return *remedy;
     }
+    let program = PROGRAMS.iter().find(|(part, _)| is_of(process, part));
+    program.map_or(Remedy::Connection, |(_, remedy)| *remedy)
+}
+
+/// Whether a program's name, or the process's, has this part.
+fn is_of(process: &Process, part: &str) -> bool {
     let exe = process.exec.as_ref().map(|exec| exec.filename.as_str()).or(process.exe.as_deref());
     let name = exe.unwrap_or_default().rsplit('/').next().unwrap_or_default();
-    let has = |part: &str| name.contains(part) || process.comm.contains(part);
-    let program = PROGRAMS.iter().find(|(part, _)| has(part));
-    program.map_or(Remedy::Connection, |(_, remedy)| *remedy)
+    name.contains(part) || process.comm.contains(part)
 }

@@ -12,14 +12,11 @@
 //! waits for replies (lines of a log); a child that has ended before the other goes on; standard input and
 //! output.
 
-use super::advice;
+use super::{advice, envelope, envelope::Weighed};
 use crate::{
     event::{PeerEnd, SocketFamily, SocketUser},
-    finding::{
-        Confidence, DescriptorClass, DescriptorDetail, DescriptorUser, Detail, Fact, Finding,
-        ForkInfo, HazardId, Severity, Subject,
-    },
-    hazards::{family, wait::fork::fork_site},
+    finding::{Confidence, DescriptorClass, DescriptorDetail, DescriptorUser, Fact, Finding},
+    hazards::family,
     model::{KnownUser, Model, Process, SharedSocket},
 };
 
@@ -32,9 +29,6 @@ const TURNS: u64 = 3;
 const MANY_TURNS: u64 = 8;
 /// For how long it has changed hands, ns, to be sure that no request meets another's.
 const LONG_NS: u64 = 1_000_000_000;
-
-/// How sure, and why.
-type Weighed = (Confidence, Vec<Fact>);
 
 /// What is wrong with a connection; `None`: nothing.
 pub(super) fn judge(model: &Model, inode: u64) -> Option<Finding> {
@@ -191,50 +185,31 @@ impl Case<'_> {
 
     fn finding(&self, confidence: Confidence, mut proofs: Vec<Fact>) -> Option<Finding> {
         let first = self.users.iter().min_by_key(|user| user.id)?;
-        let process = self.process(first)?;
-        let forks = self.users.iter().filter_map(|user| self.process(user)?.inherited());
-        let fork = forks.min_by_key(|fork| fork.boot_ns);
         let latest = &self.socket.latest;
         proofs.insert(0, Fact::SameConnection { inode: latest.inode });
-        proofs.sort_by_key(Fact::rule);
-        Some(Finding {
-            hazard: HazardId::SharedDescriptor,
-            severity: Severity::Corruption,
-            confidence,
-            subject: Subject {
-                pid: process.pid,
-                tid: process.pid,
-                comm: first.comm.clone(),
-                ppid: process.ppid,
-                ns_pid: process.ns_pid,
-            },
-            fork: fork.map_or(ForkInfo::None, |fork| ForkInfo::Observed(Box::new(fork_site(fork)))),
-            proofs,
-            same_fault_in: Vec::new(),
-            waited_by: Vec::new(),
-            detail: Detail::Descriptor(Box::new(DescriptorDetail {
-                class: DescriptorClass::Connection,
-                inode: latest.inode,
-                name: latest.peer.clone(),
-                local: latest.local.clone(),
-                tls: latest.tls,
-                users: self.told(),
-            })),
-            remedy: Some(advice::of(&latest.peer, process)),
-        })
+        let uses = self.users.iter().map(|user| (user.id, self.told(user))).collect();
+        let detail = DescriptorDetail {
+            class: DescriptorClass::Connection,
+            id: latest.inode,
+            inode: latest.inode,
+            name: latest.peer.clone(),
+            local: latest.local.clone(),
+            tls: latest.tls,
+            since_ns: self.users.iter().map(|user| user.usage.first_ns).max().unwrap_or(0),
+            users: Vec::new(),
+        };
+        let remedy = advice::of(&latest.peer, self.process(first)?);
+        envelope::finding(self.model, (confidence, proofs), detail, uses, remedy)
     }
 
-    fn told(&self) -> Vec<DescriptorUser> {
-        let mut users: Vec<&&KnownUser> = self.users.iter().collect();
-        users.sort_by_key(|user| user.id);
-        let of = |user: &&KnownUser| DescriptorUser {
+    fn told(&self, user: &KnownUser) -> DescriptorUser {
+        DescriptorUser {
             pid: user.usage.pid,
             comm: user.comm.clone(),
             ended: self.process(user).is_none_or(|process| !process.is_alive()),
             fd: user.usage.fd,
             sends: user.usage.sends,
             receives: user.usage.receives,
-        };
-        users.into_iter().map(of).collect()
+        }
     }
 }

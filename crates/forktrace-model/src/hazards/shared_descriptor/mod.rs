@@ -1,9 +1,12 @@
 //! Both sides of a fork use one open description: replies go to whoever reads first.
 //!
 //! [`connection`] judges connections, from what the kernel counts of each process's use of the socket.
+//! [`file`] judges regular files and epoll instances, from looks at who has them.
 
 mod advice;
 mod connection;
+mod envelope;
+mod file;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +22,12 @@ impl Hazard for SharedDescriptor {
     }
 
     fn judge(&self, cx: &Context<'_>) -> Verdict {
-        let Body::SocketUse(seen) = &cx.event.body else { return Verdict::Unrelated };
-        match connection::judge(cx.model, seen.inode) {
+        let finding = match &cx.event.body {
+            Body::SocketUse(seen) => connection::judge(cx.model, seen.inode),
+            Body::FileUse(seen) => file::judge(cx.model, seen),
+            _ => return Verdict::Unrelated,
+        };
+        match finding {
             Some(finding) => Verdict::Finding(Box::new(finding)),
             None => Verdict::Open(Reason::NotHarmful),
         }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod files;
+
 use forktrace_common::clone_flags::CLONE_THREAD;
 
 use crate::{
