@@ -98,12 +98,14 @@ pub(super) fn offset_in(text: &str) -> Option<Offset> {
     };
     let flags = i32::from_str_radix(field("flags")?, 8).ok()?;
     let mode = flags & libc::O_ACCMODE;
+    // A file without a name has this bit too (`O_TMPFILE`, include/uapi/asm-generic/fcntl.h, Linux 6.18).
+    let is_directory = flags & libc::O_TMPFILE == libc::O_DIRECTORY;
     Some(Offset {
         at: field("pos")?.parse().ok()?,
         inode: field("ino").and_then(|inode| inode.parse().ok()).unwrap_or(0),
         reads: mode != libc::O_WRONLY,
         writes: mode != libc::O_RDONLY,
-        unmoved: flags & (libc::O_APPEND | libc::O_PATH | libc::O_DIRECTORY) != 0,
+        unmoved: flags & (libc::O_APPEND | libc::O_PATH) != 0 || is_directory,
     })
 }
 
