@@ -56,11 +56,6 @@ run() {
         ;;
     ptrace-scope-3) echo 3 >/proc/sys/kernel/yama/ptrace_scope ;;
     lockdown-*) echo "${1#lockdown-}" >/sys/kernel/security/lockdown ;;
-    layout-*)
-        # The layout of another kernel's tracepoint, as if it were hard-coded.
-        hidden=/sys/kernel/tracing/events/sched/sched_process_fork/format
-        mount --bind "/vm/$1" "$hidden"
-        ;;
     esac
     FORKTRACE_TESTS_ONLY=$2 /vm/e2e --test-threads 1 --color never
     echo "== end $1 $?"

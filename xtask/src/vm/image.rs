@@ -45,9 +45,6 @@ const LEFT_OUT: [&str; 19] = [
     "*/usr/bin/perl*",
 ];
 
-/// `sched_process_fork` of another kernel, for the negative control: from 6.16 on.
-const LAYOUT: &str = include_str!("layout-6.18");
-
 /// Builds the initramfs; where it is.
 pub(crate) fn build() -> Result<PathBuf> {
     let folder = super::folder();
@@ -89,7 +86,6 @@ fn programs(stage: &Path) -> Result<()> {
     workloads.args(["--bin", "workloads", "--"]).arg(ours.join("built")).current_dir(root());
     status(&mut workloads)?;
 
-    fs::write(ours.join("layout-6.18"), LAYOUT)?;
     executable(&stage.join("init"), include_str!("guest.sh"))?;
     for folder in ["dev", "proc", "sys", "tmp", "root", "usr/local/bin"] {
         fs::create_dir_all(stage.join(folder))?;

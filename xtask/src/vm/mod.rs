@@ -101,6 +101,6 @@ fn run_all(kernels: Vec<Kernel>, initramfs: &Path, quick: bool) -> Vec<Seen> {
 
 fn one(kernel: &Kernel, initramfs: &Path, quick: bool) -> Result<guest::Told> {
     let own = tempfile::NamedTempFile::new_in(folder())?;
-    image::with_plan(initramfs, &plan::text(&kernel.series, quick), own.path())?;
+    image::with_plan(initramfs, &plan::text(quick), own.path())?;
     guest::run(kernel, own.path(), if quick { QUICK_LIMIT } else { LIMIT })
 }

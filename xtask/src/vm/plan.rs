@@ -2,8 +2,6 @@
 
 use anyhow::{Result, ensure};
 
-use super::kernels::number;
-
 /// Tests that are run in one place of a guest (`guest.sh` makes it).
 pub(crate) struct Place {
     pub(crate) label: &'static str,
@@ -12,14 +10,9 @@ pub(crate) struct Place {
     tests: &'static [&'static str],
     /// Those of them that are run on every change.
     quick: &'static [&'static str],
-    /// A control: the tests must fail here, or they would not have seen the fault.
-    pub(crate) must_fail: bool,
-    /// Kernels before this one alone.
-    before: Option<&'static str>,
 }
 
-const USUAL: Place =
-    Place { label: "", about: "", tests: &[], quick: &[], must_fail: false, before: None };
+const USUAL: Place = Place { label: "", about: "", tests: &[], quick: &[] };
 
 impl Place {
     /// The tests that are run here: all, or those that are quick; of them, those that
@@ -289,14 +282,6 @@ pub(crate) static PLACES: &[Place] = &[
         ..USUAL
     },
     Place {
-        label: "layout-6.18",
-        about: "sched_process_fork read with the layout of 6.18: a control that must fail",
-        tests: &["hang_mutex_normal"],
-        quick: &["hang_mutex_normal"],
-        must_fail: true,
-        before: Some("6.16"),
-    },
-    Place {
         label: "lockdown-integrity",
         about: "with the kernel locked down as with Secure Boot",
         tests: &[
@@ -326,12 +311,6 @@ pub(crate) static PLACES: &[Place] = &[
     },
 ];
 
-/// The places that make sense on a kernel.
-pub(crate) fn places(series: &str) -> impl Iterator<Item = &'static Place> {
-    let own = number(series);
-    PLACES.iter().filter(move |place| place.before.is_none_or(|before| own < number(before)))
-}
-
 /// Fails unless every test is among those that the end-to-end tests list.
 pub(crate) fn check(listed: &str) -> Result<()> {
     // `[WHY IT IS SKIPPED] NAME: test`
@@ -345,9 +324,9 @@ pub(crate) fn check(listed: &str) -> Result<()> {
 }
 
 /// The plan that `guest.sh` runs.
-pub(crate) fn text(series: &str, quick: bool) -> String {
+pub(crate) fn text(quick: bool) -> String {
     let mut plan = String::from("/vm/forktrace doctor --json\n");
-    for place in places(series).filter(|place| !place.tests(quick).is_empty()) {
+    for place in PLACES.iter().filter(|place| !place.tests(quick).is_empty()) {
         plan.push_str(&format!("run {} {}\n", place.label, place.tests(quick).join(",")));
     }
     plan

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     guest::{Outcome, Told},
     kernels::Kernel,
-    plan::{self, PLACES, Place},
+    plan::{PLACES, Place},
 };
 
 /// A kernel and what was seen on it; or why nothing was.
@@ -14,8 +14,6 @@ pub(crate) type Seen = (Kernel, Result<Told, String>);
 /// How the message of a test begins if the kernel lacks the feature that it is about (`Need::missing`,
 /// tests/src/lib.rs). What is lacking follows.
 const NOT_HERE: &str = "not on this kernel: ";
-/// The cell of a control.
-const CONTROL: &str = "fails as expected";
 
 /// What a cell says, and whether that is as it should be.
 pub(crate) struct Cell {
@@ -28,18 +26,13 @@ fn cell(text: &str, good: bool) -> Cell {
 }
 
 /// What became of a test in a place.
-pub(crate) fn result((kernel, told): &Seen, place: &Place, test: &str) -> Cell {
-    if !plan::places(&kernel.series).any(|other| other.label == place.label) {
-        return cell("-", true);
-    }
+pub(crate) fn result((_, told): &Seen, place: &Place, test: &str) -> Cell {
     let section = told
         .as_ref()
         .ok()
         .and_then(|told| told.sections.iter().find(|section| section.label == place.label));
     let outcome = section.and_then(|section| section.tests.iter().find(|(name, _)| name == test));
     match outcome.map(|(_, outcome)| outcome) {
-        Some(Outcome::Passed) if place.must_fail => cell("PASSES", false),
-        Some(Outcome::Failed) if place.must_fail => cell(CONTROL, true),
         Some(Outcome::Passed) => cell("ok", true),
         Some(Outcome::Failed) => cell("FAILED", false),
         Some(Outcome::Skipped(why)) if why.starts_with(NOT_HERE) => cell("not here", true),
@@ -66,14 +59,13 @@ fn count(all: &[Seen], quick: bool) -> String {
         .iter()
         .flat_map(tests)
         .flat_map(|(place, test)| all.iter().map(move |seen| result(seen, place, test).text))
-        .filter(|text| text != "-")
         .collect();
     let of = |wanted: &str| cells.iter().filter(|text| *text == wanted).count();
-    let (passed, controls, not_here) = (of("ok"), of(CONTROL), of("not here"));
-    let bad = cells.len() - passed - controls - not_here;
+    let (passed, not_here) = (of("ok"), of("not here"));
+    let bad = cells.len() - passed - not_here;
     format!(
-        "{} tests in all: {passed} passed, {controls} controls failed as expected, {not_here} \
-         were skipped because the kernel lacks the feature, {bad} with a wrong result",
+        "{} tests in all: {passed} passed, {not_here} were skipped because the kernel lacks the \
+         feature, {bad} with a wrong result",
         cells.len()
     )
 }
@@ -198,10 +190,7 @@ pub(crate) fn summary(all: &[Seen], quick: bool) -> String {
             let _ = write!(text, "{:<52}", format!("{}/{test}", place.label));
             for seen in all {
                 let cell = result(seen, place, test);
-                let word = match cell.text.as_str() {
-                    CONTROL => "fails",
-                    text => text.split(':').next().unwrap_or(text),
-                };
+                let word = cell.text.split(':').next().unwrap_or(&cell.text);
                 let _ = write!(text, "{word:>9}");
             }
             text.push('\n');
@@ -218,43 +207,28 @@ mod tests {
     use super::*;
     use crate::vm::guest::Section;
 
-    fn seen(series: &str, change: impl Fn(&Place) -> Outcome) -> Seen {
-        let section = |place: &'static Place| Section {
+    fn seen(series: &str, outcome: impl Fn() -> Outcome) -> Seen {
+        let section = |place: &Place| Section {
             label: place.label.into(),
-            tests: place
-                .tests(false)
-                .into_iter()
-                .map(|test| (test.into(), change(place)))
-                .collect(),
+            tests: place.tests(false).into_iter().map(|test| (test.into(), outcome())).collect(),
             code: Some(0),
         };
-        let sections = plan::places(series).map(section).collect();
+        let sections = PLACES.iter().map(section).collect();
         let told = Told { release: series.into(), sections, done: true, ..Told::default() };
         (Kernel { series: series.into(), image: "vmlinuz".into() }, Ok(told))
     }
 
-    fn as_it_should_be(place: &Place) -> Outcome {
-        if place.must_fail { Outcome::Failed } else { Outcome::Passed }
-    }
-
     #[test]
     fn all_is_good_only_if_everything_is() {
-        let usual = || seen("5.10", as_it_should_be);
-        assert!(good(&[usual(), seen("7.0", as_it_should_be)], false));
+        let usual = || seen("5.10", || Outcome::Passed);
+        assert!(good(&[usual(), seen("7.0", || Outcome::Passed)], false));
         assert!(good(&[usual()], true));
-        assert!(!good(&[usual(), seen("7.0", |_| Outcome::Failed)], false));
-        // A control that sees no fault is none.
-        assert!(!good(&[seen("5.10", |_| Outcome::Passed)], false));
-        assert!(!good(&[seen("5.10", |_| Outcome::Skipped("no python3".into()))], false));
+        assert!(!good(&[usual(), seen("7.0", || Outcome::Failed)], false));
+        assert!(!good(&[seen("5.10", || Outcome::Skipped("no python3".into()))], false));
         // What a kernel lacks is counted apart.
-        let lacks = || {
-            seen("5.10", |place| match place.must_fail {
-                true => Outcome::Failed,
-                false => Outcome::Skipped(format!("{NOT_HERE}it has no pages")),
-            })
-        };
+        let lacks = || seen("5.10", || Outcome::Skipped(format!("{NOT_HERE}it has no pages")));
         assert!(good(&[lacks()], false));
-        assert!(count(&[lacks()], false).contains(" 0 passed, 1 controls"));
+        assert!(count(&[lacks()], false).contains(" 0 passed, "));
         assert!(markdown(&[lacks()], true).contains("on 5.10: it has no pages."));
         let cut = |change: fn(&mut Told)| {
             let (kernel, told) = usual();
