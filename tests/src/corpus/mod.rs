@@ -478,10 +478,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         pythons::HANGS,
         stalls::HANGS,
         lost_work::LOST,
-        shared::FOUND,
         file_locks::LOST,
-        shared::FILES,
-        shared::SERVERS,
     ];
     let quiet = [
         c::QUIET,
@@ -491,12 +488,14 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         python::QUIET,
         pythons::QUIET,
         stalls::QUIET,
-        shared::QUIET,
         file_locks::QUIET,
-        shared::QUIET_FILES,
-        shared::QUIET_SERVERS,
         reports::QUIET,
         lost_work::QUIET,
     ];
-    hangs.into_iter().chain(quiet).chain([reports::REPORTS, limits::LIMITS]).flatten()
+    hangs
+        .into_iter()
+        .chain(quiet)
+        .chain(shared::ALL)
+        .chain([reports::REPORTS, limits::LIMITS])
+        .flatten()
 }

@@ -2,9 +2,12 @@
 
 use super::*;
 
+/// All of these.
+pub(super) static ALL: [&[Case]; 6] = [FOUND, QUIET, FILES, QUIET_FILES, SERVERS, QUIET_SERVERS];
+
 /// Both sides of a fork use it.
 #[rustfmt::skip]
-pub(super) static FOUND: &[Case] = &[
+static FOUND: &[Case] = &[
     case("shared_crossed", "connection.py", &["crossed"], SHARED),
     case("shared_siblings", "connection.py", &["siblings"], SHARED),
     case("shared_workers", "connection.py", &["workers"], SHARED),
@@ -25,7 +28,7 @@ pub(super) static FOUND: &[Case] = &[
 
 /// One process uses it, or they share it on purpose.
 #[rustfmt::skip]
-pub(super) static QUIET: &[Case] = &[
+static QUIET: &[Case] = &[
     case("quiet_shared_unused", "connection.py", &["unused"], NOTHING),
     case("quiet_shared_closed", "connection.py", &["closed"], NOTHING),
     case("quiet_shared_opened_again", "connection.py", &["opened_again"], NOTHING),
@@ -53,7 +56,7 @@ pub(super) static QUIET: &[Case] = &[
 
 /// Both sides of a fork use one open file, or one epoll instance.
 #[rustfmt::skip]
-pub(super) static FILES: &[Case] = &[
+static FILES: &[Case] = &[
     case("shared_file_halves", "open_files.py", &["halves"], SHARED).least(LIKELY),
     case("shared_file_workers", "open_files.py", &["workers"], SHARED).least(LIKELY),
     case("shared_file_buffered", "open_files.py", &["buffered"], SHARED).least(LIKELY),
@@ -66,7 +69,7 @@ pub(super) static FILES: &[Case] = &[
 
 /// One process uses it, or they share it on purpose.
 #[rustfmt::skip]
-pub(super) static QUIET_FILES: &[Case] = &[
+static QUIET_FILES: &[Case] = &[
     case("quiet_file_mixed_lines", "open_files.py", &["mixed_lines"], MAYBE),
     case("quiet_file_handover", "open_files.py", &["handover"], NOTHING),
     case("quiet_file_after_the_child", "open_files.py", &["after_the_child"], NOTHING),
@@ -92,7 +95,7 @@ pub(super) static QUIET_FILES: &[Case] = &[
 
 /// Workers that use the connection to a real server that the process that forked them has opened.
 #[rustfmt::skip]
-pub(super) static SERVERS: &[Case] = &[
+static SERVERS: &[Case] = &[
     case("shared_postgres_reuse", "servers.py", &["postgres", "reuse"], SHARED).server(Need::Postgres),
     case("shared_postgres_goodbye", "servers.py", &["postgres", "goodbye"], SHARED).server(Need::Postgres),
     case("shared_postgres_tls_reuse", "servers.py", &["postgres_tls", "reuse"], SHARED).server(Need::Postgres),
@@ -103,7 +106,7 @@ pub(super) static SERVERS: &[Case] = &[
 
 /// Workers with connections of their own.
 #[rustfmt::skip]
-pub(super) static QUIET_SERVERS: &[Case] = &[
+static QUIET_SERVERS: &[Case] = &[
     case("quiet_postgres_fresh", "servers.py", &["postgres", "fresh"], NOTHING).server(Need::Postgres),
     case("quiet_postgres_disposed", "servers.py", &["postgres", "disposed"], NOTHING).server(Need::Postgres),
     case("quiet_postgres_closed", "servers.py", &["postgres", "closed"], NOTHING).server(Need::Postgres),
