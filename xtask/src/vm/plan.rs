@@ -213,7 +213,6 @@ pub(crate) static PLACES: &[Place] = &[
         about: "Debian 12: glibc 2.36, Python 3.11; musl; Python 3.13 and 3.14 in roots of their own",
         tests: EVERYTHING,
         quick: SOME,
-        ..USUAL
     },
     Place {
         label: "glibc-trixie",
@@ -226,7 +225,6 @@ pub(crate) static PLACES: &[Place] = &[
         about: "programs of glibc in a root of Debian unstable",
         tests: GLIBC,
         quick: &["hang_mutex_normal", "hang_semaphore"],
-        ..USUAL
     },
     Place {
         label: "no-btf",
@@ -240,7 +238,6 @@ pub(crate) static PLACES: &[Place] = &[
             "vm_doctor_without_btf",
         ],
         quick: &["hang_mutex_normal", "vm_doctor_without_btf"],
-        ..USUAL
     },
     Place {
         label: "few-pids",
@@ -300,7 +297,6 @@ pub(crate) static PLACES: &[Place] = &[
         about: "with full kernel lockdown: nothing can be traced, and forktrace reports it",
         tests: &["vm_doctor_locked_down"],
         quick: &["vm_doctor_locked_down"],
-        ..USUAL
     },
     // Last: no trace gets further than this.
     Place {
