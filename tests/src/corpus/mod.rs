@@ -477,8 +477,6 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         python::HANGS,
         pythons::HANGS,
         stalls::HANGS,
-        lost_work::LOST,
-        file_locks::LOST,
     ];
     let quiet = [
         c::QUIET,
@@ -488,13 +486,12 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         python::QUIET,
         pythons::QUIET,
         stalls::QUIET,
-        file_locks::QUIET,
         reports::QUIET,
-        lost_work::QUIET,
     ];
     hangs
         .into_iter()
         .chain(quiet)
+        .chain([lost_work::LOST, lost_work::QUIET, file_locks::LOST, file_locks::QUIET])
         .chain(shared::ALL)
         .chain([reports::REPORTS, limits::LIMITS])
         .flatten()
