@@ -194,7 +194,22 @@ pub(crate) fn hang_blocks(text: &str) -> Vec<String> {
         }
     }
     blocks.extend(open);
-    blocks
+    without_what_became_surer(blocks)
+}
+
+/// Without the blocks of what a later block says with more confidence.
+fn without_what_became_surer(blocks: Vec<String>) -> Vec<String> {
+    let pid = |block: &str| block.split_once('[')?.1.split_once(']').map(|(pid, _)| pid.to_owned());
+    let mut last: Vec<String> = Vec::new();
+    for block in blocks {
+        if block.contains("\n  surer ")
+            && let Some(at) = last.iter().position(|before| pid(before) == pid(&block))
+        {
+            last.remove(at);
+        }
+        last.push(block);
+    }
+    last
 }
 
 /// Fails unless the text has a block for every finding of the log and no other.

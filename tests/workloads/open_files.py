@@ -217,9 +217,11 @@ def jobserver():
 
 def null_and_locks():
     null = os.open("/dev/null", os.O_RDWR)
-    lock = os.open(data(1), os.O_RDWR)
+    path = data(1)
 
     def work():
+        # Opened by each for itself: a lock on a description that both have would not keep them apart.
+        lock = os.open(path, os.O_RDWR)
         for _ in range(30):
             os.write(null, b"nothing")
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -79,7 +79,7 @@ impl Shown {
 
     /// Remembers a finding that has been shown.
     pub(crate) fn add(&mut self, finding: &Finding) {
-        if finding.descriptor().is_some() {
+        if finding.descriptor().is_some() || finding.file_lock().is_some() {
             if self.of_shared.len() >= MOST_SHOWN {
                 self.of_shared.clear();
             }
