@@ -12,6 +12,7 @@ pub mod export;
 pub mod fuzzing;
 pub mod pipeline;
 pub mod report;
+mod resident;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "top")]

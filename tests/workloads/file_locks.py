@@ -155,35 +155,27 @@ def parent_releases():
     reap(child)
 
 
+def takes_turns(fd):
+    for _ in range(10):
+        fcntl.flock(fd, EX)
+        time.sleep(0.02)
+        fcntl.flock(fd, UN)
+        time.sleep(0.005)
+
+
 def useless_mutex():
     """Workers exclude each other by one descriptor: they do not."""
     harms()
     fd = opened()
-
-    def work():
-        for _ in range(10):
-            fcntl.flock(fd, EX)
-            time.sleep(0.02)
-            fcntl.flock(fd, UN)
-            time.sleep(0.005)
-
-    reap(*[fork(work) for _ in range(3)])
+    reap(*[fork(takes_turns, fd) for _ in range(3)])
 
 
 def useless_mutex_of_parent():
     """The same of a parent and its child."""
     harms()
     fd = opened()
-
-    def work():
-        for _ in range(10):
-            fcntl.flock(fd, EX)
-            time.sleep(0.02)
-            fcntl.flock(fd, UN)
-            time.sleep(0.005)
-
-    child = fork(work)
-    work()
+    child = fork(takes_turns, fd)
+    takes_turns(fd)
     reap(child)
 
 

@@ -3,9 +3,7 @@
 //! What is kept of a log grows with what was alive at once in it, which is little in a real one. A
 //! hostile one may be a few kilobytes, compressed, and tell of more processes than there is memory.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
-
-use crate::pipeline::caveats::LogCaveat;
+use crate::{pipeline::caveats::LogCaveat, resident::Resident};
 
 /// Lines between two readings, which take a microsecond each.
 const EVERY: u32 = 16;
@@ -13,8 +11,7 @@ const EVERY: u32 = 16;
 /// Watches the memory of this process.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// `None`: it cannot be watched.
-    statm: Option<File>,
+    resident: Resident,
     most: u64,
     lines: u32,
 }
@@ -22,27 +19,19 @@ pub(super) struct Budget {
 impl Budget {
     /// No more than `most` bytes.
     pub(super) fn new(most: u64) -> Self {
-        Budget { statm: File::open("/proc/self/statm").ok(), most, lines: 0 }
+        Budget { resident: Resident::open(), most, lines: 0 }
     }
 
     /// Whether there is more in memory; asked once a line.
     pub(super) fn is_spent(&mut self) -> bool {
         self.lines = self.lines.wrapping_add(1);
-        self.lines.is_multiple_of(EVERY) && self.resident().is_some_and(|bytes| bytes > self.most)
+        self.lines.is_multiple_of(EVERY)
+            && self.resident.bytes().is_some_and(|bytes| bytes > self.most)
     }
 
     /// That no more was read than the lines before this one.
     pub(super) fn caveat(&self, line: u64) -> LogCaveat {
         LogCaveat::MemorySpent { most: self.most, line }
-    }
-
-    /// The second number of `statm`, in pages (proc(5)).
-    fn resident(&self) -> Option<u64> {
-        let mut text = [0; 64];
-        let read = self.statm.as_ref()?.read_at(&mut text, 0).ok()?;
-        let text = std::str::from_utf8(text.get(..read)?).ok()?;
-        let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-        pages.checked_mul(procfs::page_size())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     report::{filter, plural},
 };
 use forktrace_collect::{
-    engine::{Consumer, Engine, Notice, Scope, Until},
+    engine::{Consumer, Engine, Known, Notice, Scope, Until},
     kernel::{self, Kernel, Ring},
 };
 use forktrace_model::{
@@ -104,29 +104,37 @@ impl<S: Watches> Watched<S> {
     }
 }
 
+impl<S: Sink> Known for Pipeline<S> {
+    fn everything(&self) -> &Model {
+        Pipeline::everything(self)
+    }
+
+    fn wanted(&self) -> &Model {
+        self.model()
+    }
+
+    fn conclusion(&self, process: ProcId, wait: (u32, u64)) -> Option<Conclusion> {
+        self.judge().conclusion(process, wait)
+    }
+
+    fn is_open(&self, process: ProcId, wait: (u32, u64)) -> bool {
+        self.judge().is_open(process, wait)
+    }
+
+    fn unjudged(&self) -> Vec<Unaccounted> {
+        self.unaccounted().0
+    }
+}
+
 impl<S: Watches> Consumer for Watched<S> {
+    type Known = Pipeline<S>;
+
     fn event(&mut self, event: &Event) -> io::Result<Vec<Change>> {
         self.pipeline.event(event)
     }
 
-    fn everything(&self) -> &Model {
-        self.pipeline.everything()
-    }
-
-    fn wanted(&self) -> &Model {
-        self.pipeline.model()
-    }
-
-    fn conclusion(&self, process: ProcId, wait: (u32, u64)) -> Option<Conclusion> {
-        self.pipeline.judge().conclusion(process, wait)
-    }
-
-    fn is_open(&self, process: ProcId, wait: (u32, u64)) -> bool {
-        self.pipeline.judge().is_open(process, wait)
-    }
-
-    fn unjudged(&self) -> Vec<Unaccounted> {
-        self.pipeline.unaccounted().0
+    fn known(&self) -> &Self::Known {
+        &self.pipeline
     }
 
     fn tick(&mut self) -> io::Result<()> {

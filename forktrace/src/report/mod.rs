@@ -58,4 +58,6 @@ pub(crate) use forktrace_model::{
 pub(crate) use siblings::{First, Shown};
 pub use size::bytes;
 pub use style::Style;
+#[cfg(feature = "top")]
+pub(crate) use tree::below;
 pub(crate) use tree::cut_circles;

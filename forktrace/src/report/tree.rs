@@ -106,14 +106,7 @@ impl<'a> Forest<'a> {
         style: Style,
     ) -> (Self, Vec<usize>) {
         let parents = parents(processes);
-        let mut children = vec![Vec::new(); processes.len()];
-        let mut roots = Vec::new();
-        for (at, parent) in parents.iter().enumerate() {
-            match parent.and_then(|parent| children.get_mut(parent)) {
-                Some(siblings) => siblings.push(at),
-                None => roots.push(at),
-            }
-        }
+        let (children, roots) = below(&parents);
         let mut forest = Forest {
             processes,
             window,
@@ -290,6 +283,19 @@ fn parents(processes: &[Process]) -> Vec<Option<usize>> {
         .collect();
     cut_circles(&mut parents);
     parents
+}
+
+/// The places of the children of each, in their order, and of those that have no parent here.
+pub(crate) fn below(parents: &[Option<usize>]) -> (Vec<Vec<usize>>, Vec<usize>) {
+    let mut children = vec![Vec::new(); parents.len()];
+    let mut roots = Vec::new();
+    for (at, parent) in parents.iter().enumerate() {
+        match parent.and_then(|parent| children.get_mut(parent)) {
+            Some(siblings) => siblings.push(at),
+            None => roots.push(at),
+        }
+    }
+    (children, roots)
 }
 
 /// Removes cycles from a table of parents. Only a damaged log has cycles.

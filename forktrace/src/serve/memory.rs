@@ -1,6 +1,6 @@
 //! How near the service is to its memory limit.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use crate::resident::Resident;
 
 /// From this part of the limit on (percent) caches are given back, and until it is below [`ENOUGH`].
 const NEAR: u64 = 80;
@@ -10,8 +10,7 @@ const ENOUGH: u64 = 70;
 /// Watches the resident memory of this process.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// `None`: it cannot be watched.
-    statm: Option<File>,
+    resident: Resident,
     limit: u64,
     limited: bool,
 }
@@ -19,7 +18,7 @@ pub(super) struct Memory {
 impl Memory {
     /// `limit`: bytes.
     pub(super) fn new(limit: u64) -> Self {
-        Memory { statm: File::open("/proc/self/statm").ok(), limit, limited: false }
+        Memory { resident: Resident::open(), limit, limited: false }
     }
 
     pub(super) fn set_limit(&mut self, limit: u64) {
@@ -28,7 +27,7 @@ impl Memory {
 
     /// Whether memory is short; and whether that has changed since this was asked last.
     pub(super) fn check(&mut self) -> (bool, bool) {
-        let resident = self.resident().unwrap_or(0);
+        let resident = self.resident.bytes().unwrap_or(0);
         self.check_at(resident)
     }
 
@@ -38,15 +37,6 @@ impl Memory {
         let changed = limited != self.limited;
         self.limited = limited;
         (limited, changed)
-    }
-
-    /// The second number of `statm`, in pages (proc(5)).
-    fn resident(&self) -> Option<u64> {
-        let mut text = [0; 64];
-        let read = self.statm.as_ref()?.read_at(&mut text, 0).ok()?;
-        let text = std::str::from_utf8(text.get(..read)?).ok()?;
-        let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-        pages.checked_mul(procfs::page_size())
     }
 }
 

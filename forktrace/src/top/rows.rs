@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::{Arrangement, Column, Seen, State};
 use crate::{
     pipeline::Standing,
-    report::{Clock, Style, cells, cut_circles, hang},
+    report::{Clock, Style, below, cells, cut_circles, hang},
 };
 use forktrace_model::model::ProcId;
 
@@ -82,14 +82,7 @@ impl<'a, 'r> Forest<'a, 'r> {
             .map(|seen| seen.above().and_then(|id| places.get(&id).copied()))
             .collect();
         cut_circles(&mut parents);
-        let mut children = vec![Vec::new(); processes.len()];
-        let mut roots = Vec::new();
-        for (at, parent) in parents.iter().enumerate() {
-            match parent.and_then(|parent| children.get_mut(parent)) {
-                Some(siblings) => siblings.push(at),
-                None => roots.push(at),
-            }
-        }
+        let (children, roots) = below(&parents);
         let wanted: Vec<bool> = processes.iter().map(|seen| arrangement.wants(seen)).collect();
         let own = |(seen, wanted): (&Seen, &bool)| wanted.then_some(seen.standing);
         let worst = processes.iter().zip(&wanted).map(own).collect();

@@ -27,12 +27,12 @@ use crate::{
     kernel::{
         Error,
         error::{causes, refused},
-        file_locks::{self, FILE_LOCKS},
-        loader::{self, FAULTS, FORKS, NEWER_FUTEX, Options},
+        file_locks::FILE_LOCKS,
+        loader::{self, FAULTS, FORKS, Fields, NEWER_FUTEX, Options},
         lock_probes::PROBE_TYPE,
         namespace, privilege,
         realtime::kernel_preempts,
-        sockets::{self, SOCKETS},
+        sockets::SOCKETS,
     },
 };
 
@@ -53,11 +53,12 @@ pub fn examine() -> Vec<Check> {
     let lacking = privilege::missing(has);
     let users = host.link("proc/self/ns/user");
     let layouts = within(|| {
-        loader::with_tracefs(|tracefs| Layouts {
+        let fields = Fields::of_this_kernel();
+        loader::with_tracefs(move |tracefs| Layouts {
             place: tracefs.place().to_owned(),
             survey: tracefs.survey(),
-            socket_fields: sockets::offsets().is_some(),
-            lock_fields: file_locks::offsets().is_some(),
+            socket_fields: fields.sockets.is_some(),
+            lock_fields: fields.file_locks.is_some(),
             present: [&NEWER_FUTEX[..], &FORKS, &FAULTS, &SOCKETS, &FILE_LOCKS]
                 .concat()
                 .into_iter()

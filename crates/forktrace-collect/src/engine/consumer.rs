@@ -8,14 +8,8 @@ use forktrace_model::{
     model::{Change, Model, ProcId},
 };
 
-/// Takes the events of a trace in the order of their time.
-pub trait Consumer {
-    /// Takes the next event. Returns what it changed in [`Consumer::everything`].
-    ///
-    /// # Errors
-    /// When the output cannot be written.
-    fn event(&mut self, event: &Event) -> io::Result<Vec<Change>>;
-
+/// What is known from the events of a trace so far.
+pub trait Known {
     /// All processes that the events were about.
     fn everything(&self) -> &Model;
 
@@ -30,6 +24,21 @@ pub trait Consumer {
 
     /// The waits that are not accounted for, the longest first, as far as what was read tells.
     fn unjudged(&self) -> Vec<Unaccounted>;
+}
+
+/// Takes the events of a trace in the order of their time.
+pub trait Consumer {
+    /// What the events have led to.
+    type Known: Known;
+
+    /// Takes the next event. Returns what it changed in [`Known::everything`].
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    fn event(&mut self, event: &Event) -> io::Result<Vec<Change>>;
+
+    /// What is known after that.
+    fn known(&self) -> &Self::Known;
 
     /// Does what is due: soon after each event, and once a second.
     ///
@@ -99,6 +108,7 @@ pub(super) struct Models<'a> {
 
 impl<'a> Models<'a> {
     pub(super) fn of(consumer: &'a impl Consumer) -> Self {
-        Models { everything: consumer.everything(), wanted: consumer.wanted() }
+        let known = consumer.known();
+        Models { everything: known.everything(), wanted: known.wanted() }
     }
 }

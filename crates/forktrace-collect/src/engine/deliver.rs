@@ -7,7 +7,7 @@ use forktrace_model::{
     model::{Change, ProcId},
 };
 
-use super::{Consumer, Engine, kernel_tasks::Means, later, lock_observations};
+use super::{Consumer, Engine, Known as _, kernel_tasks::Means, later, lock_observations};
 use crate::{clock, inspect};
 
 impl<C: Consumer> Engine<C> {
@@ -30,7 +30,7 @@ impl<C: Consumer> Engine<C> {
             }
         }
         if let Body::FileLock(act) = &event.body
-            && !later::is_of_concern(act, self.consumer.wanted())
+            && !later::is_of_concern(act, self.consumer.known().wanted())
         {
             return Ok(());
         }
@@ -44,8 +44,8 @@ impl<C: Consumer> Engine<C> {
             }
         }
         self.waits.concluded(&event, &self.consumer, clock::boot_ns());
-        self.lost_threads.consider(&event, self.consumer.wanted());
-        self.later.consider(&event, self.consumer.wanted());
+        self.lost_threads.consider(&event, self.consumer.known().wanted());
+        self.later.consider(&event, self.consumer.known().wanted());
         self.open_files.consider(&event);
         if let Some(locks) = &self.kernel.locks {
             lock_observations::consider(locks, &event);
@@ -55,10 +55,10 @@ impl<C: Consumer> Engine<C> {
     }
 
     fn process_ended(&mut self, id: ProcId) {
-        let pid = self.consumer.everything().get(id).map(|process| process.pid);
+        let pid = self.consumer.known().everything().get(id).map(|process| process.pid);
         let Some(pid) = pid else { return };
         // With a filter a process has another id there.
-        if let Some(process) = self.consumer.wanted().latest(pid) {
+        if let Some(process) = self.consumer.known().wanted().latest(pid) {
             self.waits.forget(process.id);
             self.generators.forget(process.id);
             self.later.forget(process.id);

@@ -8,7 +8,7 @@ use forktrace_model::event::{
 
 use super::{
     Consumer, Engine,
-    consumer::Models,
+    consumer::{Known as _, Models},
     unjudged,
     waits::{self, Unfinished},
 };
@@ -25,10 +25,10 @@ impl<C: Consumer> Engine<C> {
         for event in self.waits.read_rest(Models::of(&self.consumer), clock::boot_ns()) {
             self.intake.push(event);
         }
-        for event in self.lost_threads.finish(self.consumer.wanted(), clock::boot_ns()) {
+        for event in self.lost_threads.finish(self.consumer.known().wanted(), clock::boot_ns()) {
             self.intake.push(event);
         }
-        for event in self.later.finish(self.consumer.wanted(), clock::boot_ns()) {
+        for event in self.later.finish(self.consumer.known().wanted(), clock::boot_ns()) {
             self.intake.push(event);
         }
         let models = Models::of(&self.consumer);

@@ -46,7 +46,7 @@ use tokio::{
 
 pub use self::{
     adoption::AdoptError,
-    consumer::{Consumer, Notice, Vitals},
+    consumer::{Consumer, Known, Notice, Vitals},
 };
 use self::{
     command::{Command, FAREWELL},
@@ -274,7 +274,7 @@ impl<C: Consumer> Engine<C> {
 
     fn take_lost_threads(&mut self, done: Vec<lost_threads::Done>) {
         self.pace.stir();
-        let wanted = self.consumer.wanted();
+        let wanted = self.consumer.known().wanted();
         for event in self.lost_threads.take(done, wanted, clock::boot_ns()) {
             self.intake.push(event);
         }
@@ -296,7 +296,7 @@ impl<C: Consumer> Engine<C> {
 
     fn take_open_files(&mut self, looked: Vec<Looked>) {
         self.pace.stir();
-        let wanted = self.consumer.wanted();
+        let wanted = self.consumer.known().wanted();
         for event in self.open_files.take(looked, wanted, clock::boot_ns()) {
             self.intake.push(event);
         }
@@ -313,7 +313,7 @@ impl<C: Consumer> Engine<C> {
     /// Whether every process that was traced is known to have ended.
     fn targets_ended(&self) -> bool {
         let none_is_left = || match self.tracked.scope.follow {
-            true => self.consumer.everything().live_count() == 0,
+            true => self.consumer.known().everything().live_count() == 0,
             // The ends of their children are not seen.
             false => self.kernel.maps.traced().is_empty(),
         };
@@ -326,7 +326,7 @@ impl<C: Consumer> Engine<C> {
             self.consumer.notice(Notice::Adopted);
         }
         let Some(outcome) = self.command.left() else { return };
-        let processes = self.consumer.everything().live_count() as u64;
+        let processes = self.consumer.known().everything().live_count() as u64;
         if processes > 0 && self.tracked.scope.follow {
             self.consumer.notice(Notice::LeftBehind { status: outcome.code(), processes });
         }

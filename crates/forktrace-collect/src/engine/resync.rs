@@ -7,7 +7,7 @@ use forktrace_model::{
     model::{Process, START_TOLERANCE_NS},
 };
 
-use super::{Consumer, Engine, adoption::everybody};
+use super::{Consumer, Engine, Known as _, adoption::everybody};
 use crate::{clock, inspect};
 
 /// The least time between two searches for pages that belong to nobody, ns.
@@ -67,7 +67,7 @@ impl<C: Consumer> Engine<C> {
     /// room now.
     fn family(&mut self) -> Vec<u32> {
         let traced: BTreeSet<u32> = self.kernel.maps.traced().into_iter().collect();
-        let model = self.consumer.everything();
+        let model = self.consumer.known().everything();
         let known = model.living().filter(|process| !traced.contains(&process.pid));
         let known = known.filter(|process| is_still(process)).map(|process| process.pid);
         let roots: Vec<u32> = traced.iter().copied().chain(known).collect();
@@ -95,7 +95,7 @@ impl<C: Consumer> Engine<C> {
             return;
         }
         let parent = inspect::scan::parent(pid).filter(|_| inspect::scan::lives(pid));
-        let model = self.consumer.everything();
+        let model = self.consumer.known().everything();
         let ours = parent.is_some_and(|parent| model.live(parent).is_some());
         if ours && self.kernel.maps.trace(pid).is_err() {
             self.tracked.unfollowed = true;
@@ -105,7 +105,7 @@ impl<C: Consumer> Engine<C> {
     /// Has those processes searched whose fork is not known: it may have been lost, and they may hang on
     /// what they inherited in it.
     fn search_unknown(&mut self, alive: &[u32]) {
-        let model = self.consumer.everything();
+        let model = self.consumer.known().everything();
         let unknown = |pid: &u32| {
             model.live(*pid).is_none_or(|known| known.fork.is_none() && known.exec.is_none())
         };

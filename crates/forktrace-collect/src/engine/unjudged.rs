@@ -8,7 +8,7 @@ use forktrace_model::{
 };
 use rustc_hash::FxHashSet;
 
-use super::Consumer;
+use super::{Consumer, Known as _};
 use crate::{
     inspect::whereabouts::{self, Whereabouts},
     kernel::Visitor,
@@ -29,7 +29,7 @@ pub(super) fn events(
     now_ns: u64,
 ) -> Vec<Event> {
     let began = Instant::now();
-    let judged = consumer.unjudged().into_iter();
+    let judged = consumer.known().unjudged().into_iter();
     let judged = judged.map(|Unaccounted { task, wait, until_ns, .. }| (task, wait, until_ns));
     let unread = unread.into_iter().map(|(task, wait)| (task, wait, None));
     let mut told: FxHashSet<(u32, u32)> = FxHashSet::default();

@@ -49,11 +49,6 @@ impl Described {
         Some(Described(bytes))
     }
 
-    /// Byte offset of a field of a structure; `None`: the structure has no such field.
-    pub(super) fn offset(&self, structure: &str, field: &str) -> Option<u32> {
-        self.types()?.offset(structure, field)
-    }
-
     /// Its types, for several questions.
     pub(super) fn types(&self) -> Option<Types<'_>> {
         Types::of(match &self.0 {

@@ -1,9 +1,8 @@
 //! The programs that see locks on files.
 
-use aya::Ebpf;
 use forktrace_common::file_lock::LockOffsets;
 
-use super::{btf::Described, loader, tracefs::Tracefs};
+use super::btf::Types;
 
 /// Program and tracepoint (`include/trace/events/filelock.h`, Linux 5.10 and 6.18).
 pub(crate) const FILE_LOCKS: [(&str, &str); 2] = [
@@ -11,25 +10,8 @@ pub(crate) const FILE_LOCKS: [(&str, &str); 2] = [
     ("posix_lock_inode", "filelock/posix_lock_inode"),
 ];
 
-/// Attaches the programs; false: this kernel lacks something that they need, or refuses them. The rest does
-/// without them.
-pub(super) fn attach(ebpf: &mut Ebpf, tracefs: &Tracefs, possible: bool) -> bool {
-    if !possible || !FILE_LOCKS.iter().all(|(_, event)| tracefs.has(event)) {
-        return false;
-    }
-    FILE_LOCKS.iter().all(|(program, event)| {
-        let attached = loader::attach_raw(ebpf, program, event);
-        if let Err(error) = &attached {
-            tracing::debug!("locks on files are not followed: {error}");
-        }
-        attached.is_ok()
-    })
-}
-
 /// Where this kernel's structures have their fields; `None`: it does not say.
-pub(crate) fn offsets() -> Option<LockOffsets> {
-    let kernel = Described::open()?;
-    let types = kernel.types()?;
+pub(super) fn offsets(types: &Types<'_>) -> Option<LockOffsets> {
     let lock = |field| types.offset("file_lock", field);
     // From Linux 6.9 on, locks and leases have their beginning in common.
     let field = |newer, older| {

@@ -29,16 +29,17 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     Error, allocator,
+    btf::Described,
     cleaner::Leavings,
     error::{causes, refused},
-    file_locks,
+    file_locks::{self, FILE_LOCKS},
     fork_records::ForkRecords,
     lock_probes::{self, LockProbes},
     maps::Maps,
     privilege::{self, Later},
     registers::Visitor,
     ring::Ring,
-    sockets,
+    sockets::{self, SOCKETS},
     tracefs::Tracefs,
 };
 use crate::arch::page_size;
@@ -228,13 +229,31 @@ fn mount_privately() -> nix::Result<()> {
     mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), nothing)
 }
 
+/// Where this kernel's structures have what optional programs read; `None`: it does not say.
+#[derive(Default)]
+pub(crate) struct Fields {
+    pub(crate) sockets: Option<SocketOffsets>,
+    pub(crate) file_locks: Option<LockOffsets>,
+}
+
+impl Fields {
+    /// As the running kernel describes itself, which is read once for all of them.
+    pub(crate) fn of_this_kernel() -> Self {
+        let described = Described::open();
+        let Some(types) = described.as_ref().and_then(Described::types) else {
+            return Fields::default();
+        };
+        Fields { sockets: sockets::offsets(&types), file_locks: file_locks::offsets(&types) }
+    }
+}
+
 fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Error> {
     let _lifted = privilege::MemoryLock::lift();
     let (offsets, named) = tracefs.offsets(!options.lean)?;
     let tracepoints = FAULTS.iter().all(|(_, event)| tracefs.has(event)) && !options.fault_events;
     let registers = shows_registers();
-    let sockets = sockets::offsets().filter(|_| registers);
-    let locks_on_files = file_locks::offsets();
+    let fields = Fields::of_this_kernel();
+    let (sockets, locks_on_files) = (fields.sockets.filter(|_| registers), fields.file_locks);
     let shown = Shown { registers, sockets, file_locks: locks_on_files };
     let mut ebpf = load_object(options, offsets, options.snapshots, shown)?;
     // There are places for pages before a program looks for one.
@@ -253,8 +272,9 @@ fn load_here(options: &Options, tracefs: &Tracefs) -> Result<(Kernel, Ring), Err
         attach(&mut ebpf, program, event)?;
     }
     let snapshots = options.snapshots && attach_faults(&mut ebpf, tracepoints)?;
-    let connections = sockets::attach(&mut ebpf, tracefs, sockets.is_some());
-    let file_locks = file_locks::attach(&mut ebpf, tracefs, locks_on_files.is_some());
+    let mut follows = |programs, what| attach_optional(&mut ebpf, tracefs, programs, what);
+    let connections = follows(&SOCKETS, (sockets.is_some(), "uses of sockets"));
+    let file_locks = follows(&FILE_LOCKS, (locks_on_files.is_some(), "locks on files"));
     let diagnostics = match options.diagnostics {
         true => EbpfLogger::init(&mut ebpf).ok(),
         false => None,
@@ -417,12 +437,32 @@ fn attach_faults(ebpf: &mut Ebpf, tracepoints: bool) -> Result<bool, Error> {
     Ok(true)
 }
 
-pub(super) fn attach_raw(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {
+fn attach_raw(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<(), Error> {
     let what = format!("the program for {event}");
     let (_, name) = event.split_once('/').unwrap_or(("", event));
     let program: &mut RawTracePoint = find(ebpf, program, &what)?;
     program.load().map_err(|error| refused(&what, &error))?;
     program.attach(name).map(|_| ()).map_err(|error| refused(&what, &error))
+}
+
+/// Attaches programs that the rest does without; false: this kernel lacks something that they need, or refuses
+/// them. `possible`: it says where its structures have their fields. `what`: what is missed then.
+fn attach_optional(
+    ebpf: &mut Ebpf,
+    tracefs: &Tracefs,
+    programs: &[(&str, &str)],
+    (possible, what): (bool, &str),
+) -> bool {
+    if !possible || !programs.iter().all(|(_, event)| tracefs.has(event)) {
+        return false;
+    }
+    programs.iter().all(|(program, event)| {
+        let attached = attach_raw(ebpf, program, event);
+        if let Err(error) = &attached {
+            tracing::debug!("{what} are not followed: {error}");
+        }
+        attached.is_ok()
+    })
 }
 
 /// A program of the object, as what it must be.

@@ -1,9 +1,8 @@
 //! The programs that see who uses a connection.
 
-use aya::Ebpf;
 use forktrace_common::socket::SocketOffsets;
 
-use super::{btf::Described, loader, tracefs::Tracefs};
+use super::btf::Types;
 
 /// Program and tracepoint. The first two came with Linux 6.3 (`include/trace/events/sock.h`).
 pub(crate) const SOCKETS: [(&str, &str); 3] = [
@@ -12,25 +11,8 @@ pub(crate) const SOCKETS: [(&str, &str); 3] = [
     ("inet_sock_set_state", "sock/inet_sock_set_state"),
 ];
 
-/// Attaches the programs; false: this kernel lacks something that they need, or refuses them. The rest does
-/// without them.
-pub(super) fn attach(ebpf: &mut Ebpf, tracefs: &Tracefs, possible: bool) -> bool {
-    if !possible || !SOCKETS.iter().all(|(_, event)| tracefs.has(event)) {
-        return false;
-    }
-    SOCKETS.iter().all(|(program, event)| {
-        let attached = loader::attach_raw(ebpf, program, event);
-        if let Err(error) = &attached {
-            tracing::debug!("uses of sockets are not followed: {error}");
-        }
-        attached.is_ok()
-    })
-}
-
 /// Where this kernel's structures have their fields; `None`: it does not say.
-pub(crate) fn offsets() -> Option<SocketOffsets> {
-    let kernel = Described::open()?;
-    let types = kernel.types()?;
+pub(super) fn offsets(types: &Types<'_>) -> Option<SocketOffsets> {
     let sock = |field| types.offset("sock", field);
     let common = |field| types.offset("sock_common", field);
     let inode = types.offset("socket_alloc", "vfs_inode")?;

@@ -196,8 +196,9 @@ impl Tracefs {
             })
         };
         let described = btf::Described::open();
+        let types = described.as_ref().and_then(btf::Described::types);
         let offset = |structure: &str, field: &str| {
-            described.as_ref().and_then(|it| it.offset(structure, field)).unwrap_or(NO_FIELD)
+            types.as_ref().and_then(|types| types.offset(structure, field)).unwrap_or(NO_FIELD)
         };
         let offsets = Offsets {
             newtask_pid: need(&newtask, "pid"),

@@ -33,8 +33,7 @@ use forktrace_model::{
     event::{EndReason, Event},
     finding::Finding,
     hazards::Reason,
-    judge::{Conclusion, Unaccounted},
-    model::{Change, Model, ProcId},
+    model::Change,
 };
 
 /// How long a service that is stopped waits for who takes its findings.
@@ -220,28 +219,14 @@ impl Served {
 }
 
 impl Consumer for Served {
+    type Known = Pipeline<Sinks>;
+
     fn event(&mut self, event: &Event) -> io::Result<Vec<Change>> {
         self.pipeline.event(event)
     }
 
-    fn everything(&self) -> &Model {
-        self.pipeline.everything()
-    }
-
-    fn wanted(&self) -> &Model {
-        self.pipeline.model()
-    }
-
-    fn conclusion(&self, process: ProcId, wait: (u32, u64)) -> Option<Conclusion> {
-        self.pipeline.judge().conclusion(process, wait)
-    }
-
-    fn is_open(&self, process: ProcId, wait: (u32, u64)) -> bool {
-        self.pipeline.judge().is_open(process, wait)
-    }
-
-    fn unjudged(&self) -> Vec<Unaccounted> {
-        self.pipeline.unaccounted().0
+    fn known(&self) -> &Self::Known {
+        &self.pipeline
     }
 
     fn tick(&mut self) -> io::Result<()> {

@@ -25,7 +25,7 @@ use super::{
     Scope,
     acquisition::{Acquisition, Acquisitions, LiveProbe, Subject, Waiters},
     census::{self, Census, Risk},
-    consumer::{Consumer, Models},
+    consumer::{Consumer, Known as _, Models},
     lock_observations::Question,
 };
 use crate::{
@@ -308,9 +308,9 @@ impl Waits {
     pub(super) fn concluded(&mut self, event: &Event, consumer: &impl Consumer, now_ns: u64) {
         let (Body::Evidence(evidence), Some(task)) = (&event.body, &event.task) else { return };
         let Wait { enter_ns, uaddr, .. } = evidence.wait;
-        let process = consumer.wanted().live(task.pid);
+        let process = consumer.known().wanted().live(task.pid);
         let conclusion =
-            process.and_then(|process| consumer.conclusion(process.id, (task.tid, uaddr)));
+            process.and_then(|process| consumer.known().conclusion(process.id, (task.tid, uaddr)));
         let settled = match conclusion {
             Some(Conclusion::Finding { settled, likely }) => {
                 self.schedule.found(task.pid, uaddr);

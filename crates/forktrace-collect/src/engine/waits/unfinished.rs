@@ -12,7 +12,7 @@ use crate::{
     decode,
     engine::{
         census::Unread,
-        consumer::{Consumer, Models},
+        consumer::{Consumer, Known as _, Models},
     },
     inspect,
     kernel::Kernel,
@@ -79,6 +79,7 @@ impl Waits {
         let all = self.all(&kernel.maps, models);
         // Of a thread that is known to be stopped this is told, and counted, already.
         let stopped: FxHashSet<(u32, u32)> = consumer
+            .known()
             .unjudged()
             .into_iter()
             .filter(|known| known.wait.why == Unjudged::Stopped)
@@ -151,8 +152,8 @@ pub(in crate::engine) fn named(models: Models<'_>, pid: u32, tid: u32) -> Task {
 
 /// Whether there is a finding about a wait.
 fn is_reported(wait: &WaitState, consumer: &impl Consumer) -> bool {
-    let process = consumer.wanted().live(wait.tgid).map(|process| process.id);
-    process.is_some_and(|id| consumer.is_open(id, (wait.tid, wait.uaddr)))
+    let process = consumer.known().wanted().live(wait.tgid).map(|process| process.id);
+    process.is_some_and(|id| consumer.known().is_open(id, (wait.tid, wait.uaddr)))
 }
 
 fn has_ended(pid: u32, tid: u32) -> bool {
