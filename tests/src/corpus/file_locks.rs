@@ -47,7 +47,7 @@ pub(super) static QUIET: &[Case] = &[
     case("quiet_lock_daemon_keeps", LOCKS, &["daemon_keeps"], NOTHING),
     case("quiet_lock_daemon_second", LOCKS, &["daemon_keeps_and_second_is_refused"], MAYBE),
     case("quiet_lock_daemon_locks_afterwards", LOCKS, &["daemon_locks_afterwards"], NOTHING),
-    case("quiet_lock_daemon_locks_again", LOCKS, &["daemon_locks_again"], MAYBE),
+    case("quiet_lock_daemon_locks_again", LOCKS, &["daemon_locks_again"], NOTHING),
     case("quiet_lock_guarded_start", LOCKS, &["guarded_start"], NOTHING),
     case("quiet_lock_sqlite_daemon", LOCKS, &["sqlite_daemon"], NOTHING),
     case("quiet_lock_sqlite_closed_before", LOCKS, &["sqlite_closed_before"], NOTHING),

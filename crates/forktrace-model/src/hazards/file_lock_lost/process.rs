@@ -76,7 +76,8 @@ fn relies(
         () if names => {
             (Confidence::Likely, Fact::NamesProcess { pid }, Remedy::FileLockNotInherited)
         }
-        () if opener.writes && taker.exclusive => {
+        // Sooner than that, a child may be about to take its own, or to close the file.
+        () if opener.writes && taker.exclusive && look.after_ns >= STANDS_NS => {
             (Confidence::Suspect, Fact::NeedUnknown {}, Remedy::FileLockNotInherited)
         }
         () => return None,
