@@ -15,7 +15,7 @@ use forktrace_common::{
 
 use crate::{
     config::{config, current, traced},
-    maps::{FILE_LOCKS, POSIX_LOCKS},
+    maps::{FILE_LOCKS, NO_RANGES, POSIX_LOCKS},
     registers::lock_call,
     ring::{emit, now},
 };
@@ -249,7 +249,10 @@ fn of_process(ctx: &RawTracePointContext, call: &Call) {
     let file = call.file();
     by_description(ctx, call, file);
     if POSIX_LOCKS.get_ptr(&call.key()).is_none() {
-        let _ = POSIX_LOCKS.insert(&call.key(), &HeldRanges::default(), 0);
+        // From a table: on the stack it would be too large for Linux 5.10, which counts those of all
+        // functions of a call together.
+        let Some(nothing) = NO_RANGES.get(0) else { return };
+        let _ = POSIX_LOCKS.insert(&call.key(), nothing, 0);
     }
     let Some(held) = POSIX_LOCKS.get_ptr_mut(&call.key()) else { return };
     // SAFETY: as above.
@@ -283,19 +286,17 @@ fn given_back(ctx: &RawTracePointContext, call: &Call, held: &mut HeldRanges) {
 /// Puts a range among those that are held; one for which there is no place is not followed.
 #[inline(always)]
 fn add(held: &mut HeldRanges, range: Range) {
-    let mut free = RANGES;
     for index in 0..RANGES {
-        if held.first.held & (1 << index) == 0 {
-            free = index;
-        } else if held.ranges[index] == range {
+        if held.first.held & (1 << index) != 0 && held.ranges[index] == range {
             return;
         }
     }
-    for index in 0..RANGES {
-        if index == free {
-            held.ranges[index] = range;
-            held.first.held |= 1 << index;
-        }
+    // The lowest bit that is not set, and its number, without branches: each would double the verifier's work.
+    let free = !held.first.held & (held.first.held + 1);
+    let index = ((free >> 1) - (free >> 3)) as usize;
+    if free < 1 << RANGES && index < RANGES {
+        held.ranges[index] = range;
+        held.first.held |= free;
     }
 }
 

@@ -59,6 +59,10 @@ pub(crate) static FILE_LOCKS: LruHashMap<HeldKey, Held> = LruHashMap::with_max_e
 pub(crate) static POSIX_LOCKS: LruHashMap<HeldKey, HeldRanges> =
     LruHashMap::with_max_entries(1 << 12, 0);
 
+/// What a process is said to hold before its first lock; never written.
+#[map]
+pub(crate) static NO_RANGES: Array<HeldRanges> = Array::with_max_entries(1, 0);
+
 #[map]
 pub(crate) static NEW_TASKS: HashMap<u32, NewTask> =
     HashMap::with_max_entries(1 << 14, BPF_F_NO_PREALLOC);
