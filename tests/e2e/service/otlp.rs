@@ -22,7 +22,7 @@ pub(super) fn late() -> Result<()> {
     service.until("told", SOON, |service| {
         service.job.stderr().contains("the OTLP receiver does not take findings")
     })?;
-    ensure!(service.found().len() == 1, "it judges on");
+    service.until("found", SOON, |service| service.found().len() == 1)?;
     let receiver = Receiver::start(port, &[503, 200])?;
     service.until("sent", SOON, |service| {
         service.metric("forktrace_export_records_total", "exporter=\"otlp\",result=\"sent\"") >= 1.0
@@ -116,7 +116,9 @@ pub(super) fn hangs() -> Result<()> {
         .until("told", SOON, |service| service.job.stderr().contains("does not take findings"))?;
     let second = Hang::start(&name)?;
     service.until("found too", SOON, |service| service.found().len() == 2)?;
-    ensure!(service.metric("forktrace_export_queue_records", "otlp") >= 1.0);
+    service.until("kept", SOON, |service| {
+        service.metric("forktrace_export_queue_records", "otlp") >= 1.0
+    })?;
     first.end()?;
     second.end()?;
     service.stop()
