@@ -303,10 +303,14 @@ impl<C: Consumer> Engine<C> {
     }
 
     fn take_report(&mut self, report: waits::Report) {
-        self.pace.stir();
+        let now_ns = clock::boot_ns();
         let models = Models::of(&self.consumer);
-        for event in self.waits.take(report, &mut self.kernel.maps, models, clock::boot_ns()) {
+        for event in self.waits.take(report, &mut self.kernel.maps, models, now_ns) {
             self.intake.push(event);
+        }
+        match self.waits.is_calm() {
+            true => self.pace.expect(self.due_ns(now_ns), now_ns),
+            false => self.pace.stir(),
         }
     }
 

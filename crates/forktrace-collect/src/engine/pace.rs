@@ -9,8 +9,11 @@ use super::intake::REORDER_NS;
 
 /// How soon after something has happened what is due is done, and how often at most.
 const TICK: Duration = Duration::from_millis(100);
-/// How often at least: the kernel's counts of losses are read then.
-const REST: Duration = Duration::from_secs(1);
+/// How often at least, ns: the kernel's counts of losses are read then.
+const REST_NS: u64 = 1_000_000_000;
+/// What is due at least this long from now is done at a multiple of it, `CLOCK_BOOTTIME`, ns: together with
+/// what else is due by then.
+const GRID_NS: u64 = 500_000_000;
 /// How soon events that are held back can be in their final order.
 const SETTLE: Duration = Duration::from_nanos(REORDER_NS + 1_000_000);
 
@@ -63,10 +66,29 @@ impl Pace {
     /// What was due was done. `due_ns`: when something is due next, as far as is known; `now_ns`: now, by
     /// the same clock.
     pub(super) fn ticked(&mut self, due_ns: Option<u64>, now_ns: u64) {
-        let until = |due_ns: u64| Duration::from_nanos(due_ns.saturating_sub(now_ns));
         self.ticked = Instant::now();
-        self.next = self.ticked + due_ns.map_or(REST, until).clamp(TICK, REST);
+        self.next = self.ticked + pause(due_ns, now_ns);
     }
+
+    /// Something has happened that needs nothing to be done before `due_ns`. The clock as above.
+    pub(super) fn expect(&mut self, due_ns: Option<u64>, now_ns: u64) {
+        let due = Instant::now() + pause(due_ns, now_ns);
+        self.next = self.next.min(due.max(self.ticked + TICK));
+    }
+}
+
+/// How long to wait for what is due at `due_ns`.
+fn pause(due_ns: Option<u64>, now_ns: u64) -> Duration {
+    let latest_ns = now_ns.saturating_add(REST_NS) / GRID_NS * GRID_NS;
+    let next_ns = match due_ns {
+        Some(due_ns) if due_ns >= latest_ns => latest_ns,
+        Some(due_ns) if due_ns.saturating_sub(now_ns) >= GRID_NS => {
+            due_ns.next_multiple_of(GRID_NS)
+        }
+        Some(due_ns) => due_ns,
+        None => latest_ns,
+    };
+    Duration::from_nanos(next_ns.saturating_sub(now_ns)).max(TICK)
 }
 
 #[cfg(test)]
@@ -74,22 +96,41 @@ mod tests {
     use super::*;
 
     /// How long after the latest tick the next one is.
-    fn pause(pace: &Pace) -> Duration {
+    fn after(pace: &Pace) -> Duration {
         pace.next - pace.ticked
     }
 
     #[test]
     fn what_is_due_decides_within_limits() {
-        let mut pace = Pace::new();
-        for (due_ns, wanted) in [
-            (None, REST),
-            (Some(5), TICK),
-            (Some(300_000_010), Duration::from_millis(300)),
-            (Some(u64::MAX), REST),
+        let (mut pace, ms) = (Pace::new(), 1_000_000);
+        // The next multiples are 480 and 980 ms away.
+        let now_ns = 7020 * ms;
+        for (due, wanted) in [
+            (None, 980),
+            (Some(0), 100),
+            (Some(7021), 100),
+            (Some(7320), 300),
+            (Some(7519), 499),
+            (Some(7520), 980),
+            (Some(7999), 980),
+            (Some(9000), 980),
         ] {
-            pace.ticked(due_ns, 10);
-            assert_eq!(pause(&pace), wanted, "{due_ns:?}");
+            pace.ticked(due.map(|due| due * ms), now_ns);
+            assert_eq!(after(&pace), Duration::from_millis(wanted), "{due:?}");
         }
+        pace.ticked(Some(u64::MAX), u64::MAX);
+        assert_eq!(after(&pace), TICK);
+    }
+
+    #[test]
+    fn what_is_expected_delays_nothing_and_hurries_nothing() {
+        let (mut pace, ms) = (Pace::new(), 1_000_000);
+        pace.ticked(Some(7300 * ms), 7000 * ms);
+        let before = pace.next;
+        pace.expect(None, 7000 * ms);
+        assert_eq!(pace.next, before);
+        pace.expect(Some(0), 7000 * ms);
+        assert!(after(&pace) >= TICK && pace.next < before);
     }
 
     #[test]
@@ -98,7 +139,7 @@ mod tests {
         pace.ticked(None, 0);
         pace.stir();
         pace.stir();
-        assert_eq!(pause(&pace), TICK);
+        assert_eq!(after(&pace), TICK);
     }
 
     #[test]

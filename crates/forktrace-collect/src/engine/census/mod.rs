@@ -247,6 +247,11 @@ impl Census {
         !self.watch.is_empty()
     }
 
+    /// Whether no thread is busy or polls: what is due does not depend on these.
+    pub(super) fn is_calm(&self, now_ns: u64) -> bool {
+        self.watch.busy(now_ns).next().is_none() && self.watch.polling(now_ns).next().is_none()
+    }
+
     /// When something is due next, `CLOCK_BOOTTIME`, ns. What is under way tells its end.
     pub(super) fn next_ns(&self, now_ns: u64) -> Option<u64> {
         let look = match (self.looking, self.early) {

@@ -25,8 +25,8 @@ use crate::{
 
 /// Least time from one look at a process to the next, ns.
 const PERIOD_NS: u64 = 250_000_000;
-/// Most of it.
-const LONGEST_NS: u64 = 4_000_000_000;
+/// Most of it: somewhat less than a multiple of the loop's ticks.
+const LONGEST_NS: u64 = 3_900_000_000;
 /// A process is looked at again when what is known of it is older by this part.
 const PART: u64 = 8;
 

@@ -51,6 +51,8 @@ pub(super) struct Waits {
     /// Waits that ended with their thread before they had been sampled to the end.
     gone: u64,
     looks: Looks,
+    /// See [`Waits::is_calm`].
+    calm: bool,
 }
 
 /// What has come back from the background.
@@ -80,7 +82,14 @@ impl Waits {
             census: Census::new(min_wait_ns, kernel.registers.clone()),
             gone: 0,
             looks: Looks::default(),
+            calm: false,
         }
+    }
+
+    /// Whether the latest report was as the one before: nothing is to be done for it before
+    /// [`Waits::due_ns`].
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm
     }
 
     /// The next report from the background. Cancel-safe.
@@ -102,6 +111,7 @@ impl Waits {
         models: Models<'_>,
         now_ns: u64,
     ) -> Vec<Event> {
+        self.calm = false;
         match report {
             Report::Acquisition(acquisition) => {
                 let event = self.acquisitions.take(*acquisition, now_ns, models.wanted);
@@ -119,12 +129,16 @@ impl Waits {
             Report::Round(round) => match &mut self.sampler {
                 Some(sampler) => {
                     self.looks.ended(looks::Kind::Round, now_ns);
-                    sampler.take(round, models.everything)
+                    let ended = sampler.take(round, models.everything);
+                    self.calm = !sampler.has_news();
+                    ended
                 }
                 None => Vec::new(),
             },
             Report::Census(report) => {
+                let looked = matches!(report, census::Report::Looked(_));
                 let events = self.census.take(report, models.wanted, now_ns);
+                self.calm = looked && events.is_empty() && self.census.is_calm(now_ns);
                 if !self.census.is_looking() {
                     self.looks.ended(looks::Kind::Census, now_ns);
                 }

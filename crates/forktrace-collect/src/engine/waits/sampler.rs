@@ -28,8 +28,9 @@ use crate::{
 /// more or less: with this, at every second one.
 const PERIOD_NS: u64 = 150_000_000;
 
-/// Most of it. Where nothing has changed for long, the next round is when this part of that time has passed.
-const LONGEST_NS: u64 = 1_000_000_000;
+/// Most of it: somewhat less than a multiple of the loop's ticks. Where nothing has changed for long, the next
+/// round is when this part of that time has passed.
+const LONGEST_NS: u64 = 900_000_000;
 const PART: u64 = 8;
 
 /// At least so many times as long as a round has taken is between its end and the next one: on a host
@@ -98,6 +99,8 @@ pub(super) struct Sampler {
     standing: Vec<Standing>,
     /// Processes at risk for longer than such a wait that something denied access to.
     denied: FxHashSet<u32>,
+    /// See [`Sampler::has_news`].
+    news: bool,
 }
 
 impl Sampler {
@@ -117,7 +120,14 @@ impl Sampler {
             sampled_ns: FxHashMap::default(),
             standing: Vec::new(),
             denied: FxHashSet::default(),
+            news: true,
         }
+    }
+
+    /// Whether the latest round showed another wait than the one before, or that one has become long
+    /// enough to be reported.
+    pub(super) fn has_news(&self) -> bool {
+        self.news
     }
 
     /// Begins the next round in the background, if it is due; whether it was. `at_risk`: since when a
@@ -201,7 +211,7 @@ impl Sampler {
 
     /// Takes a round. Returns, as events, the ends of waits that were long enough to be reported.
     pub(super) fn take(&mut self, round: Round, model: &Model) -> Vec<Event> {
-        self.busy = false;
+        (self.busy, self.news) = (false, true);
         let Round(samples) = round;
         let (began_ns, ended_ns) = match (samples.first(), samples.last()) {
             (Some(first), Some(last)) => (first.began_ns, last.ended_ns),
@@ -209,6 +219,7 @@ impl Sampler {
         };
         let rest = ended_ns.saturating_sub(began_ns).saturating_mul(REST);
         self.due_ns = self.due_ns.max(ended_ns.saturating_add(rest));
+        let stages_before = self.stages();
         let mut before = std::mem::take(&mut self.waits);
         let sampled_before = std::mem::take(&mut self.sampled_ns);
         let mut ended = Vec::new();
@@ -246,7 +257,15 @@ impl Sampler {
                 }
             }
         }
+        self.news = !ended.is_empty() || self.stages() != stages_before;
         ended
+    }
+
+    /// By tid: since when each wait goes on, whether it is long enough to be reported, and whether it is
+    /// stopped.
+    fn stages(&self) -> FxHashMap<u32, (u64, bool, bool)> {
+        let stage = |known: &Known| (known.enter_ns, self.lasts(known), known.blocked.stopped);
+        self.waits.iter().map(|(tid, known)| (*tid, stage(known))).collect()
     }
 
     /// Processes at risk that something denied access to.

@@ -133,3 +133,20 @@ fn a_wait_that_is_older_than_the_trace_is_known_once_its_process_is() {
     sampler.settle_standing(&Model::default(), |_, _| false);
     assert!(sampler.standing.is_empty());
 }
+
+#[test]
+fn a_round_that_shows_what_the_one_before_did_is_no_news() {
+    let model = model();
+    let mut sampler = Sampler::new(MIN_WAIT_NS);
+    let mut news = |began_ns, waits: &[Blocked]| {
+        sampler.take(round(&model, began_ns, waits), &model);
+        sampler.has_news()
+    };
+    assert!(news(100, &[blocked(CHILD, 7)]), "a wait");
+    assert!(!news(110, &[blocked(CHILD, 7)]));
+    assert!(news(300, &[blocked(CHILD, 7)]), "it has become long");
+    assert!(!news(400, &[blocked(CHILD, 7)]));
+    assert!(news(500, &[Blocked { stopped: true, ..blocked(CHILD, 7) }]), "it is stopped");
+    assert!(news(600, &[]), "it is over");
+    assert!(!news(700, &[]));
+}
