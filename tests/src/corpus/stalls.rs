@@ -63,8 +63,7 @@ pub(super) static HANGS: &[Case] = &[
         .limit(None, "who could send to a queue of messages is not known; the wait is named as not judged"),
     case("deadlock_terminal", "not_understood.c", &["terminal", "hang"], DEADLOCK)
         .limit(None, "a terminal is read by who has its other end; the wait is named as not judged"),
-    case("deadlock_ofd_lock", "not_understood.c", &["ofd", "hang"], DEADLOCK)
-        .limit(None, "the kernel names no holder of a lock of an open file; the wait is named as not judged"),
+    case("deadlock_ofd_lock", "not_understood.c", &["ofd", "hang"], DEADLOCK),
     case("deadlock_io_uring", "not_understood.c", &["ring", "hang"], DEADLOCK)
         .limit(None, "requests of an io_uring are not seen; the wait is named as not judged"),
     case("deadlock_end_in_message", "not_understood.c", &["taken", "hang"], DEADLOCK)

@@ -143,24 +143,6 @@ impl Things<'_> {
             self.host.files().at_paths().iter().filter(is_other).copied().collect();
         self.not_understood(waiter, Some(fd), users(&opens, |_| (true, true)), waits)
     }
-
-    /// A lock that belongs to an open file. `/proc/locks` names neither its holder nor who waits for it: whoever
-    /// has an open file with a lock on the same file may hold it.
-    pub(super) fn lock_of_open_file(
-        &mut self,
-        waiter: Waiter,
-        fd: i32,
-        waits: &mut Waits,
-    ) -> Option<()> {
-        let inode = Info::of(waiter.pid, waiter.tid, fd)?.inode?;
-        let of_file = format!(":{inode}");
-        let holds = |open: &&Open| {
-            let info = Info::of(open.pid, open.tid, open.fd);
-            info.is_some_and(|info| info.locks.iter().any(|file| file.ends_with(&of_file)))
-        };
-        let opens: Vec<Open> = self.host.files().at_paths().iter().filter(holds).copied().collect();
-        self.not_understood(waiter, Some(fd), users(&opens, |_| (true, true)), waits)
-    }
 }
 
 /// The end of a pseudo-terminal that a descriptor is of, by its name. A master tells its number in `fdinfo`

@@ -425,11 +425,29 @@ impl<'a> Things<'a> {
     /// A lock on a file: whoever has the open file by which it was taken may release it, and a lock of a
     /// process itself that process.
     fn lock(&mut self, waiter: Waiter, fd: i32, waits: &mut Waits) -> Option<()> {
+        self.lock_of(waiter, fd, Some(waiter.pid), waits)
+    }
+
+    /// A lock that belongs to an open file. `/proc/locks` names neither who waits for it nor who has it, but
+    /// each `fdinfo` has the locks of its open file (`__show_fd_locks`, `fs/locks.c`, Linux 6.18).
+    fn lock_of_open_file(&mut self, waiter: Waiter, fd: i32, waits: &mut Waits) -> Option<()> {
+        self.lock_of(waiter, fd, None, waits)
+            .or_else(|| self.not_understood(waiter, Some(fd), Vec::new(), waits))
+    }
+
+    /// `by`: whom the kernel names as the one who waits.
+    fn lock_of(
+        &mut self,
+        waiter: Waiter,
+        fd: i32,
+        by: Option<u32>,
+        waits: &mut Waits,
+    ) -> Option<()> {
         let (name, _) = files::link(waiter.pid, waiter.tid, fd)?;
         let inode = Info::of(waiter.pid, waiter.tid, fd)?.inode?;
         let host = self.host;
         let of_file = format!(":{inode}");
-        let own = |lock: &&super::file_locks::FileLock| lock.waits && lock.pid == Some(waiter.pid);
+        let own = |lock: &&super::file_locks::FileLock| lock.waits && lock.pid == by;
         let waited = host.locks().iter().filter(own).find(|lock| lock.file.ends_with(&of_file))?;
         let file = waited.file.clone();
         let files = host.files();
