@@ -42,6 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(trial("sampled_attach_to_a_hang", &needs, attach_late));
     trials.push(trial("sampled_with_a_filter", &needs[..2], filtered));
     trials.push(trial("sampled_short_trace_beside_a_hang", &needs[..2], short));
+    trials.push(trial("sampled_short_trace_of_an_old_hang", &needs[..2], short_of_old));
     trials
 }
 
@@ -55,6 +56,23 @@ fn short() -> Result<()> {
         let command = [&options[..], &workload::command(case.program, case.args)?].concat();
         let ended = Job::forktrace(&command)?.wait(LIMIT)?;
         ensure!(!ended.is_clear(), "-d {duration}: {}", ended.said());
+    }
+    Ok(())
+}
+
+/// A trace that is too short to be sure of a hang, whatever its call, is no all-clear.
+fn short_of_old() -> Result<()> {
+    for (program, args) in
+        [("shared_locks.c", ["flock", "circle", "12"]), ("pipes.c", ["full", "12", ""])]
+    {
+        let args: Vec<&str> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
+        let mut job = Job::start(&workload::command(program, &args)?, &[])?;
+        job.until("stuck", START, |job| job.stdout().contains("stuck="))?;
+        std::thread::sleep(Duration::from_millis(500));
+        let pid = job.pid().to_string();
+        let traced = Job::forktrace(&["-q", "-d", "0.9", "-p", &pid])?.wait(LIMIT)?;
+        job.wait(LIMIT)?;
+        ensure!(!traced.is_clear() && traced.prints("still being checked"), "{}", traced.said());
     }
     Ok(())
 }

@@ -51,6 +51,10 @@ const OF_DOTNET: u64 =
 /// `src/inspector_agent.cc`, Node.js 22).
 const OF_NODE: u64 = bit(libc::SIGINT) | bit(libc::SIGTERM) | bit(libc::SIGUSR1);
 
+/// Signals of timers that cannot be seen from outside (alarm(2), setitimer(2)): what handles one is there to end a
+/// wait.
+pub(super) const ALARMS: u64 = bit(libc::SIGALRM) | bit(libc::SIGVTALRM) | bit(libc::SIGPROF);
+
 /// The bit of a signal in a set of signals.
 pub(super) const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)

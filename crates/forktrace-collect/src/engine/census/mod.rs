@@ -65,6 +65,16 @@ pub(super) struct Read {
     risk: Risk,
 }
 
+impl Read {
+    /// A thread that can never go on, if it waits for nothing else than it seems to.
+    fn cannot_go_on(&self) -> Option<Unread> {
+        let pid = self.task.pid;
+        let stuck = accounts(&self.stall, pid).into_iter().find(|account| account.is_stuck)?;
+        let (tid, doing, since_ns) = (stuck.task.tid, stuck.doing, stuck.since_ns);
+        Some(Unread { pid, tid, doing, since_ns })
+    }
+}
+
 /// Why a process is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Risk {
@@ -100,6 +110,8 @@ pub(super) struct Census {
     reading: bool,
     busy: Told,
     polling: Told,
+    /// At the end: threads that could never go on, though they do not wait for long enough to be sure.
+    young: Vec<Unread>,
 }
 
 impl Census {
@@ -117,6 +129,7 @@ impl Census {
             reading: false,
             busy: Told::default(),
             polling: Told::again(),
+            young: Vec::new(),
         }
     }
 
@@ -159,7 +172,7 @@ impl Census {
         self.begin_sampling(model, now_ns, &at_risk);
         self.begin_polled(model, now_ns, &at_risk);
         if !self.reading {
-            let subjects = self.subjects(model, now_ns, at_risk, settled);
+            let subjects = Self::subjects(self.watch.to_read(now_ns), model, at_risk, settled);
             if !subjects.is_empty() {
                 self.reading = true;
                 let (sender, registers) = (self.sender.clone(), self.registers.clone());
@@ -263,15 +276,13 @@ impl Census {
         look.into_iter().chain(read).min()
     }
 
-    /// The processes that are to be read now.
+    /// Those of some processes that are worth to be read.
     fn subjects(
-        &self,
+        due: Vec<ProcId>,
         model: &Model,
-        now_ns: u64,
         at_risk: impl Fn(&Process) -> Option<Risk>,
         settled: impl Fn(&Process) -> bool,
     ) -> Vec<Subject> {
-        let due = self.watch.to_read(now_ns);
         let subject = |id: ProcId| {
             let process = living(model, id)?;
             let risk = at_risk(process)?;
@@ -344,10 +355,14 @@ impl Census {
         at_risk: impl Fn(&Process) -> Option<Risk>,
         settled: impl Fn(&Process) -> bool,
     ) -> Vec<Event> {
-        let subjects = self.subjects(model, now_ns, &at_risk, settled);
-        let reads = read(&subjects, &self.watch.known(), &self.registers);
+        let due = Self::subjects(self.watch.to_read(now_ns), model, &at_risk, &settled);
+        let reads = read(&due, &self.watch.known(), &self.registers);
         let mut events: Vec<Event> =
             reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect();
+        let mut young = Self::subjects(self.watch.young(now_ns), model, &at_risk, &settled);
+        young.retain(|one| one.risk != Risk::Started && due.iter().all(|other| other.id != one.id));
+        let reads = read(&young, &self.watch.known(), &self.registers);
+        self.young = reads.iter().filter_map(Read::cannot_go_on).collect();
         let due = self.polling.due(&self.polling_threads(model, now_ns, &at_risk), u64::MAX);
         let read = polls::read(due, &self.watch.known_polling());
         events.extend(self.polling.take(read, self.watch.polling(now_ns), now_ns));
@@ -365,7 +380,7 @@ impl Census {
         at_risk: impl Fn(&Process) -> Option<Risk>,
     ) -> Vec<Unread> {
         let unread = self.watch.unread(now_ns).filter(|(id, _)| is_forked(model, *id, &at_risk));
-        unread.map(|(_, thread)| thread).collect()
+        unread.map(|(_, thread)| thread).chain(self.young.iter().cloned()).collect()
     }
 
     /// There is a finding about a futex wait of a thread, as of `now_ns`. Until it moves, the process is

@@ -221,6 +221,15 @@ impl Watch {
         due.map(|(id, _)| *id).collect()
     }
 
+    /// Processes with a thread that does not move, be it since a moment, and that were not read since.
+    pub(super) fn young(&self, now_ns: u64) -> Vec<ProcId> {
+        let is_young = |seen: &Seen| {
+            let newest = seen.newest(0, now_ns);
+            newest.is_some_and(|since_ns| since_ns > seen.read_ns) && !seen.is_explained()
+        };
+        self.seen.iter().filter(|(_, seen)| is_young(seen)).map(|(id, _)| *id).collect()
+    }
+
     /// A process was read, at `now_ns`. Whether what is told of it is new.
     pub(super) fn read(
         &mut self,

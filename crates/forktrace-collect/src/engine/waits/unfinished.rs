@@ -76,6 +76,7 @@ impl Waits {
     ) -> Unfinished {
         let models = Models::of(consumer);
         let mut count = Unfinished::default();
+        let mut counted = FxHashSet::default();
         let all = self.all(&kernel.maps, models);
         // Of a thread that is known to be stopped this is told, and counted, already.
         let stopped: FxHashSet<(u32, u32)> = consumer
@@ -103,12 +104,13 @@ impl Waits {
             let doing = Doing::Futex { uaddr, op, val, timed };
             let unjudged =
                 UnjudgedWait { doing, since_ns: enter_ns, why, ..UnjudgedWait::default() };
+            counted.insert(wait.tid);
             count.add(named(models, wait.tgid, wait.tid), unjudged);
         }
         let (preexisting, tree) = (&self.preexisting, self.tree);
         let at_risk = |process: &Process| at_risk(preexisting, models, process, tree);
-        for Unread { pid, tid, doing, since_ns } in
-            self.census.unread(models.wanted, now_ns, at_risk)
+        let unread = self.census.unread(models.wanted, now_ns, at_risk).into_iter();
+        for Unread { pid, tid, doing, since_ns } in unread.filter(|one| !counted.contains(&one.tid))
         {
             let why = Unjudged::NotSampled;
             let unjudged = UnjudgedWait { doing, since_ns, why, ..UnjudgedWait::default() };

@@ -25,6 +25,8 @@ use crate::inspect::{
 /// How long one part may take to be read, and the most files that are looked at.
 const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_FILES: usize = 1 << 19;
+/// Most bytes that are read of the mounts.
+const MOST_MOUNTS: u64 = 4 << 20;
 
 /// A file descriptor of a process, and a thread by which its files can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,7 @@ pub(super) struct Host {
     locks: OnceCell<Vec<FileLock>>,
     tracers: OnceCell<FxHashSet<u32>>,
     with_messages: OnceCell<Option<Vec<u64>>>,
+    of_mounts: OnceCell<Vec<u64>>,
 }
 
 /// Who has which files open.
@@ -182,9 +185,25 @@ impl Host {
         sockets.as_deref()
     }
 
+    /// Whether the kernel itself has the write end of a pipe: that of a mount of autofs, which asks its daemon by
+    /// it (`pipe_ino=` in `autofs_show_options`, `fs/autofs/inode.c`, Linux 6.18).
+    pub(super) fn is_of_a_mount(&self, pipe: u64) -> bool {
+        let all = || {
+            let bytes = proc_text::bytes(0, "self/mountinfo", MOST_MOUNTS).unwrap_or_default();
+            pipes_of_mounts(&String::from_utf8_lossy(&bytes))
+        };
+        self.of_mounts.get_or_init(all).contains(&pipe)
+    }
+
     pub(super) fn locks(&self) -> &[FileLock] {
         self.locks.get_or_init(file_locks::all)
     }
+}
+
+pub(super) fn pipes_of_mounts(text: &str) -> Vec<u64> {
+    let of_autofs = text.lines().filter(|line| line.contains(" - autofs "));
+    let options = of_autofs.flat_map(|line| line.split([' ', ',']));
+    options.filter_map(|option| option.strip_prefix("pipe_ino=")?.parse().ok()).collect()
 }
 
 fn process(pid: u32) -> Option<Process> {

@@ -383,3 +383,11 @@ fn a_descriptor_in_a_message_is_seen() {
     assert_eq!(seen.len(), 1);
     assert_eq!(host::with_messages(&ends), Some(vec![]));
 }
+
+#[test]
+fn pipes_of_automounts_are_known_by_their_options() {
+    let text = "36 25 0:32 / /misc rw,relatime - autofs systemd-1 \
+                rw,fd=52,pgrp=1,timeout=0,minproto=5,maxproto=5,direct,pipe_ino=2104\n\
+                40 25 0:33 / /x,pipe_ino=7 rw - tmpfs none rw,pipe_ino=8\n";
+    assert_eq!(host::pipes_of_mounts(text), [2104]);
+}

@@ -14,6 +14,7 @@ use super::{
     sysv,
     users::{add_shutters, one_who_writes, users},
 };
+use crate::inspect::memory;
 
 /// How deep epoll instances are looked into that watch each other.
 const DEPTH: usize = 3;
@@ -240,7 +241,8 @@ impl<'a> Things<'a> {
             let users = users(files.of_inode(inode), |open| {
                 Info::of(open.pid, open.tid, open.fd).map_or((true, true), |info| info.ends())
             });
-            let known = own.are_all(&users) && !files.is_in_ring(inode);
+            let in_kernel = files.is_in_ring(inode) || own.host.is_of_a_mount(inode);
+            let known = own.are_all(&users) && !in_kernel;
             known.then(|| thing(ThingKind::Pipe, name, users))
         })?;
         let thing = self.all.get(place as usize)?;
@@ -303,7 +305,8 @@ impl<'a> Things<'a> {
             let [rings, others] = [Object::Ring, Object::Signaller].map(|kind| files.of_kind(kind));
             let mut signallers = rings.iter().chain(others);
             let signalled = files.has_in_ring(Object::Eventfd)
-                || signallers.any(|open| users.iter().any(|user| user.pid == open.pid));
+                || signallers.any(|open| users.iter().any(|user| user.pid == open.pid))
+                || users.iter().any(|user| has_aio(user.pid));
             let known = own.are_all(&users) && !users.is_empty() && !signalled;
             known.then(|| thing(ThingKind::Eventfd, name, users))
         })
@@ -468,6 +471,13 @@ impl<'a> Things<'a> {
         waits.on.push(On { thing: place, fd: Some(fd), way: Way::Release });
         Some(())
     }
+}
+
+/// Whether a process has a context of the kernel's own asynchronous input and output (io_setup(2)), which may
+/// write to an eventfd (`IOCB_FLAG_RESFD`); its ring is mapped (`aio_setup_ring`, `fs/aio.c`, Linux 6.18).
+fn has_aio(pid: u32) -> bool {
+    let mappings = memory::mappings(pid);
+    mappings.is_ok_and(|all| all.iter().any(|mapping| mapping.path.starts_with("/[aio]")))
 }
 
 /// Whether it takes a look at all processes to say who could do something with a file. Others first: mostly

@@ -154,6 +154,32 @@ fn a_circle_across_processes_is_certain_unless_a_handler_may_run() {
 }
 
 #[test]
+fn a_circle_that_a_timer_or_a_master_may_cut_is_suspect() {
+    let confidence = |made: Made| said(&made.finding()).1;
+    let with = |handlers: u64, timers| {
+        let mut made = circle();
+        (made.0.processes[0].handlers, made.0.processes[0].timers) = (Some(handlers), Some(timers));
+        made
+    };
+    let alarm = 1 << (libc::SIGALRM - 1);
+    assert_eq!(confidence(with(alarm, 0)), Confidence::Suspect);
+    assert_eq!(confidence(with(0, 1)), Confidence::Suspect, "a timer of POSIX");
+    let worker = |handlers| {
+        let mut made = Made::default()
+            .process(PARENT, handlers)
+            .process(CHILD, 0)
+            .thing(ThingKind::Pipe, &[(PARENT, "w"), (CHILD, "r")])
+            .waits(CHILD, CHILD, Way::Read)
+            .thing(ThingKind::Children, &[(CHILD, "w")])
+            .waits(PARENT, PARENT, Way::Exit);
+        made.0.processes[1].ppid = PARENT;
+        made
+    };
+    assert_eq!(confidence(worker(0)), Confidence::Certain);
+    assert_eq!(confidence(worker(TERM)), Confidence::Suspect, "it is told to stop");
+}
+
+#[test]
 fn one_task_that_can_run_frees_all() {
     for state in [
         TaskState::Moves,

@@ -264,7 +264,8 @@ impl StallCase<'_> {
     }
 
     /// A handler could end the wait. In a circle through several processes it would have to do the work
-    /// of another task; a process that only rests may mean to be woken by one.
+    /// of another task; a process that only rests may mean to be woken by one, and so may one whose
+    /// wait is meant to be cut off after a time, or whose master has workers that it tells to go on.
     fn beside_handlers(
         &self,
         hazard: HazardId,
@@ -280,8 +281,42 @@ impl StallCase<'_> {
             HazardId::LostWaker | HazardId::Deadlock | HazardId::HeldOpen if alone => {
                 Confidence::Suspect
             }
+            _ if chain.is_by_owners() => Confidence::Likely,
+            _ if chain.links.iter().any(|link| self.is_meant_to_be_cut_off(link, chain)) => {
+                Confidence::Suspect
+            }
+            HazardId::Deadlock if chain.links.iter().any(|link| self.may_be_told(link)) => {
+                Confidence::Suspect
+            }
             _ => Confidence::Likely,
         }
+    }
+
+    /// Whether a timer, or the end of a child that can run, interrupts the wait of a task.
+    fn is_meant_to_be_cut_off(&self, link: &Link, chain: &Chain) -> bool {
+        let pid = link.task.pid;
+        let timers = case::process(self.stall, pid).and_then(|process| process.timers);
+        let handlers = self.handlers(pid).unwrap_or(0);
+        let in_chain = |pid: u32| chain.links.iter().any(|link| link.task.pid == pid);
+        let has_others = || {
+            let children = self.model.live(pid).into_iter().flat_map(|process| &process.children);
+            let mut living =
+                children.filter_map(|id| self.model.get(*id)).filter(|one| one.is_alive());
+            living.any(|child| !in_chain(child.pid))
+        };
+        timers.is_some_and(|timers| timers > 0)
+            || handlers & handlers::ALARMS != 0
+            || handlers & handlers::bit(libc::SIGCHLD) != 0 && has_others()
+    }
+
+    /// Whether a task waits for data of its parent, which a signal may make send it: a worker at rest waits so for
+    /// its master, which waits for the end of its workers.
+    fn may_be_told(&self, link: &Link) -> bool {
+        use ThingKind::{Eventfd, Pipe, TcpSocket, UnixSocket};
+        let parent = case::process(self.stall, link.task.pid).map(|process| process.ppid);
+        matches!(link.thing, Pipe | UnixSocket | TcpSocket | Eventfd)
+            && parent
+                .is_some_and(|parent| link.by.contains(&parent) && self.handlers(parent) != Some(0))
     }
 
     /// Others have what the process made to wake itself. That a library waits, whose threads were lost,

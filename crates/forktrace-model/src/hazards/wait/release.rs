@@ -6,11 +6,8 @@ use super::{Assessment, WaitCase, held, known_idle_waits, runtimes};
 use crate::{
     event::stall::Runtime,
     finding::{Confidence, Fact},
-    hazards::handlers::{self, bit, numbers},
+    hazards::handlers::{self, ALARMS, numbers},
 };
-
-/// Signals of timers that cannot be seen from outside: what handles one is there to end a wait.
-const ALARMS: u64 = bit(libc::SIGALRM) | bit(libc::SIGVTALRM) | bit(libc::SIGPROF);
 
 /// Handlers and timers that could release a lock that no absent task has.
 pub(in crate::hazards) fn interruptions(case: &WaitCase<'_>) -> Option<Assessment> {
