@@ -46,6 +46,7 @@ static DEMOS: &[(&str, &[&str])] = &[
         ],
     ),
     ("same-random", &["my own generator", "the random module", "draw the same random numbers"]),
+    ("written-twice", &["a line of the child", "DATA", "that were in a"]),
     ("spawn", &["I have the lock", "the child has ended"]),
 ];
 

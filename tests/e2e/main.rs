@@ -2,6 +2,7 @@
 
 mod attach;
 mod bad_days;
+mod buffers;
 mod cases;
 mod check;
 mod clear;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
             probes::trials(),
             recording::trials(),
             random::trials(),
+            buffers::trials(),
         ];
         all.into_iter().flatten().collect()
     })

@@ -227,6 +227,7 @@ pub fn build_all(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(&all)?
         .chain(fs::read_dir(all.join("reports"))?)
         .chain(fs::read_dir(all.join("random"))?)
+        .chain(fs::read_dir(all.join("buffers"))?)
     {
         let path = entry?.path();
         let name = path.strip_prefix(&all)?.to_string_lossy().into_owned();

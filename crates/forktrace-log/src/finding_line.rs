@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forktrace_model::{
     event::{
-        Generator, PythonFrame, Task,
+        Buffer, Generator, PythonFrame, Task,
         stacks::{Frame, Place, TaskNow},
     },
     finding::{
@@ -66,6 +66,9 @@ pub struct FindingLine {
     /// Random number generators that several processes draw the same numbers from, the surest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub generators: Vec<Generator>,
+    /// Buffers whose content several processes write, the surest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buffers: Vec<Buffer>,
     /// What several processes use, where the hazard is about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<DescriptorDetail>,

@@ -361,7 +361,7 @@ pub(crate) fn parse_any(text: &str) -> Result<Line, Cause> {
         "process.snapshot" | "process.fork" | "thread.start" | "process.exec" | "process.exit"
         | "process.owner" | "thread.exit" | "futex.wait" | "futex.wake" | "evidence" | "stall"
         | "socket.use" | "file.use" | "file.lock" | "signals.blocked" | "wait.unjudged"
-        | "threads.lost" | "generators" => {
+        | "threads.lost" | "generators" | "buffers" => {
             let task = task(&mut head)
                 .ok_or_else(|| Cause::Malformed("`pid`, `tid` or `comm` is missing".into()))?;
             LineKind::Event(Event { boot_ns: head.boot_ns, task: Some(task), body: json(text)? })

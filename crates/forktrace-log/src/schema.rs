@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{FINDING, SCHEMA, finding_line::FindingLine};
 use forktrace_model::{
     event::{
-        BlockedSignals, EventsLost, Evidence, FileLock, FileUse, FutexWait, FutexWake, Generators,
-        LostThreads, ProcessExec, ProcessExit, ProcessFork, ProcessOwner, ProcessSnapshot, Resync,
-        Rotated, SocketUse, Stall, Task, ThreadExit, ThreadStart, TraceEnd, TraceStart,
-        UnjudgedWait,
+        BlockedSignals, Buffers, EventsLost, Evidence, FileLock, FileUse, FutexWait, FutexWake,
+        Generators, LostThreads, ProcessExec, ProcessExit, ProcessFork, ProcessOwner,
+        ProcessSnapshot, Resync, Rotated, SocketUse, Stall, Task, ThreadExit, ThreadStart,
+        TraceEnd, TraceStart, UnjudgedWait,
     },
     json_number,
 };
@@ -78,6 +78,7 @@ fn bodies(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value, bool)> {
     add("evidence", reference::<Evidence>(generator), true);
     add("stall", reference::<Stall>(generator), true);
     add("generators", reference::<Generators>(generator), true);
+    add("buffers", reference::<Buffers>(generator), true);
     add("socket.use", reference::<SocketUse>(generator), true);
     add("file.lock", reference::<FileLock>(generator), true);
     add("signals.blocked", reference::<BlockedSignals>(generator), true);

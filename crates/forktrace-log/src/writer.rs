@@ -103,6 +103,7 @@ impl<W: Write> Writer<W> {
             Body::Evidence(body) => self.line(&head("evidence", true), body),
             Body::Stall(body) => self.line(&head("stall", true), body),
             Body::Generators(body) => self.line(&head("generators", true), body),
+            Body::Buffers(body) => self.line(&head("buffers", true), body),
             Body::SocketUse(body) => self.line(&head("socket.use", true), body),
             Body::FileLock(body) => self.line(&head("file.lock", true), body),
             Body::BlockedSignals(body) => self.line(&head("signals.blocked", true), body),

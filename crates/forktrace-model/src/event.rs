@@ -4,6 +4,7 @@
 //! after that (model, verdict, reports) sees no difference. The serde names are those of the event
 //! log (SCHEMA.md); a change here is a change of the schema.
 
+mod buffers;
 mod evidence;
 mod exit;
 mod file_lock;
@@ -20,6 +21,7 @@ mod trace_start;
 mod unjudged;
 mod unobserved_fork;
 
+pub use buffers::{Buffer, BufferKind, BufferSide, BufferState, Buffers};
 pub use evidence::{
     AtFork, Doing, Evidence, Libc, Mapping, Missing, Module, OwnerThread, Place, Python,
     PythonFrame, ThreadSample, Window,
@@ -111,6 +113,9 @@ pub enum Body {
     /// Random number generators from which more than one process has drawn since a fork copied them.
     #[serde(rename = "generators")]
     Generators(Box<Generators>),
+    /// Buffers that a fork copied with something in them that was not written yet.
+    #[serde(rename = "buffers")]
+    Buffers(Box<Buffers>),
     /// Something new about a connection that several processes use.
     #[serde(rename = "socket.use")]
     SocketUse(Box<SocketUse>),
@@ -162,6 +167,7 @@ impl Body {
             Body::Evidence(_) => "evidence",
             Body::Stall(_) => "stall",
             Body::Generators(_) => "generators",
+            Body::Buffers(_) => "buffers",
             Body::SocketUse(_) => "socket.use",
             Body::FileLock(_) => "file.lock",
             Body::BlockedSignals(_) => "signals.blocked",

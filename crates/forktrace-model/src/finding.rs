@@ -1,5 +1,6 @@
 //! What the judge concludes: one envelope for every hazard, with the hazard's own detail inside.
 
+mod buffers;
 mod descriptor;
 mod fact;
 mod file_lock;
@@ -10,6 +11,7 @@ mod stall;
 mod threads;
 mod wait;
 
+pub use buffers::BuffersDetail;
 pub use descriptor::{DescriptorClass, DescriptorDetail, DescriptorUser};
 pub use fact::{Effect, Fact, Origin, OwnerName, PageEvidence, Rule};
 pub use file_lock::{FileLockDetail, LockLoss, LockParty, SignalsDetail};
@@ -103,6 +105,8 @@ pub enum Detail {
     Threads(Box<ThreadsDetail>),
     /// Several processes draw the same random numbers.
     Generators(Box<GeneratorsDetail>),
+    /// Several processes write what was in a buffer.
+    Buffers(Box<BuffersDetail>),
     /// Processes use one open description.
     Descriptor(Box<DescriptorDetail>),
     /// A lock on a file.
@@ -246,9 +250,11 @@ impl Finding {
                 Key { about: About::Descriptor(shared.class), tid: 0, place: shared.id }
             }
             Detail::FileLock(lock) => Key { about: About::FileLock, tid: 0, place: lock.inode },
-            Detail::Threads(_) | Detail::Generators(_) | Detail::Signals(_) | Detail::None => {
-                Key { about: About::Hazard(self.hazard), tid: 0, place: 0 }
-            }
+            Detail::Threads(_)
+            | Detail::Generators(_)
+            | Detail::Buffers(_)
+            | Detail::Signals(_)
+            | Detail::None => Key { about: About::Hazard(self.hazard), tid: 0, place: 0 },
         }
     }
 
@@ -280,6 +286,14 @@ impl Finding {
     pub fn generators(&self) -> Option<&GeneratorsDetail> {
         match &self.detail {
             Detail::Generators(generators) => Some(generators),
+            _ => None,
+        }
+    }
+
+    /// The buffers, if the hazard is about such.
+    pub fn buffers(&self) -> Option<&BuffersDetail> {
+        match &self.detail {
+            Detail::Buffers(buffers) => Some(buffers),
             _ => None,
         }
     }
@@ -341,6 +355,7 @@ impl Finding {
             Detail::Stall(stall) => &stall.stack,
             Detail::Threads(_)
             | Detail::Generators(_)
+            | Detail::Buffers(_)
             | Detail::Descriptor(_)
             | Detail::FileLock(_)
             | Detail::Signals(_)
@@ -355,6 +370,7 @@ impl Finding {
             Detail::Stall(stall) => &stall.python,
             Detail::Threads(threads) => &threads.python,
             Detail::Generators(_)
+            | Detail::Buffers(_)
             | Detail::Descriptor(_)
             | Detail::FileLock(_)
             | Detail::Signals(_)
@@ -412,6 +428,7 @@ impl Finding {
                 }
             }
             Detail::Generators(generators) => generators.found.truncate(1),
+            Detail::Buffers(buffers) => buffers.found.truncate(1),
             Detail::Descriptor(_) | Detail::FileLock(_) | Detail::Signals(_) | Detail::None => {}
         }
     }

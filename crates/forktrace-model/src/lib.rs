@@ -4,7 +4,7 @@
 //! [`event`]s come from a live kernel or from a recorded log; [`model`] rebuilds the process tree from
 //! them, [`locks`] reads the bytes around a futex word, [`hazards`] say
 //! what is wrong, and [`judge`] keeps the [`finding`]s; [`triage`] says what more to read of a process; [`generators`] finds random number
-//! generators in its memory.
+//! generators in its memory, [`buffers`] text that was not written yet.
 //! What differs between processors is in [`arch`].
 //!
 //! Events go into the [`model::Model`] first, then to the [`judge::Judge`]:
@@ -30,6 +30,7 @@
 //! `forktrace_log` has an example that judges a recorded log.
 
 pub mod arch;
+pub mod buffers;
 pub mod event;
 pub mod finding;
 pub mod frames;

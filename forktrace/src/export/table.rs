@@ -303,6 +303,7 @@ fn row(event: &Event, offset_ns: i64) -> Row {
         Body::TraceStart(_)
         | Body::Stall(_)
         | Body::Generators(_)
+        | Body::Buffers(_)
         | Body::SocketUse(_)
         | Body::FileLock(_)
         | Body::BlockedSignals(_)

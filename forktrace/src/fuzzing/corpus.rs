@@ -33,7 +33,8 @@ macro_rules! corpora {
 }
 
 corpora!(
-    wire, tracefs, proc, stall, locks, elf, name, line, escape, picture, log, replay, page, table
+    wire, tracefs, proc, stall, locks, elf, name, line, escape, picture, log, replay, page, table,
+    generators, buffers
 );
 #[cfg(feature = "python")]
 corpora!(python);

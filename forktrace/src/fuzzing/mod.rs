@@ -4,6 +4,7 @@
 //! Also run as ordinary tests, over the checked in corpora (`corpus.rs`).
 
 pub(crate) mod checks;
+mod copied;
 #[cfg(test)]
 mod corpus;
 mod escape;
@@ -28,6 +29,7 @@ use forktrace_model::event::Body;
 
 use forktrace_log::{Checker, Input, Reader};
 
+pub use copied::{buffers, generators};
 pub use escape::{escape, picture};
 pub use export::{page, table};
 pub use forktrace_collect::inspect::fuzzed::{elf, name, proc, stall};

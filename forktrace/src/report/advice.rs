@@ -57,6 +57,8 @@ pub fn text(remedy: Remedy) -> &'static str {
         Remedy::PerlRandom => PERL_RANDOM,
         Remedy::RustRandom => RUST_RANDOM,
         Remedy::ReseedAfterFork => RESEED_AFTER_FORK,
+        Remedy::FlushStdio => FLUSH_STDIO,
+        Remedy::FlushPython => FLUSH_PYTHON,
         other => file_lock_advice::text(other).unwrap_or_else(|| shared_advice::text(other)),
     }
 }
@@ -86,6 +88,12 @@ const PERL_RANDOM: &str = "call srand() in the child after fork(); if a fixed se
 const RUST_RANDOM: &str = "seed the generator again in the child, rand::rng().reseed() or StdRng::from_os_rng(), or take the numbers from the system's generator; if a fixed seed is wanted in every process, ignore this";
 
 const RESEED_AFTER_FORK: &str = "seed the generator in the child after the fork, from getrandom() or std::random_device, or make one for each process; if a fixed seed is wanted in every process, ignore this";
+
+// exit(3), _exit(2), fflush(3); POSIX.1-2024, "Interaction of File Descriptors and Standard I/O Streams".
+const FLUSH_STDIO: &str = "call fflush(NULL) right before fork(), or end the child with _exit(), which writes no buffers; output that goes to a file or a pipe is not written at the end of each line";
+
+// `io` and `os.fork`, `os._exit` in the documentation of Python 3.14.
+const FLUSH_PYTHON: &str = "flush before os.fork(), sys.stdout.flush() and flush() of each open file, or end the child with os._exit(), which writes no buffers; close files that the child does not use before the fork, or open them after it";
 
 // Ends of a pipe in children: pipe(7), "I/O on pipes and FIFOs".
 const CLOSE_UNUSED_ENDS: &str = "close the ends that a child does not use right after the fork, and open pipes and sockets with O_CLOEXEC (pipe2, SOCK_CLOEXEC), so that programs that a child runs do not keep them: a reader sees the end only when the last copy of the write end is closed";

@@ -46,6 +46,7 @@ pub(crate) fn waited(finding: Option<&Finding>, ns: u64) -> String {
         | Detail::Descriptor(_)
         | Detail::FileLock(_)
         | Detail::Signals(_)
+        | Detail::Buffers(_)
         | Detail::None => false,
     });
     format!("{}{}", if at_least { ">" } else { "" }, short(ns))
@@ -92,6 +93,7 @@ pub(crate) fn lock(finding: &Finding, machine: Machine) -> String {
         | Detail::Descriptor(_)
         | Detail::FileLock(_)
         | Detail::Signals(_)
+        | Detail::Buffers(_)
         | Detail::None => hazards::words(finding.hazard).headline.into(),
     }
 }
@@ -122,6 +124,7 @@ pub(crate) fn holder(finding: &Finding, style: Style) -> String {
         | Detail::Descriptor(_)
         | Detail::FileLock(_)
         | Detail::Signals(_)
+        | Detail::Buffers(_)
         | Detail::None => String::new(),
     }
 }

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    Clock, Style, advice, duration, file_lock, generators, hazards, lost_work, plural, proofs,
-    python, rounded_up, shared, stacks, stall, stuck, style::Tone, threads, unobserved_fork, wrap,
+    Clock, Style, advice, buffers, duration, file_lock, generators, hazards, lost_work, plural,
+    proofs, python, rounded_up, shared, stacks, stall, stuck, style::Tone, threads,
+    unobserved_fork, wrap,
 };
 use forktrace_model::{
     event::Task,
@@ -88,6 +89,9 @@ impl Block {
         }
         if let Some(detail) = finding.generators() {
             rows.extend(generators::rows(detail, style));
+        }
+        if let Some(detail) = finding.buffers() {
+            rows.extend(buffers::rows(detail, style));
         }
         if let Some(descriptor) = finding.descriptor() {
             rows.extend(shared::rows(finding, descriptor, style, clock));
@@ -213,6 +217,7 @@ fn who(finding: &Finding, style: Style) -> String {
         Detail::Stall(stall) => format!("more than {}", duration(stall.waited_ns)),
         Detail::Threads(threads) => return format!("{name} {}", lost_work::headline(threads)),
         Detail::Generators(detail) => return generators::header(finding, detail, style),
+        Detail::Buffers(detail) => return buffers::header(finding, detail, style),
         Detail::Descriptor(descriptor) => return shared::headline(finding, descriptor, style),
         Detail::FileLock(lock) => return file_lock::headline(finding, lock, style),
         Detail::Signals(detail) => return format!("{name} {}", file_lock::signals(detail)),

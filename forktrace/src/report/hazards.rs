@@ -29,6 +29,7 @@ pub(crate) fn words(hazard: HazardId) -> Words {
         HazardId::ThreadsLost => ("work for threads that it does not have", ""),
         HazardId::ForkWithThreads => ("forked beside other threads", ""),
         HazardId::DuplicatedPrng => ("equal random numbers", ""),
+        HazardId::UnflushedBuffer => ("output written twice", ""),
         HazardId::SharedDescriptor => {
             ("it shares an open connection or file", " on a shared connection or file")
         }

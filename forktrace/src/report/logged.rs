@@ -39,6 +39,7 @@ pub fn line(finding: &Finding) -> FindingLine {
         stall: finding.stall().map(stall),
         threads: finding.threads().cloned(),
         generators: finding.generators().map(|detail| detail.found.clone()).unwrap_or_default(),
+        buffers: finding.buffers().map(|detail| detail.found.clone()).unwrap_or_default(),
         shared: finding.descriptor().cloned(),
         file_lock: finding.file_lock().cloned(),
         signals: finding.signals().cloned(),

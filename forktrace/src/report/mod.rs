@@ -6,6 +6,7 @@
 pub mod advice;
 mod bars;
 pub mod brief;
+mod buffers;
 mod calls;
 pub mod caveats;
 #[cfg(feature = "top")]

@@ -7,7 +7,7 @@ use forktrace_model::{
 };
 use nix::sys::signal::Signal;
 
-use super::{duration, file_lock, lock_words, lost_work, shared, shared_files};
+use super::{buffers, duration, file_lock, lock_words, lost_work, shared, shared_files};
 
 /// Most processes that a proof names.
 const PIDS: usize = 8;
@@ -64,6 +64,7 @@ pub fn text(fact: &Fact, confidence: Confidence) -> String {
         | Fact::HeldElsewhere {} => shared_files::proof(fact),
         _ => threads(fact)
             .or_else(|| of_generator(fact))
+            .or_else(|| buffers::proof(fact))
             .or_else(|| of_stall(fact))
             .or_else(|| of_lost_work(fact))
             .or_else(|| file_lock::proof(fact))

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::{Style, hang, plural, stuck};
 use forktrace_model::{
     event::PythonFrame,
-    finding::{Confidence, Finding, HazardId, Key},
+    finding::{Confidence, Detail, Finding, HazardId, Key},
 };
 
 /// Tasks remembered at most. After that, all are forgotten and complete blocks are printed again.
@@ -54,7 +54,11 @@ impl Fault {
             let first = finding.generators()?.found.first()?;
             Some((first.address, first.kind.id()))
         };
-        let (address, lock) = lock.or_else(work).or_else(generator)?;
+        let buffer = || {
+            let first = finding.buffers()?.found.first()?;
+            Some((first.address, first.kind.id()))
+        };
+        let (address, lock) = lock.or_else(work).or_else(generator).or_else(buffer)?;
         Some(Fault {
             hazard: finding.hazard,
             confidence: finding.confidence,
@@ -151,10 +155,11 @@ impl First {
                 )
             }
         });
-        let label = match (finding.threads(), finding.generators()) {
-            (Some(_), _) => "same word",
-            (None, Some(_)) => "same state",
-            (None, None) => "same lock",
+        let label = match &finding.detail {
+            Detail::Threads(_) => "same word",
+            Detail::Generators(_) => "same state",
+            Detail::Buffers(_) => "same buffer",
+            _ => "same lock",
         };
         hang::row(w, style, label, &text)?;
         if self.python != finding.python() || self.functions != functions(finding) {

@@ -81,6 +81,7 @@ fn missing(finding: &Finding) -> (Option<&str>, Option<&str>) {
         Detail::Stall(stall) => (&stall.stack_cut, &stall.python_missing),
         Detail::Threads(_)
         | Detail::Generators(_)
+        | Detail::Buffers(_)
         | Detail::Descriptor(_)
         | Detail::FileLock(_)
         | Detail::Signals(_)

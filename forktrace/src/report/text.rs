@@ -232,6 +232,7 @@ impl<W: Write> Text<W> {
             Body::Evidence(_)
             | Body::Stall(_)
             | Body::Generators(_)
+            | Body::Buffers(_)
             | Body::SocketUse(_)
             | Body::FileLock(_)
             | Body::BlockedSignals(_)

@@ -31,6 +31,7 @@ pub(super) static CRATES: &[Crate] = &[
             ("futex_op", &[]),
             ("event", &["arch", "json_number"]),
             ("frames", &["event"]),
+            ("buffers", &["event"]),
             ("generators", &["event"]),
             ("locks", &["arch", "json_number", "event"]),
             ("model", &["arch", "event"]),

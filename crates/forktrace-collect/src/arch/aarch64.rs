@@ -66,3 +66,22 @@ pub fn unwind_registers(start: &Registers) -> UnwindRegisters {
     let address = PtrAuthMask(ARCH.facts.address_limit - 1);
     UnwindRegsAarch64::new_with_ptr_auth_mask(address, link, start.sp, start.frame)
 }
+
+/// `bl`, in the upper six bits.
+const CALL: u32 = 0x9400_0000;
+const CALL_MASK: u32 = 0xfc00_0000;
+
+/// The first address that `code`, whose first byte is at `address`, calls.
+#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "of another processor"))]
+pub(crate) fn first_call(code: &[u8], address: u64) -> Option<u64> {
+    let words = code.chunks_exact(4).map(|word| word.try_into().map_or(0, u32::from_le_bytes));
+    let (at, word) = words.enumerate().find(|(_, word)| word & CALL_MASK == CALL)?;
+    let offset = (word << 6).cast_signed() >> 6;
+    address.checked_add(4 * at as u64)?.checked_add_signed(i64::from(offset) * 4)
+}
+
+/// Not known: how the loader hands over its function differs.
+#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "of another processor"))]
+pub(crate) fn end_of_program(_code: &[u8], _address: u64) -> Option<u64> {
+    None
+}

@@ -78,6 +78,12 @@ impl Arch {
     }
 }
 
+/// The first address that code of this processor puts into a register before it jumps to a program: of the
+/// loader's, the function that ends a program.
+pub(crate) use native::end_of_program;
+/// The first address that code of this processor calls; `code`: its bytes, from `address` on.
+pub(crate) use native::first_call;
+
 /// The processor for which this program was built.
 pub const HOST: &Arch = &native::ARCH;
 

@@ -65,3 +65,29 @@ pub fn unwind_registers(start: &Registers) -> UnwindRegisters {
     }
     registers
 }
+
+/// `call rel32`, and its size.
+const CALL: u8 = 0xe8;
+const CALL_SIZE: usize = 5;
+/// `lea rel32(%rip), %rdx`, and its size.
+const LEA_RDX: [u8; 3] = [0x48, 0x8d, 0x15];
+const LEA_SIZE: usize = 7;
+
+/// The first address that `code`, whose first byte is at `address`, calls.
+pub(crate) fn first_call(code: &[u8], address: u64) -> Option<u64> {
+    let at = code.iter().position(|byte| *byte == CALL)?;
+    target(code, at + 1, address.checked_add((at + CALL_SIZE) as u64)?)
+}
+
+/// `_dl_fini` of glibc's loader, whose entry point is at `address`: it is handed to the program in `%rdx`
+/// (`RTLD_START`, `sysdeps/x86_64/dl-machine.h`, glibc 2.36; `dl_relocate_ld.h` and `start.S` beside it
+/// since).
+pub(crate) fn end_of_program(code: &[u8], address: u64) -> Option<u64> {
+    let at = code.windows(LEA_RDX.len()).position(|bytes| bytes == LEA_RDX)?;
+    target(code, at + LEA_RDX.len(), address.checked_add((at + LEA_SIZE) as u64)?)
+}
+
+fn target(code: &[u8], at: usize, after: u64) -> Option<u64> {
+    let offset = i32::from_le_bytes(code.get(at..at.checked_add(4)?)?.try_into().ok()?);
+    after.checked_add_signed(offset.into())
+}

@@ -47,6 +47,11 @@ impl<C: Consumer> Engine<C> {
         self.lost_threads.consider(&event, self.consumer.known().wanted());
         self.later.consider(&event, self.consumer.known().wanted());
         self.open_files.consider(&event);
+        self.buffers.consider(&event);
+        // When the child is due is known from here on.
+        if matches!(event.body, Body::ProcessFork(_)) {
+            self.pace.stir();
+        }
         if let Some(locks) = &self.kernel.locks {
             lock_observations::consider(locks, &event);
         }
@@ -67,6 +72,7 @@ impl<C: Consumer> Engine<C> {
         if !self.kernel.exit_tells_last_thread && !inspect::scan::lives(pid) {
             self.forget(pid);
         }
+        self.buffers.forget(pid);
         self.kernel.forget_locks(pid);
     }
 }

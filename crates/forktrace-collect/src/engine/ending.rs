@@ -7,7 +7,7 @@ use forktrace_model::event::{
 };
 
 use super::{
-    Consumer, Engine,
+    Consumer, Engine, buffers,
     consumer::{Known as _, Models},
     unjudged,
     waits::{self, Unfinished},
@@ -35,6 +35,7 @@ impl<C: Consumer> Engine<C> {
         for event in self.generators.finish(&self.kernel.records, models.wanted, clock::boot_ns()) {
             self.intake.push(event);
         }
+        self.finish_buffers();
         for event in self.intake.flush() {
             self.deliver(event)?;
         }
@@ -62,6 +63,29 @@ impl<C: Consumer> Engine<C> {
         }
         self.consumer.event(&Event { boot_ns: now_ns, task: None, body: Body::TraceEnd(end) })?;
         Ok(())
+    }
+
+    /// Reads the buffers of children that have ended a moment ago, and of those that live.
+    fn finish_buffers(&mut self) {
+        let models = Models::of(&self.consumer);
+        let began = std::time::Instant::now();
+        loop {
+            let intake = &mut self.intake;
+            let ended = |pid, fork_ns| intake.ends.was_read(pid, fork_ns);
+            let now_ns = clock::boot_ns();
+            let events = self.buffers.finish_remains(ended, now_ns);
+            for event in events {
+                self.intake.push(event);
+            }
+            if !self.intake.ends.is_reading() || began.elapsed() >= buffers::READ {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let records = &self.kernel.records;
+        for event in self.buffers.finish(records, models.wanted, clock::boot_ns()) {
+            self.intake.push(event);
+        }
     }
 
     /// Adds what is counted outside of the kernel. Returns the first of the waits that it counts.

@@ -4,6 +4,7 @@ use std::io;
 
 use forktrace_model::event::Event;
 
+use super::ends::Ends;
 use crate::{
     clock,
     decode::{self, DecodeError, Record},
@@ -13,6 +14,8 @@ use crate::{
 
 /// How far apart two CPUs' records may arrive out of order, ns.
 pub(super) const REORDER_NS: u64 = 20_000_000;
+/// How long the end of a child is held back at most until what it left has been read, ns.
+const LONGEST_READ_NS: u64 = 1_500_000_000;
 
 /// Records as they come out of the ring.
 pub(super) type Records = Vec<Result<Record, DecodeError>>;
@@ -25,13 +28,15 @@ pub(super) struct Intake {
     undecodable: u64,
     /// Every record that is older has been taken from the ring, `CLOCK_BOOTTIME`, ns.
     drained_ns: u64,
+    /// Children that have ended: what is read of their memory is told before that end.
+    pub(super) ends: Ends,
 }
 
 impl Intake {
     /// Must be called inside the tokio runtime.
     pub(super) fn new(ring: Ring) -> io::Result<Self> {
         let (ring, order) = (ring.into_async()?, ReorderBuffer::new(REORDER_NS));
-        Ok(Intake { ring, order, undecodable: 0, drained_ns: 0 })
+        Ok(Intake { ring, order, undecodable: 0, drained_ns: 0, ends: Ends::default() })
     }
 
     /// Waits for records and adds a batch of them to `records`. Cancel-safe.
@@ -44,8 +49,10 @@ impl Intake {
         for record in records {
             match record {
                 Ok(Record { cpu, seq, event, leftover }) => {
+                    self.ends.forked(&event);
                     if let (Some(leftover), Some(task)) = (leftover, &event.task) {
-                        maps.clean(task.pid, leftover);
+                        let is_read = self.ends.left(&event, task, leftover);
+                        maps.clean(task.pid, leftover, is_read);
                     }
                     self.order.push(Stamped { cpu, seq, event });
                 }
@@ -82,7 +89,15 @@ impl Intake {
     /// The next event that is old enough to be in its final order: older ones may still be in the
     /// ring, however late it is.
     pub(super) fn pop(&mut self) -> Option<Event> {
-        self.order.pop_ready(self.drained_ns)
+        self.order.pop_ready(self.settled_ns())
+    }
+
+    /// Until when nothing older can come any more, but for what is held back in the buffer.
+    fn settled_ns(&self) -> u64 {
+        let before = self.ends.first_ns();
+        let before = before.map(|end| end.saturating_add(REORDER_NS).saturating_sub(1));
+        let least = self.drained_ns.saturating_sub(LONGEST_READ_NS);
+        before.map_or(self.drained_ns, |before| before.clamp(least, self.drained_ns))
     }
 
     /// Everything that is left, in the order of time.
@@ -97,7 +112,7 @@ impl Intake {
 
     /// Whether every event of this time, `CLOCK_BOOTTIME`, ns, has been handed on.
     pub(super) fn is_past(&self, time_ns: u64) -> bool {
-        time_ns.saturating_add(REORDER_NS) <= self.drained_ns
+        time_ns.saturating_add(REORDER_NS) <= self.settled_ns()
     }
 
     pub(super) fn undecodable(&self) -> u64 {

@@ -15,12 +15,14 @@
 
 mod acquisition;
 mod adoption;
+mod buffers;
 mod census;
 mod command;
 mod consumer;
 mod credentials;
 mod deliver;
 mod ending;
+mod ends;
 mod generators;
 mod intake;
 mod kernel_tasks;
@@ -49,6 +51,7 @@ pub use self::{
     consumer::{Consumer, Known, Notice, Vitals},
 };
 use self::{
+    buffers::BuffersWatch,
     command::{Command, FAREWELL},
     consumer::Models,
     generators::{Generators, Searched},
@@ -63,7 +66,7 @@ use self::{
 };
 use crate::{
     clock,
-    kernel::{self, Kernel, Outcome, Ring, RunningChild},
+    kernel::{self, Kernel, Outcome, Remains, Ring, RunningChild},
 };
 
 /// What is traced, and from when a wait is long.
@@ -100,6 +103,7 @@ pub struct Engine<C> {
     generators: Generators,
     later: Later,
     open_files: OpenFiles,
+    buffers: BuffersWatch,
     command: Command,
     memory: Memory,
     pace: Pace,
@@ -112,7 +116,7 @@ impl<C: Consumer> Engine<C> {
     ///
     /// # Errors
     /// When the ring buffer cannot be watched.
-    pub fn new(kernel: Kernel, ring: Ring, consumer: C, scope: Scope) -> io::Result<Self> {
+    pub fn new(mut kernel: Kernel, ring: Ring, consumer: C, scope: Scope) -> io::Result<Self> {
         Ok(Engine {
             intake: Intake::new(ring)?,
             tracked: Tracked::new(scope),
@@ -125,6 +129,7 @@ impl<C: Consumer> Engine<C> {
             generators: Generators::new(),
             later: Later::new(Arc::clone(&kernel.records)),
             open_files: OpenFiles::new(),
+            buffers: BuffersWatch::new(kernel.maps.take_remains()),
             command: Command::default(),
             memory: Memory::default(),
             pace: Pace::new(),
@@ -178,6 +183,10 @@ impl<C: Consumer> Engine<C> {
                 searched = self.generators.next() => self.take_generators(searched),
                 seen = self.later.next() => self.take_later(seen),
                 looked = self.open_files.next() => self.take_open_files(looked),
+                next = self.buffers.next() => match next {
+                    buffers::Next::Looked(looked) => self.take_buffers(looked),
+                    buffers::Next::Remains(remains) => self.take_remains(remains),
+                },
                 ready = self.intake.batch(&mut records) => ready?,
             }
             if !records.is_empty() {
@@ -235,6 +244,7 @@ impl<C: Consumer> Engine<C> {
         self.generators.begin(&self.kernel.records, models.wanted, now_ns);
         self.later.begin(models.wanted, now_ns);
         self.open_files.begin(models.wanted, now_ns);
+        self.buffers.begin(&self.kernel.records, models.wanted, now_ns);
         for event in self.tracked.credentials.changed(now_ns, models.everything) {
             self.intake.push(event);
         }
@@ -267,6 +277,7 @@ impl<C: Consumer> Engine<C> {
             self.generators.due_ns(),
             self.later.due_ns(),
             self.open_files.due_ns(),
+            self.buffers.due_ns(),
             self.tracked.credentials.due_ns(),
         ];
         due.into_iter().flatten().min()
@@ -298,6 +309,25 @@ impl<C: Consumer> Engine<C> {
         self.pace.stir();
         let wanted = self.consumer.known().wanted();
         for event in self.open_files.take(looked, wanted, clock::boot_ns()) {
+            self.intake.push(event);
+        }
+    }
+
+    fn take_remains(&mut self, remains: Remains) {
+        self.pace.stir();
+        let (pid, fork_ns) = (remains.pid, remains.fork_ns);
+        let Some(end) = self.intake.ends.get(pid, fork_ns) else { return };
+        if !self.buffers.begin_remains(remains, end) {
+            self.intake.ends.was_read(pid, fork_ns);
+        }
+    }
+
+    fn take_buffers(&mut self, looked: Vec<buffers::Looked>) {
+        self.pace.stir();
+        for one in looked.iter().filter(|one| one.ended_ns.is_some()) {
+            self.intake.ends.was_read(one.subject.pid, one.subject.fork_ns);
+        }
+        for event in self.buffers.take(looked, clock::boot_ns()) {
             self.intake.push(event);
         }
     }

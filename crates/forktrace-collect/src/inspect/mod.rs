@@ -5,6 +5,7 @@
 
 mod access_probe;
 mod ancestry;
+pub mod buffered;
 pub mod evidence;
 pub mod file_lock;
 mod fuse;
@@ -14,6 +15,7 @@ pub mod fuzzed;
 pub mod generator;
 #[expect(unsafe_code, reason = "kcmp(2)")]
 mod kcmp;
+pub mod leaving;
 pub mod memory;
 pub mod module;
 pub mod open_files;

@@ -14,12 +14,14 @@ use forktrace_common::{
     maps::{AT_RISK, Owner, Risk, WAKES, WakeState, WordKey},
     record::Leftover,
 };
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     Error,
     handles::{Map, again, ignore_missing, value},
-    places::FreeChunks,
+    places::{FreeChunks, Places},
     realtime::Unpreempted,
+    remains::Remains,
 };
 
 /// Children that end within such a time are cleaned up after together: to wake up and to go through all
@@ -37,8 +39,8 @@ pub(super) struct Cleaner {
 }
 
 enum Task {
-    /// What one child left.
-    Of(u32, Leftover),
+    /// What one child left, and whether that is to be read before.
+    Of(u32, Leftover, bool),
     /// Everything that is of no child at risk.
     Sweep,
 }
@@ -48,18 +50,18 @@ impl Cleaner {
     ///
     /// # Errors
     /// When no thread can be made.
-    pub(super) fn start(leavings: Leavings) -> io::Result<Self> {
+    pub(super) fn start(leavings: Leavings, remains: UnboundedSender<Remains>) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        let work = move || leavings.take_back_all(&receiver);
+        let work = move || leavings.take_back_all(&receiver, &remains);
         thread::Builder::new().name("cleaner".into()).spawn(work)?;
         Ok(Cleaner { sender })
     }
 
     /// Takes back what a child left behind. Its keys are of one fork, so that no later process with the
-    /// same number is meant.
-    pub(super) fn clean(&self, tgid: u32, leftover: Leftover) {
+    /// same number is meant. `is_read`: it is read before, and handed on.
+    pub(super) fn clean(&self, tgid: u32, leftover: Leftover, is_read: bool) {
         // It is there as long as this.
-        let _ = self.sender.send(Task::Of(tgid, leftover));
+        let _ = self.sender.send(Task::Of(tgid, leftover, is_read));
     }
 
     /// Takes back what is of no child at risk: after a loss, exits may not have told what they left.
@@ -73,6 +75,7 @@ pub(super) struct Leavings {
     at_risk: Map<u32, [u8; size_of::<Risk>()]>,
     wakes: Map<[u8; size_of::<WordKey>()], [u8; size_of::<WakeState>()]>,
     chunks: FreeChunks,
+    places: Places,
 }
 
 /// A child's tgid and the time of its fork.
@@ -88,21 +91,26 @@ impl Leavings {
             at_risk: again(ebpf, AT_RISK)?,
             wakes: again(ebpf, WAKES)?,
             chunks: FreeChunks::fill(ebpf)?,
+            // How pages will be kept is not known yet; where faults are not counted this changes nothing.
+            places: Places::open(ebpf, true)?,
         })
     }
 
-    fn take_back_all(mut self, tasks: &Receiver<Task>) {
+    fn take_back_all(mut self, tasks: &Receiver<Task>, remains: &UnboundedSender<Remains>) {
         let at_once = self.chunks.of_area() / PART;
         let mut together = SHORTEST;
         while let Ok(first) = tasks.recv() {
             thread::sleep(together);
             let (mut with_pages, mut with_wakes) = (HashSet::new(), HashSet::new());
-            let mut sweep = false;
+            let (mut sweep, mut to_read) = (false, Vec::new());
             for task in [first].into_iter().chain(tasks.try_iter()) {
                 match task {
                     Task::Sweep => sweep = true,
-                    Task::Of(tgid, left) => {
+                    Task::Of(tgid, left, is_read) => {
                         let child = (tgid, left.fork_ns);
+                        if is_read {
+                            to_read.push(child);
+                        }
                         // Threads that count at the same time make it too few, but not none.
                         if left.pages > 0 || left.written > 0 || left.absent > 0 {
                             with_pages.insert(child);
@@ -114,6 +122,10 @@ impl Leavings {
                 }
             }
             let _unpreempted = Unpreempted::here();
+            for (tgid, fork_ns) in to_read {
+                // Nobody takes it any more when tracing has ended.
+                let _ = remains.send(Remains::read(&self.places, tgid, fork_ns));
+            }
             let taken = self.take_back(|child| with_pages.contains(child));
             together = next_time(together, taken, at_once);
             if !with_wakes.is_empty() {

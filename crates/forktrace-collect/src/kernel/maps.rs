@@ -25,8 +25,10 @@ use super::{
     missed_runs::Misses,
     pid_bitmap::Hints,
     realtime::Unpreempted,
+    remains::Remains,
 };
 use forktrace_model::event::Counter;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Do not replace an entry (`include/uapi/linux/bpf.h`).
 const BPF_NOEXIST: u64 = 1;
@@ -64,6 +66,8 @@ pub struct Maps {
     counters: PerCpuArray<MapData, u64>,
     misses: Misses,
     cleaner: Cleaner,
+    /// Where what ended children left is handed on.
+    remains: Option<UnboundedReceiver<Remains>>,
     all_waits: Batch,
     futex_on: bool,
 }
@@ -71,9 +75,11 @@ pub struct Maps {
 impl Maps {
     /// `futex_on`: waits and wakes are seen.
     pub(super) fn take(ebpf: &mut Ebpf, leavings: Leavings, futex_on: bool) -> Result<Self, Error> {
-        let cleaner = Cleaner::start(leavings).map_err(|e| refused("a thread", &e))?;
+        let (sender, remains) = unbounded_channel();
+        let cleaner = Cleaner::start(leavings, sender).map_err(|e| refused("a thread", &e))?;
         Ok(Maps {
             cleaner,
+            remains: Some(remains),
             all_waits: Batch::open(ebpf, WAITS)?,
             traced: hash_map(ebpf, TRACED)?,
             traced_hints: Hints::open(ebpf, TRACED_HINTS)?,
@@ -146,9 +152,10 @@ impl Maps {
         }
     }
 
-    /// Deletes what a child left behind at its exec or end, in the background.
-    pub fn clean(&self, tgid: u32, leftover: Leftover) {
-        self.cleaner.clean(tgid, leftover);
+    /// Deletes what a child left behind at its exec or end, in the background. `is_read`: it is handed on
+    /// before, through [`Maps::take_remains`].
+    pub fn clean(&self, tgid: u32, leftover: Leftover, is_read: bool) {
+        self.cleaner.clean(tgid, leftover, is_read);
     }
 
     /// Forgets an ended process on kernels whose exit tracepoint does not say "last thread".
@@ -162,8 +169,13 @@ impl Maps {
             ignore_missing(self.at_risk.remove(&pid));
             let Risk { fork_ns, pages, woken_words, written, absent, .. } = risk;
             let leftover = Leftover { fork_ns, pages, woken_words, written, absent };
-            self.clean(pid, leftover);
+            self.clean(pid, leftover, false);
         }
+    }
+
+    /// Where what ended children left is handed on; once.
+    pub fn take_remains(&mut self) -> Option<UnboundedReceiver<Remains>> {
+        self.remains.take()
     }
 
     /// Deletes everything that belongs to no child at risk, in the background: after a loss, exits may

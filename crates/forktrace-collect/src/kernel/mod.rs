@@ -31,6 +31,7 @@ pub(crate) mod privilege;
 pub(crate) mod realtime;
 #[expect(unsafe_code, reason = "bpf(2), for an iterator over one task")]
 mod registers;
+mod remains;
 #[expect(unsafe_code, reason = "registers the ring's descriptor with tokio")]
 mod ring;
 #[expect(unsafe_code, reason = "semctl(2)")]
@@ -52,6 +53,7 @@ pub use maps::{Counters, Maps};
 pub use namespace::check_pid_namespace;
 pub use places::WrittenPage;
 pub use registers::Visitor;
+pub use remains::Remains;
 pub use ring::{AsyncRing, Ring};
 pub use signals::{ProcessGroup, restore_interrupt};
 pub use suspended_child::{End, GatedChild, Outcome, RunningChild, Start};

@@ -87,6 +87,11 @@ impl Notes {
         self.first(page, side).map(|first| first.touch)
     }
 
+    /// All first writes of one side, in ascending order of pages.
+    pub(super) fn writes(&self, side: u32) -> Vec<Touch> {
+        self.sides.get(side as usize).into_iter().flatten().map(|first| first.touch).collect()
+    }
+
     /// The pages that the child has written, in ascending order.
     pub(super) fn written(&self) -> Vec<WrittenPage> {
         let written = |first: &First| WrittenPage {

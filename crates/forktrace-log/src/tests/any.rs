@@ -5,7 +5,7 @@ use proptest::{collection::btree_map, collection::vec, option, prelude::*};
 use super::{any_file_lock, any_socket};
 use forktrace_model::event::*;
 
-use super::any_generators::generators;
+use super::{any_buffers::buffers, any_generators::generators};
 
 /// Texts as a traced program may choose them, control characters and all.
 pub(super) fn text() -> impl Strategy<Value = String> {
@@ -446,6 +446,7 @@ fn task_event() -> impl Strategy<Value = Body> {
         unjudged().prop_map(|wait| Body::WaitUnjudged(Box::new(wait))).boxed(),
         lost_threads().prop_map(|lost| Body::LostThreads(Box::new(lost))).boxed(),
         generators().prop_map(|found| Body::Generators(Box::new(found))).boxed(),
+        buffers().prop_map(|found| Body::Buffers(Box::new(found))).boxed(),
         any_socket::socket_use().prop_map(|seen| Body::SocketUse(Box::new(seen))).boxed(),
         any_file_lock::file_lock().prop_map(|seen| Body::FileLock(Box::new(seen))).boxed(),
         any_file_lock::blocked().prop_map(|seen| Body::BlockedSignals(Box::new(seen))).boxed(),

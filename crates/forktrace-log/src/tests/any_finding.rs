@@ -136,6 +136,7 @@ pub(super) fn finding() -> impl Strategy<Value = FindingLine> {
             stall: None,
             threads: None,
             generators: Vec::new(),
+            buffers: Vec::new(),
             shared: ns_pid.map(|pid| DescriptorDetail {
                 users: vec![DescriptorUser { pid, ..DescriptorUser::default() }],
                 ..DescriptorDetail::default()

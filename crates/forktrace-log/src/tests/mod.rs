@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod any;
+mod any_buffers;
 mod any_file_lock;
 mod any_finding;
 mod any_generators;

@@ -141,6 +141,16 @@ rules! {
     /// So many processes have states of a generator that are steps of one inherited state; so many bits of
     /// each are as the steps make them, beyond what chance explains.
     Supports StepsOfOneState "steps-of-one-state" { processes: u64, bits: u32 }
+    /// So many bytes of the buffer were not written at the fork.
+    Supports UnwrittenAtFork "unwritten-at-fork" { bytes: u64 }
+    /// So many processes have written them since.
+    Supports WroteInherited "wrote-inherited" { processes: u64 }
+    /// The process has run code that only `exit()` runs, which writes all buffers.
+    Supports LeftByExit "left-by-exit" {}
+    /// The process has added text behind them.
+    Supports AddedToInherited "added-to-inherited" {}
+    /// They are no longer in the process's buffer.
+    Supports NoLongerInBuffer "no-longer-in-buffer" {}
     /// The parent has so many threads that are older than the process, which are not in it.
     Supports ThreadsOfParent "threads-of-parent" { threads: u64 }
     /// This thread, which the process does not have, waited to be signalled at the fork; since then so many
@@ -242,6 +252,10 @@ rules! {
     Weakens SmallState "small-state" { bits: u32 }
     /// One process is so many steps on, another so many: it may have skipped ahead on purpose.
     Weakens MaySkipAhead "may-skip-ahead" { least: u64, most: u64 }
+    /// The process may end by `_exit()`, exec or a signal, which do not write buffers.
+    Weakens MayLeaveWithout "may-leave-without" {}
+    /// No other process was seen to write them: it may end by `_exit()`, exec or a signal.
+    Weakens OtherMayNotWrite "other-may-not-write" {}
     /// The file in whose memory the lock is still has its name: a process that is yet to come could open
     /// it, and wake the waiter.
     Weakens MayBeOpened "may-be-opened" { name: String }

@@ -28,6 +28,8 @@ pub enum HazardId {
     ForkWithThreads,
     /// Several processes draw the same random numbers, from a generator that fork copied.
     DuplicatedPrng,
+    /// Several processes write what was in a buffer, not written yet, when fork copied it.
+    UnflushedBuffer,
     /// Processes of one fork family use one open description: a connection, for example.
     SharedDescriptor,
     /// A process goes on without the lock on a file that it has taken or relies on, or keeps one for a

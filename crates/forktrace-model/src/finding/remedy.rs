@@ -107,6 +107,10 @@ pub enum Remedy {
     RustRandom,
     /// Any other random number generator.
     ReseedAfterFork,
+    /// A buffer of C's `stdio`.
+    FlushStdio,
+    /// A buffered file of Python.
+    FlushPython,
     /// A connection that both sides of a fork use; likewise below.
     Connection,
     /// To PostgreSQL.

@@ -235,7 +235,9 @@ impl Seeker<'_> {
         }
         let words = mt19937::N as u64 * 4;
         if near(now[0], then[0], words) && near(now[0], address, words + 16) {
-            for table in [address.wrapping_sub(words), address + 16, address + 12] {
+            for table in
+                [address.wrapping_sub(words), address.wrapping_add(16), address.wrapping_add(12)]
+            {
                 self.twister(table);
             }
         }
@@ -274,7 +276,9 @@ impl Seeker<'_> {
             return;
         }
         let packed = mt19937::N as u64 * 4;
-        for table in [address + 4, address + 8, address.wrapping_sub(packed)] {
+        for table in
+            [address.wrapping_add(4), address.wrapping_add(8), address.wrapping_sub(packed)]
+        {
             self.twister(table);
         }
         let wide = address.wrapping_sub(packed * 2);
@@ -309,7 +313,7 @@ impl Seeker<'_> {
         while piece < end && self.work <= MOST_WORK {
             let left = usize::try_from(end - piece).unwrap_or(usize::MAX).saturating_add(8);
             self.piece(piece, left.min(PIECE));
-            piece += (PIECE - OVERLAP) as u64;
+            piece = piece.saturating_add((PIECE - OVERLAP) as u64);
         }
         self.found.cut |= self.work > MOST_WORK;
     }

@@ -22,6 +22,7 @@ pub(crate) mod stall;
 #[cfg(test)]
 mod tests;
 mod threads_lost;
+mod unflushed_buffer;
 pub(crate) mod wait;
 
 pub use family::root as family_root;
@@ -48,6 +49,7 @@ pub static HAZARDS: &[&dyn Hazard] = &[
     &held_open::HeldOpen,
     &threads_lost::ThreadsLost,
     &duplicated_prng::DuplicatedPrng,
+    &unflushed_buffer::UnflushedBuffer,
     &shared_descriptor::SharedDescriptor,
     &file_lock_lost::FileLockLost,
     &blocked_signals::BlockedSignalsHazard,

@@ -4,7 +4,7 @@
 
 use crate::{
     event::{
-        Generator, GeneratorKind,
+        BufferKind, Generator, GeneratorKind,
         stacks::{Frame, Place},
     },
     finding::{Finding, HazardId, Held, Remedy},
@@ -45,6 +45,8 @@ enum When {
     LockOfLibc,
     /// It is about a generator that this is true of.
     Generator(fn(&Generator) -> bool),
+    /// It is about a buffer of this kind.
+    Buffer(&'static [BufferKind]),
     /// One of the innermost Python lines is in a file with this path.
     PythonIn(&'static [&'static str]),
 }
@@ -72,6 +74,10 @@ impl When {
             When::Generator(fits) => {
                 let first = finding.generators().and_then(|generators| generators.found.first());
                 first.is_some_and(fits)
+            }
+            When::Buffer(kinds) => {
+                let first = finding.buffers().and_then(|buffers| buffers.found.first());
+                first.is_some_and(|first| kinds.contains(&first.kind))
             }
             When::OfForker => {
                 let by_it = finding.holder().is_some_and(|holder| holder.tid == fork.by_tid);
@@ -161,6 +167,8 @@ static TABLE: &[Row] = &[
     ),
     row(&[], When::Generator(|one| one.kind == GeneratorKind::ChaCha), Remedy::RustRandom),
     row(&[], When::Generator(|_| true), Remedy::ReseedAfterFork),
+    row(&[], When::Buffer(&[BufferKind::PythonText, BufferKind::PythonBytes]), Remedy::FlushPython),
+    row(&[], When::Hazard(HazardId::UnflushedBuffer), Remedy::FlushStdio),
     row(&[Held::ByWaiter], When::Always, Remedy::ReleaseBeforeTaking),
     row(INHERITED, When::Server("uwsgi"), Remedy::Uwsgi),
     row(INHERITED, When::Server("gunicorn"), Remedy::Gunicorn),

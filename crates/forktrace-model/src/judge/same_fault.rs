@@ -47,7 +47,8 @@ impl SameFault {
 fn fault(finding: &Finding) -> Option<(u32, u64)> {
     let threads = || finding.threads()?.threads.first()?.work.as_ref().map(|work| work.word);
     let generator = || finding.generators()?.found.first().map(|generator| generator.address);
+    let buffer = || finding.buffers()?.found.first().map(|buffer| buffer.address);
     let lock = finding.lock().map(|lock| lock.address);
-    let address = lock.or_else(threads).or_else(generator)?;
+    let address = lock.or_else(threads).or_else(generator).or_else(buffer)?;
     Some((finding.forked_by()?, address))
 }

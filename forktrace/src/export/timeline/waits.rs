@@ -20,6 +20,8 @@ const LOST: u64 = u64::MAX - 1;
 const GENERATORS: u64 = u64::MAX - 2;
 /// The same of blocked signals.
 const SIGNALS: u64 = u64::MAX - 3;
+/// The same of buffers.
+const BUFFERS: u64 = u64::MAX - 4;
 
 /// Stands for the thread where a finding is about something that processes share, which has a number in
 /// place of the address of a word: no thread has this number.
@@ -96,6 +98,7 @@ impl Waits {
                 ((id, about), at)
             }
             Body::Generators(_) => ((id, (0, GENERATORS)), at),
+            Body::Buffers(_) => ((id, (0, BUFFERS)), at),
             Body::BlockedSignals(_) => ((id, (0, SIGNALS)), at),
             Body::SocketUse(_) | Body::FileUse(_) | Body::FileLock(_) => {
                 (self.of_shared(id, finding), at)

@@ -12,6 +12,7 @@ mod ownerless_lock;
 mod probed;
 mod remedies;
 mod stacks;
+mod unflushed_buffer;
 mod unobserved_fork;
 
 use super::*;

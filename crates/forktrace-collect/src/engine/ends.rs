@@ -1,0 +1,122 @@
+//! Forked children that have ended by themselves a moment ago, whose memory is still being read.
+//!
+//! The events of such a child, its fork and its end, are held back until they are in their order. What is left of
+//! it is read before, so that who forked it is kept here.
+
+use std::collections::BTreeMap;
+
+use forktrace_common::{clone_flags, record::Leftover};
+use forktrace_model::event::{Body, Ended, Event, ProcessExit, Task};
+use rustc_hash::FxHashMap;
+
+/// Most ends that are held back, and forks that are remembered.
+const MOST_ENDING: usize = 4096;
+const MOST_FORKS: usize = 1 << 16;
+
+/// A child that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// When, `CLOCK_BOOTTIME`, ns.
+    pub(super) boot_ns: u64,
+    /// The child.
+    pub(super) pid: u32,
+    pub(super) comm: String,
+    /// `CLOCK_BOOTTIME` of its fork, ns.
+    pub(super) fork_ns: u64,
+    /// The process that forked it, and its name then.
+    pub(super) by: (u32, String),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// By the child's pid: when it was forked, by whom.
+    forks: FxHashMap<u32, (u64, u32, String)>,
+    ending: BTreeMap<(u32, u64), End>,
+}
+
+impl Ends {
+    /// Remembers a fork.
+    pub(super) fn forked(&mut self, event: &Event) {
+        let (Body::ProcessFork(fork), Some(task)) = (&event.body, &event.task) else { return };
+        if clone_flags::copies_memory(fork.clone_flags) && self.forks.len() < MOST_FORKS {
+            self.forks.insert(fork.child_pid, (event.boot_ns, task.pid, task.comm.clone()));
+        }
+    }
+
+    /// A child has gone, or goes on with another program. Whether what it left is to be read: who is ended by a
+    /// signal, or execs, writes no buffers.
+    pub(super) fn left(&mut self, event: &Event, task: &Task, leftover: Leftover) -> bool {
+        let fork = self.forks.remove(&task.pid).filter(|(at, ..)| *at == leftover.fork_ns);
+        let by_itself =
+            matches!(&event.body, Body::ProcessExit(ProcessExit { ended: Some(Ended::Code(_)) }));
+        let Some((fork_ns, by, by_comm)) = fork.filter(|_| by_itself && leftover.pages > 0) else {
+            return false;
+        };
+        let is_read = self.ending.len() < MOST_ENDING;
+        if is_read {
+            let (pid, comm) = (task.pid, task.comm.clone());
+            let end = End { boot_ns: event.boot_ns, pid, comm, fork_ns, by: (by, by_comm) };
+            self.ending.insert((pid, fork_ns), end);
+        }
+        is_read
+    }
+
+    /// A child that is being read.
+    pub(super) fn get(&self, pid: u32, fork_ns: u64) -> Option<&End> {
+        self.ending.get(&(pid, fork_ns))
+    }
+
+    /// What a child left has been read.
+    pub(super) fn was_read(&mut self, pid: u32, fork_ns: u64) -> Option<End> {
+        self.ending.remove(&(pid, fork_ns))
+    }
+
+    /// Whether what children left is still being read.
+    pub(super) fn is_reading(&self) -> bool {
+        !self.ending.is_empty()
+    }
+
+    /// When the first of them ended, `CLOCK_BOOTTIME`, ns.
+    pub(super) fn first_ns(&self) -> Option<u64> {
+        self.ending.values().map(|end| end.boot_ns).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forktrace_model::event::ProcessFork;
+
+    use super::*;
+
+    fn task(pid: u32) -> Task {
+        Task { pid, tid: pid, comm: "worker".into() }
+    }
+
+    fn left(how: Ended, fork_ns: u64) -> (Ends, bool) {
+        let mut ends = Ends::default();
+        let fork = Body::ProcessFork(ProcessFork { child_pid: 7, clone_flags: 17 });
+        ends.forked(&Event { boot_ns: 100, task: Some(task(5)), body: fork });
+        let body = Body::ProcessExit(ProcessExit { ended: Some(how) });
+        let event = Event { boot_ns: 200, task: Some(task(7)), body };
+        let is_read =
+            ends.left(&event, &task(7), Leftover { fork_ns, pages: 3, ..Leftover::default() });
+        (ends, is_read)
+    }
+
+    #[test]
+    fn a_child_that_ends_by_itself_is_read_once() {
+        let (mut ends, is_read) = left(Ended::Code(0), 100);
+        assert!(is_read && ends.is_reading());
+        assert_eq!(ends.first_ns(), Some(200));
+        let end = ends.was_read(7, 100);
+        assert_eq!(end.map(|end| end.by), Some((5, "worker".into())));
+        assert!(!ends.is_reading() && ends.was_read(7, 100).is_none());
+    }
+
+    #[test]
+    fn one_that_is_killed_or_of_another_fork_is_not() {
+        assert!(!left(Ended::Signal(9), 100).1);
+        assert!(!left(Ended::Code(0), 99).1);
+    }
+}

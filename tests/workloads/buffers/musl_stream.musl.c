@@ -1,0 +1,2 @@
+// The same with musl's stdio.
+#include "stream.c"
