@@ -3,7 +3,7 @@
 //! The events of such a child, its fork and its end, are held back until they are in their order. What is left of
 //! it is read before, so that who forked it is kept here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forktrace_common::{clone_flags, record::Leftover};
 use forktrace_model::event::{Body, Ended, Event, ProcessExit, Task};
@@ -33,14 +33,27 @@ pub(super) struct Ends {
     /// By the child's pid: when it was forked, by whom.
     forks: FxHashMap<u32, (u64, u32, String)>,
     ending: BTreeMap<(u32, u64), End>,
+    /// When those ended, and their keys: the first is asked for with each event.
+    times: BTreeSet<(u64, (u32, u64))>,
 }
 
 impl Ends {
     /// Remembers a fork.
     pub(super) fn forked(&mut self, event: &Event) {
         let (Body::ProcessFork(fork), Some(task)) = (&event.body, &event.task) else { return };
-        if clone_flags::copies_memory(fork.clone_flags) && self.forks.len() < MOST_FORKS {
+        if clone_flags::copies_memory(fork.clone_flags) {
+            // Ends that were lost leave theirs here.
+            if self.forks.len() >= MOST_FORKS {
+                self.forks.clear();
+            }
             self.forks.insert(fork.child_pid, (event.boot_ns, task.pid, task.comm.clone()));
+        }
+    }
+
+    /// A process has ended that had left nothing.
+    pub(super) fn gone(&mut self, event: &Event) {
+        if let (Body::ProcessExit(_), Some(task)) = (&event.body, &event.task) {
+            self.forks.remove(&task.pid);
         }
     }
 
@@ -57,6 +70,7 @@ impl Ends {
         if is_read {
             let (pid, comm) = (task.pid, task.comm.clone());
             let end = End { boot_ns: event.boot_ns, pid, comm, fork_ns, by: (by, by_comm) };
+            self.times.insert((end.boot_ns, (pid, fork_ns)));
             self.ending.insert((pid, fork_ns), end);
         }
         is_read
@@ -69,7 +83,19 @@ impl Ends {
 
     /// What a child left has been read.
     pub(super) fn was_read(&mut self, pid: u32, fork_ns: u64) -> Option<End> {
-        self.ending.remove(&(pid, fork_ns))
+        let end = self.ending.remove(&(pid, fork_ns))?;
+        self.times.remove(&(end.boot_ns, (pid, fork_ns)));
+        Some(end)
+    }
+
+    /// Waits no longer for those that ended before `time_ns`, `CLOCK_BOOTTIME`, ns.
+    pub(super) fn give_up(&mut self, time_ns: u64) {
+        while let Some((ended, child)) = self.times.first().copied()
+            && ended < time_ns
+        {
+            self.times.remove(&(ended, child));
+            self.ending.remove(&child);
+        }
     }
 
     /// Whether what children left is still being read.
@@ -79,7 +105,7 @@ impl Ends {
 
     /// When the first of them ended, `CLOCK_BOOTTIME`, ns.
     pub(super) fn first_ns(&self) -> Option<u64> {
-        self.ending.values().map(|end| end.boot_ns).min()
+        self.times.first().map(|(ended, _)| *ended)
     }
 }
 
@@ -112,6 +138,15 @@ mod tests {
         let end = ends.was_read(7, 100);
         assert_eq!(end.map(|end| end.by), Some((5, "worker".into())));
         assert!(!ends.is_reading() && ends.was_read(7, 100).is_none());
+    }
+
+    #[test]
+    fn nobody_is_waited_for_without_end() {
+        let (mut ends, _) = left(Ended::Code(0), 100);
+        ends.give_up(200);
+        assert_eq!(ends.first_ns(), Some(200));
+        ends.give_up(201);
+        assert!(ends.first_ns().is_none() && !ends.is_reading() && ends.get(7, 100).is_none());
     }
 
     #[test]

@@ -50,9 +50,12 @@ impl Intake {
             match record {
                 Ok(Record { cpu, seq, event, leftover }) => {
                     self.ends.forked(&event);
-                    if let (Some(leftover), Some(task)) = (leftover, &event.task) {
-                        let is_read = self.ends.left(&event, task, leftover);
-                        maps.clean(task.pid, leftover, is_read);
+                    match (leftover, &event.task) {
+                        (Some(leftover), Some(task)) => {
+                            let is_read = self.ends.left(&event, task, leftover);
+                            maps.clean(task.pid, leftover, is_read);
+                        }
+                        _ => self.ends.gone(&event),
                     }
                     self.order.push(Stamped { cpu, seq, event });
                 }
@@ -72,6 +75,7 @@ impl Intake {
         self.take(records, maps);
         if emptied {
             self.drained_ns = before_ns;
+            self.ends.give_up(before_ns.saturating_sub(LONGEST_READ_NS));
         }
         emptied
     }
@@ -96,8 +100,7 @@ impl Intake {
     fn settled_ns(&self) -> u64 {
         let before = self.ends.first_ns();
         let before = before.map(|end| end.saturating_add(REORDER_NS).saturating_sub(1));
-        let least = self.drained_ns.saturating_sub(LONGEST_READ_NS);
-        before.map_or(self.drained_ns, |before| before.clamp(least, self.drained_ns))
+        before.map_or(self.drained_ns, |before| before.min(self.drained_ns))
     }
 
     /// Everything that is left, in the order of time.

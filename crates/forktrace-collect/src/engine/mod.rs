@@ -324,9 +324,12 @@ impl<C: Consumer> Engine<C> {
 
     fn take_buffers(&mut self, looked: Vec<buffers::Looked>) {
         self.pace.stir();
-        for one in looked.iter().filter(|one| one.ended_ns.is_some()) {
-            self.intake.ends.was_read(one.subject.pid, one.subject.fork_ns);
-        }
+        let ends = &mut self.intake.ends;
+        // Of an end that was not waited for any longer nothing is told: the number may be another process's.
+        let in_time = looked.into_iter().filter(|one| {
+            one.ended_ns.is_none() || ends.was_read(one.subject.pid, one.subject.fork_ns).is_some()
+        });
+        let looked = in_time.collect();
         for event in self.buffers.take(looked, clock::boot_ns()) {
             self.intake.push(event);
         }

@@ -6,7 +6,7 @@ use std::{
     io,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aya::Ebpf;
@@ -21,7 +21,7 @@ use super::{
     handles::{Map, again, ignore_missing, value},
     places::{FreeChunks, Places},
     realtime::Unpreempted,
-    remains::Remains,
+    remains::{Remains, Share},
 };
 
 /// Children that end within such a time are cleaned up after together: to wake up and to go through all
@@ -98,7 +98,7 @@ impl Leavings {
 
     fn take_back_all(mut self, tasks: &Receiver<Task>, remains: &UnboundedSender<Remains>) {
         let at_once = self.chunks.of_area() / PART;
-        let mut together = SHORTEST;
+        let (mut together, mut share) = (SHORTEST, Share::new(Instant::now()));
         while let Ok(first) = tasks.recv() {
             thread::sleep(together);
             let (mut with_pages, mut with_wakes) = (HashSet::new(), HashSet::new());
@@ -121,11 +121,8 @@ impl Leavings {
                     }
                 }
             }
+            self.read(to_read, &mut share, remains);
             let _unpreempted = Unpreempted::here();
-            for (tgid, fork_ns) in to_read {
-                // Nobody takes it any more when tracing has ended.
-                let _ = remains.send(Remains::read(&self.places, tgid, fork_ns));
-            }
             let taken = self.take_back(|child| with_pages.contains(child));
             together = next_time(together, taken, at_once);
             if !with_wakes.is_empty() {
@@ -134,6 +131,19 @@ impl Leavings {
             if sweep {
                 self.sweep();
             }
+        }
+    }
+
+    /// Reads what children left, as far as their share allows it.
+    fn read(&self, children: Vec<Child>, share: &mut Share, remains: &UnboundedSender<Remains>) {
+        for (tgid, fork_ns) in children {
+            let left = match share.allows(Instant::now()) {
+                true => Remains::read(&self.places, tgid, fork_ns),
+                false => Remains::unread(tgid, fork_ns),
+            };
+            share.spend(left.read);
+            // Nobody takes it any more when tracing has ended.
+            let _ = remains.send(left);
         }
     }
 

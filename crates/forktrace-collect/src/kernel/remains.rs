@@ -1,14 +1,56 @@
 //! What is left of a child's memory when it has ended: its first writes since the fork, and those pages as
 //! inherited in which a buffer may lie. They are read before the places are taken back.
+//!
+//! The next children need the places, and the child's end is held back meanwhile, so how much is read has a limit
+//! ([`Share`]).
+
+use std::time::Instant;
 
 use forktrace_common::maps::{PAGE_SIZE, SIDE_CHILD, SIDE_FORKER, Touch};
 use forktrace_model::buffers::{self, EXTENT};
 
-use super::places::Places;
+use super::{
+    places::{Places, WrittenPage},
+    realtime::Unpreempted,
+};
 
 /// Most pages of one child that are looked at, and that are kept.
 const MOST_PAGES: usize = 4096;
 const MOST_KEPT: usize = 64;
+
+/// Most pages that may be read at once, and how many more in each second that goes by.
+const MOST_AT_ONCE: u64 = 4 * MOST_PAGES as u64;
+const A_SECOND: u64 = 10_000;
+
+/// How many pages may still be read.
+#[derive(Debug)]
+pub(super) struct Share {
+    left: u64,
+    at: Instant,
+}
+
+impl Share {
+    /// All of them.
+    pub(super) fn new(now: Instant) -> Self {
+        Share { left: MOST_AT_ONCE, at: now }
+    }
+
+    /// Whether a child may be read now.
+    pub(super) fn allows(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at);
+        let more = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX).saturating_mul(A_SECOND);
+        let more = more / 1_000_000;
+        if more > 0 {
+            (self.left, self.at) = (MOST_AT_ONCE.min(self.left.saturating_add(more)), now);
+        }
+        self.left > 0
+    }
+
+    /// The pages of one were read.
+    pub(super) fn spend(&mut self, pages: usize) {
+        self.left = self.left.saturating_sub(pages as u64);
+    }
+}
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -25,23 +67,34 @@ pub struct Remains {
     pub pages: Vec<(u64, Vec<u8>)>,
     /// Not all pages were looked at.
     pub cut: bool,
+    /// How many pages were.
+    pub(super) read: usize,
 }
 
 impl Remains {
+    /// Of a child that is not read.
+    pub(super) fn unread(pid: u32, fork_ns: u64) -> Self {
+        Remains { pid, fork_ns, cut: true, ..Remains::default() }
+    }
+
     /// Reads what a child has left.
     pub(super) fn read(places: &Places, pid: u32, fork_ns: u64) -> Self {
-        let began = std::time::Instant::now();
-        let notes = places.notes_of(fork_ns, pid);
+        let began = Instant::now();
+        let notes = {
+            let _unpreempted = Unpreempted::here();
+            places.notes_of(fork_ns, pid)
+        };
         let written = notes.written();
         let mut remains =
             Remains { pid, fork_ns, cut: written.len() > MOST_PAGES, ..Remains::default() };
         let pages: Vec<_> = written.into_iter().take(MOST_PAGES).collect();
+        remains.read = pages.len();
         for (at, page) in pages.iter().enumerate() {
-            let Some(bytes) = places.written_page(page) else { continue };
+            let Some(bytes) = page_of(places, page) else { continue };
             // An object may go on in the next page.
             let next = pages.get(at + 1).filter(|next| next.start == page.start + PAGE_SIZE as u64);
             let next = next.filter(|_| may_begin(&bytes, PAGE_SIZE - EXTENT));
-            let next = next.and_then(|next| places.written_page(next));
+            let next = next.and_then(|next| page_of(places, next));
             let mut bytes = bytes.to_vec();
             bytes.extend(next.iter().flatten().take(EXTENT));
             if !may_begin(&bytes, 0) || buffers::within(page.start, &bytes).is_empty() {
@@ -68,7 +121,32 @@ impl Remains {
     }
 }
 
+/// One page as inherited. To search it takes longer than anything may be kept from the CPU.
+fn page_of(places: &Places, page: &WrittenPage) -> Option<[u8; PAGE_SIZE]> {
+    let _unpreempted = Unpreempted::here();
+    places.written_page(page)
+}
+
 /// Whether a buffer may begin in these bytes, from `first` on.
 fn may_begin(bytes: &[u8], first: usize) -> bool {
     (first..bytes.len()).step_by(8).any(|at| bytes.get(at..).is_some_and(buffers::may_begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_more_is_read_than_there_is_time_for() {
+        let (at, ms) = (Instant::now(), std::time::Duration::from_millis);
+        let mut share = Share::new(at);
+        assert!(share.allows(at));
+        share.spend(MOST_AT_ONCE as usize + 1);
+        assert!(!share.allows(at));
+        assert!(share.allows(at + ms(50)));
+        share.spend(499);
+        assert!(share.allows(at + ms(50)));
+        share.spend(1);
+        assert!(!share.allows(at + ms(50)));
+    }
 }

@@ -24,6 +24,11 @@ const FILENO: usize = 0x70;
 const MODE: usize = 0xc0;
 const VTABLE: usize = 0xd8;
 
+/// Whether the first word may be that of a stream.
+pub(super) fn is_magic(first: u64) -> bool {
+    first & 0xffff_0000 == u64::from(MAGIC)
+}
+
 pub(super) fn may_begin(object: &Object<'_>) -> bool {
     let wanted = MAGIC | CURRENTLY_PUTTING | IS_FILEBUF;
     let unwanted = UNBUFFERED | NO_WRITES;

@@ -78,7 +78,16 @@ pub fn within(start: u64, bytes: &[u8]) -> Vec<Unwritten> {
 
 /// Whether a buffer may begin with these bytes: cheap, and true of few others.
 pub fn may_begin(bytes: &[u8]) -> bool {
+    let Some(first) = bytes.first_chunk() else { return false };
+    let first = u64::from_le_bytes(*first);
     let object = Object(bytes);
+    // Most words are zero, or pointers, and there are many.
+    if first == 0 {
+        return musl::may_begin(&object);
+    }
+    if first & 0xff00_0000 != 0 && !glibc::is_magic(first) {
+        return false;
+    }
     glibc::may_begin(&object) || python::may_begin(&object) || musl::may_begin(&object)
 }
 

@@ -30,11 +30,9 @@ const MOST_FD: i32 = 1 << 20;
 
 pub(super) fn may_begin(object: &Object<'_>) -> bool {
     let word = |at: usize| object.long(at);
-    let flags = object.int(0).unwrap_or(u32::MAX);
-    let wbase = word(WBASE).unwrap_or_default();
-    flags & !FLAGS == 0
-        && flags & NO_WRITES == 0
-        && wbase != 0
+    let flags = || object.int(0).unwrap_or(u32::MAX);
+    word(WBASE).is_some_and(|base| base != 0)
+        && flags() & (!FLAGS | NO_WRITES) == 0
         && word(WBASE) == word(BUF)
         && word(RPOS) == Some(0)
         && word(ZERO) == Some(0)
