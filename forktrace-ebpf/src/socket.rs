@@ -102,6 +102,9 @@ fn done(ctx: &RawTracePointContext, act: u32) {
     // may each miss what the other adds to a count.
     let state = unsafe { &mut *state };
     if state.ignored != 0 {
+        if result > 0 && state.inode != inode(address) {
+            first(address, tgid, forks, act);
+        }
         return;
     }
     if state.shared == 0 && state.last == tgid {
@@ -166,15 +169,16 @@ fn shared(
 ) {
     let (tgid, _) = current();
     let mut before = 0;
-    if state.shared == 0 {
-        let forks = u32::from(pid_bitmap::value(&FORK_FAMILY, state.last));
-        // Another socket is where that one was, or the other has not used it since its latest fork.
-        if state.inode != inode(address) || forks != 0 && forks != state.forks {
-            if result > 0 {
-                first(address, tgid, pid_bitmap::value(&FORK_FAMILY, tgid), act);
-            }
-            return;
+    let forks = u32::from(pid_bitmap::value(&FORK_FAMILY, state.last));
+    let is_old = state.shared == 0 && forks != 0 && forks != state.forks;
+    // Another socket is where that one was, or the other has not used it since its latest fork.
+    if is_old || state.inode != inode(address) {
+        if result > 0 {
+            first(address, tgid, pid_bitmap::value(&FORK_FAMILY, tgid), act);
         }
+        return;
+    }
+    if state.shared == 0 {
         before = state.last;
         keep_only_use(state);
     }

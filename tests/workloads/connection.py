@@ -192,6 +192,11 @@ def shut_down(connect):
     ask(connection, 2)
 
 
+def record():
+    data = b"x" * 29 + b"\n"
+    return struct.pack(">BHH", 23, 0x0303, len(data)) + data
+
+
 def records(connect):
     """Like TLS: the header of a record of application data, and what is in it."""
     shares()
@@ -199,8 +204,7 @@ def records(connect):
 
     def send():
         for _ in range(2):
-            data = b"x" * 29 + b"\n"
-            connection.sendall(struct.pack(">BHH", 23, 0x0303, len(data)) + data)
+            connection.sendall(record())
             time.sleep(0.1)
 
     send()
@@ -549,6 +553,35 @@ def abandoned(connect):
 
     child = fork(work)
     ask(connection)
+    reap(child)
+
+
+def addresses_again(connect):
+    """Handed over; then each has connections of its own, which the kernel puts where ended ones were."""
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    connection = connect()
+    mine, its = socket.socketpair()
+
+    def turns(token):
+        for _ in range(60):
+            token.recv(1)
+            with connect() as own:
+                own.sendall(record())
+                own.recv(100)
+            token.send(b"x")
+
+    def take_over():
+        its.recv(1)
+        ask(connection, 1)
+        connection.close()
+        its.send(b"x")
+        turns(its)
+
+    child = fork(take_over)
+    ask(connection, 1)
+    connection.close()
+    mine.send(b"x")
+    turns(mine)
     reap(child)
 
 

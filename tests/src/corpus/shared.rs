@@ -50,6 +50,8 @@ static QUIET: &[Case] = &[
     case("quiet_shared_queue", "connection.py", &["queue"], NOTHING),
     case("quiet_shared_watched", "connection.py", &["watched"], NOTHING),
     case("quiet_shared_abandoned", "connection.py", &["abandoned"], NOTHING),
+    case("quiet_shared_addresses_again", "connection.py", &["addresses_again"], NOTHING),
+    case("quiet_shared_addresses_again_unix", "connection.py", &["addresses_again", "unix"], NOTHING),
     case("quiet_shared_unused_unix", "connection.py", &["unused", "unix"], NOTHING),
     case("quiet_shared_forking_server_unix", "connection.py", &["handover", "unix"], NOTHING),
 ];
