@@ -226,15 +226,13 @@ impl<C: Consumer> Engine<C> {
         }
         self.command.check();
         self.check_losses(now_ns, false)?;
-        let is_reading = self.waits.is_reading() || self.lost_threads.is_reading();
+        let is_reading = self.waits.is_reading()
+            || self.lost_threads.is_reading()
+            || self.open_files.is_reading();
         match self.consumer.is_short_of_memory() {
             true => self.memory.give_back_now(now_ns),
             false => self.memory.give_back(now_ns, is_reading),
         }
-        let is_reading = self.waits.is_reading()
-            || self.lost_threads.is_reading()
-            || self.open_files.is_reading();
-        self.memory.give_back(now_ns, is_reading);
         let models = Models::of(&self.consumer);
         for event in self.waits.tick(&self.kernel, models, now_ns) {
             self.intake.push(event);
