@@ -1,5 +1,6 @@
-//! The files that are registered with an io_uring (io_uring_register(2)): they stay open there when the
-//! descriptors are closed, and the kernel reads and writes them in the name of who has the ring.
+//! What the kernel does with files in the name of a process. Files that are registered with an io_uring
+//! (io_uring_register(2)) stay open there when the descriptors are closed, and the kernel reads and writes them
+//! in the name of who has the ring.
 
 use std::{thread::sleep, time::Duration};
 
@@ -7,6 +8,7 @@ use super::{
     files::{self, Link},
     host::Open,
 };
+use crate::inspect::memory;
 
 /// How often it is read: the kernel tells nothing of a ring that is being used, or not all (it tries to
 /// take the ring's lock; `io_uring_show_fdinfo`, `io_uring/fdinfo.c`, Linux 6.18).
@@ -33,4 +35,11 @@ pub(super) fn registered(text: &str) -> Option<Vec<Link>> {
     let links: Vec<Link> = lines.map_while(entry).collect();
     let known = size == 0 || !links.is_empty() && !links.contains(&Link::Other);
     known.then_some(links)
+}
+
+/// Whether a process has a context of the kernel's own asynchronous input and output (io_setup(2)), which may
+/// write to an eventfd (`IOCB_FLAG_RESFD`); its ring is mapped (`aio_setup_ring`, `fs/aio.c`, Linux 6.18).
+pub(super) fn has_aio(pid: u32) -> bool {
+    let mappings = memory::mappings(pid);
+    mappings.is_ok_and(|all| all.iter().any(|mapping| mapping.path.starts_with("/[aio]")))
 }

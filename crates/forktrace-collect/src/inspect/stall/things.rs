@@ -9,12 +9,11 @@ use super::{
     files::{self, Info, Link, Object, Watched},
     host::{Host, Open, SharedFile, Whose},
     networks::{Found, Networks},
-    polled,
+    polled, rings,
     socket_timeout::Timeout,
     sysv,
-    users::{add_shutters, one_who_writes, users},
+    users::{add_shutters, are_same, one_who_writes, users},
 };
-use crate::inspect::memory;
 
 /// How deep epoll instances are looked into that watch each other.
 const DEPTH: usize = 3;
@@ -47,6 +46,12 @@ pub(super) struct Waiter {
     pub(super) threads: usize,
     /// It was forked, and runs what its parent ran.
     pub(super) forked: bool,
+}
+
+impl Waiter {
+    fn opened(self, fd: i32) -> Open {
+        Open { pid: self.pid, tid: self.tid, fd }
+    }
 }
 
 /// What one call waits for.
@@ -306,20 +311,21 @@ impl<'a> Things<'a> {
             let mut signallers = rings.iter().chain(others);
             let signalled = files.has_in_ring(Object::Eventfd)
                 || signallers.any(|open| users.iter().any(|user| user.pid == open.pid))
-                || users.iter().any(|user| has_aio(user.pid));
+                || users.iter().any(|user| rings::has_aio(user.pid));
             let known = own.are_all(&users) && !users.is_empty() && !signalled;
             known.then(|| thing(ThingKind::Eventfd, name, users))
         })
     }
 
-    /// A timer that is not armed: who has it may arm it. Two of them cannot be told apart, so that all
-    /// count that have the same number.
+    /// A timer that is not armed: who has it may arm it.
     fn timerfd(&mut self, holder: Waiter, name: String, fd: i32) -> Option<u32> {
         let files = self.host.files();
         self.place(Key::Timerfd(holder.pid, fd), |own| {
-            let like = |open: &&Open| open.fd == fd || open.pid == holder.pid;
+            let like = |open: &Open| open.fd == fd || open.pid == holder.pid;
+            let same =
+                |open: &&Open| are_same(holder.opened(fd), **open).unwrap_or_else(|| like(open));
             let same: Vec<Open> =
-                files.of_kind(Object::Timerfd).iter().filter(like).copied().collect();
+                files.of_kind(Object::Timerfd).iter().filter(same).copied().collect();
             let users = users(&same, |_| (true, true));
             let known = own.are_all(&users) && !users.is_empty();
             known.then(|| thing(ThingKind::Eventfd, name, users))
@@ -346,11 +352,12 @@ impl<'a> Things<'a> {
         }
         let files = self.host.files();
         let place = self.place(Key::Epoll(holder.pid, fd), |own| {
-            let same = |open: &&Open| {
-                let own = (open.pid, open.fd) == (holder.pid, fd);
-                let other = || Info::of(open.pid, open.tid, open.fd);
-                own || other().is_none_or(|other| other.watched == info.watched)
+            let alike = |open: Open| {
+                let other = Info::of(open.pid, open.tid, open.fd);
+                other.is_none_or(|other| other.watched == info.watched)
             };
+            let same =
+                |open: &&Open| are_same(holder.opened(fd), **open).unwrap_or_else(|| alike(**open));
             let same: Vec<Open> =
                 files.of_kind(Object::Epoll).iter().filter(same).copied().collect();
             let users = users(&same, |_| (true, true));
@@ -471,13 +478,6 @@ impl<'a> Things<'a> {
         waits.on.push(On { thing: place, fd: Some(fd), way: Way::Release });
         Some(())
     }
-}
-
-/// Whether a process has a context of the kernel's own asynchronous input and output (io_setup(2)), which may
-/// write to an eventfd (`IOCB_FLAG_RESFD`); its ring is mapped (`aio_setup_ring`, `fs/aio.c`, Linux 6.18).
-fn has_aio(pid: u32) -> bool {
-    let mappings = memory::mappings(pid);
-    mappings.is_ok_and(|all| all.iter().any(|mapping| mapping.path.starts_with("/[aio]")))
 }
 
 /// Whether it takes a look at all processes to say who could do something with a file. Others first: mostly

@@ -3,6 +3,12 @@
 use forktrace_model::event::stall::User;
 
 use super::host::Open;
+use crate::inspect::kcmp;
+
+/// Whether two descriptors are of one open file; `None`: not known.
+pub(super) fn are_same(one: Open, other: Open) -> Option<bool> {
+    kcmp::share_file((one.tid, one.fd), (other.tid, other.fd))
+}
 
 /// Adds those who have the waiter's own end of a socket.
 pub(super) fn add_shutters(users: &mut Vec<User>, opens: &[Open]) {
