@@ -76,6 +76,12 @@ impl Archive {
         self.recording.unwritten()
     }
 
+    /// How many recordings are kept from now on.
+    pub(super) fn keep_newest(&mut self, recordings: usize) {
+        self.limits.recordings = recordings;
+        self.delete_old();
+    }
+
     /// Gives the files that are there a name that stays.
     fn keep(&mut self) {
         let Some((name, until)) = &self.keeping else { return };
@@ -210,6 +216,24 @@ mod tests {
             }
         }
         pipeline.end().unwrap();
+    }
+
+    #[test]
+    fn a_smaller_number_of_recordings_is_taken_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let limits =
+            Limits { folder: folder.into(), time: Duration::ZERO, size: 1 << 20, recordings: 3 };
+        let journal = Journal::start(journal::Format::Text).unwrap();
+        let mut archive = Archive::open(limits, journal).unwrap();
+        for second in 1..=3 {
+            let name = format!("finding-19700101T00000{second}Z-1.1.jsonl.zst");
+            fs::write(folder.join(name), "old").unwrap();
+        }
+        archive.keep_newest(3);
+        assert_eq!(files(folder, KEPT), 3);
+        archive.keep_newest(1);
+        assert_eq!(names(folder, KEPT).unwrap(), ["finding-19700101T000003Z-1.1.jsonl.zst"]);
     }
 
     #[test]

@@ -211,6 +211,9 @@ impl Served {
         }
         let (sinks, follow, narrowed) = self.pipeline.parts();
         sinks.service.set_exporters(exporters);
+        if let (Some(archive), Some(limits)) = (&mut sinks.archive, config.archive()) {
+            archive.keep_newest(limits.recordings);
+        }
         let leaves_out = |pid| narrowed.is_some_and(|narrowed| narrowed.leaves_out(pid));
         sinks.service.reload(config.settings.clone(), follow, leaves_out);
         self.config = config;
