@@ -17,10 +17,17 @@ use crate::{
 /// How many instructions are read, and the time between two tries.
 const SAMPLES: usize = 12;
 const APART: Duration = Duration::from_millis(12);
-/// How long they are tried for: on a busy host a thread rarely runs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// The same when the trace ends.
-pub(super) const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long they are tried for, and how many say enough then: on a busy host a thread rarely runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    time: Duration,
+    least: usize,
+}
+
+/// As long as the trace goes on.
+pub(super) const PATIENCE: Patience = Patience { time: Duration::from_secs(5), least: SAMPLES };
+/// When it ends: who was met in one loop a few times, and nowhere else, is named rather than passed over.
+pub(super) const LITTLE_PATIENCE: Patience = Patience { time: Duration::from_secs(1), least: 4 };
 /// CPU time in which the clock has ticked, ns: that saves the registers of what runs (`CONFIG_HZ` of 250
 /// or more; at 100 it takes some of two tries).
 const TICK_NS: u64 = 4_000_000;
@@ -32,18 +39,18 @@ const LOOP: u64 = 512;
 pub(super) fn sampled(
     busy: Vec<Steady>,
     registers: &Visitor,
-    patience: Duration,
+    patience: Patience,
 ) -> Vec<(Steady, Option<Event>)> {
     let began = Instant::now();
     let mut watched: Vec<(Steady, Instructions)> =
         busy.into_iter().map(|one| (one, Instructions::new(&one))).collect();
-    while began.elapsed() < patience && watched.iter().any(|(_, seen)| seen.wants_more()) {
+    while began.elapsed() < patience.time && watched.iter().any(|(_, seen)| seen.wants_more()) {
         sleep(APART);
         for (one, seen) in &mut watched {
             seen.look(one, registers);
         }
     }
-    watched.into_iter().map(|(one, seen)| (one, event(&one, seen.place()))).collect()
+    watched.into_iter().map(|(one, seen)| (one, event(&one, seen.place(patience.least)))).collect()
 }
 
 fn event(busy: &Steady, address: Option<u64>) -> Option<Event> {
@@ -106,8 +113,9 @@ impl Instructions {
         }
     }
 
-    /// An instruction of the loop that the thread stays in; `None`: it gets about, or cannot be looked at.
-    fn place(&self) -> Option<u64> {
-        self.seen.first().copied().filter(|_| self.seen.len() == SAMPLES && self.is_small())
+    /// An instruction of the loop that the thread stays in, by at least so many; `None`: it gets about, or cannot
+    /// be looked at.
+    fn place(&self, least: usize) -> Option<u64> {
+        self.seen.first().copied().filter(|_| self.seen.len() >= least && self.is_small())
     }
 }
