@@ -32,6 +32,8 @@ const LONGEST: Duration = Duration::from_millis(50);
 
 /// Part of the area that may be waiting to be taken back: pages beyond it cost their children more.
 const PART: u32 = 4;
+/// Most children that are read together.
+const FEW: usize = 16;
 
 /// The thread that takes back. It ends after what it was given when this is dropped.
 pub(super) struct Cleaner {
@@ -134,10 +136,11 @@ impl Leavings {
         }
     }
 
-    /// Reads what children left, as far as their share allows it.
+    /// Reads what children left, as far as their share allows it. Where many end, others need the places.
     fn read(&self, children: Vec<Child>, share: &mut Share, remains: &UnboundedSender<Remains>) {
+        let are_few = children.len() <= FEW;
         for (tgid, fork_ns) in children {
-            let left = match share.allows(Instant::now()) {
+            let left = match are_few && share.allows(Instant::now()) {
                 true => Remains::read(&self.places, tgid, fork_ns),
                 false => Remains::unread(tgid, fork_ns),
             };
