@@ -141,11 +141,16 @@ impl<W: Write> Text<W> {
     pub fn ended(&mut self, finding: &Finding, waited_ns: u64) -> io::Result<()> {
         self.count_hidden()?;
         self.shown.ended(finding);
+        let subject = &finding.subject;
+        let thread = match subject.tid == subject.pid {
+            true => String::new(),
+            false => format!(" thread {}", subject.tid),
+        };
+        let of = finding.lock().map(|lock| format!(" for {:#x}", lock.address)).unwrap_or_default();
         let text = format!(
-            "ENDED {}[{}] is no longer stuck: its wait for {:#x} ended after {}",
-            self.style.clean(&finding.subject.comm),
-            finding.subject.tid,
-            finding.lock().map_or(0, |lock| lock.address),
+            "ENDED {}[{}]{thread} is no longer stuck: its wait{of} ended after {}",
+            self.style.clean(&subject.comm),
+            subject.pid,
             duration(waited_ns),
         );
         let width = self.style.block_width();
