@@ -18,7 +18,7 @@ use std::{
 
 use forktrace_model::{
     event::{Counter as Counted, Unjudged},
-    finding::HazardId,
+    hazards::HAZARDS,
 };
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -40,19 +40,7 @@ const LASTED: [f64; 6] = [1.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0];
 /// Limits of the buckets of how long a look at processes took, s.
 const LOOKED: [f64; 7] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
 
-/// Every kind of finding and every confidence: their counters are there from the start.
-const KINDS: [HazardId; 10] = [
-    HazardId::InheritedLock,
-    HazardId::LostWaker,
-    HazardId::SelfDeadlock,
-    HazardId::Deadlock,
-    HazardId::OrphanedLock,
-    HazardId::HeldOpen,
-    HazardId::ThreadsLost,
-    HazardId::ForkWithThreads,
-    HazardId::DuplicatedPrng,
-    HazardId::SharedDescriptor,
-];
+/// Every confidence: its counters are there from the start, for each hazard.
 const CONFIDENCES: [&str; 3] = ["certain", "likely", "suspect"];
 
 /// A label of the metrics of findings that can be chosen.
@@ -214,7 +202,7 @@ impl Metrics {
 
     /// Series with known labels are there from the start.
     fn begin(&self) {
-        for kind in KINDS {
+        for kind in HAZARDS.iter().map(|hazard| hazard.id()) {
             for confidence in CONFIDENCES {
                 let mut labels = one("kind", &logged::kind(kind));
                 labels.push(("confidence", confidence.to_owned()));
