@@ -5,10 +5,13 @@
 //! was compared are the bits of the state, beyond what chance explains. Of some generators only the position
 //! moves between two refills: that says less.
 
-use super::{Context, Hazard, HazardId, Verdict, remedies, wait::fork::fork_site};
+use super::{
+    Context, Hazard, HazardId, Verdict,
+    copied::{self, Weighed},
+};
 use crate::{
     event::{Body, Event, Generator, Generators, Task},
-    finding::{Confidence, Detail, Fact, Finding, ForkInfo, GeneratorsDetail, Severity, Subject},
+    finding::{Confidence, Detail, Fact, Finding, GeneratorsDetail},
     model::Process,
 };
 
@@ -39,49 +42,14 @@ impl Hazard for DuplicatedPrng {
     }
 }
 
-/// What is known of one generator.
-struct Weighed {
-    confidence: Confidence,
-    facts: Vec<Fact>,
-}
-
 fn finding(event: &Event, found: &Generators, task: &Task, process: &Process) -> Option<Finding> {
     let fork = process.inherited()?;
-    let weighed = |generator: &Generator| Some((weigh(generator, task.pid)?, generator.clone()));
-    let mut all: Vec<(Weighed, Generator)> = found.found.iter().filter_map(weighed).collect();
-    // The surest first; of equals, in the order of their addresses.
-    all.sort_by_key(|(weighed, _)| std::cmp::Reverse(weighed.confidence));
-    let confidence = all.first()?.0.confidence;
-    let mut proofs: Vec<Fact> = all.first().map(|(weighed, _)| weighed.facts.clone())?;
-    proofs.sort_by_key(Fact::rule);
-    let found = all.into_iter().map(|(_, generator)| generator).collect();
-    let severity = match confidence {
-        Confidence::Suspect => Severity::Risk,
-        Confidence::Certain | Confidence::Likely => Severity::Corruption,
+    let detail = |found| {
+        let drawn_ns = event.boot_ns.saturating_sub(fork.boot_ns);
+        Detail::Generators(Box::new(GeneratorsDetail { found, drawn_ns }))
     };
-    let mut finding = Finding {
-        hazard: HazardId::DuplicatedPrng,
-        severity,
-        confidence,
-        subject: Subject {
-            pid: task.pid,
-            tid: task.tid,
-            comm: task.comm.clone(),
-            ppid: process.ppid,
-            ns_pid: process.ns_pid,
-        },
-        fork: ForkInfo::Observed(Box::new(fork_site(fork))),
-        proofs,
-        same_fault_in: Vec::new(),
-        waited_by: Vec::new(),
-        detail: Detail::Generators(Box::new(GeneratorsDetail {
-            found,
-            drawn_ns: event.boot_ns.saturating_sub(fork.boot_ns),
-        })),
-        remedy: None,
-    };
-    finding.remedy = remedies::of(&finding, fork);
-    Some(finding)
+    let weigh = |generator: &Generator| weigh(generator, task.pid);
+    copied::finding(HazardId::DuplicatedPrng, (task, process), &found.found, weigh, detail)
 }
 
 /// How sure it is that others draw the same numbers as process `pid`; `None`: nobody does.

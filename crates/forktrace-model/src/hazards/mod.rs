@@ -5,6 +5,7 @@
 //! than a miss, so that a rule that cannot be checked counts as not met.
 
 mod blocked_signals;
+mod copied;
 mod deadlock;
 mod duplicated_prng;
 mod family;

@@ -9,10 +9,13 @@
 //! What `exit()` does: `_IO_cleanup` (`libio/genops.c`, glibc 2.36), `__stdio_exit` (`src/stdio/__stdio_exit.c`,
 //! musl 1.2.3), `flush_std_files` and the ends of file objects (`Python/pylifecycle.c`, CPython 3.11).
 
-use super::{Context, Hazard, HazardId, Verdict, remedies, wait::fork::fork_site};
+use super::{
+    Context, Hazard, HazardId, Verdict,
+    copied::{self, Weighed},
+};
 use crate::{
     event::{Body, Buffer, BufferState, Buffers, Event, Task},
-    finding::{BuffersDetail, Confidence, Detail, Fact, Finding, ForkInfo, Severity, Subject},
+    finding::{BuffersDetail, Confidence, Detail, Fact, Finding},
     model::{Model, Process},
 };
 
@@ -53,44 +56,10 @@ fn finding(
     let outlived = parent.is_some_and(|parent| {
         parent.end_ns.is_none_or(|end| end > event.boot_ns) && parent.pid == fork.by_pid
     });
-    let weighed =
-        |buffer: &Buffer| Some((weigh(buffer, task.pid, found, outlived)?, buffer.clone()));
-    let mut all: Vec<(Weighed, Buffer)> = found.found.iter().filter_map(weighed).collect();
-    all.sort_by_key(|((confidence, _), _)| std::cmp::Reverse(*confidence));
-    let ((confidence, proofs), _) = all.first()?;
-    let (confidence, mut proofs) = (*confidence, proofs.clone());
-    proofs.sort_by_key(Fact::rule);
-    let severity = match confidence {
-        Confidence::Suspect => Severity::Risk,
-        Confidence::Certain | Confidence::Likely => Severity::Corruption,
-    };
-    let mut finding = Finding {
-        hazard: HazardId::UnflushedBuffer,
-        severity,
-        confidence,
-        subject: Subject {
-            pid: task.pid,
-            tid: task.tid,
-            comm: task.comm.clone(),
-            ppid: process.ppid,
-            ns_pid: process.ns_pid,
-        },
-        fork: ForkInfo::Observed(Box::new(fork_site(fork))),
-        proofs,
-        same_fault_in: Vec::new(),
-        waited_by: Vec::new(),
-        detail: Detail::Buffers(Box::new(BuffersDetail {
-            found: all.into_iter().map(|(_, buffer)| buffer).collect(),
-            ended: found.ended,
-        })),
-        remedy: None,
-    };
-    finding.remedy = remedies::of(&finding, fork);
-    Some(finding)
+    let weigh = |buffer: &Buffer| weigh(buffer, task.pid, found, outlived);
+    let detail = |all| Detail::Buffers(Box::new(BuffersDetail { found: all, ended: found.ended }));
+    copied::finding(HazardId::UnflushedBuffer, (task, process), &found.found, weigh, detail)
 }
-
-/// How sure it is, and by what.
-type Weighed = (Confidence, Vec<Fact>);
 
 /// How sure it is that process `pid` and another one write the bytes of a buffer; `None`: nothing says so.
 /// `outlived`: the process that forked is there, or was when `pid` ended.
@@ -135,7 +104,7 @@ fn weigh(buffer: &Buffer, pid: u32, found: &Buffers, outlived: bool) -> Option<W
     if confidence < Confidence::Certain && own == BufferState::Written {
         facts.push(Fact::OtherMayNotWrite {});
     }
-    Some((confidence, facts))
+    Some(Weighed { confidence, facts })
 }
 
 /// Of what several others did, that counts which says most.
