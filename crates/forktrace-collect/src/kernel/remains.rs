@@ -1,5 +1,5 @@
-//! What is left of a child's memory when it has ended: its first writes since the fork, and those pages as
-//! inherited in which a buffer may lie. They are read before the places are taken back.
+//! What is left of a child's memory when it has ended: its first writes since the fork, and the buffers in the pages
+//! as inherited. They are read before the places are taken back.
 //!
 //! The next children need the places, and the child's end is held back meanwhile, so how much is read has a limit
 //! ([`Share`]).
@@ -7,14 +7,14 @@
 use std::time::Instant;
 
 use forktrace_common::maps::{PAGE_SIZE, SIDE_CHILD, SIDE_FORKER, Touch};
-use forktrace_model::buffers::{self, EXTENT};
+use forktrace_model::buffers::{self, Unwritten};
 
 use super::{
     places::{Places, WrittenPage},
     realtime::Unpreempted,
 };
 
-/// Most pages of one child that are looked at, and that are kept.
+/// Most pages of one child that are looked at, and buffers that are kept.
 const MOST_PAGES: usize = 4096;
 const MOST_KEPT: usize = 64;
 
@@ -65,9 +65,9 @@ pub struct Remains {
     pub writes: Vec<Touch>,
     /// The same of the process that forked, since this fork.
     pub by_forker: Vec<Touch>,
-    /// Memory as inherited: the address of the first byte, and a page or a little more.
-    pub pages: Vec<(u64, Vec<u8>)>,
-    /// Not all pages were looked at.
+    /// Buffers as inherited.
+    pub buffers: Vec<Unwritten>,
+    /// Not all pages were looked at, or not all buffers kept.
     pub cut: bool,
     /// How many pages were.
     pub(super) read: usize,
@@ -91,31 +91,19 @@ impl Remains {
             Remains { pid, fork_ns, cut: written.len() > MOST_PAGES, ..Remains::default() };
         let pages: Vec<_> = written.into_iter().take(MOST_PAGES).collect();
         remains.read = pages.len();
-        for (at, page) in pages.iter().enumerate() {
-            let Some(bytes) = page_of(places, page) else { continue };
-            // An object may go on in the next page.
-            let next = pages.get(at + 1).filter(|next| next.start == page.start + PAGE_SIZE as u64);
-            let next = next.filter(|_| may_begin(&bytes, PAGE_SIZE - EXTENT));
-            let next = next.and_then(|next| page_of(places, next));
-            let mut bytes = bytes.to_vec();
-            bytes.extend(next.iter().flatten().take(EXTENT));
-            if !may_begin(&bytes, 0) || buffers::within(page.start, &bytes).is_empty() {
-                continue;
-            }
-            if remains.pages.len() >= MOST_KEPT {
-                remains.cut = true;
-                break;
-            }
-            remains.pages.push((page.start, bytes));
-        }
-        if !remains.pages.is_empty() {
+        let read = pages.iter().filter_map(|page| Some((page.start, page_of(places, page)?)));
+        let mut found = buffers::in_pages(read, |_| None);
+        remains.buffers.extend(found.by_ref().take(MOST_KEPT));
+        remains.cut |= found.next().is_some();
+        drop(found);
+        if !remains.buffers.is_empty() {
             remains.writes = notes.writes(SIDE_CHILD);
             remains.by_forker = notes.writes(SIDE_FORKER);
         }
         tracing::debug!(
             pid,
             pages = pages.len(),
-            kept = remains.pages.len(),
+            kept = remains.buffers.len(),
             took_us = began.elapsed().as_micros(),
             "what a child left"
         );
@@ -127,11 +115,6 @@ impl Remains {
 fn page_of(places: &Places, page: &WrittenPage) -> Option<[u8; PAGE_SIZE]> {
     let _unpreempted = Unpreempted::here();
     places.written_page(page)
-}
-
-/// Whether a buffer may begin in these bytes, from `first` on.
-fn may_begin(bytes: &[u8], first: usize) -> bool {
-    (first..bytes.len()).step_by(8).any(|at| bytes.get(at..).is_some_and(buffers::may_begin))
 }
 
 #[cfg(test)]

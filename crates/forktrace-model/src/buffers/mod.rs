@@ -76,6 +76,26 @@ pub fn within(start: u64, bytes: &[u8]) -> Vec<Unwritten> {
     found.collect()
 }
 
+/// The buffers that begin in pages of memory, each with the address of its first byte, in ascending order. An object
+/// may go on behind its page: in the next one of `pages`, or else in what `behind` gives for its address.
+pub fn in_pages<P: AsRef<[u8]>>(
+    pages: impl Iterator<Item = (u64, P)>,
+    behind: impl Fn(u64) -> Option<Vec<u8>>,
+) -> impl Iterator<Item = Unwritten> {
+    let mut pages = pages.peekable();
+    let of_each = std::iter::from_fn(move || {
+        let (start, page) = pages.next()?;
+        let mut bytes = page.as_ref().to_vec();
+        let end = start.saturating_add(bytes.len() as u64);
+        let head = |bytes: &[u8]| bytes.iter().take(EXTENT).copied().collect::<Vec<u8>>();
+        let next =
+            pages.peek().filter(|(next, _)| *next == end).map(|(_, next)| head(next.as_ref()));
+        bytes.extend(next.or_else(|| behind(end).map(|next| head(&next))).unwrap_or_default());
+        Some(within(start, &bytes).into_iter().filter(move |one| one.address < end))
+    });
+    of_each.flatten()
+}
+
 /// Whether a buffer may begin with these bytes: cheap, and true of few others.
 pub fn may_begin(bytes: &[u8]) -> bool {
     let Some(first) = bytes.first_chunk() else { return false };

@@ -90,6 +90,26 @@ fn each_kind_is_found_with_what_is_in_it() {
 }
 
 #[test]
+fn an_object_may_go_on_in_the_next_page_or_behind_it() {
+    for words in [GLIBC, MUSL, TEXT, BYTES] {
+        let found = at(AT, &object(words)).unwrap();
+        // Two pages, the boundary in the middle of the object.
+        let (head, tail) = (object(words)[..80].to_vec(), object(words)[80..].to_vec());
+        let (start, end) = (AT - 160, AT + 80);
+        let first = (start, [vec![0; 160], head].concat());
+        let of = |pages: Vec<(u64, Vec<u8>)>, behind: Option<Vec<u8>>| -> Vec<Unwritten> {
+            in_pages(pages.into_iter(), |at| behind.clone().filter(|_| at == end)).collect()
+        };
+        let pages = vec![first.clone(), (end, tail.clone())];
+        assert_eq!(of(pages, None), [found], "once, though both pages have a part");
+        let apart = vec![first.clone(), (end + 4096, tail.clone())];
+        assert_eq!(of(apart.clone(), None), [], "the next page is another one");
+        assert_eq!(of(apart, Some(tail)), [found], "read elsewhere");
+        assert_eq!(of(vec![first], None), []);
+    }
+}
+
+#[test]
 fn what_is_no_buffer_or_has_nothing_in_it_is_not_found() {
     let glibc: &[(usize, u64)] = &[
         // No stream, one that reads, one without a buffer, one that is not written to, one in memory.

@@ -9,7 +9,7 @@ use std::{
 
 use forktrace_common::maps::Touch;
 use forktrace_model::{
-    buffers::{self, EXTENT, Unwritten, Wrote},
+    buffers::{self, Unwritten, Wrote},
     event::{BufferKind, BufferSide, BufferState},
     model::Process,
 };
@@ -132,21 +132,13 @@ pub(super) struct Found {
 pub(super) fn at_living(records: &ForkRecords, subject: Subject) -> Looked {
     let began_ns = clock::boot_ns();
     let (written, all) = records.written_pages(subject.pid, MOST_PAGES);
-    let mut found = Vec::new();
-    for (at, page) in written.iter().enumerate() {
-        let Some(mut bytes) = records.written_page(page).map(Vec::from) else { continue };
-        let next = written.get(at + 1).filter(|next| next.start == page.start + PAGE);
-        let next = next.and_then(|next| records.written_page(next)).map(Vec::from);
-        // A page that was not written is as inherited.
-        let next = next.or_else(|| buffered::object(subject.pid, page.start + PAGE));
-        bytes.extend(next.iter().flatten().take(EXTENT));
-        let inside = |one: &Unwritten| one.address < page.start + PAGE;
-        found.extend(buffers::within(page.start, &bytes).into_iter().filter(inside));
-    }
+    let read = written.iter().filter_map(|page| Some((page.start, records.written_page(page)?)));
+    // A page that was not written is as inherited.
+    let found = buffers::in_pages(read, |at| buffered::object(subject.pid, at));
+    let found: Vec<Unwritten> = found.take(MOST_FOUND).collect();
     let elsewhere = buffered::elsewhere(subject.pid, subject.by.0);
-    let found = found.into_iter().take(MOST_FOUND);
-    let found =
-        found.filter_map(|buffer| of_living(records, &subject, buffer, &elsewhere)).collect();
+    let of_living = |buffer| of_living(records, &subject, buffer, &elsewhere);
+    let found: Vec<Found> = found.into_iter().filter_map(of_living).collect();
     let took_ns = clock::boot_ns().saturating_sub(began_ns);
     tracing::debug!(
         pid = subject.pid,
@@ -235,11 +227,7 @@ pub(super) struct Work {
 pub(super) fn at_ended(work: Work) -> Looked {
     let began_ns = clock::boot_ns();
     let Work { subject, remains, ended_ns, elsewhere } = work;
-    let inherited = remains.pages.iter().flat_map(|(start, bytes)| {
-        let inside = |one: &Unwritten| one.address < start + PAGE;
-        buffers::within(*start, bytes).into_iter().filter(inside).collect::<Vec<_>>()
-    });
-    let inherited: Vec<Unwritten> = inherited.take(MOST_FOUND).collect();
+    let inherited = remains.buffers.get(..MOST_FOUND).unwrap_or(&remains.buffers);
     let by = &subject.by;
     let lives = Some(by.0).filter(|pid| scan::lives(*pid));
     // What was found in it for another child of a moment ago does as well.
@@ -253,7 +241,7 @@ pub(super) fn at_ended(work: Work) -> Looked {
     }
     let exits = remains.writes.iter().any(|write| code.is_exit(write.ip));
     let ended = Ended { code: &code, exits, remains: &remains, by, lives, elsewhere: &elsewhere };
-    let found: Vec<Found> = inherited.into_iter().filter_map(|one| ended.found(one)).collect();
+    let found: Vec<Found> = inherited.iter().filter_map(|one| ended.found(*one)).collect();
     let took_ns = clock::boot_ns().saturating_sub(began_ns);
     tracing::debug!(
         pid = subject.pid,

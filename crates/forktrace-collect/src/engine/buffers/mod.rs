@@ -157,7 +157,7 @@ impl BuffersWatch {
     }
 
     fn work(&self, remains: Remains, end: &End) -> Option<Work> {
-        if remains.pages.is_empty() {
+        if remains.buffers.is_empty() {
             return None;
         }
         let subject = Subject {
