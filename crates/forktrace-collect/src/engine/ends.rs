@@ -2,6 +2,9 @@
 //!
 //! The events of such a child, its fork and its end, are held back until they are in their order. What is left of
 //! it is read before, so that who forked it is kept here.
+//!
+//! The next children need the places of its pages, and all later events wait for its end. So few are read together,
+//! and how much is has a limit ([`Share`]). The others are not waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +13,45 @@ use forktrace_model::event::{Body, Ended, Event, ProcessExit, Task};
 use rustc_hash::FxHashMap;
 
 /// Most ends that are held back, and forks that are remembered.
-const MOST_ENDING: usize = 4096;
+const MOST_ENDING: usize = 16;
 const MOST_FORKS: usize = 1 << 16;
+
+/// Most pages that may be read at once, and how many more in each second that goes by. One takes some 80 µs, so
+/// that in the long run this takes less than a hundredth of a CPU.
+const MOST_AT_ONCE: i64 = 8192;
+const A_SECOND: u64 = 100;
+
+/// How many pages may still be read.
+#[derive(Debug)]
+struct Share {
+    /// Less than 0: more were read than that, as all pages of one child are.
+    left: i64,
+    /// As of this time, `CLOCK_BOOTTIME`, ns.
+    at_ns: u64,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Share { left: MOST_AT_ONCE, at_ns: 0 }
+    }
+}
+
+impl Share {
+    /// Whether a child may be read now.
+    fn allows(&mut self, now_ns: u64) -> bool {
+        let more = now_ns.saturating_sub(self.at_ns) / (1_000_000_000 / A_SECOND);
+        if more > 0 {
+            let more = i64::try_from(more).unwrap_or(i64::MAX);
+            (self.left, self.at_ns) = (MOST_AT_ONCE.min(self.left.saturating_add(more)), now_ns);
+        }
+        self.left > 0
+    }
+
+    /// The pages of one are read.
+    fn spend(&mut self, pages: u32) {
+        self.left = self.left.saturating_sub(pages.into());
+    }
+}
 
 /// A child that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +75,7 @@ pub(super) struct Ends {
     ending: BTreeMap<(u32, u64), End>,
     /// When those ended, and their keys: the first is asked for with each event.
     times: BTreeSet<(u64, (u32, u64))>,
+    share: Share,
 }
 
 impl Ends {
@@ -66,8 +107,9 @@ impl Ends {
         let Some((fork_ns, by, by_comm)) = fork.filter(|_| by_itself && leftover.pages > 0) else {
             return false;
         };
-        let is_read = self.ending.len() < MOST_ENDING;
+        let is_read = self.ending.len() < MOST_ENDING && self.share.allows(event.boot_ns);
         if is_read {
+            self.share.spend(leftover.pages);
             let (pid, comm) = (task.pid, task.comm.clone());
             let end = End { boot_ns: event.boot_ns, pid, comm, fork_ns, by: (by, by_comm) };
             self.times.insert((end.boot_ns, (pid, fork_ns)));
@@ -147,6 +189,17 @@ mod tests {
         assert_eq!(ends.first_ns(), Some(200));
         ends.give_up(201);
         assert!(ends.first_ns().is_none() && !ends.is_reading() && ends.get(7, 100).is_none());
+    }
+
+    #[test]
+    fn not_more_is_read_than_there_is_time_for() {
+        let (mut share, ms) = (Share::default(), 1_000_000);
+        assert!(share.allows(ms));
+        share.spend(MOST_AT_ONCE as u32 + 5);
+        assert!(!share.allows(51 * ms), "what was too much is made up for");
+        assert!(share.allows(61 * ms));
+        share.spend(1);
+        assert!(!share.allows(61 * ms));
     }
 
     #[test]

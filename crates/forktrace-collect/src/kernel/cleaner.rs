@@ -6,7 +6,7 @@ use std::{
     io,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aya::Ebpf;
@@ -21,7 +21,7 @@ use super::{
     handles::{Map, again, ignore_missing, value},
     places::{FreeChunks, Places},
     realtime::Unpreempted,
-    remains::{Remains, Share},
+    remains::Remains,
 };
 
 /// Children that end within such a time are cleaned up after together: to wake up and to go through all
@@ -32,8 +32,6 @@ const LONGEST: Duration = Duration::from_millis(50);
 
 /// Part of the area that may be waiting to be taken back: pages beyond it cost their children more.
 const PART: u32 = 4;
-/// Most children that are read together.
-const FEW: usize = 16;
 
 /// The thread that takes back. It ends after what it was given when this is dropped.
 pub(super) struct Cleaner {
@@ -100,7 +98,7 @@ impl Leavings {
 
     fn take_back_all(mut self, tasks: &Receiver<Task>, remains: &UnboundedSender<Remains>) {
         let at_once = self.chunks.of_area() / PART;
-        let (mut together, mut share) = (SHORTEST, Share::new(Instant::now()));
+        let mut together = SHORTEST;
         while let Ok(first) = tasks.recv() {
             thread::sleep(together);
             let (mut with_pages, mut with_wakes) = (HashSet::new(), HashSet::new());
@@ -123,7 +121,10 @@ impl Leavings {
                     }
                 }
             }
-            self.read(to_read, &mut share, remains);
+            for (tgid, fork_ns) in to_read {
+                // Nobody takes it any more when tracing has ended.
+                let _ = remains.send(Remains::read(&self.places, tgid, fork_ns));
+            }
             let _unpreempted = Unpreempted::here();
             let taken = self.take_back(|child| with_pages.contains(child));
             together = next_time(together, taken, at_once);
@@ -133,20 +134,6 @@ impl Leavings {
             if sweep {
                 self.sweep();
             }
-        }
-    }
-
-    /// Reads what children left, as far as their share allows it. Where many end, others need the places.
-    fn read(&self, children: Vec<Child>, share: &mut Share, remains: &UnboundedSender<Remains>) {
-        let are_few = children.len() <= FEW;
-        for (tgid, fork_ns) in children {
-            let left = match are_few && share.allows(Instant::now()) {
-                true => Remains::read(&self.places, tgid, fork_ns),
-                false => Remains::unread(tgid, fork_ns),
-            };
-            share.spend(left.read);
-            // Nobody takes it any more when tracing has ended.
-            let _ = remains.send(left);
         }
     }
 
