@@ -65,16 +65,6 @@ pub(super) struct Read {
     risk: Risk,
 }
 
-impl Read {
-    /// A thread that can never go on, if it waits for nothing else than it seems to.
-    fn cannot_go_on(&self) -> Option<Unread> {
-        let pid = self.task.pid;
-        let stuck = accounts(&self.stall, pid).into_iter().find(|account| account.is_stuck)?;
-        let (tid, doing, since_ns) = (stuck.task.tid, stuck.doing, stuck.since_ns);
-        Some(Unread { pid, tid, doing, since_ns })
-    }
-}
-
 /// Why a process is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Risk {
@@ -356,13 +346,20 @@ impl Census {
         settled: impl Fn(&Process) -> bool,
     ) -> Vec<Event> {
         let due = Self::subjects(self.watch.to_read(now_ns), model, &at_risk, &settled);
-        let reads = read(&due, &self.watch.known(), &self.registers);
-        let mut events: Vec<Event> =
-            reads.into_iter().filter_map(|read| self.event(read, model, now_ns)).collect();
-        let mut young = Self::subjects(self.watch.young(now_ns), model, &at_risk, &settled);
-        young.retain(|one| one.risk != Risk::Started && due.iter().all(|other| other.id != one.id));
-        let reads = read(&young, &self.watch.known(), &self.registers);
-        self.young = reads.iter().filter_map(Read::cannot_go_on).collect();
+        let young = Self::subjects(self.watch.young(now_ns), model, &at_risk, &settled).into_iter();
+        let young = young.filter(|one| one.risk != Risk::Started).map(|one| one.pid);
+        let mut pids: Vec<u32> = due.iter().map(|subject| subject.pid).collect();
+        pids.extend(young.filter(|pid| !pids.contains(pid)).collect::<Vec<u32>>());
+        let mut events = Vec::new();
+        for (pid, stall) in stalls(&pids, &self.watch.known()) {
+            match due.iter().find(|subject| subject.pid == pid) {
+                Some(subject) => {
+                    let read = described(subject, stall, &self.registers);
+                    events.extend(self.event(read, model, now_ns));
+                }
+                None => self.young.extend(cannot_go_on(&stall, pid)),
+            }
+        }
         let due = self.polling.due(&self.polling_threads(model, now_ns, &at_risk), u64::MAX);
         let read = polls::read(due, &self.watch.known_polling());
         events.extend(self.polling.take(read, self.watch.polling(now_ns), now_ns));
@@ -400,15 +397,22 @@ impl Census {
 /// Reads processes. Blocks for at least some 30 ms.
 fn read(subjects: &[Subject], known: &KnownThreads, registers: &Visitor) -> Vec<Read> {
     let pids: Vec<u32> = subjects.iter().map(|subject| subject.pid).collect();
-    if pids.is_empty() {
-        return Vec::new();
-    }
-    let stalls = stall::read(&pids, known, ASKS);
     let of = |(pid, stall): (u32, Stall)| {
         let subject = subjects.iter().find(|subject| subject.pid == pid)?;
         Some(described(subject, stall, registers))
     };
-    stalls.into_iter().filter_map(of).collect()
+    stalls(&pids, known).into_iter().filter_map(of).collect()
+}
+
+/// The stalls of processes, all of one look at the host. Blocks as above.
+fn stalls(pids: &[u32], known: &KnownThreads) -> Vec<(u32, Stall)> {
+    if pids.is_empty() { Vec::new() } else { stall::read(pids, known, ASKS) }
+}
+
+/// A thread of a process that can never go on, if it waits for nothing else than it seems to.
+fn cannot_go_on(stall: &Stall, pid: u32) -> Option<Unread> {
+    let stuck = accounts(stall, pid).into_iter().find(|account| account.is_stuck)?;
+    Some(Unread { pid, tid: stuck.task.tid, doing: stuck.doing, since_ns: stuck.since_ns })
 }
 
 /// Adds what is read only of a thread that is stuck.
