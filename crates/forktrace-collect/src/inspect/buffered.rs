@@ -39,7 +39,7 @@ fn names(name: &str, known: &str) -> bool {
 /// The descriptor that a buffer writes to, in process `pid`.
 pub fn descriptor(pid: u32, buffer: &Unwritten) -> Option<i32> {
     let inner = match buffer.kind {
-        BufferKind::PythonText => pointer(pid, buffer.inner?.checked_add(RAW)?),
+        BufferKind::PythonText => memory::word(pid, buffer.inner?.checked_add(RAW)?),
         BufferKind::PythonBytes => buffer.inner,
         _ => return buffer.fd,
     }?;
@@ -47,10 +47,6 @@ pub fn descriptor(pid: u32, buffer: &Unwritten) -> Option<i32> {
     PYTHON_RAW.iter().any(|known| names(&name, known)).then_some(())?;
     let bytes = memory::read(pid, inner.checked_add(FILEIO_FD)?, 4).ok()?;
     Some(i32::from_le_bytes(bytes.try_into().ok()?)).filter(|fd| *fd >= 0)
-}
-
-fn pointer(pid: u32, at: u64) -> Option<u64> {
-    Some(u64::from_le_bytes(memory::read(pid, at, 8).ok()?.try_into().ok()?))
 }
 
 /// What a descriptor of process `pid` is of, as the kernel tells it: a path, or `pipe:[4711]`.

@@ -138,7 +138,7 @@ fn place(pid: u32, address: u64, inherited: &dyn Inherited) -> Place {
 /// (`_PyRecursiveMutex`, `Include/internal/pycore_lock.h`, CPython 3.14).
 pub fn owner_of(pid: u32, lock: u64) -> Option<u64> {
     python_type(pid, lock).filter(|name| name == "_thread.RLock")?;
-    pointer(pid, lock.checked_add(8)?).filter(|owner| *owner != 0)
+    memory::word(pid, lock.checked_add(8)?).filter(|owner| *owner != 0)
 }
 
 /// Offset of the tid in glibc's descriptor of a thread.
@@ -170,19 +170,14 @@ pub fn descriptor_tid(address: u64, memory: &Window) -> Option<u32> {
     is_one.then(|| memory.word(at(DESCRIPTOR_TID)?)).flatten()
 }
 
-/// The word at an address.
-fn pointer(pid: u32, at: u64) -> Option<u64> {
-    Some(u64::from_le_bytes(memory::read(pid, at, 8).ok()?.try_into().ok()?))
-}
-
 /// Name of the type whose object has its first member at `address`, if it is Python's.
 ///
 /// An object's type is the last word of its head, and the type's name is the first member after
 /// its own head of 24 bytes (`Include/object.h` and `Include/cpython/object.h`, CPython 3.13 and
 /// 3.14, builds with the global interpreter lock).
 pub(super) fn python_type(pid: u32, address: u64) -> Option<String> {
-    let kind = pointer(pid, address.checked_sub(8)?)?;
-    let name = memory::read(pid, pointer(pid, kind.checked_add(24)?)?, MAX_NAME).ok()?;
+    let kind = memory::word(pid, address.checked_sub(8)?)?;
+    let name = memory::read(pid, memory::word(pid, kind.checked_add(24)?)?, MAX_NAME).ok()?;
     let name = name.split(|byte| *byte == 0).next().filter(|name| name.len() < MAX_NAME)?;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
     (!name.is_empty() && name.iter().all(plain)).then(|| String::from_utf8_lossy(name).into_owned())

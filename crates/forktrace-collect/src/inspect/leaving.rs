@@ -13,7 +13,11 @@ use object::{
     ReadRef, elf::FileHeader64, read::elf::ElfFile,
 };
 
-use super::{fuse::open_mapped, memory};
+use super::{
+    fuse::open_mapped,
+    memory,
+    module::{PT_DYNAMIC, PT_LOAD, long, segments},
+};
 use crate::arch::{self, page_size};
 use forktrace_model::event::Mapping;
 
@@ -23,6 +27,8 @@ const MAX_FILE: u64 = 64 << 20;
 const CODE: usize = 64;
 const ENTRY: usize = 128;
 const SIZE: u64 = 64;
+/// Bytes of a loaded file's head, and of what its dynamic section may be, that are read.
+const HEAD: usize = 4096;
 /// Most functions of one `.fini_array` that are believed, and files that are looked at.
 const MOST_FINI: usize = 64;
 const MOST_FILES: usize = 256;
@@ -220,28 +226,15 @@ impl Ends {
 /// The functions in the `.fini_array` of what is loaded from `base` on, as they are in the memory of the
 /// process: `DT_FINI_ARRAY` and `DT_FINI_ARRAYSZ` of its dynamic section, elf(5).
 fn fini_array(pid: u32, base: u64) -> Option<Vec<u64>> {
-    const PT_LOAD: u64 = 1;
-    const PT_DYNAMIC: u64 = 2;
     const FINI_ARRAY: u64 = 26;
     const FINI_ARRAYSZ: u64 = 28;
-    let head = memory::read(pid, base, 4096).ok()?;
-    let long = |bytes: &[u8], at: usize| {
-        Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
-    };
-    head.starts_with(b"\x7fELF\x02\x01").then_some(())?;
-    let first = usize::try_from(long(&head, 32)?).ok()?;
-    let size = usize::from(u16::from_le_bytes(head.get(54..56)?.try_into().ok()?));
-    let count = usize::from(u16::from_le_bytes(head.get(56..58)?.try_into().ok()?)).min(64);
-    let entries = (0..count).filter_map(|index| {
-        let at = first.checked_add(index.checked_mul(size)?)?;
-        Some((long(&head, at)? & 0xffff_ffff, long(&head, at + 16)?, long(&head, at + 40)?))
-    });
-    let entries: Vec<(u64, u64, u64)> = entries.collect();
-    let lowest = entries.iter().filter(|entry| entry.0 == PT_LOAD).map(|entry| entry.1).min()?;
+    let segments = segments(&memory::read(pid, base, HEAD).ok()?)?;
+    let of = |kind: u32| segments.iter().filter(move |segment| segment.kind == kind);
+    let lowest = of(PT_LOAD).map(|segment| segment.start).min()?;
     let bias = base.wrapping_sub(lowest & !(page_size() - 1));
-    let (_, dynamic, len) = entries.iter().find(|entry| entry.0 == PT_DYNAMIC)?;
-    let len = usize::try_from(*len).ok()?.min(4096);
-    let dynamic = memory::read(pid, dynamic.wrapping_add(bias), len).ok()?;
+    let dynamic = of(PT_DYNAMIC).next()?;
+    let len = usize::try_from(dynamic.size).ok()?.min(HEAD);
+    let dynamic = memory::read(pid, dynamic.start.wrapping_add(bias), len).ok()?;
     let value = |wanted: u64| {
         let mut pairs = dynamic.chunks_exact(16);
         pairs.find_map(|pair| (long(pair, 0)? == wanted).then(|| long(pair, 8)).flatten())

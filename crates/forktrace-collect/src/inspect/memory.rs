@@ -28,6 +28,11 @@ pub fn read(pid: u32, address: u64, len: usize) -> Result<Vec<u8>> {
     }
 }
 
+/// The word of eight bytes at `address`; `None`: it cannot be read.
+pub(super) fn word(pid: u32, address: u64) -> Option<u64> {
+    Some(u64::from_ne_bytes(read(pid, address, 8).ok()?.try_into().ok()?))
+}
+
 /// The same of what `/proc` shows by this very number.
 fn read_shown(pid: u32, address: u64, len: usize) -> Result<Vec<u8>> {
     let sort = |error| Error::sort(pid, "memory", error);

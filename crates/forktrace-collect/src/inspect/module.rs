@@ -15,7 +15,9 @@ const MOST_HEADERS: u16 = 64;
 const MAGIC: [u8; 4] = *b"\x7fELF";
 /// `ELFCLASS64` and `ELFDATA2LSB`.
 const CLASS_AND_ORDER: [u8; 2] = [2, 1];
-const PT_LOAD: u32 = 1;
+/// A part that is loaded, and the one that tells the loader about the file.
+pub(super) const PT_LOAD: u32 = 1;
+pub(super) const PT_DYNAMIC: u32 = 2;
 
 /// What the mappings of a process say about an address.
 #[derive(Debug, Default, PartialEq)]
@@ -107,8 +109,23 @@ pub(super) struct Load {
     pub(super) end: u64,
 }
 
-/// The segments that the headers at the beginning of a file tell of.
+/// What is loaded, as the headers at the beginning of a file tell.
 pub(super) fn loads(bytes: &[u8]) -> Option<Vec<Load>> {
+    let loaded = segments(bytes)?.into_iter().filter(|segment| segment.kind == PT_LOAD);
+    let load = |Segment { start, size, .. }| Some(Load { start, end: start.checked_add(size)? });
+    loaded.map(load).collect()
+}
+
+/// A segment: its type, its first address as the file has it, and its size in memory, bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Segment {
+    pub(super) kind: u32,
+    pub(super) start: u64,
+    pub(super) size: u64,
+}
+
+/// The segments that the headers at the beginning of a file tell of.
+pub(super) fn segments(bytes: &[u8]) -> Option<Vec<Segment>> {
     let header = bytes.get(..HEADER)?;
     if !header.starts_with(&MAGIC) || header.get(4..6)? != CLASS_AND_ORDER {
         return None;
@@ -116,20 +133,18 @@ pub(super) fn loads(bytes: &[u8]) -> Option<Vec<Load>> {
     let short = |at: usize| Some(u16::from_le_bytes(header.get(at..at + 2)?.try_into().ok()?));
     let start = usize::try_from(long(header, 32)?).ok()?;
     let (size, count) = (usize::from(short(54)?), short(56)?.min(MOST_HEADERS));
-    let mut loads = Vec::new();
+    let mut segments = Vec::new();
     for index in 0..usize::from(count) {
         let at = start.checked_add(index.checked_mul(size)?)?;
         let entry = bytes.get(at..at.checked_add(56)?)?;
         let kind = u32::from_le_bytes(entry.get(..4)?.try_into().ok()?);
-        if kind == PT_LOAD {
-            let start = long(entry, 16)?;
-            loads.push(Load { start, end: start.checked_add(long(entry, 40)?)? });
-        }
+        segments.push(Segment { kind, start: long(entry, 16)?, size: long(entry, 40)? });
     }
-    Some(loads)
+    Some(segments)
 }
 
-fn long(bytes: &[u8], at: usize) -> Option<u64> {
+/// The word of eight bytes at an offset.
+pub(super) fn long(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
 }
 

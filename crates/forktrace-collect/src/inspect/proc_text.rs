@@ -124,6 +124,13 @@ impl State {
     }
 }
 
+/// Where in the kernel a task waits: the name of a function, `0` if it runs (`proc_pid_wchan`, `fs/proc/base.c`,
+/// Linux 6.18); empty: it cannot be read.
+pub(super) fn wait_channel(pid: u32, tid: u32) -> String {
+    let place = small(pid, &format!("{pid}/task/{tid}/wchan")).unwrap_or_default();
+    place.trim().to_owned()
+}
+
 /// What is needed of a task's `status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Status {
@@ -139,6 +146,8 @@ pub(super) struct Status {
     pub(super) switches: Option<u64>,
     /// How often by itself: it blocked.
     pub(super) blocked: Option<u64>,
+    /// A filter looks at its system calls (`Seccomp` of 2, `SECCOMP_MODE_FILTER`).
+    pub(super) filtered: bool,
 }
 
 impl Status {
@@ -156,6 +165,7 @@ impl Status {
             match name {
                 "State" => status.state = State::parse(value),
                 "SigCgt" => status.handlers = u64::from_str_radix(value, 16).ok(),
+                "Seccomp" => status.filtered = value == "2",
                 "SigIgn" => status.ignored = u64::from_str_radix(value, 16).ok(),
                 "NSpid" => {
                     status.ns_id = value.split_whitespace().last().and_then(|id| id.parse().ok());
@@ -180,8 +190,9 @@ mod tests {
     #[test]
     fn status_fields_are_found_and_names_are_not_fields() {
         let text = "Name:\tSigCgt:\\n7\nState:\tS (sleeping)\nTgid:\t12\nSigIgn:\t0000000000010000\nNSpid:\t12\t3\nSigCgt:\t0000000180000002\n\
-                    voluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n";
+                    voluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\nSeccomp:\t2\n";
         let status = Status::parse(text);
+        assert!(status.filtered && !Status::parse("Seccomp:\t1\nSeccomp_filters:\t2\n").filtered);
         assert_eq!(status.handlers, Some(0x1_8000_0002));
         assert_eq!(status.ignored, Some(1 << 16));
         assert_eq!(status.ns_id, Some(3));

@@ -200,7 +200,8 @@ impl<'a> Graph<'a> {
         let call = Call::of(blocked.number, blocked.arguments);
         let mut waits = Waits {
             timed: call.timed,
-            outside: cannot_go_on(status.state, &blocked) || is_held_by_a_filter(pid, look.tid),
+            outside: cannot_go_on(status.state, &blocked)
+                || status.filtered && is_held_by_a_filter(pid, look.tid),
             on: Vec::new(),
         };
         let stack = blocked.place.0;
@@ -347,8 +348,7 @@ impl<'a> Graph<'a> {
 /// (seccomp_unotify(2)): the task waits for that, whatever the call is (`seccomp_do_user_notification`, inlined or
 /// not, `kernel/seccomp.c`, Linux 6.18).
 fn is_held_by_a_filter(pid: u32, tid: u32) -> bool {
-    let place = proc_text::small(pid, &format!("{pid}/task/{tid}/wchan"));
-    place.is_ok_and(|place| place.contains("seccomp"))
+    proc_text::wait_channel(pid, tid).contains("seccomp")
 }
 
 /// Whether a task is in a state in which its call says little: it waits for something that no signal

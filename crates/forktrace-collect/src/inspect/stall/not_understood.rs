@@ -50,9 +50,8 @@ impl Things<'_> {
     /// A file that is being opened. The kernel tells where: to ask for the file by its path may have to wait
     /// for the same as the task.
     pub(super) fn opened(&mut self, waiter: Waiter, waits: &mut Waits) -> Option<()> {
-        let Waiter { pid, tid, .. } = waiter;
-        let place = proc_text::small(pid, &format!("{pid}/task/{tid}/wchan")).ok()?;
-        OPENS_FIFO.contains(&place.trim()).then_some(())?;
+        let place = proc_text::wait_channel(waiter.pid, waiter.tid);
+        OPENS_FIFO.contains(&place.as_str()).then_some(())?;
         self.not_understood(waiter, None, Vec::new(), waits)
     }
 
@@ -86,13 +85,9 @@ impl Things<'_> {
 
     /// Completions of an io_uring: which requests are under way is not known.
     pub(super) fn ring(&mut self, waiter: Waiter, argument: u64, waits: &mut Waits) -> Option<()> {
-        if argument != 0 {
-            let time = memory::read(waiter.pid, argument.checked_add(RING_TIME)?, 8).ok()?;
-            let time = u64::from_ne_bytes(time.try_into().ok()?);
-            if time != 0 {
-                waits.timed = true;
-                return Some(());
-            }
+        if argument != 0 && memory::word(waiter.pid, argument.checked_add(RING_TIME)?)? != 0 {
+            waits.timed = true;
+            return Some(());
         }
         self.not_understood(waiter, None, Vec::new(), waits)
     }

@@ -40,6 +40,5 @@ pub(super) fn registered(text: &str) -> Option<Vec<Link>> {
 /// Whether a process has a context of the kernel's own asynchronous input and output (io_setup(2)), which may
 /// write to an eventfd (`IOCB_FLAG_RESFD`); its ring is mapped (`aio_setup_ring`, `fs/aio.c`, Linux 6.18).
 pub(super) fn has_aio(pid: u32) -> bool {
-    let mappings = memory::mappings(pid);
-    mappings.is_ok_and(|all| all.iter().any(|mapping| mapping.path.starts_with("/[aio]")))
+    memory::any_mapping(pid, |mapping| mapping.path.starts_with("/[aio]")).unwrap_or(false)
 }
